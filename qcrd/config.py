@@ -1,0 +1,292 @@
+"""What a user can set: the pydantic models of a cell and of a grid.
+
+Every field's docstring says what it is and where its default comes from. Unknown keys are errors.
+Nothing below `pipeline` receives a whole `Cell`; stages get the section that they need.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A group of settings; unknown keys are refused, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Task(Section):
+    """The data set and its splits."""
+
+    name: str = "arithmetic"
+    """A registered task: arithmetic, svamp."""
+    source: str | None = None
+    """Where its data is: a folder, a zip, or a Hub id; None takes the task's own default."""
+    train: Count | None = None
+    """Number of training questions; None takes all (arithmetic: 720)."""
+    validation: Count | None = None
+    """Number of validation questions; None takes the task's own (arithmetic, svamp: 80)."""
+    test: Count | None = None
+    """Number of test questions; None takes all (arithmetic: 200)."""
+    seed: int = 0
+    """Seed of generation and of splitting; not the cell's seed."""
+
+
+class Teacher(Section):
+    """Who answers, and how it is sampled: all that changes an answer."""
+
+    engine: Literal["vllm", "recorded"] = "vllm"
+    """vllm samples a model; recorded reads the answers in `path`."""
+    model: str = "embedded"
+    """A Hub id or folder for vLLM; `embedded` is the small teacher that the project trains itself."""
+    revision: str | None = None
+    """Revision of a Hub model."""
+    path: str | None = None
+    """File of recorded answers (JSON lines: id, samples); environment variables are expanded."""
+    temperature: NonNegative = 0.7
+    """Sampling temperature (paper, section 4.1)."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Nucleus mass; 1 keeps the whole distribution."""
+    max_tokens: Count = 256
+    """Longest answer, in the teacher's tokens."""
+    seed: int = 0
+    """Seed from which every question and draw gets its own."""
+    accuracy: Fraction | None = None
+    """Only for `embedded`: sampling accuracy on held-out problems at which its training stops."""
+
+    @model_validator(mode="after")
+    def _paths(self) -> Teacher:
+        if self.engine == "recorded" and not self.path:
+            raise ValueError("teacher.path is needed where teacher.engine is 'recorded'")
+        if self.engine == "vllm" and self.path:
+            raise ValueError("teacher.path is only read where teacher.engine is 'recorded'; remove it")
+        return self
+
+
+class Rationales(Section):
+    """Which of the teacher's samples a cell uses, and what it trains on (section 3.2)."""
+
+    m: Count = 5
+    """Teacher samples per question that QCRD votes over (section 4.1: 5)."""
+    baseline_m: Count = 1
+    """The same for finetuning, single_task and dss: 1 is one rationale per question, as published;
+    more gives the baselines the vote too, which separates its effect from QCRD's losses."""
+    labels: Literal["gold", "teacher"] = "gold"
+    """Labels to train and validate on: gold, or the teacher's (Table 3)."""
+    denoise: Literal["gold", "majority"] | None = None
+    """What a rationale's label must equal to be a positive; None follows `labels`."""
+
+    @model_validator(mode="after")
+    def _no_gold(self) -> Rationales:
+        if self.labels == "teacher" and self.denoise == "gold":
+            raise ValueError(
+                "rationales.denoise 'gold' would let gold labels in where rationales.labels is 'teacher'; "
+                "allowed: majority"
+            )
+        return self
+
+    @property
+    def chooses(self) -> Literal["gold", "majority"]:
+        """`denoise` with its default resolved."""
+        return self.denoise or ("gold" if self.labels == "gold" else "majority")
+
+
+class Architecture(Section):
+    """Shape of a randomly initialised T5 (v1.1 form: gated GELU, untied head)."""
+
+    d_model: Count = 64
+    """Width."""
+    d_kv: Count = 8
+    """Width of one head."""
+    d_ff: Count = 128
+    """Width of the feed-forward layer."""
+    layers: Count = 2
+    """Encoder layers, and as many decoder layers."""
+    heads: Count = 8
+    """Attention heads."""
+
+
+class Student(Section):
+    """The model to be trained."""
+
+    checkpoint: str | None = None
+    """T5-family checkpoint, a folder or a Hub id; None initialises `architecture` at random."""
+    revision: str | None = None
+    """Revision of a Hub checkpoint."""
+    tokenizer: str | None = None
+    """Folder or Hub id; None takes the checkpoint's, or the arithmetic task's word-level one."""
+    architecture: Architecture = Architecture()
+    """Only read where there is no checkpoint."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Set on purpose because T5 v1.1 checkpoints were pretrained without any."""
+    max_input: Count = 128
+    """Longest input in tokens; longer ones are cut, and counted."""
+    max_rationale: Count = 96
+    """Longest rationale in tokens, in training and in self-play."""
+    max_label: Count = 32
+    """Longest label in tokens."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 autocast on a GPU that has it, fp32 elsewhere. T5 gives NaN in fp16."""
+
+
+class Training(Section):
+    """The optimisation. AdamW with linear decay, as DSS (the paper is silent)."""
+
+    steps: Count = 10_000
+    """Optimiser steps (DSS: 10,000)."""
+    batch: Count = 32
+    """Questions per step (section 4.1: 32)."""
+    lr: Positive = 5e-5
+    """Peak learning rate (DSS: 5e-5)."""
+    warmup: Annotated[int, Field(ge=0)] = 0
+    """Steps of linear warm-up before the decay."""
+    weight_decay: NonNegative = 0.0
+    """Decoupled weight decay."""
+    clip: Positive | None = 1.0
+    """Largest gradient norm; None never clips."""
+    alpha1: NonNegative = 0.5
+    """Weight of the label loss (Eq. 8)."""
+    alpha2: NonNegative = 0.5
+    """Weight of the rationale loss (Eq. 8)."""
+    iteration: Count | None = None
+    """Steps per iteration, the unit of snapshots, self-play and discriminator updates; None: one epoch."""
+    evaluate_every: Count = 250
+    """Steps between evaluations (DSS: 250); the last step is always evaluated."""
+
+
+class Contrastive(Section):
+    """The many-to-one contrastive loss (Eqs. 3-7, section 5.1)."""
+
+    scheme: str = "minmax"
+    """minmax, maxmin, sampling, mean, wmean, or one that a plugin registered."""
+    beta: NonNegative = 0.2
+    """Weight of the negatives (section 4.1: 0.2)."""
+    delta: NonNegative = 4.0
+    """Margin, in nats per token, beyond which a negative is far enough (section 4.1: 4)."""
+    negative: Literal["hinge", "printed"] = "hinge"
+    """hinge adds beta * max(delta - l, 0); printed subtracts it, as Eq. 3 does literally."""
+
+
+class SelfPlay(Section):
+    """Negatives sampled from the student's own past (section 3.2.2, A.1)."""
+
+    enabled: bool = True
+    """Whether there is any; off means k = 0."""
+    k: Annotated[int, Field(ge=0)] = 1
+    """Rationales per question and iteration (section 4.1: 1)."""
+    tau: NonNegative = 1.5
+    """Sampling temperature; 0 is greedy (section 4.1: 1.5)."""
+    lag: Count = 5
+    """How many iterations before the sampled snapshot was taken (section 4.1: 5)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _off_means_none(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("enabled") is False:
+            if values.get("k", 0):
+                raise ValueError(
+                    f"selfplay.k is {values['k']} but selfplay.enabled is false; "
+                    "set selfplay.k: 0 or selfplay.enabled: true"
+                )
+            return {**values, "k": 0}
+        return values
+
+
+class Discriminator(Section):
+    """The judge of rationales (sections 3.3.1, A.2)."""
+
+    enabled: bool = True
+    """Off: every weight is 1 (no quality judge, Table 4)."""
+    checkpoint: str | None = None
+    """T5-family checkpoint whose encoder is taken; None initialises `architecture` at random."""
+    revision: str | None = None
+    """Revision of a Hub checkpoint."""
+    architecture: Architecture = Architecture()
+    """Only read where there is no checkpoint."""
+    loss: Literal["bounded", "printed"] = "bounded"
+    """bounded has positives and negatives below the line; printed is Eq. 2, without lower bound."""
+    lr: Positive = 1e-4
+    """Learning rate of pretraining and, before decay, of the updates."""
+    batch: Count = 32
+    """Questions per step."""
+    pretrain_steps: Annotated[int, Field(ge=0)] = 1000
+    """Steps on the teacher's rationales and augmented negatives before training."""
+    update_steps: Annotated[int, Field(ge=0)] = 8
+    """Steps at each iteration boundary, self-play negatives included; 0 keeps the pretrained one."""
+    alpha3: NonNegative = 0.5
+    """Weight of the discriminator's loss in the first iteration (Eq. 8)."""
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Factor on alpha3 and the learning rate per iteration (section 4.1: 0.9)."""
+    augment: Annotated[int, Field(ge=0)] = 2
+    """Augmented negatives per positive in pretraining."""
+    augmentation: Literal["words", "numbers", "both"] = "both"
+    """Replace words by others of their class (the paper's), swap numbers and operators, or both by turns."""
+
+
+class Cell(Section):
+    """One training run: task x method x settings x seed."""
+
+    task: Task = Task()
+    teacher: Teacher = Teacher()
+    rationales: Rationales = Rationales()
+    student: Student = Student()
+    method: str = "qcrd"
+    training: Training = Training()
+    contrastive: Contrastive = Contrastive()
+    selfplay: SelfPlay = SelfPlay()
+    discriminator: Discriminator = Discriminator()
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Resources(Section):
+    """What the work may take; never part of a cell's identity."""
+
+    cell_cpus: Positive = 1
+    """CPU cores (and threads) of one cell."""
+    cell_gpus: NonNegative | None = None
+    """GPU share of one cell; None: 0.25 where the cluster has GPUs, else 0."""
+    concurrent_cells: Count | None = None
+    """Most cells at once; None: as many as fit."""
+    retries: Annotated[int, Field(ge=0)] = 2
+    """How often a cell that crashed is started again from its last checkpoint."""
+    teacher_actors: Count = 1
+    """vLLM actors side by side."""
+    teacher_cpus: Positive = 2
+    """CPU cores of one vLLM actor."""
+    teacher_gpus: NonNegative | None = None
+    """GPUs of one vLLM actor (also its tensor parallel size); None: 1 where the cluster has GPUs, else 0."""
+    teacher_memory: Annotated[float, Field(gt=0, le=1)] = 0.85
+    """Share of the GPU's memory that vLLM may take."""
+    teacher_max_len: Count | None = None
+    """Longest prompt plus answer in tokens; None takes the model's."""
+
+
+Seeds = Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=0)]]
+
+
+class Grid(Section):
+    """The cells of one YAML file."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    """Names the MLflow experiment and the table; lower-case letters, digits, - and _."""
+    description: str = ""
+    """One line for people."""
+    preset: Literal["auto", "embedded", "paper"] = "auto"
+    """Defaults beneath `base`: embedded (CPU, offline, minutes), paper (T5 and real sets on GPUs);
+    auto takes paper where the cluster has GPUs."""
+    base: dict[str, Any] = {}
+    """Settings of every cell, as nested sections."""
+    sweep: dict[str, list[Any]] = {}
+    """Factor (dotted path) to its values: one factor at a time around the base."""
+    product: dict[str, list[Any]] = {}
+    """Factor to its values: every combination; a sweep then goes around each of them."""
+    seeds: Seeds | dict[Literal["embedded", "paper"], Seeds] = 1
+    """How many seeds, or which, or either for each preset."""
+    resources: Resources = Resources()

@@ -1,0 +1,62 @@
+"""Canonical JSON and the short ids made from it.
+
+The rule: the id of a thing is the hash of all that changes it. What cannot be written canonically is
+refused rather than guessed at, because `str(object)` in a key makes two different things share an id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+LENGTH = 12  # hex digits: 48 bits, a one-in-a-million clash among 20,000 ids
+
+
+def canonical(value: Any) -> str:
+    """`value` as JSON with sorted keys and no spaces.
+
+    Accepts None, bool, int, finite float, str, list, tuple and dict with string keys.
+
+    Raises:
+        TypeError: for anything else (paths, sets, objects, keys that are not strings).
+        ValueError: for NaN and infinities.
+    """
+    _check(value, "$")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def fingerprint(value: Any) -> str:
+    """The first 12 hex digits of the SHA-256 of `canonical(value)`."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:LENGTH]
+
+
+def fingerprint_file(path: Path) -> str:
+    """The first 12 hex digits of the SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:LENGTH]
+
+
+def _check(value: Any, where: str) -> None:
+    if value is None or isinstance(value, bool | int | str):
+        return
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{where}: {value} has no canonical form; use None or a finite number")
+        return
+    if isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            _check(item, f"{where}[{i}]")
+        return
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"{where}: key {key!r} is {type(key).__name__}, only strings are canonical")
+            _check(item, f"{where}.{key}")
+        return
+    raise TypeError(
+        f"{where}: {type(value).__name__} has no canonical form; "
+        "convert it to None, bool, int, float, str, list or dict first"
+    )

@@ -1,0 +1,107 @@
+"""The dataclasses that the stages hand each other, in the order in which the data flows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from qcrd.fingerprint import fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One item of a task."""
+
+    id: str  # unique over all splits of the task, stable between runs
+    text: str  # what the student reads, without its task prefix
+    label: str  # gold label in the form the student is to write
+    choices: tuple[str, ...] = ()  # the allowed labels, empty for open answers
+    rationale: str | None = None  # gold rationale where the data set has one
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """A loaded task: three disjoint lists of questions in a fixed order."""
+
+    train: tuple[Question, ...]
+    validation: tuple[Question, ...]
+    test: tuple[Question, ...]
+
+    def fingerprint(self) -> str:
+        """Short id of everything in the three splits, order included."""
+        return fingerprint(
+            {
+                name: [[q.id, q.text, q.label, list(q.choices), q.rationale] for q in getattr(self, name)]
+                for name in ("train", "validation", "test")
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One raw answer of the teacher to one prompt, as drawn."""
+
+    prompt_id: str  # fingerprint of the prompt's text: what the answer answers
+    question_id: str
+    index: int  # 0-based number of the draw; index i is the same answer for every m > i
+    text: str
+    finish_reason: str  # "stop" or "length" (cut off by the token limit)
+    tokens: int  # generated tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A sample taken apart. `label` is None exactly where `reason` says why."""
+
+    rationale: str | None  # the reasoning, without the answer
+    label: str | None  # the answer as written, in the task's normal form
+    answer: str | None  # canonical answer for comparison: numbers by value, choices by normalised text
+    reason: str | None = None  # "no cue", "no label", "not an equation", "not a choice", "truncated"
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """Outcome of self-consistency over one question's samples (section 3.2.1)."""
+
+    question_id: str
+    label: str | None  # label of the winner as first sampled; None without a parsable sample
+    answer: str | None  # its canonical answer
+    votes: int  # samples that gave the winning answer
+    candidates: int  # samples with a parsable label
+    tie: bool  # whether another answer had as many votes (the first sampled wins)
+
+
+@dataclass(frozen=True, slots=True)
+class RationaleSet:
+    """What one question offers for training: its label and its positives and negatives (section 3.2)."""
+
+    question_id: str
+    label: str | None  # the label to train on; None drops the question from the label loss
+    positives: tuple[str, ...]
+    negatives: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the student answered to one question of one split."""
+
+    question_id: str
+    text: str  # the student's raw output
+    label: str  # gold label
+    correct: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CellRecord:
+    """What is kept of a finished cell; written last and atomically, so its presence means done."""
+
+    id: str
+    name: str
+    status: str  # "done", or "diverged"
+    identity: dict  # everything the id was made from
+    settings: dict  # the whole cell configuration
+    accuracy: dict  # percent: test (at the step chosen on validation), validation, test_last, test_best
+    chosen_step: int
+    seconds: float  # wall time of training and evaluation, over all attempts
+    statistics: dict = field(default_factory=dict)  # vote and parse counts, hinge activity, teacher accuracy
+    versions: dict = field(default_factory=dict)
+    message: str = ""
