@@ -1,0 +1,15 @@
+"""Fixtures that several test modules share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with the real data (see its SOURCES.md); tests that want it skip where it is absent."""
+    path = Path(os.environ.get("QCRD_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip(f"real data not found: {path} (set QCRD_SHARED_DATA to a copy)")
+    return path
