@@ -1,0 +1,191 @@
+"""A cell's local record of what happened: one JSON object a line, appended as it happens.
+
+Cells write here and nowhere else. Whoever shows runs (an MLflow server, a progress line) reads the
+file, so that no outside service can stop, slow or lose a training. A cell that resumes rewinds its
+journal to where its checkpoint was taken, because it will write the events after it again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qcrd.errors import StoreError
+
+STATUSES = ("running", "done", "failed", "diverged", "stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Figures measured at one step."""
+
+    step: int  # optimiser steps taken
+    values: dict[str, float]  # may hold NaN and infinities
+    time: int  # milliseconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What became of the cell; the last one holds."""
+
+    status: str  # one of STATUSES
+    message: str
+    time: int  # milliseconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """Settings that are only known once the cell runs, such as the precision that `auto` came to."""
+
+    values: dict[str, Any]  # flat: name to None, bool, int, float or str
+    time: int  # milliseconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file worth keeping beside the run."""
+
+    path: str  # relative to the journal's folder
+    time: int  # milliseconds since the epoch
+
+
+Event = Metrics | Status | Params | Artifact
+
+_KINDS = {"metrics": Metrics, "status": Status, "params": Params, "artifact": Artifact}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+class Journal:
+    """Appends events to `path`; each is handed to the operating system before the call returns.
+
+    One writer per file. Opening removes a line that an earlier writer left unfinished.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(self.path, "a+b")  # noqa: SIM115 - open as long as the journal is
+        self._drop_torn_line()
+
+    def metrics(self, step: int, /, **values: float) -> None:
+        """Record figures measured after `step` optimiser steps; anything that `float` takes will do."""
+        self._append(Metrics(int(step), {name: float(value) for name, value in values.items()}, _now()))
+
+    def status(self, status: str, message: str = "") -> None:
+        """Record what became of the cell.
+
+        Raises:
+            ValueError: where `status` is none of `STATUSES`.
+        """
+        if status not in STATUSES:
+            raise ValueError(f"status is {status!r}; allowed: {', '.join(STATUSES)}")
+        self._append(Status(status, message, _now()))
+
+    def params(self, **values: Any) -> None:
+        """Record settings found at run time: flat names with None, bool, int, float or str."""
+        self._append(Params(values, _now()))
+
+    def artifact(self, path: str | Path) -> None:
+        """Record a file of the cell, absolute or relative to the journal's folder.
+
+        Raises:
+            ValueError: where the file lies outside that folder.
+        """
+        folder = self.path.parent.resolve()
+        absolute = (folder / path).resolve()
+        if not absolute.is_relative_to(folder):
+            raise ValueError(f"artifact {path} is outside the cell's folder {folder}; copy it there first")
+        self._append(Artifact(absolute.relative_to(folder).as_posix(), _now()))
+
+    def position(self) -> int:
+        """Bytes written so far, all of them on disk: a checkpoint holding this never points past the end."""
+        self.sync()
+        return self._file.seek(0, os.SEEK_END)
+
+    def truncate(self, position: int) -> None:
+        """Forget everything after `position`, an earlier answer of `position()`.
+
+        Raises:
+            StoreError: where the journal is shorter, or no line ends there.
+        """
+        size = self._file.seek(0, os.SEEK_END)
+        self._file.seek(max(0, min(position, size) - 1))
+        if not 0 <= position <= size or (position and self._file.read(1) != b"\n"):
+            raise StoreError(
+                f"{self.path}: cannot rewind to byte {position} of {size}, no line ends there; checkpoint "
+                "and journal are not of the same run, remove the cell's folder to start it afresh"
+            )
+        self._file.truncate(position)
+
+    def sync(self) -> None:
+        """Return once everything written is on disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Write out and close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _append(self, event: Event) -> None:
+        self._file.write(_encode(event))
+        self._file.flush()
+
+    def _drop_torn_line(self) -> None:
+        size = self._file.seek(0, os.SEEK_END)
+        self._file.seek(0)
+        content = self._file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < size:
+            self._file.truncate(whole)
+
+
+def read(path: str | Path, start_line: int = 0) -> list[Event]:
+    """The events of a journal from line `start_line` (0-based) on; empty where there is no file.
+
+    A last line without its end is still being written and is left out. Other unreadable lines are
+    left out too, with a warning that says where.
+    """
+    try:
+        lines = Path(path).read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    events = []
+    for number, line in enumerate(lines[start_line:], start=start_line + 1):
+        try:
+            events.append(_decode(line))
+        except (ValueError, KeyError, TypeError):
+            warnings.warn(f"{path}:{number}: unreadable line left out", stacklevel=2)
+    return events
+
+
+def _encode(event: Event) -> bytes:
+    record = {"kind": _NAMES[type(event)]}
+    record |= {name: getattr(event, name) for name in event.__slots__}
+    if isinstance(event, Metrics):
+        # JSON has no NaN; as strings they survive any reader
+        record["values"] = {k: v if math.isfinite(v) else str(v) for k, v in event.values.items()}
+    return json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def _decode(line: bytes) -> Event:
+    record = json.loads(line)
+    kind = _KINDS[record.pop("kind")]
+    if kind is Metrics:
+        record["values"] = {name: float(value) for name, value in record["values"].items()}
+    return kind(**record)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
