@@ -1,0 +1,10 @@
+"""Losses: functions on tensors that know no model and no configuration."""
+
+from qcrd.losses.maxmin import MAXMIN
+from qcrd.losses.mean import MEAN
+from qcrd.losses.minmax import MINMAX
+from qcrd.losses.sampling import SAMPLING
+from qcrd.losses.scheme import Scheme
+from qcrd.losses.wmean import WMEAN
+
+SCHEMES: dict[str, Scheme] = {s.name: s for s in (MINMAX, MAXMIN, SAMPLING, MEAN, WMEAN)}

@@ -1,0 +1,52 @@
+"""L_D: what the quality judge is trained on (Eq. 2)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+def discriminator_loss(
+    score: Tensor,
+    positive: Tensor,
+    question: Tensor,
+    questions: int,
+    form: Literal["bounded", "printed"] = "bounded",
+) -> Tensor:
+    """-log of the share of exp-scores that the positives hold, averaged over questions that have both kinds.
+
+    Args:
+        score: [R] raw scores g.
+        positive: [R] bool.
+        question: [R] position of the question in the batch.
+        questions: B.
+        form: "bounded" puts positives and negatives below the line, so that the loss is at least 0;
+            "printed" puts the negatives alone there (Eq. 2), which has no lower bound.
+
+    Returns:
+        Scalar in nats; 0 (with gradient 0) where no question has both kinds.
+    """
+    score = score.float()
+    upper = _segment_logsumexp(score, positive, question, questions)
+    below = torch.ones_like(positive) if form == "bounded" else ~positive
+    lower = _segment_logsumexp(score, below, question, questions)
+    has = [
+        torch.zeros(questions, dtype=torch.bool, device=score.device).index_fill(0, question[kind], True)
+        for kind in (positive, ~positive)
+    ]
+    both = has[0] & has[1]
+    if not bool(both.any()):
+        return (score * 0).sum()
+    return (lower - upper)[both].mean()
+
+
+def _segment_logsumexp(score: Tensor, keep: Tensor, question: Tensor, questions: int) -> Tensor:
+    """[R] -> [B]: log of the sum of exp over a question's kept rows; -inf where there are none."""
+    row = question[keep]
+    value = score[keep]
+    peak = torch.full((questions,), -torch.inf, device=score.device)
+    peak = peak.scatter_reduce(0, row, value.detach(), "amax")
+    safe = peak.nan_to_num(neginf=0.0)
+    total = torch.zeros(questions, device=score.device).index_add(0, row, (value - safe[row]).exp())
+    # log(0) would send NaN through the gradient of questions that the caller leaves out.
+    return torch.where(total > 0, total.clamp(min=torch.finfo(total.dtype).tiny).log() + safe, -torch.inf)

@@ -1,0 +1,56 @@
+"""A scheme says which of a question's rationales count, and how much (sections 3.3.2 and 5.1).
+
+Every scheme of the paper is linear in the rationales' losses once the choice is made, so a scheme is a
+function from values to coefficients that carry no gradient. Rows with coefficient 0 need no backward
+pass, which is what makes MinMax over many rationales cheap.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+Side = Callable[[Tensor, Tensor, Generator], Tensor]
+"""(values [B, M], mask [B, M] bool, generator on the CPU) -> coefficients [B, M], 0 where masked.
+
+Values are what the side adds to the loss: l(f(x), r) for positives, the hinge for negatives.
+A question without a rationale (mask all False) gets only zeros."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """A many-to-one distillation scheme."""
+
+    name: str
+    positives: Side
+    negatives: Side
+    needs_values: bool  # whether the choice depends on the losses, so that all rows must be scored first
+    weighted: bool = True  # whether the chosen are multiplied by the discriminator's s and 1 - s
+
+
+def smallest(values: Tensor, mask: Tensor, generator: Generator) -> Tensor:
+    """1 at the smallest value of each row (the first of equals)."""
+    return _one_hot(values.masked_fill(~mask, torch.inf).argmin(dim=1), mask)
+
+
+def largest(values: Tensor, mask: Tensor, generator: Generator) -> Tensor:
+    """1 at the largest value of each row (the first of equals)."""
+    return _one_hot(values.masked_fill(~mask, -torch.inf).argmax(dim=1), mask)
+
+
+def one_at_random(values: Tensor, mask: Tensor, generator: Generator) -> Tensor:
+    """1 at a uniformly drawn rationale of each row."""
+    # Drawn on the CPU so that a seed means the same on every device.
+    draws = torch.rand(mask.shape, generator=generator).to(values.device)
+    return _one_hot(draws.masked_fill(~mask, -1.0).argmax(dim=1), mask)
+
+
+def average(values: Tensor, mask: Tensor, generator: Generator) -> Tensor:
+    """1/n at each of a row's n rationales."""
+    return mask / mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def _one_hot(index: Tensor, mask: Tensor) -> Tensor:
+    chosen = torch.zeros(mask.shape, device=mask.device).scatter(1, index[:, None], 1.0)
+    return chosen * mask
