@@ -1,0 +1,58 @@
+"""What the teacher's samples are worth, in figures. Gold labels are used for reporting here only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from qcrd.rationales.vote import vote
+from qcrd.types import Parsed, RationaleSet
+
+
+def vote_statistics(samples: Sequence[Sequence[Parsed]], gold: Sequence[str | None]) -> dict[str, float]:
+    """Parse yield, agreement and accuracy of the teacher with and without self-consistency.
+
+    Args:
+        samples: for each question its parsed samples, in sampling order.
+        gold: for each question its canonical gold answer.
+
+    Returns:
+        Shares and accuracies in percent, counts as counts: `single` (accuracy of one sample), `vote`,
+        `agreement` (mean share of a question's candidates that voted for the winner), `ties`,
+        `majority_right`, `majority_wrong` (among questions with a strict winner), `unparsed`, and
+        `unparsed.<reason>`.
+    """
+    total = sum(len(s) for s in samples)
+    reasons = Counter(p.reason for s in samples for p in s if p.answer is None)
+    right = sum(
+        p.answer is not None and p.answer == g for s, g in zip(samples, gold, strict=True) for p in s
+    )
+    votes = [vote("", s) for s in samples]
+    winners = [v.answer is not None and v.answer == g for v, g in zip(votes, gold, strict=True)]
+    strict = [w for v, w in zip(votes, winners, strict=True) if v.answer is not None and not v.tie]
+    agreement = [v.votes / v.candidates for v in votes if v.candidates]
+    return {
+        "questions": len(samples),
+        "samples": total,
+        "single": 100 * right / max(total, 1),
+        "vote": 100 * sum(winners) / max(len(votes), 1),
+        "agreement": 100 * sum(agreement) / max(len(agreement), 1),
+        "ties": sum(v.tie for v in votes),
+        "majority_right": sum(strict),
+        "majority_wrong": len(strict) - sum(strict),
+        "unparsed": sum(reasons.values()),
+        **{f"unparsed.{reason}": count for reason, count in sorted(reasons.items(), key=str)},
+    }
+
+
+def set_statistics(sets: Sequence[RationaleSet]) -> dict[str, float]:
+    """How many questions can be trained on, and with how many distinct rationales."""
+    return {
+        "without_label": sum(s.label is None for s in sets),
+        "without_positive": sum(not s.positives for s in sets),
+        "without_negative": sum(not s.negatives for s in sets),
+        "positives": sum(len(s.positives) for s in sets) / max(len(sets), 1),
+        "negatives": sum(len(s.negatives) for s in sets) / max(len(sets), 1),
+        "distinct_positives": sum(len(set(s.positives)) for s in sets) / max(len(sets), 1),
+        "distinct_negatives": sum(len(set(s.negatives)) for s in sets) / max(len(sets), 1),
+    }
