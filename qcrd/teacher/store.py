@@ -1,0 +1,189 @@
+"""The teacher's samples on disk: drawn once, kept for good, shared by all cells.
+
+A folder per sampler holds its identity and immutable Parquet shards. A shard is named after the SHA-256
+of its bytes and appears by rename, so whatever a crash, a full disk or a bad sector leaves behind is told
+from a good shard by its name alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from qcrd.errors import StoreError
+from qcrd.fingerprint import canonical
+from qcrd.teacher.base import Request, sampler_key
+from qcrd.types import Sample
+
+log = logging.getLogger(__name__)
+
+SCHEMA = pa.schema(
+    [
+        ("prompt_id", pa.string()),
+        ("question_id", pa.string()),
+        ("index", pa.int32()),
+        ("text", pa.string()),
+        ("finish_reason", pa.string()),
+        ("tokens", pa.int32()),
+        ("prompt", pa.string()),
+    ]
+)
+_FIELDS = ("prompt_id", "question_id", "index", "text", "finish_reason", "tokens")
+
+Key = tuple[str, int]  # (prompt_id, index)
+
+
+class SampleStore:
+    """The samples of one sampler, in `root/<key of the identity>/`.
+
+    Attributes:
+        folder: where they are.
+        damaged: shards that this object found torn or altered, under the names they were moved to.
+
+    Raises:
+        StoreError: if the folder cannot be made or holds another sampler's identity.
+    """
+
+    def __init__(self, root: Path, identity: dict[str, Any]):
+        self.folder = Path(root) / sampler_key(identity)
+        self.damaged: list[Path] = []
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._claim(identity)
+        except OSError as error:
+            raise StoreError(f"cannot use the sample store {self.folder}: {error}") from error
+
+    def load(self) -> dict[Key, Sample]:
+        """Every stored sample by (prompt_id, index).
+
+        A shard that is torn or altered is reported, renamed to *.damaged and left out: its samples count
+        as missing and are drawn again.
+        """
+        found: dict[Key, Sample] = {}
+        for shard in sorted(self.folder.glob("*.parquet")):
+            for sample in self._read(shard):
+                found.setdefault((sample.prompt_id, sample.index), sample)
+        return found
+
+    def samples(self, requests: Iterable[Request]) -> list[Sample]:
+        """The stored samples of `requests`, in their order; those not stored are left out.
+
+        Questions with the same prompt share samples; each sample here carries the asking question's id.
+        """
+        found = self.load()
+        return [replace(found[r.key], question_id=r.question_id) for r in requests if r.key in found]
+
+    def missing(self, requests: Iterable[Request]) -> list[Request]:
+        """The requests without a stored sample, each prompt and index once."""
+        found = self.load()
+        return list({r.key: r for r in requests if r.key not in found}.values())
+
+    def add(self, samples: Sequence[Sample], prompts: Mapping[str, str] | None = None) -> None:
+        """Commit `samples` as one shard: all of them or, if anything goes wrong, none. Hold the lock.
+
+        Args:
+            samples: what was drawn.
+            prompts: prompt_id to prompt, kept beside the samples so that they can be followed back.
+        """
+        if not samples:
+            return
+        rows = {name: [getattr(s, name) for s in samples] for name in _FIELDS}
+        rows["prompt"] = [(prompts or {}).get(s.prompt_id, "") for s in samples]
+        buffer = pa.BufferOutputStream()
+        pq.write_table(pa.table(rows, schema=SCHEMA), buffer, compression="zstd")
+        payload = buffer.getvalue().to_pybytes()
+        try:
+            _write(self.folder / f"{_checksum(payload)}.parquet", payload)
+        except OSError as error:
+            raise StoreError(f"cannot write samples to {self.folder}: {error}") from error
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the store: whoever comes second waits here, and then finds the work done.
+
+        The lock goes with the process that holds it, so a killed one leaves none behind.
+        """
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.warning("another job is sampling this teacher; waiting for it (%s)", self.folder)
+            lock.acquire()
+        try:
+            for leftover in self.folder.glob("*.parquet.*.tmp"):  # of a killed holder
+                leftover.unlink(missing_ok=True)
+            yield
+        finally:
+            lock.release()
+
+    def _claim(self, identity: dict[str, Any]) -> None:
+        """Write the identity, or check the one that is there."""
+        path = self.folder / "identity.json"
+        try:
+            stored = json.loads(path.read_text())
+        except (FileNotFoundError, ValueError):
+            _write(path, json.dumps(identity, indent=2, sort_keys=True).encode())
+            return
+        if canonical(stored) != canonical(identity):
+            raise StoreError(
+                f"{path} describes another sampler than the one asked for; the folder was edited or two "
+                "samplers share its short id: move it away"
+            )
+
+    def _read(self, shard: Path) -> list[Sample]:
+        try:
+            payload = shard.read_bytes()
+        except FileNotFoundError:  # another process has just moved it aside
+            return []
+        except PermissionError as error:
+            raise StoreError(f"cannot read {shard}: {error}; make it readable for this user") from error
+        except OSError as error:
+            return self._set_aside(shard, str(error))
+        if _checksum(payload) != shard.stem:
+            return self._set_aside(shard, f"checksum does not match its {len(payload)} bytes")
+        try:
+            table = pq.read_table(pa.BufferReader(payload), columns=list(_FIELDS))
+        except (pa.ArrowException, KeyError) as error:
+            return self._set_aside(shard, str(error))
+        return [Sample(*row) for row in zip(*(table.column(f).to_pylist() for f in _FIELDS), strict=True)]
+
+    def _set_aside(self, shard: Path, why: str) -> list[Sample]:
+        target = shard.with_name(shard.name + ".damaged")
+        log.warning("damaged samples, drawn again when needed: %s (%s)", shard, why)
+        try:
+            shard.rename(target)
+        except OSError:  # a read-only store: report it where it lies
+            target = shard
+        self.damaged.append(target)
+        return []
+
+
+def _checksum(payload: bytes) -> str:
+    return hashlib.sha256(payload).hexdigest()
+
+
+def _write(path: Path, payload: bytes) -> None:
+    """Write a file that is either whole or absent, and still there after a power cut."""
+    temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(payload)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
