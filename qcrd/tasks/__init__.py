@@ -1,0 +1,26 @@
+"""The registered tasks. A new one is a new file and one line here."""
+
+from __future__ import annotations
+
+import difflib
+
+from qcrd.errors import ConfigError
+from qcrd.tasks.arithmetic import Arithmetic
+from qcrd.tasks.base import Task
+
+TASKS: dict[str, Task] = {
+    "arithmetic": Arithmetic(),
+}
+
+
+def get(name: str) -> Task:
+    """The task registered as `name`.
+
+    Raises:
+        ConfigError: for a name that is not registered; says which are, and which may have been meant.
+    """
+    if name in TASKS:
+        return TASKS[name]
+    near = difflib.get_close_matches(name, TASKS, n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    raise ConfigError(f"task.name: {name!r} is not a task; allowed: {', '.join(sorted(TASKS))}{meant}")

@@ -1,0 +1,49 @@
+"""What a data set must offer so that it can be distilled on: the one protocol of this package."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from qcrd import config
+from qcrd.types import Parsed, Question, Splits
+
+
+class Task(Protocol):
+    """One data set: its questions, how the teacher is asked, and how answers are read and compared.
+
+    Two answers agree where their canonical forms (`answer`) are the same text; labels are only for reading
+    and writing. Nothing here raises on what a model wrote, however odd it is.
+    """
+
+    name: str
+    """What `task.name` in a configuration says."""
+    stop: tuple[str, ...]
+    """Strings at which the teacher's answer ends."""
+
+    def load(self, config: config.Task) -> Splits:
+        """The three splits.
+
+        Raises:
+            DataError: where the data is absent, not in the expected form or less than was asked for.
+        """
+        ...
+
+    def prompt(self, question: Question) -> str:
+        """The whole text that the teacher completes, examples included."""
+        ...
+
+    def parse(self, text: str, question: Question, finish_reason: str = "stop") -> Parsed:
+        """Takes an answer of the teacher, or a `target` that a student wrote, apart."""
+        ...
+
+    def answer(self, label: str, question: Question) -> str | None:
+        """Canonical answer of a label, None where it is not one."""
+        ...
+
+    def correct(self, label: str, question: Question) -> bool:
+        """Whether a label answers as the gold label does; False where it is no answer at all."""
+        ...
+
+    def target(self, rationale: str, label: str) -> str:
+        """Rationale and label as one sequence, which `parse` reads back (Single-Task's target)."""
+        ...
