@@ -17,9 +17,11 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
-    """A group of settings; unknown keys are refused, values are frozen."""
+    """A group of settings; unknown keys, other types, NaN and infinity are refused, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Task(Section):
@@ -159,6 +161,15 @@ class Training(Section):
     """Steps per iteration, the unit of snapshots, self-play and discriminator updates; None: one epoch."""
     evaluate_every: Count = 250
     """Steps between evaluations (DSS: 250); the last step is always evaluated."""
+
+    @model_validator(mode="after")
+    def _warm_before_the_end(self) -> Training:
+        if self.warmup >= self.steps:
+            raise ValueError(
+                f"training.warmup is {self.warmup} but training.steps is {self.steps}; "
+                "allowed: less warm-up than steps"
+            )
+        return self
 
 
 class Contrastive(Section):

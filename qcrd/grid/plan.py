@@ -1,0 +1,288 @@
+"""From a grid to its cells: every combination, no cell twice, all of it checked before anything starts."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from qcrd.config import Cell, Grid, Task, Teacher
+from qcrd.fingerprint import fingerprint
+from qcrd.grid.factors import did_you_mean, dotted, get, refusal, short, show
+from qcrd.grid.problems import GridProblems, Problem, Where, shown, worded
+from qcrd.grid.variables import PLACES, replaced
+from qcrd.identity import cell_id, teacher_samples
+from qcrd.presets import PRESETS, Preset
+
+LARGEST = 100_000  # cells; a slip in a product should not fill the memory
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One place of a cell in its grid's table."""
+
+    product: dict[str, Any]  # the combination: each product factor (dotted path) with its value
+    factor: str | None = None  # the swept factor; None is the cell that the sweeps go around
+    value: Any = None  # its value
+
+    @property
+    def factors(self) -> dict[str, Any]:
+        """All that the grid varies here."""
+        return self.product if self.factor is None else {**self.product, self.factor: self.value}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCell:
+    """A cell that a grid asks for."""
+
+    cell: Cell
+    name: str  # for people, unique in the grid: "qcrd beta=0.4 seed=0"
+    rows: tuple[Row, ...]  # where it appears; the base of a sweep is in a row of every factor
+
+    @property
+    def factors(self) -> dict[str, Any]:
+        """What the grid varies in this cell, {} for the base of a sweep: its first row's."""
+        return self.rows[0].factors
+
+
+@dataclass(frozen=True, slots=True)
+class SampleNeed:
+    """Answers that some cells share: the first m of each question."""
+
+    task: Task
+    teacher: Teacher
+    m: int  # the largest that any of the cells reads
+    splits: tuple[str, ...]  # ("train",), with "validation" where a cell takes its labels from the teacher
+
+
+class _Choice(NamedTuple):
+    where: Where
+    path: str
+    value: Any
+
+
+def expand(grid: Grid, preset: Preset) -> list[PlannedCell]:
+    """The cells of a grid, those of the first seed first, so that a whole table is there early.
+
+    What is set later counts: preset, base, product combination, swept value, seed. Cells that would give
+    the same result (a swept value equal to the base's, a baseline beside a sweep of what only QCRD reads)
+    are one cell with several rows.
+
+    Raises:
+        GridProblems: everything that is wrong, naming factor and value.
+    """
+    problems: dict[Problem, None] = {}  # a set that keeps its order
+    product = _factors(grid.product, "product", problems)
+    sweep = _factors(grid.sweep, "sweep", problems)
+    for path in sweep.keys() & product.keys():
+        _add(problems, ("sweep", path), "is in product as well; a factor belongs into one of them")
+    seeds = _seeds(grid, preset, problems)
+    if "seed" in grid.base:
+        _add(problems, ("base", "seed"), f"use `seeds: [{grid.base['seed']}]` instead")
+
+    combinations = math.prod(map(len, product.values()))
+    size = combinations * (1 + sum(map(len, sweep.values()))) * len(seeds)
+    if size > LARGEST:
+        _add(problems, ("product",), f"the grid has {size} cells; allowed: up to {LARGEST}")
+        raise GridProblems(problems)
+
+    builder = _Builder(_without_seed(grid.base), preset, problems)
+    first: dict[str, Cell] = {}
+    rows: dict[str, list[Row]] = {}
+    for chosen in itertools.product(*product.values()):
+        for swept in (None, *itertools.chain(*sweep.values())):
+            cell = builder.build(chosen if swept is None else (*chosen, swept))
+            if cell is not None:
+                key = _same_result(cell)
+                first.setdefault(key, cell)
+                rows.setdefault(key, []).append(_row(cell, chosen, swept))
+    if problems:
+        raise GridProblems(problems)
+    return [
+        PlannedCell(
+            cell.model_copy(update={"seed": seed}), _name(cell, rows[key][0].factors, seed), tuple(rows[key])
+        )
+        for seed in seeds
+        for key, cell in first.items()
+    ]
+
+
+def required_samples(cells: Iterable[Cell]) -> list[SampleNeed]:
+    """What has to be drawn for the cells: each distinct task and teacher once, with the largest m."""
+    needs: dict[tuple[Task, Teacher], SampleNeed] = {}
+    for cell in cells:
+        m = teacher_samples(cell)
+        if not m:
+            continue
+        key = cell.task, cell.teacher
+        before = needs.get(key, SampleNeed(*key, 0, ("train",)))
+        splits = ("train", "validation") if cell.rationales.labels == "teacher" else before.splits
+        needs[key] = SampleNeed(*key, max(m, before.m), splits)
+    return list(needs.values())
+
+
+class _Builder:
+    """Makes cells on top of one base, and says what is wrong with those that cannot be made."""
+
+    def __init__(self, base: dict[str, Any], preset: Preset, problems: dict[Problem, None]):
+        self.problems = problems
+        self.base = _merge(PRESETS[preset], base)
+        for path in PLACES:
+            value = _get(self.base, path)
+            if isinstance(value, str):
+                self.base = _set(self.base, path, self._place(("base", *path.split(".")), value))
+        self.base_messages = {message for _, message in _errors(self.base)[1]}
+
+    def build(self, choices: tuple[_Choice, ...]) -> Cell | None:
+        tree = self.base
+        for where, path, value in choices:
+            if path in PLACES and isinstance(value, str):
+                value = self._place(where, value)
+            tree = _set(tree, path, value)
+        cell, errors = _errors(tree)
+        for path, message in errors:
+            _add(self.problems, self._where(path, message, choices), message)
+        return cell
+
+    def _where(self, path: str, message: str, choices: tuple[_Choice, ...]) -> Where:
+        """What the user is to mend: the choice that set `path`, or the last one within that section."""
+        for choice in reversed(choices):
+            if path == choice.path or path.startswith(f"{choice.path}."):
+                return choice.where
+        if message not in self.base_messages:
+            for choice in reversed(choices):
+                if not path or choice.path.startswith(f"{path}."):
+                    return choice.where
+        return ("base", *path.split(".")) if path else ("base",)
+
+    def _place(self, where: Where, value: str) -> str:
+        try:
+            return replaced(value)
+        except ValueError as error:
+            _add(self.problems, where, str(error))
+            return value
+
+
+def _errors(tree: dict[str, Any]) -> tuple[Cell | None, list[tuple[str, str]]]:
+    """The cell of merged settings, or (dotted path, message) of all that is wrong with them."""
+    errors = []
+    for path, known in _registered().items():
+        name = _get(tree, path)
+        if isinstance(name, str) and name not in known:
+            allowed = f"allowed: {', '.join(known)}{did_you_mean(name, known)}"
+            errors.append((path, f"value {shown(name)}; {allowed}"))
+    try:
+        cell = Cell.model_validate(tree)
+    except ValidationError as error:
+        return None, errors + [(".".join(map(str, e["loc"])), worded(e, Cell)) for e in error.errors()]
+    return (None if errors else cell), errors
+
+
+def _registered() -> dict[str, list[str]]:
+    """Settings that name something registered, and the names that there are."""
+    # These import torch, which reading a configuration should not wait for.
+    from qcrd.losses import SCHEMES
+    from qcrd.methods import METHODS
+    from qcrd.tasks import TASKS
+
+    return {"task.name": list(TASKS), "method": list(METHODS), "contrastive.scheme": list(SCHEMES)}
+
+
+def _factors(
+    listed: dict[str, list[Any]], part: str, problems: dict[Problem, None]
+) -> dict[str, list[_Choice]]:
+    """The usable factors of `sweep` or `product`; the others become problems."""
+    usable = {}
+    for name, values in listed.items():
+        path = dotted(name)
+        if reason := refusal(path):
+            _add(problems, (part, path), reason)
+        elif not values:
+            _add(problems, (part, path), "value []; allowed: at least one value, or remove the line")
+        else:
+            for i, again in _repeated(values):
+                _add(problems, (part, path, i), f"value {shown(again)} is there twice; remove one")
+            usable[path] = [_Choice((part, path, i), path, value) for i, value in enumerate(values)]
+    return usable
+
+
+def _seeds(grid: Grid, preset: Preset, problems: dict[Problem, None]) -> list[int]:
+    per_preset = grid.seeds if isinstance(grid.seeds, dict) else {None: grid.seeds}
+    for name, seeds in per_preset.items():
+        where = ("seeds",) if name is None else ("seeds", name)
+        if seeds == []:
+            _add(problems, where, "value []; allowed: a number of seeds, or a list of at least one")
+        for i, again in _repeated(seeds) if isinstance(seeds, list) else ():
+            _add(problems, (*where, i), f"seed {again} is there twice; remove one")
+    seeds = per_preset.get(None, per_preset.get(preset))
+    if seeds is None:
+        _add(problems, ("seeds",), f"nothing for the preset {preset}; add `{preset}: 1`")
+        return [0]
+    return list(range(seeds)) if isinstance(seeds, int) else seeds
+
+
+def _repeated(values: list[Any]) -> Iterator[tuple[int, Any]]:
+    """Values that equal an earlier one (2 and 2.0 do, true and 1 do not), with their index."""
+    seen: list[tuple[bool, Any]] = []
+    for i, value in enumerate(values):
+        key = (isinstance(value, bool), value)
+        if key in seen:
+            yield i, value
+        seen.append(key)
+
+
+def _row(cell: Cell, chosen: tuple[_Choice, ...], swept: _Choice | None) -> Row:
+    def value(choice: _Choice) -> Any:
+        # Text stays as it was written (a path with its variable); numbers take the setting's own type.
+        return choice.value if isinstance(choice.value, str) else get(cell, choice.path)
+
+    product = {choice.path: value(choice) for choice in chosen}
+    return Row(product) if swept is None else Row(product, swept.path, value(swept))
+
+
+def _name(cell: Cell, factors: dict[str, Any], seed: int) -> str:
+    settings = [f"{short(path)}={show(value)}" for path, value in factors.items() if path != "method"]
+    return " ".join([cell.method, *settings, f"seed={seed}"])
+
+
+def _same_result(cell: Cell) -> str:
+    """Equal for cells with equal results. Task and teacher enter by their settings: nothing is loaded yet."""
+    return cell_id(cell, fingerprint(cell.task.model_dump()), cell.teacher.model_dump())
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`above` over `below`, section by section; neither is changed."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _get(tree: dict[str, Any], path: str) -> Any:
+    """The value at a dotted path, None where there is none."""
+    value: Any = tree
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _set(tree: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy of `tree` with `value` at a dotted path."""
+    name, _, rest = path.partition(".")
+    inner = tree.get(name, {})
+    if rest and not isinstance(inner, dict):
+        return tree  # a section that is no mapping is reported as such
+    return {**tree, name: _set(inner, rest, value) if rest else value}
+
+
+def _without_seed(base: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in base.items() if key != "seed"}
+
+
+def _add(problems: dict[Problem, None], where: Where, message: str) -> None:
+    problems[Problem(where, message)] = None

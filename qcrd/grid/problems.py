@@ -1,0 +1,85 @@
+"""What is wrong in a grid: where, and in words that say what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from qcrd.errors import ConfigError
+from qcrd.grid.factors import did_you_mean
+
+Where = tuple[str | int, ...]
+"""A place in a grid's YAML: ("base", "training", "lr"), ("sweep", "contrastive.beta", 2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to mend."""
+
+    where: Where
+    message: str  # without the field's name
+
+    def __str__(self) -> str:
+        field = ".".join(part for part in self.where if isinstance(part, str))
+        return f"{field}: {self.message}" if field else self.message
+
+
+class GridProblems(ConfigError):
+    """All that is wrong in a grid, in the order in which it was found."""
+
+    def __init__(self, problems: Iterable[Problem]):
+        self.problems = list(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+_ALLOWED = {
+    "greater_than_equal": "numbers from {ge:g} up",
+    "greater_than": "numbers above {gt:g}",
+    "less_than_equal": "numbers up to {le:g}",
+    "less_than": "numbers below {lt:g}",
+    "literal_error": "{expected}",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list, also for a single value: [value]",
+    "dict_type": "a mapping (name: value)",
+    "model_type": "a mapping of settings (name: value); leave the section out to take its defaults",
+    "string_pattern_mismatch": "lower-case letters, digits, - and _, beginning with a letter or digit",
+}
+
+
+def worded(error: dict[str, Any], model: type[BaseModel]) -> str:
+    """The message for one entry of a pydantic ValidationError of `model`."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "missing":
+        return "is missing; every grid needs it"
+    if kind == "extra_forbidden":
+        known = fields_at(model, error["loc"][:-1])
+        name = str(error["loc"][-1])
+        return f"unknown setting; allowed: {', '.join(known)}{did_you_mean(name, known)}"
+    allowed = _ALLOWED.get(kind)
+    return f"value {shown(error['input'])}; " + (
+        f"allowed: {allowed.format(**context)}" if allowed else error["msg"].lower()
+    )
+
+
+def shown(value: Any) -> str:
+    """A value as YAML would have it, cut where it is long."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def fields_at(model: type[BaseModel], loc: Where) -> list[str]:
+    """Names of the settings in the section at `loc`."""
+    for part in loc:
+        model = model.model_fields[str(part)].annotation
+    return list(model.model_fields)

@@ -1,0 +1,103 @@
+"""The two sets of defaults that lie beneath a grid's `base`.
+
+Only what differs from the defaults in `qcrd.config`, or must not depend on the machine, is said here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from qcrd.errors import ConfigError
+
+Preset = Literal["embedded", "paper"]
+
+# Offline, on CPUs, about a minute a cell. Figures from trials on two cores before the project began.
+EMBEDDED: dict[str, Any] = {
+    "task": {
+        "name": "arithmetic",  # generated, so it needs no network
+        "train": 720,  # the sizes of SVAMP (paper, section 4.1) ...
+        "validation": 80,
+        "test": 1000,  # ... but for the test set: at its 200 questions noise of +-7 points hides everything
+    },
+    "teacher": {
+        "engine": "vllm",
+        "model": "embedded",  # trained here from scratch
+        "accuracy": 0.6,  # between the two teachers tried (0.44 and 0.79): good enough, and the vote matters
+        "max_tokens": 96,
+    },
+    "student": {
+        "checkpoint": None,  # no pretrained weights offline
+        # Width 64, 2 + 2 layers and 8 heads learn the task in 300 steps of 32, and leave room above.
+        "architecture": {"d_model": 64, "d_kv": 8, "d_ff": 128, "layers": 2, "heads": 8},
+        "dropout": 0.0,  # 0.1 hurt
+        "max_input": 128,
+        "max_rationale": 96,  # as the teacher's answers
+        "max_label": 32,
+        "precision": "fp32",  # said outright, so that a grid gives the same result on every machine
+    },
+    "training": {
+        "steps": 300,
+        "batch": 32,  # as the paper
+        "lr": 5e-3,  # two orders above T5's, because nothing is pretrained
+        "clip": 1.0,  # such a rate needs it
+        "evaluate_every": 50,
+    },
+    # The teacher's labels: with gold ones a student from scratch gains nothing from rationales.
+    "rationales": {"labels": "teacher"},
+    "discriminator": {
+        "checkpoint": None,
+        "architecture": {"d_model": 64, "d_kv": 8, "d_ff": 128, "layers": 2, "heads": 8},  # the student's
+        "lr": 1e-3,  # from scratch
+        "pretrain_steps": 150,  # about seven passes over 720 questions
+        "update_steps": 4,
+    },
+}
+
+# The paper's setting on GPUs. Where the paper is silent, Distilling Step-by-Step (DSS), its ancestor.
+PAPER: dict[str, Any] = {
+    "task": {"name": "svamp", "source": None},  # from the Hub; all 720/80/200 questions
+    "teacher": {
+        "engine": "vllm",
+        "model": "Qwen/Qwen2.5-7B-Instruct",  # an open stand-in for the paper's GPT-3.5-turbo: fits one GPU
+        "temperature": 0.7,  # section 4.1
+        "max_tokens": 256,
+    },
+    "student": {
+        # The paper says only "T5-base"; DSS used the v1.1 release. They are not comparable.
+        "checkpoint": "google/t5-v1_1-base",
+        "dropout": 0.1,  # the checkpoint's configuration, which DSS trained with
+        "max_input": 1024,  # DSS
+        "max_rationale": 256,  # DSS
+        "max_label": 32,
+        "precision": "bf16",  # fp16 gives NaN in T5; said outright because precision changes the result
+    },
+    "training": {
+        "steps": 10_000,  # DSS
+        "batch": 32,  # section 4.1
+        "lr": 5e-5,  # DSS
+        "evaluate_every": 250,  # DSS
+    },
+    "rationales": {"labels": "gold", "m": 5},  # tables 1, 2, 4-7; section 4.1
+    "discriminator": {
+        "checkpoint": "google/t5-v1_1-base",  # section 3.3.1: encoder of T5-base
+    },
+}
+
+PRESETS: dict[Preset, dict[str, Any]] = {"embedded": EMBEDDED, "paper": PAPER}
+
+
+def resolve(preset: str, gpus: float) -> Preset:
+    """The preset that a grid runs with: `auto` is paper where the cluster has GPUs, else embedded.
+
+    Args:
+        preset: a grid's `preset`.
+        gpus: GPUs of the cluster.
+
+    Raises:
+        ConfigError: for another word.
+    """
+    if preset == "auto":
+        return "paper" if gpus > 0 else "embedded"
+    if preset not in PRESETS:
+        raise ConfigError(f"preset: value {preset!r}; allowed: auto, {', '.join(PRESETS)}")
+    return preset
