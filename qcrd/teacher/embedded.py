@@ -1,0 +1,231 @@
+"""The embedded teacher: a small causal language model, trained here from scratch on generated problems.
+
+It is a real teacher with natural errors for machines without hub or GPU. Training stops at a *sampling*
+accuracy rather than at a step, because accuracy is steep in steps: within forty of them it may double.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import torch
+from filelock import FileLock
+from torch.nn.utils.rnn import pad_sequence
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from qcrd import tasks
+from qcrd.config import Teacher
+from qcrd.errors import QcrdError
+from qcrd.fingerprint import fingerprint
+from qcrd.tasks.arithmetic import generate, vocabulary
+from qcrd.teacher.tokenizer import word_level_tokenizer
+from qcrd.types import Question
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int, float, float | None], None]
+"""Step, most steps, loss in nats per token, sampling accuracy where it was just measured."""
+
+_IGNORED = -100  # cross entropy skips these targets
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedRecipe:
+    """All that the embedded teacher's weights come from."""
+
+    accuracy: float = 0.6  # sampling accuracy on the held-out problems at which training stops
+    temperature: float = 0.7  # at which it is measured
+    problems: int = 4000
+    held_out: int = 400
+    width: int = 96
+    layers: int = 2
+    heads: int = 3  # of 32: vLLM's CPU engine has no smaller ones
+    feed_forward: int = 192
+    lr: float = 5e-3  # peak, cosine to zero at max_steps
+    warmup: int = 20
+    batch: int = 32
+    max_steps: int = 600
+    check_from: int = 100  # no sampling before this step
+    check_every: int = 20
+    seed: int = 0
+
+    @classmethod
+    def of(cls, teacher: Teacher) -> EmbeddedRecipe:
+        """The recipe that a configuration asks for."""
+        return cls() if teacher.accuracy is None else cls(accuracy=teacher.accuracy)
+
+    def data(self) -> tuple[list[Question], list[Question]]:
+        """Training and held-out problems; neither can be in a split of the task."""
+        questions = generate(self.seed, self.problems + self.held_out)
+        return questions[: self.problems], questions[self.problems :]
+
+    def fingerprint(self) -> str:
+        """Short id of the recipe, the problems and the vocabulary."""
+        problems = [[q.text, q.rationale, q.label] for part in self.data() for q in part]
+        return fingerprint({**asdict(self), "data": fingerprint(problems), "vocabulary": vocabulary()})
+
+
+def ensure_embedded_teacher(root: Path, recipe: EmbeddedRecipe, progress: Progress) -> Path:
+    """Folder of the trained teacher in Hugging Face format, training it if it is not there yet.
+
+    The folder appears whole, by rename; of several processes one trains and the others wait for it.
+    `training.json` in it has steps, seconds, loss and accuracy.
+
+    Raises:
+        QcrdError: if the accuracy is not reached within the recipe's steps.
+    """
+    folder = Path(root) / recipe.fingerprint()
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if folder.is_dir():  # trained while this process waited
+            return folder
+        for leftover in folder.parent.glob(f"{folder.name}.*.tmp"):
+            shutil.rmtree(leftover)
+        temporary = folder.with_name(f"{folder.name}.{uuid4().hex}.tmp")
+        model, tokenizer, figures = _train(recipe, progress)
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        (temporary / "training.json").write_text(json.dumps({**asdict(recipe), **figures}, indent=2))
+        temporary.rename(folder)
+    return folder
+
+
+def _train(
+    recipe: EmbeddedRecipe, progress: Progress
+) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, dict]:
+    # One thread: the result must not depend on how many cores are free, and it is hardly slower.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return _optimise(recipe, progress)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _optimise(
+    recipe: EmbeddedRecipe, progress: Progress
+) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, dict]:
+    begun = time.monotonic()
+    torch.manual_seed(recipe.seed)
+    tokenizer = word_level_tokenizer(vocabulary(), append_eos=False)
+    model = _model(recipe, tokenizer)
+    training, held_out = recipe.data()
+    examples = [_example(q, tokenizer) for q in training]
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.lr)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser,
+        lambda step: min((step + 1) / recipe.warmup, (1 + math.cos(math.pi * step / recipe.max_steps)) / 2),
+    )
+    best = 0.0
+    for step, batch in zip(range(1, recipe.max_steps + 1), _batches(examples, recipe), strict=False):
+        model.train()
+        loss = _loss(model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        optimiser.zero_grad()
+        if step < recipe.check_from or step % recipe.check_every:
+            continue
+        accuracy = sampling_accuracy(model, tokenizer, held_out, recipe.temperature)
+        progress(step, recipe.max_steps, loss.item(), accuracy)
+        best = max(best, accuracy)
+        if accuracy >= recipe.accuracy:
+            seconds = round(time.monotonic() - begun, 1)
+            log.info("embedded teacher: accuracy %.2f after %d steps, %.0f s", accuracy, step, seconds)
+            figures = {"steps": step, "seconds": seconds, "loss": loss.item(), "sampling_accuracy": accuracy}
+            return model.eval(), tokenizer, figures
+    raise QcrdError(
+        f"the embedded teacher reached a sampling accuracy of {best:.2f} in {recipe.max_steps} steps, "
+        f"teacher.accuracy asks for {recipe.accuracy:.2f}; ask for less"
+    )
+
+
+def _model(recipe: EmbeddedRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=recipe.width,
+            intermediate_size=recipe.feed_forward,
+            num_hidden_layers=recipe.layers,
+            num_attention_heads=recipe.heads,
+            num_key_value_heads=recipe.heads,
+            head_dim=recipe.width // recipe.heads,
+            max_position_embeddings=512,
+            tie_word_embeddings=False,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            bos_token_id=None,
+        )
+    )
+
+
+def _example(question: Question, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], int]:
+    """Token ids of a prompt with its answer and </s>, and how many of them are the prompt."""
+    task = tasks.get("arithmetic")
+    prompt = tokenizer(task.prompt(question)).input_ids
+    answer = tokenizer(task.target(question.rationale, question.label)).input_ids
+    return [*prompt, *answer, tokenizer.eos_token_id], len(prompt)
+
+
+def _batches(examples: Sequence[tuple[list[int], int]], recipe: EmbeddedRecipe) -> Iterator[list]:
+    """Batches without end, every epoch in another order; a batch at the end of an epoch may be smaller."""
+    shuffle = random.Random(recipe.seed).shuffle
+    order = list(examples)
+    while True:
+        shuffle(order)
+        for start in range(0, len(order), recipe.batch):
+            yield order[start : start + recipe.batch]
+
+
+def _loss(model: LlamaForCausalLM, batch: Sequence[tuple[list[int], int]]) -> torch.Tensor:
+    """Cross entropy of the answers, in nats per token; the prompts are not learned."""
+    ids = pad_sequence([torch.tensor(i) for i, _ in batch], batch_first=True)  # the padding's id is 0
+    labels = pad_sequence(
+        [torch.tensor([_IGNORED] * n + i[n:]) for i, n in batch], batch_first=True, padding_value=_IGNORED
+    )
+    return model(input_ids=ids, labels=labels).loss  # causal: padding on the right is never attended to
+
+
+@torch.inference_mode()
+def sampling_accuracy(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    questions: Sequence[Question],
+    temperature: float,
+) -> float:
+    """Share of `questions` that one sampled answer each gets right."""
+    task = tasks.get("arithmetic")
+    model.eval()
+    batch = tokenizer(
+        [task.prompt(q) for q in questions], padding=True, padding_side="left", return_tensors="pt"
+    )
+    prompt = batch.input_ids.shape[1]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        out = model.generate(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            do_sample=True,
+            temperature=temperature,
+            top_k=0,
+            max_new_tokens=80,
+        )
+    texts = tokenizer.batch_decode(out[:, prompt:], skip_special_tokens=True)
+    right = 0
+    for question, text in zip(questions, texts, strict=True):
+        label = task.parse(text, question).label
+        right += label is not None and task.correct(label, question)
+    return right / len(questions)

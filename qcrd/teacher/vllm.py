@@ -1,0 +1,91 @@
+"""The teacher in vLLM, inside this process: the only module that imports vllm."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from qcrd.teacher.base import Request
+from qcrd.types import Sample
+
+
+class VllmSampler:
+    """A SampleFn over a causal language model in a vLLM engine.
+
+    One request per sample, each with its own seed, so that a sample depends on its request alone. Where
+    the tokenizer has a chat template the prompt goes through it as one user message.
+
+    Args:
+        model: Hub id or folder.
+        revision: of a Hub model.
+        temperature: of the sampling; 0 is greedy.
+        top_p: nucleus mass.
+        max_tokens: longest answer in tokens.
+        stop: strings at which an answer ends; they are not part of it.
+        tensor_parallel: GPUs that share the model.
+        memory: share of a GPU's memory that the engine may take. On CPU, VLLM_CPU_KVCACHE_SPACE (GiB; 1
+            unless it is set) bounds the cache instead.
+        max_len: longest prompt plus answer in tokens; None takes the model's.
+        dtype: of the weights; None takes float32 on CPU and the model's own elsewhere.
+
+    Attributes:
+        chat: whether prompts go through a chat template.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        revision: str | None = None,
+        temperature: float = 0.7,
+        top_p: float = 1.0,
+        max_tokens: int = 256,
+        stop: Sequence[str] = (),
+        tensor_parallel: int = 1,
+        memory: float = 0.85,
+        max_len: int | None = None,
+        dtype: str | None = None,
+    ):
+        # vLLM reads these when it is imported.
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # no child processes: 4 s to start, not 22
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # else it wants nearly all of the memory
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # other actors share the cores
+        from vllm import LLM, SamplingParams
+        from vllm.platforms import current_platform
+
+        on_cpu = current_platform.is_cpu()
+        special = (
+            # A seed per request with chunked prefill crashes ("CPU Generator does not use offset").
+            {"enable_chunked_prefill": False, "max_num_batched_tokens": 8192, "enforce_eager": True}
+            if on_cpu
+            else {"gpu_memory_utilization": memory}
+        )
+        self._engine = LLM(
+            model=model,
+            revision=revision,
+            tokenizer_revision=revision,
+            dtype=dtype or ("float32" if on_cpu else "auto"),
+            tensor_parallel_size=tensor_parallel,
+            max_model_len=max_len,
+            seed=0,
+            **special,
+        )
+        self._parameters = lambda seed: SamplingParams(
+            n=1, seed=seed, temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=list(stop)
+        )
+        self.chat = bool(getattr(self._engine.get_tokenizer(), "chat_template", None))
+
+    def __call__(self, requests: Sequence[Request]) -> list[Sample]:
+        """One sample per request, in their order."""
+        parameters = [self._parameters(r.seed) for r in requests]
+        if self.chat:
+            messages = [[{"role": "user", "content": r.prompt}] for r in requests]
+            outputs = self._engine.chat(messages, parameters, use_tqdm=False)
+        else:
+            outputs = self._engine.generate([r.prompt for r in requests], parameters, use_tqdm=False)
+        return [
+            Sample(r.prompt_id, r.question_id, r.index, o.text, o.finish_reason, len(o.token_ids))
+            for r, o in zip(requests, (output.outputs[0] for output in outputs), strict=True)
+        ]
