@@ -12,12 +12,14 @@ import math
 import os
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qcrd.errors import StoreError
 
+FILE = "journal.jsonl"  # its name in a cell's folder, and in a grid's
 STATUSES = ("running", "done", "failed", "diverged", "stopped")
 
 
@@ -74,7 +76,11 @@ class Journal:
         self._drop_torn_line()
 
     def metrics(self, step: int, /, **values: float) -> None:
-        """Record figures measured after `step` optimiser steps; anything that `float` takes will do."""
+        """Record figures measured after `step` optimiser steps; anything that `float` takes will do.
+
+        When to record must follow from the step, never from the clock: a resumed cell has to write the
+        same metrics and artifacts in the same order again, for that is how readers know what they have.
+        """
         self._append(Metrics(int(step), {name: float(value) for name, value in values.items()}, _now()))
 
     def status(self, status: str, message: str = "") -> None:
@@ -168,6 +174,24 @@ def read(path: str | Path, start_line: int = 0) -> list[Event]:
         except (ValueError, KeyError, TypeError):
             warnings.warn(f"{path}:{number}: unreadable line left out", stacklevel=2)
     return events
+
+
+class Tail:
+    """A journal's events, the file being read again only when it has changed."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+        self._events: list[Event] = []
+
+    def events(self) -> list[Event]:
+        """All events so far; empty where there is no file."""
+        with suppress(FileNotFoundError):
+            stat = self._path.stat()
+            if self._seen != (stat.st_size, stat.st_mtime_ns):
+                self._events = read(self._path)
+                self._seen = (stat.st_size, stat.st_mtime_ns)
+        return self._events
 
 
 def _encode(event: Event) -> bytes:

@@ -1,0 +1,353 @@
+"""Mirrors the journals of a grid into an MLflow server: one parent run, one child run per cell.
+
+The only module that imports mlflow. It reads journals and never writes them, so nothing here can
+disturb a training. The server gets every metric once, though pushes fail half-way, processes are
+killed and cells rewind: each run's count of events sent is kept in `mlflow.json`; while a push is
+under way, or the count is lost, the run is in doubt, and the server itself is asked what it has.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qcrd.tracking import journal
+from qcrd.tracking.feeder import Report
+from qcrd.tracking.journal import Artifact, Event, Metrics, Params, Status, Tail
+from qcrd.tracking.progress import FILE, Progress, load, save
+
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the next push is the retry
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds; the default is 120
+    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+_STATUS = {
+    "running": "RUNNING",
+    "done": "FINISHED",
+    "failed": "FAILED",
+    "diverged": "FAILED",
+    "stopped": "KILLED",
+}
+_METRICS_PER_BATCH = 1000  # the server's limit
+_PARAMS_PER_BATCH = 100  # the server's limit
+_LONGEST_VALUE = 500  # characters of a parameter or tag; longer ones make the comparison page useless
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is to become one run: a cell, or the grid itself."""
+
+    id: str  # the cell's or the grid's id
+    name: str  # what people see
+    folder: Path  # holds the journal and the artifacts that it names
+    params: dict[str, Any] = field(default_factory=dict)  # flat
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Shown:
+    """What the server shows of a run, as read when connecting and changed since."""
+
+    status: str
+    params: set[str]
+
+
+class Mirror:
+    """Brings one grid's journals to one server, as often as `push` is called.
+
+    Args:
+        uri: tracking URI, such as http://127.0.0.1:5000.
+        experiment: name of the experiment (the grid's name).
+        grid: the grid, whose folder also gets the state file. Its own journal tells the parent run's
+            status, summary metrics and artifacts.
+        cells: the cells, finished ones included. A cell gets its run once its journal has something.
+        live: whether cells may be running. Where not (`qcrd sync` after a crash), a journal that
+            ends with "running" is shown as killed.
+    """
+
+    def __init__(self, uri: str, experiment: str, grid: Source, cells: Sequence[Source], live: bool = True):
+        self.uri = uri
+        self._experiment = experiment
+        self._sources = [grid, *cells]
+        self._grid = grid
+        self._live = live
+        self._state = grid.folder / FILE
+        self._progress = load(self._state, uri)
+        self._shown: dict[str, _Shown] = {}
+        self._tails = {source.id: Tail(source.folder / journal.FILE) for source in self._sources}
+        self._client: Any = None
+        self._experiment_id: str | None = None
+        self._connected = False
+        self._lock = threading.Lock()
+
+    def push(self) -> Report:
+        """Send what the server lacks; never raises for trouble with the server, but reports it."""
+        with self._lock:
+            before = sum(progress.sent for progress in self._progress.values())
+            try:
+                error = self._push()
+            except Exception as trouble:  # whatever the client library raises, training must go on
+                error = _line(trouble)
+            if error:
+                self._connected = False  # look again at what there is before sending more
+            after = sum(progress.sent for progress in self._progress.values())
+            return Report(sent=max(0, after - before), pending=self._pending(), error=error)
+
+    def url(self) -> str | None:
+        """Page of the experiment where the uri is an address and the experiment is known, else None."""
+        if not self._experiment_id or not self.uri.startswith("http"):
+            return None
+        return f"{self.uri.rstrip('/')}/#/experiments/{self._experiment_id}"
+
+    def _push(self) -> str | None:
+        if not self._connected:
+            self._connect()
+        news = [source for source in self._sources if self._is_news(source)]
+        if not news:
+            return None
+        errors = []
+        doubts = {i: self._progress[i].doubt for i in (s.id for s in news) if i in self._progress}
+        for i in doubts:
+            self._progress[i].doubt = True
+        save(self._state, self.uri, self._progress)  # on disk all are in doubt until they are through
+        for i, doubt in doubts.items():
+            self._progress[i].doubt = doubt
+        try:
+            for source in news:
+                try:
+                    self._bring(source)
+                except Exception as trouble:
+                    errors.append(f"{source.name}: {_line(trouble)}")
+                    if not _is_refusal(trouble):
+                        break  # the server, not the run: the others would fail as well
+        finally:
+            save(self._state, self.uri, self._progress)
+        return errors[0] if errors else None
+
+    def _connect(self) -> None:
+        """Find or create the experiment and the parent; find the children that there are."""
+        if self._client is None:
+            self._client = _client(self.uri)
+        experiment = self._client.get_experiment_by_name(self._experiment)
+        if experiment is not None and experiment.lifecycle_stage != "active":
+            raise ValueError(
+                f"experiment {self._experiment!r} was deleted on the server; restore it with "
+                f"`mlflow experiments restore --experiment-id {experiment.experiment_id}` or rename the grid"
+            )
+        self._experiment_id = (
+            experiment.experiment_id if experiment else self._client.create_experiment(self._experiment)
+        )
+        found: dict[str, dict[str, Any]] = {}
+        for run in self._search(f"tags.`qcrd.grid_id` = '{self._grid.id}'"):
+            found.setdefault(run.data.tags.get("qcrd.cell", self._grid.id), {})[run.info.run_id] = run
+        self._shown = {}
+        for source in self._sources:
+            runs = found.get(source.id, {})
+            known = self._progress.get(source.id)
+            if known is None or known.run_id not in runs:  # new, deleted, or created just before a crash
+                self._progress.pop(source.id, None)
+                if not runs:
+                    continue
+                self._progress[source.id] = known = Progress(run_id=next(iter(runs)))
+            run = runs[known.run_id]
+            self._shown[source.id] = _Shown(run.info.status, set(run.data.params))
+        if self._grid.id not in self._progress:
+            self._create(self._grid, {})
+        self._connected = True
+
+    def _search(self, query: str) -> Iterator[Any]:
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment_id], query, order_by=["attributes.start_time ASC"], page_token=token
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _create(self, source: Source, tags: dict[str, str]) -> None:
+        events = self._tails[source.id].events()
+        run = self._client.create_run(
+            self._experiment_id,
+            start_time=events[0].time if events else None,
+            run_name=source.name,
+            tags={
+                "mlflow.user": _user(),
+                "mlflow.source.name": "qcrd",
+                "qcrd.grid": self._experiment,
+                "qcrd.grid_id": self._grid.id,
+                **{name: str(value)[:_LONGEST_VALUE] for name, value in source.tags.items()},
+                **tags,
+            },
+        )
+        self._progress[source.id] = Progress(run_id=run.info.run_id, doubt=False)
+        self._shown[source.id] = _Shown(run.info.status, set())
+
+    def _is_news(self, source: Source) -> bool:
+        events = self._tails[source.id].events()
+        progress = self._progress.get(source.id)
+        if progress is None:
+            return bool(events)
+        shown = self._shown[source.id]
+        return (
+            len(_countable(events)) > progress.sent
+            or not _params(source, events).keys() <= shown.params
+            or self._status(events) not in (None, shown.status)
+        )
+
+    def _bring(self, source: Source) -> None:
+        """Make the server's run equal to the source's journal."""
+        if source.id not in self._progress:
+            parent = self._progress[self._grid.id].run_id
+            self._create(source, {"mlflow.parentRunId": parent, "qcrd.cell": source.id})
+        events = self._tails[source.id].events()
+        progress, shown = self._progress[source.id], self._shown[source.id]
+        self._send_params(progress.run_id, shown, _params(source, events))
+        self._send_events(source, progress, _countable(events))
+        status = self._status(events)
+        if status not in (None, shown.status):
+            self._send_status(progress.run_id, status, events)
+            shown.status = status
+
+    def _send_params(self, run_id: str, shown: _Shown, params: dict[str, str]) -> None:
+        from mlflow.entities import Param
+
+        # a parameter cannot be changed once it is there, and an attempt fails its whole batch
+        missing = [Param(name, value) for name, value in params.items() if name not in shown.params]
+        for start in range(0, len(missing), _PARAMS_PER_BATCH):
+            batch = missing[start : start + _PARAMS_PER_BATCH]
+            self._client.log_batch(run_id, params=batch)
+            shown.params |= {param.key for param in batch}
+
+    def _send_events(self, source: Source, progress: Progress, events: list[Metrics | Artifact]) -> None:
+        from mlflow.entities import Metric
+
+        if len(events) <= progress.sent and not progress.doubt:
+            return
+        there = self._on_server(progress.run_id) if progress.doubt else Counter()
+        progress.doubt = True
+        batch: list[Metric] = []
+        for index in range(0 if there else progress.sent, len(events)):
+            event = events[index]
+            if isinstance(event, Artifact):
+                if index >= progress.sent:
+                    self._flush(progress, batch, index)
+                    self._send_artifact(source, progress.run_id, event)
+                    progress.sent = index + 1
+                continue
+            new = []
+            for name, value in event.values.items():
+                key = (_legal(name), event.step)
+                if there[key] > 0:
+                    there[key] -= 1
+                elif index >= progress.sent:
+                    new.append(Metric(key[0], value, event.time, event.step))
+            if len(batch) + len(new) > _METRICS_PER_BATCH:
+                self._flush(progress, batch, index)
+            batch += new
+        self._flush(progress, batch, len(events))
+        # the server still has more where the journal was rewound: ask again once it has grown
+        progress.doubt = there.total() > 0
+
+    def _flush(self, progress: Progress, batch: list, upto: int) -> None:
+        """Send `batch`, after which the first `upto` events are known to be there; empties it."""
+        for start in range(0, len(batch), _METRICS_PER_BATCH):
+            self._client.log_batch(progress.run_id, metrics=batch[start : start + _METRICS_PER_BATCH])
+        batch.clear()
+        progress.sent = max(progress.sent, upto)
+
+    def _on_server(self, run_id: str) -> Counter[tuple[str, int]]:
+        """How often the run has each (metric name, step)."""
+        names = self._client.get_run(run_id).data.metrics
+        return Counter(
+            (name, metric.step) for name in names for metric in self._client.get_metric_history(run_id, name)
+        )
+
+    def _send_artifact(self, source: Source, run_id: str, event: Artifact) -> None:
+        path = source.folder / event.path
+        if path.exists():  # else it was removed since, and never will be there
+            folder = Path(event.path).parent.as_posix()
+            self._client.log_artifact(run_id, str(path), None if folder == "." else folder)
+
+    def _send_status(self, run_id: str, status: str, events: list[Event]) -> None:
+        last = next(event for event in reversed(events) if isinstance(event, Status))
+        if last.message:
+            self._client.set_tag(run_id, "qcrd.message", last.message[:_LONGEST_VALUE])
+        if status == "RUNNING":
+            self._client.update_run(run_id, status=status)
+        else:
+            self._client.set_terminated(run_id, status, end_time=events[-1].time)
+
+    def _status(self, events: list[Event]) -> str | None:
+        last = next((event.status for event in reversed(events) if isinstance(event, Status)), None)
+        if last == "running" and not self._live:
+            last = "stopped"
+        return _STATUS[last] if last else None
+
+    def _pending(self) -> int:
+        waiting = 0
+        for source in self._sources:
+            progress = self._progress.get(source.id)
+            events = _countable(self._tails[source.id].events())
+            waiting += max(0, len(events) - (progress.sent if progress else 0))
+        return waiting
+
+
+def _client(uri: str) -> Any:
+    """A client of the server; the import takes seconds and reads the environment, hence here and late."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+def _countable(events: list[Event]) -> list[Metrics | Artifact]:
+    """Events that a server must get exactly once; of statuses and parameters only the last matters."""
+    return [event for event in events if isinstance(event, Metrics | Artifact)]
+
+
+def _params(source: Source, events: list[Event]) -> dict[str, str]:
+    merged = dict(source.params)
+    for event in events:
+        if isinstance(event, Params):
+            merged |= event.values
+    return {_legal(name): str(value)[:_LONGEST_VALUE] for name, value in merged.items()}
+
+
+def _legal(name: str) -> str:
+    """`name` with what MLflow refuses in names replaced."""
+    return re.sub(r"[^\w.\-: /]", "_", name)
+
+
+def _is_refusal(trouble: Exception) -> bool:
+    """Whether the server answered and refused this one run (deleted meanwhile, an illegal value)."""
+    code = getattr(trouble, "error_code", None)
+    return code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE")
+
+
+def _line(trouble: Exception) -> str:
+    text = " ".join(str(trouble).split()) or type(trouble).__name__
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without an entry for its user
+        return "unknown"
