@@ -19,7 +19,7 @@ SHARE = 0.15  # of a rationale's words that are replaced, at least one
 TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[^\w\s]|_", re.UNICODE)
 OPPOSITE = {
     "add": "subtract", "subtract": "add", "plus": "minus", "minus": "plus", "more": "fewer", "fewer": "more",
-    "multiply": "divide", "divide": "multiply", "times": "less", "+": "-", "-": "+", "*": "/", "/": "*",
+    "multiply": "divide", "divide": "multiply", "times": "plus", "+": "-", "-": "+", "*": "/", "/": "*",
 }  # fmt: skip
 
 

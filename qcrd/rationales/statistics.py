@@ -24,9 +24,7 @@ def vote_statistics(samples: Sequence[Sequence[Parsed]], gold: Sequence[str | No
     """
     total = sum(len(s) for s in samples)
     reasons = Counter(p.reason for s in samples for p in s if p.answer is None)
-    right = sum(
-        p.answer is not None and p.answer == g for s, g in zip(samples, gold, strict=True) for p in s
-    )
+    right = sum(p.answer is not None and p.answer == g for s, g in zip(samples, gold, strict=True) for p in s)
     votes = [vote("", s) for s in samples]
     winners = [v.answer is not None and v.answer == g for v, g in zip(votes, gold, strict=True)]
     strict = [w for v, w in zip(votes, winners, strict=True) if v.answer is not None and not v.tie]

@@ -1,0 +1,100 @@
+"""A method: which samples it learns from, and what loss a batch of questions has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from qcrd import config
+from qcrd.student.judge import Judge, JudgedQuestion
+from qcrd.student.model import Student
+from qcrd.student.selfplay import Snapshots
+from qcrd.tasks.base import Task
+from qcrd.types import Question, RationaleSet
+
+PREDICT, EXPLAIN = "predict: ", "explain: "  # task prefixes of DSS, section 3.1
+
+
+@dataclass(frozen=True, slots=True)
+class Ingredients:
+    """What a method may build its objective from."""
+
+    student: Student
+    task: Task
+    questions: Sequence[Question]  # training questions; their gold labels are not for training
+    sets: Sequence[RationaleSet]  # one for each question, each with a label
+    training: config.Training
+    lengths: config.Student  # max_input, max_rationale, max_label
+    contrastive: config.Contrastive
+    selfplay: config.SelfPlay
+    judge: Judge | None  # None where there is no quality judge
+    judged: Sequence[JudgedQuestion]  # the questions for the judge, empty where there is none
+    seed: int
+
+
+class Objective(Protocol):
+    """The loss of one method over one training set."""
+
+    lag: int
+    """Iterations that snapshots must reach back; 0 where no snapshot is needed."""
+
+    def begin_iteration(self, iteration: int, snapshots: Snapshots) -> dict[str, float]:
+        """What happens between iterations; returns figures for the journal."""
+        ...
+
+    def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
+        """Scalar losses of the questions with these numbers; `loss` is the one to minimise."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors that a resumed training needs besides the student's."""
+        ...
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from `state()`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way of distilling."""
+
+    name: str
+    uses: frozenset[str]
+    """What its result depends on, of: teacher, contrastive, selfplay, discriminator, m, baseline_m."""
+    writes: Literal["label", "sequence"]
+    """What the student answers to `predict: `: the label, or rationale and label in one sequence."""
+    build: Callable[[Ingredients], Objective]
+
+    def samples(self, rationales: config.Rationales) -> int:
+        """Teacher samples per question that the method looks at."""
+        return rationales.m if "m" in self.uses else rationales.baseline_m
+
+    def denoise(self, rationales: config.Rationales) -> Literal["gold", "majority"]:
+        """What a positive's answer must equal. Baselines take what the teacher says, right or wrong."""
+        return rationales.chooses if "m" in self.uses else "majority"
+
+
+class Stateless:
+    """Base of objectives that only have a loss."""
+
+    lag = 0
+
+    def begin_iteration(self, iteration: int, snapshots: Snapshots) -> dict[str, float]:
+        """Nothing happens between iterations."""
+        return {}
+
+    def state(self) -> dict[str, Tensor]:
+        """No state."""
+        return {}
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """No state."""
+
+
+def inputs(student: Student, prefix: str, questions: Sequence[Question], limit: int) -> list[list[int]]:
+    """The questions as the student reads them, with the task prefix."""
+    return student.tokens([prefix + q.text for q in questions], limit)

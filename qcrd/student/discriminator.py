@@ -1,0 +1,118 @@
+"""D, the judge of rationales: a T5 encoder with two linear layers (section 3.3.1, appendix A.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase, T5EncoderModel
+
+from qcrd import config
+from qcrd.student.batches import pad
+from qcrd.student.model import t5_config, uses_bf16
+
+MOMENTUM = 0.9  # of the running midpoint
+
+
+class Discriminator(nn.Module):
+    """Question and rationale in, quality out.
+
+    The raw score g is unbounded and the bounded loss does not fix its level, so that weights are
+    s = sigmoid(g - c), with c a running midpoint between the mean scores of positives and of negatives.
+    """
+
+    def __init__(self, encoder: T5EncoderModel, pad_id: int, bf16: bool):
+        super().__init__()
+        width = encoder.config.d_model
+        self.encoder = encoder
+        self.hidden = nn.Linear(width, width)
+        self.out = nn.Linear(width, 1)
+        self.register_buffer("center", torch.zeros(()))
+        self.register_buffer("centered", torch.zeros((), dtype=torch.bool))
+        self.pad_id = pad_id
+        self.bf16 = bf16
+
+    def forward(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Raw scores g [R] of R token sequences `question </s> rationale </s>`."""
+        device = self.center.device
+        ids, mask = pad(rows, self.pad_id, device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+            states = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+            weight = mask[..., None].to(states.dtype)
+            pooled = (states * weight).sum(1) / weight.sum(1)
+            return self.out(torch.tanh(self.hidden(pooled))).squeeze(1).float()
+
+    @torch.no_grad()
+    def quality(self, rows: Sequence[Sequence[int]], batch: int = 256) -> Tensor:
+        """s in [0, 1] of R sequences, without gradient."""
+        if not rows:
+            return torch.zeros(0, device=self.center.device)
+        self.eval()
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        scores = torch.empty(len(rows), device=self.center.device)
+        for start in range(0, len(order), batch):
+            chunk = order[start : start + batch]
+            scores[chunk] = self([rows[i] for i in chunk])
+        return torch.sigmoid(scores - self.center)
+
+    @torch.no_grad()
+    def recenter(self, score: Tensor, positive: Tensor) -> None:
+        """Move c towards the midpoint of this batch's mean scores; needs both kinds in it."""
+        if not (positive.any() and (~positive).any()):
+            return
+        midpoint = (score[positive].mean() + score[~positive].mean()) / 2
+        if self.centered:
+            midpoint = MOMENTUM * self.center + (1 - MOMENTUM) * midpoint
+        self.center.copy_(midpoint)
+        self.centered.fill_(True)
+
+
+def load_discriminator(
+    section: config.Discriminator,
+    tokenizer: PreTrainedTokenizerBase,
+    precision: str,
+    seed: int,
+    device: torch.device,
+) -> Discriminator:
+    """An encoder from a checkpoint, or random from `seed`; the linear layers are always random.
+
+    Raises:
+        ValueError: where the checkpoint's vocabulary is smaller than the tokenizer's.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if section.checkpoint is not None:
+            encoder = T5EncoderModel.from_pretrained(
+                section.checkpoint, revision=section.revision, use_safetensors=True, dtype=torch.float32
+            )
+        else:
+            encoder = T5EncoderModel(t5_config(section.architecture, tokenizer, dropout=0.0))
+        if encoder.config.vocab_size < len(tokenizer):
+            raise ValueError(
+                f"discriminator.checkpoint {section.checkpoint!r} knows {encoder.config.vocab_size} tokens, "
+                f"the student's tokenizer has {len(tokenizer)}; use a checkpoint of the same family"
+            )
+        model = Discriminator(encoder, tokenizer.pad_token_id, uses_bf16(precision, device))
+    return model.to(device)
+
+
+def load_weights(model: Discriminator, path: Path) -> None:
+    """Read the weights that pretraining wrote."""
+    model.load_state_dict(load_file(path))
+
+
+def within_question_auc(score: Tensor, positive: Tensor, question: Tensor) -> float:
+    """Share of a question's (positive, negative) pairs that are ranked rightly, ties half; NaN without pairs.
+
+    What matters to the weights is the order among rationales of the same question; across questions
+    a judge can look good by knowing easy questions.
+    """
+    same = question[:, None] == question[None, :]
+    pairs = same & positive[:, None] & ~positive[None, :]
+    if not bool(pairs.any()):
+        return float("nan")
+    difference = (score[:, None] - score[None, :])[pairs]
+    return float(((difference > 0).float() + 0.5 * (difference == 0).float()).mean())

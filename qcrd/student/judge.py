@@ -1,0 +1,177 @@
+"""Training the discriminator, and asking it (section 3.3.1, appendix A.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from qcrd import config
+from qcrd.losses.discriminator import discriminator_loss
+from qcrd.rationales.augment import Augmenter
+from qcrd.student.batches import derive, epoch_order
+from qcrd.student.discriminator import Discriminator, within_question_auc
+from qcrd.student.model import Student
+from qcrd.types import RationaleSet
+
+Tokens = list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedQuestion:
+    """A question as the discriminator sees it."""
+
+    text: Tokens  # the question, with its end-of-sequence token
+    positives: list[Tokens]  # distinct, each with its end-of-sequence token
+    negatives: list[Tokens]
+
+
+class Judge:
+    """The discriminator with its optimiser and the scores that it has already given."""
+
+    def __init__(self, model: Discriminator, section: config.Discriminator, seed: int):
+        self.model = model
+        self.section = section
+        self.seed = seed
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=section.lr, weight_decay=0.0)
+        self._known: dict[tuple[int, tuple[int, ...]], float] = {}
+
+    def pretrain(self, questions: Sequence[JudgedQuestion]) -> dict[str, float]:
+        """Train on the teacher's rationales and the augmented negatives; returns loss and AUC at the end."""
+        steps = self.section.pretrain_steps
+        return self._train(questions, steps, self.section.lr, 1.0, "pretrain", decay_to_zero=True)
+
+    def update(self, questions: Sequence[JudgedQuestion], iteration: int) -> dict[str, float]:
+        """A few steps on the iteration's rationales, self-play included.
+
+        Eq. 8's alpha3 scales the loss and decays by 0.9 an iteration; since AdamW is blind to a loss's
+        scale, the learning rate decays by the same factor (A.2: "a decayed learning rate").
+        """
+        factor = self.section.decay**iteration
+        lr = self.section.lr * factor
+        alpha = self.section.alpha3 * factor
+        self._known.clear()
+        return self._train(questions, self.section.update_steps, lr, alpha, f"update-{iteration}")
+
+    def quality(self, rows: Sequence[tuple[int, Tokens, Tokens]]) -> Tensor:
+        """s of (question number, question, rationale) rows; scores are kept until the next update."""
+        keys = [(number, tuple(rationale)) for number, _, rationale in rows]
+        new = {key: row for key, row in zip(keys, rows, strict=True) if key not in self._known}
+        scores = self.model.quality([text + rationale for _, text, rationale in new.values()])
+        self._known.update(zip(new, scores.tolist(), strict=True))
+        return torch.tensor([self._known[key] for key in keys], device=scores.device)
+
+    def _train(
+        self,
+        questions: Sequence[JudgedQuestion],
+        steps: int,
+        lr: float,
+        alpha: float,
+        purpose: Literal["pretrain"] | str,
+        decay_to_zero: bool = False,
+    ) -> dict[str, float]:
+        usable = [q for q in questions if q.positives and q.negatives]
+        if not usable or steps == 0:
+            return {}
+        self.model.train()
+        torch.manual_seed(derive(self.seed, "discriminator", purpose, "dropout"))
+        order_seed = derive(self.seed, "discriminator", purpose)
+        losses, aucs, step, epoch = [], [], 0, 0
+        while step < steps:
+            for batch in epoch_order(len(usable), self.section.batch, order_seed, epoch):
+                if step == steps:
+                    break
+                rate = lr * (1 - step / steps) if decay_to_zero else lr
+                for group in self.optimizer.param_groups:
+                    group["lr"] = rate
+                rows, positive, question = _rows([usable[i] for i in batch], self.model.center.device)
+                score = self.model(rows)
+                loss = discriminator_loss(score, positive, question, len(batch), self.section.loss)
+                self.optimizer.zero_grad(set_to_none=True)
+                (alpha * loss).backward()
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+                self.optimizer.step()
+                self.model.recenter(score.detach(), positive)
+                losses.append(float(loss.detach()))
+                aucs.append(within_question_auc(score.detach(), positive, question))
+                step += 1
+            epoch += 1
+        # The last fifth: on rows that were just trained on, but before each of their steps.
+        tail = max(1, len(losses) // 5)
+        return {"loss": sum(losses[-tail:]) / tail, "auc": sum(aucs[-tail:]) / tail}
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything a resumed training needs."""
+        tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
+        for i, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{key}": t for key, t in state.items()}
+        return tensors
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from `state()`."""
+        self.model.load_state_dict(_strip(tensors, "model."))
+        load_optimizer(self.optimizer, _strip(tensors, "optimizer."))
+        self._known.clear()
+
+
+def judged(student: Student, texts: Sequence[str], sets: Sequence[RationaleSet], limit: int, max_input: int):
+    """The sets' distinct rationales as tokens."""
+    questions = student.tokens(texts, max_input)
+    result = []
+    for text, group in zip(questions, sets, strict=True):
+        positives = student.tokens(list(dict.fromkeys(group.positives)), limit)
+        negatives = student.tokens(list(dict.fromkeys(group.negatives)), limit)
+        result.append(JudgedQuestion(text, positives, negatives))
+    return result
+
+
+def with_augmented(
+    student: Student,
+    questions: Sequence[JudgedQuestion],
+    sets: Sequence[RationaleSet],
+    section: config.Discriminator,
+    limit: int,
+    seed: int,
+) -> list[JudgedQuestion]:
+    """The same with `section.augment` changed copies of each distinct positive among the negatives."""
+    corpus = [r for group in sets for r in (*group.positives, *group.negatives)]
+    augment = Augmenter(corpus, section.augmentation)
+    random = Random(derive(seed, "augment"))
+    result = []
+    for question, group in zip(questions, sets, strict=True):
+        made = [
+            augment(positive, random)
+            for positive in dict.fromkeys(group.positives)
+            for _ in range(section.augment)
+        ]
+        wrong = [text for text in dict.fromkeys(made) if text is not None and text not in group.positives]
+        extra = student.tokens(wrong, limit)
+        result.append(JudgedQuestion(question.text, question.positives, question.negatives + extra))
+    return result
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Write moments saved as `<parameter number>.<name>` into an optimiser of the same parameters."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, key = name.split(".", 1)
+        state.setdefault(int(number), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _rows(questions: Sequence[JudgedQuestion], device: torch.device):
+    rows, positive, question = [], [], []
+    for number, q in enumerate(questions):
+        for kind, group in ((True, q.positives), (False, q.negatives)):
+            rows += [q.text + rationale for rationale in group]
+            positive += [kind] * len(group)
+            question += [number] * len(group)
+    return rows, torch.tensor(positive, device=device), torch.tensor(question, device=device)
+
+
+def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}

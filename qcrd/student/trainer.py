@@ -1,0 +1,214 @@
+"""The training loop: iterations of steps, evaluated now and then, resumable at iteration boundaries.
+
+All randomness comes from the cell's seed and a step or iteration number, never from a running stream, so
+that a resumed training is the same training.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from qcrd import config
+from qcrd.errors import Diverged
+from qcrd.files import atomic, write_json
+from qcrd.methods.base import Objective
+from qcrd.student import checkpoint
+from qcrd.student.batches import derive, epoch_order
+from qcrd.student.evaluate import Evaluator, accuracy
+from qcrd.student.judge import load_optimizer
+from qcrd.student.model import Student
+from qcrd.student.selfplay import Snapshots, parameters, set_parameters
+from qcrd.tracking.journal import Journal
+
+LOG_EVERY = 10  # steps
+CHECKPOINT_SHARE = 0.05  # of the time may go into checkpoints
+CHECKPOINT_SECONDS = 5.0  # at least so long between two
+WEIGHTS, PREDICTIONS = "student.safetensors", "predictions.json"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Progress:
+    """How far a training is."""
+
+    step: int = 0
+    steps: int = 0
+    loss: float = math.nan  # mean since the last report
+    chosen_step: int = 0  # step with the best validation accuracy so far
+    accuracy: dict[str, float] = field(default_factory=dict)  # validation, test, test_last, test_best
+
+
+class Trainer:
+    """Trains one student on one objective.
+
+    Files in `folder`: journal, checkpoints while it runs, and from the chosen step the weights and the
+    predictions.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        objective: Objective,
+        ids: Sequence[str],
+        settings: config.Training,
+        seed: int,
+        evaluators: dict[str, Evaluator],
+        journal: Journal,
+        folder: Path,
+        report: Callable[[Progress], None],
+    ):
+        """`ids` name the training questions; `evaluators` are for "validation" and "test"."""
+        self.student, self.objective, self.ids = student, objective, ids
+        self.settings, self.seed = settings, seed
+        self.evaluators, self.journal, self.folder, self.report = evaluators, journal, folder, report
+        size = min(settings.batch, len(ids))
+        self.epoch_steps = math.ceil(len(ids) / size)
+        self.iteration_steps = settings.iteration or self.epoch_steps
+        self.optimizer = torch.optim.AdamW(
+            student.parameters(),
+            lr=settings.lr,
+            weight_decay=settings.weight_decay,
+            fused=student.device.type == "cuda",
+        )
+        self.snapshots = Snapshots(objective.lag)
+        self.progress = Progress(steps=settings.steps)
+        self.spent = 0.0  # seconds of earlier attempts up to their checkpoint
+        self._order: tuple[int, list[list[int]]] = (-1, [])
+
+    def run(self) -> Progress:
+        """Train to the last step, from the newest checkpoint where there is one.
+
+        Raises:
+            Diverged: where a loss is no longer finite.
+        """
+        begun = saved = time.monotonic()
+        cost = 0.0
+        iteration = self._resume()
+        step = self.progress.step
+        while step < self.settings.steps:
+            self.snapshots.take(iteration, self.student)
+            waited = time.monotonic() - saved
+            if iteration and waited > max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE):
+                self._save(iteration, self.spent + time.monotonic() - begun)
+                cost, saved = time.monotonic() - saved - waited, time.monotonic()
+            figures = self.objective.begin_iteration(iteration, self.snapshots)
+            if figures:
+                self.journal.metrics(step, iteration=iteration, **figures)
+            end = min(step + self.iteration_steps, self.settings.steps)
+            while step < end:
+                step = self._steps(step, end)
+            iteration += 1
+        self.spent += time.monotonic() - begun
+        return self.progress
+
+    def _steps(self, step: int, end: int) -> int:
+        """Train up to the next log line, evaluation or `end`; returns the step reached."""
+        every = self.settings.evaluate_every
+        stop = min(end, (step // LOG_EVERY + 1) * LOG_EVERY, (step // every + 1) * every)
+        begun, sums, counts = time.monotonic(), {}, {}
+        self.student.train()
+        for now in range(step + 1, stop + 1):
+            for name, value in self._step(now).items():
+                number = torch.nan_to_num(value.float())
+                sums[name] = sums.get(name, 0.0) + number
+                counts[name] = counts.get(name, 0.0) + (~torch.isnan(value)).float()
+        means = {name: float(sums[name] / counts[name]) for name in sums if float(counts[name])}
+        seconds = (time.monotonic() - begun) / (stop - step)
+        self.journal.metrics(stop, **means, lr=self._lr(stop), seconds_per_step=seconds)
+        self.progress.step, self.progress.loss = stop, means.get("loss", math.nan)
+        if stop % every == 0 or stop == self.settings.steps:
+            self._evaluate(stop)
+        self.report(self.progress)
+        return stop
+
+    def _step(self, step: int) -> dict[str, Tensor]:
+        batch = self._batch(step)
+        torch.manual_seed(derive(self.seed, "dropout", step))
+        losses = self.objective.loss(batch, step)
+        if not bool(torch.isfinite(losses["loss"])):
+            raise Diverged(step, [self.ids[i] for i in batch])
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._lr(step)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        if self.settings.clip is not None:
+            norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.settings.clip)
+            losses["grad_norm"] = norm
+        self.optimizer.step()
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _batch(self, step: int) -> list[int]:
+        epoch, place = divmod(step - 1, self.epoch_steps)
+        if self._order[0] != epoch:
+            self._order = (epoch, epoch_order(len(self.ids), self.settings.batch, self.seed, epoch))
+        return self._order[1][place]
+
+    def _lr(self, step: int) -> float:
+        """Learning rate of the 1-based `step`: linear warm-up, then linear decay to 0."""
+        done, warmup, steps = step - 1, self.settings.warmup, self.settings.steps
+        if done < warmup:
+            return self.settings.lr * (done + 1) / warmup
+        return self.settings.lr * max(0.0, (steps - done) / max(1, steps - warmup))
+
+    def _evaluate(self, step: int) -> None:
+        found = {name: evaluate() for name, evaluate in self.evaluators.items()}
+        now = {name: accuracy(predictions) for name, predictions in found.items()}
+        self.journal.metrics(step, **{f"accuracy.{name}": value for name, value in now.items()})
+        best = self.progress.accuracy
+        # The first of equals: a later step has to be better to be chosen.
+        if now["validation"] > best.get("validation", -1.0):
+            self.progress.chosen_step = step
+            best |= now
+            predictions = {name: [asdict(p) for p in rows] for name, rows in found.items()}
+            write_json(self.folder / PREDICTIONS, {"step": step, **predictions})
+            with atomic(self.folder / WEIGHTS) as temporary:
+                save_file(parameters(self.student), temporary)
+        best["test_last"] = now["test"]
+        best["test_best"] = max(now["test"], best.get("test_best", 0.0))
+
+    def _save(self, iteration: int, seconds: float) -> None:
+        tensors = {f"student.{name}": p for name, p in self.student.named_parameters()}
+        for number, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{key}": t for key, t in state.items()}
+        tensors |= {f"objective.{name}": t for name, t in self.objective.state().items()}
+        for number, state in self.snapshots.kept.items():
+            tensors |= {f"snapshot.{number}.{name}": t for name, t in state.items()}
+        facts = {
+            "iteration": iteration,
+            "progress": {k: v for k, v in asdict(self.progress).items() if k != "loss"},
+            "journal": self.journal.position(),
+            "seconds": seconds,
+        }
+        checkpoint.save(self.folder, iteration, tensors, facts)
+
+    def _resume(self) -> int:
+        found = checkpoint.newest(self.folder)
+        if found is None:
+            self.journal.truncate(0)
+            return 0
+        tensors, facts = found
+        groups: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            kind, rest = name.split(".", 1)
+            groups.setdefault(kind, {})[rest] = tensor
+        set_parameters(self.student, groups["student"])
+        load_optimizer(self.optimizer, groups["optimizer"])
+        self.objective.load_state(groups.get("objective", {}))
+        for name, tensor in groups.get("snapshot", {}).items():
+            number, rest = name.split(".", 1)
+            self.snapshots.kept.setdefault(int(number), {})[rest] = tensor
+        self.progress = Progress(**facts["progress"])
+        self.spent = facts["seconds"]
+        self.journal.truncate(facts["journal"])
+        logger.info("resumed at step %d of %d", self.progress.step, self.settings.steps)
+        return facts["iteration"]
