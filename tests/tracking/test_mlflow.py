@@ -1,0 +1,293 @@
+"""Against a real server; the journals' content and the server's are compared metric by metric."""
+
+import math
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+
+import pytest
+
+from qcrd.tracking.journal import FILE, Journal, Metrics, read
+from qcrd.tracking.mlflow import Mirror, Source
+
+
+class Server:
+    """An MLflow server on loopback that can be killed and started again on the same store."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self):
+        command = [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)),
+            *("--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"),
+            *("--artifacts-destination", str(self.folder / "artifacts")),
+        ]
+        with open(self.folder / "server.log", "ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            )
+        deadline = time.monotonic() + 120
+        while not self.healthy():
+            assert self.process.poll() is None and time.monotonic() < deadline, (
+                self.folder / "server.log"
+            ).read_text()[-2000:]
+            time.sleep(0.2)
+
+    def healthy(self):
+        try:
+            return urllib.request.urlopen(f"{self.uri}/health", timeout=2).status == 200
+        except OSError:
+            return False
+
+    def kill(self):
+        os.killpg(self.process.pid, 9)  # the group: the server and its worker
+        self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("mlflow"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def client(server):
+    from mlflow import MlflowClient
+
+    return MlflowClient(server.uri)
+
+
+class Grid:
+    """A grid of two cells whose journals the tests write."""
+
+    def __init__(self, folder, name, uri):
+        self.folder, self.name, self.uri = folder, name, uri
+        self.source = self.make(f"{name}-id", f"{name} embedded", folder)
+        self.cells = [self.make(f"{name}{i}", f"qcrd-{i}", folder / f"cell{i}") for i in range(2)]
+
+    def make(self, key, name, folder):
+        folder.mkdir(exist_ok=True)
+        return Source(key, name, folder, {"contrastive.beta": 0.2}, {"qcrd.method": "qcrd", "qcrd.seed": "0"})
+
+    def journal(self, cell):
+        return Journal(self.cells[cell].folder / FILE)
+
+    def mirror(self, **options):
+        return Mirror(self.uri, self.name, self.source, self.cells, **options)
+
+    def runs(self, client):
+        """The grid's runs, the parent's under the key None."""
+        experiment = client.get_experiment_by_name(self.name).experiment_id
+        runs = client.search_runs([experiment])
+        by_cell = {run.data.tags.get("qcrd.cell"): run for run in runs}
+        assert len(by_cell) == len(runs), "a cell has two runs"
+        return by_cell
+
+    def assert_equal(self, client):
+        """Journals and server agree: each value once, with its step and time."""
+        runs = self.runs(client)
+        for cell in self.cells:
+            expected = Counter(
+                (name, event.step, event.time, repr(value))
+                for event in read(cell.folder / FILE)
+                if isinstance(event, Metrics)
+                for name, value in event.values.items()
+            )
+            assert server_metrics(client, runs[cell.id]) == expected
+
+
+def server_metrics(client, run):
+    return Counter(
+        (name, m.step, m.timestamp, repr(m.value))
+        for name in run.data.metrics
+        for m in client.get_metric_history(run.info.run_id, name)
+    )
+
+
+@pytest.fixture
+def grid(tmp_path, request, server):
+    return Grid(tmp_path, request.node.name[:40].lower(), server.uri)
+
+
+def train(journal, steps):
+    for step in steps:
+        journal.metrics(step, **{"loss/total": 1 / (step + 1), "accuracy": float(step)})
+
+
+def test_cells_become_children_with_settings_tags_metrics_files_and_statuses(grid, client, capsys):
+    (grid.cells[0].folder / "predictions").mkdir()
+    (grid.cells[0].folder / "predictions" / "test.jsonl").write_text("{}\n")
+    with grid.journal(0) as journal:
+        journal.status("running")
+        journal.params(precision="fp32", **{"contrastive.beta": 0.2})
+        train(journal, range(5))
+        journal.artifact("predictions/test.jsonl")
+        journal.status("done")
+    with grid.journal(1) as journal:
+        journal.status("running")
+        journal.metrics(1, **{"loss/total": math.nan, "hinge (active)": 3})
+        journal.status("diverged", "loss is not finite at step 1")
+    with Journal(grid.folder / FILE) as journal:
+        journal.status("running")
+        journal.metrics(2, cells_done=2)
+    mirror = grid.mirror()
+    report = mirror.push()
+    assert (report.sent, report.pending, report.error) == (8, 0, None)
+    runs = grid.runs(client)
+    parent, done, diverged = runs[None], *(runs[cell.id] for cell in grid.cells)
+    assert [r.info.status for r in (parent, done, diverged)] == ["RUNNING", "FINISHED", "FAILED"]
+    assert done.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert done.data.params == {"contrastive.beta": "0.2", "precision": "fp32"}
+    assert done.info.run_name == "qcrd-0" and done.data.tags["qcrd.method"] == "qcrd"
+    assert math.isnan(diverged.data.metrics["loss/total"]) and diverged.data.metrics["hinge _active_"] == 3
+    assert diverged.data.tags["qcrd.message"] == "loss is not finite at step 1"
+    events = read(grid.cells[0].folder / FILE)
+    assert (done.info.start_time, done.info.end_time) == (events[0].time, events[-1].time)
+    [artifact] = client.list_artifacts(done.info.run_id, "predictions")
+    assert artifact.path == "predictions/test.jsonl"
+
+    with Journal(grid.folder / FILE) as journal:
+        (grid.folder / "table.md").write_text("| method |\n")
+        journal.artifact("table.md")
+        journal.status("done")
+    assert mirror.push().error is None
+    assert grid.runs(client)[None].info.status == "FINISHED"
+    assert [a.path for a in client.list_artifacts(parent.info.run_id)] == ["table.md"]
+    assert mirror.push().sent == 0
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("", "")
+
+
+def test_a_cell_that_has_not_begun_has_no_run_yet(grid, client):
+    with grid.journal(0) as journal:
+        journal.status("running")
+    assert grid.mirror().push().error is None
+    assert set(grid.runs(client)) == {None, grid.cells[0].id}
+
+
+def test_a_resumed_cell_goes_on_in_its_run_and_sends_nothing_twice(grid, client):
+    with grid.journal(0) as journal:
+        journal.status("running")
+        train(journal, range(10))
+        checkpoint = journal.position()
+        train(journal, range(10, 20))
+    assert grid.mirror().push().sent == 20
+    before = server_metrics(client, grid.runs(client)[grid.cells[0].id])
+    with grid.journal(0) as journal:  # another process, later
+        journal.truncate(checkpoint)
+        journal.status("running", "resumed")
+        mirror = grid.mirror()
+        assert mirror.push().sent == 0
+        train(journal, range(10, 25))
+        journal.status("done")
+    assert mirror.push().sent == 5
+    run = grid.runs(client)[grid.cells[0].id]
+    after = server_metrics(client, run)
+    assert before <= after and run.info.status == "FINISHED"
+    assert Counter((name, step) for name, step, *_ in after.elements()) == Counter(
+        (name, step) for name in ("loss/total", "accuracy") for step in range(25)
+    )
+
+
+@pytest.mark.parametrize("rewinds", [False, True])
+def test_a_lost_state_file_doubles_neither_runs_nor_metrics(grid, client, rewinds):
+    with grid.journal(0) as journal:
+        train(journal, range(5))
+        checkpoint = journal.position()
+        train(journal, range(5, 10))
+        assert grid.mirror().push().sent == 10
+        (grid.folder / "mlflow.json").unlink()
+        if rewinds:  # killed between the sending and the noting of it, and resumed from a checkpoint
+            journal.truncate(checkpoint)
+            time.sleep(0.01)
+            train(journal, range(5, 7))
+            mirror = grid.mirror()
+            assert mirror.push().error is None
+            train(journal, range(7, 12))
+        else:
+            train(journal, range(10, 12))
+            mirror = grid.mirror()
+        assert mirror.push().error is None
+    metrics = server_metrics(client, grid.runs(client)[grid.cells[0].id])
+    assert Counter((name, step) for name, step, *_ in metrics.elements()) == Counter(
+        (name, step) for name in ("loss/total", "accuracy") for step in range(12)
+    )
+
+
+def test_a_run_deleted_on_the_server_is_made_anew_and_does_not_hold_up_the_others(grid, client):
+    with grid.journal(0) as first, grid.journal(1) as second:
+        train(first, range(3))
+        train(second, range(3))
+        mirror = grid.mirror()
+        assert mirror.push().error is None
+        client.delete_run(grid.runs(client)[grid.cells[0].id].info.run_id)
+        train(first, range(3, 5))
+        train(second, range(3, 5))
+        report = mirror.push()
+        assert "qcrd-0" in report.error and report.pending == 2
+        assert mirror.push().error is None
+    grid.assert_equal(client)
+
+
+def test_a_journal_left_running_by_a_dead_process_is_shown_as_killed(grid, client):
+    with grid.journal(0) as journal:
+        journal.status("running")
+    assert grid.mirror(live=False).push().error is None
+    assert grid.runs(client)[grid.cells[0].id].info.status == "KILLED"
+    assert grid.mirror().push().error is None
+    assert grid.runs(client)[grid.cells[0].id].info.status == "RUNNING"
+
+
+def test_more_than_one_batch_arrives_whole(grid, client):
+    with grid.journal(0) as journal, grid.journal(1) as other:
+        train(journal, range(600))
+        train(other, range(1))
+    assert grid.mirror().push().sent == 601
+    grid.assert_equal(client)
+
+
+def test_a_server_that_was_never_there_costs_neither_time_nor_errors(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    grid = Grid(tmp_path, "nowhere", uri)
+    with grid.journal(0) as journal:
+        train(journal, range(3))
+    began = time.monotonic()
+    report = grid.mirror().push()
+    assert time.monotonic() - began < 10  # the import of mlflow among it
+    assert report.sent == 0 and report.pending == 3 and report.error
+
+
+def test_a_server_killed_in_the_middle_gets_the_rest_when_it_is_back(grid, server, client):
+    mirror = grid.mirror()
+    with grid.journal(0) as first, grid.journal(1) as second:
+        train(first, range(20))
+        train(second, range(10))
+        assert mirror.push().sent == 30
+        server.kill()
+        train(first, range(20, 50))
+        began = time.monotonic()
+        report = mirror.push()
+        assert time.monotonic() - began < 5
+        assert report.sent == 0 and report.pending == 30 and report.error
+        train(second, range(10, 30))
+        assert grid.mirror().push().pending == 50  # another process knows what is missing
+        server.start()
+        assert mirror.push() == type(report)(sent=50, pending=0, error=None)
+    grid.assert_equal(client)
