@@ -74,9 +74,8 @@ def refusal(path: str) -> str | None:
         return f"is a section; allowed: one of its settings ({', '.join(inside)})"
     last = path.rpartition(".")[2]
     same_end = [p for p in paths() if p.rpartition(".")[2] == last]
-    return "is no setting of a cell" + (
-        meant(same_end) if same_end else did_you_mean(path, [*ALIASES, *paths()])
-    )
+    hint = meant(same_end) if same_end else did_you_mean(path, [*ALIASES, *paths()])
+    return f"is no setting of a cell; allowed: {', '.join(ALIASES)} or a path such as training.warmup{hint}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import re
 
-PLACES = frozenset(
-    {
-        "task.source",
-        "teacher.model",
-        "teacher.path",
-        "student.checkpoint",
-        "student.tokenizer",
-        "discriminator.checkpoint",
-    }
+PLACES = (
+    "task.source",
+    "teacher.model",
+    "teacher.path",
+    "student.checkpoint",
+    "student.tokenizer",
+    "discriminator.checkpoint",
 )
 """Dotted paths of the settings in which ~ and ${NAME} are replaced."""
 
