@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
-from typing import Literal
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from qcrd import config
 from qcrd.losses.discriminator import discriminator_loss
 from qcrd.rationales.augment import Augmenter
 from qcrd.student.batches import derive, epoch_order
 from qcrd.student.discriminator import Discriminator, within_question_auc
-from qcrd.student.model import Student
+from qcrd.student.model import tokenise
 from qcrd.types import RationaleSet
 
 Tokens = list[int]
@@ -71,7 +71,7 @@ class Judge:
         steps: int,
         lr: float,
         alpha: float,
-        purpose: Literal["pretrain"] | str,
+        purpose: str,
         decay_to_zero: bool = False,
     ) -> dict[str, float]:
         usable = [q for q in questions if q.positives and q.negatives]
@@ -118,39 +118,33 @@ class Judge:
         self._known.clear()
 
 
-def judged(student: Student, texts: Sequence[str], sets: Sequence[RationaleSet], limit: int, max_input: int):
-    """The sets' distinct rationales as tokens."""
-    questions = student.tokens(texts, max_input)
-    result = []
-    for text, group in zip(questions, sets, strict=True):
-        positives = student.tokens(list(dict.fromkeys(group.positives)), limit)
-        negatives = student.tokens(list(dict.fromkeys(group.negatives)), limit)
-        result.append(JudgedQuestion(text, positives, negatives))
-    return result
-
-
-def with_augmented(
-    student: Student,
-    questions: Sequence[JudgedQuestion],
+def judged(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
     sets: Sequence[RationaleSet],
-    section: config.Discriminator,
-    limit: int,
-    seed: int,
+    lengths: config.Student,
 ) -> list[JudgedQuestion]:
-    """The same with `section.augment` changed copies of each distinct positive among the negatives."""
-    corpus = [r for group in sets for r in (*group.positives, *group.negatives)]
-    augment = Augmenter(corpus, section.augmentation)
+    """The questions and their sets' distinct rationales as tokens."""
+    return [
+        JudgedQuestion(
+            text,
+            tokenise(tokenizer, list(dict.fromkeys(group.positives)), lengths.max_rationale),
+            tokenise(tokenizer, list(dict.fromkeys(group.negatives)), lengths.max_rationale),
+        )
+        for text, group in zip(tokenise(tokenizer, texts, lengths.max_input), sets, strict=True)
+    ]
+
+
+def augmented(sets: Sequence[RationaleSet], section: config.Discriminator, seed: int) -> list[RationaleSet]:
+    """The sets with `section.augment` changed copies of each distinct positive among the negatives."""
+    augment = Augmenter((r for s in sets for r in (*s.positives, *s.negatives)), section.augmentation)
     random = Random(derive(seed, "augment"))
     result = []
-    for question, group in zip(questions, sets, strict=True):
-        made = [
-            augment(positive, random)
-            for positive in dict.fromkeys(group.positives)
-            for _ in range(section.augment)
-        ]
-        wrong = [text for text in dict.fromkeys(made) if text is not None and text not in group.positives]
-        extra = student.tokens(wrong, limit)
-        result.append(JudgedQuestion(question.text, question.positives, question.negatives + extra))
+    for group in sets:
+        distinct = dict.fromkeys(group.positives)
+        made = [augment(positive, random) for positive in distinct for _ in range(section.augment)]
+        wrong = tuple(text for text in made if text is not None and text not in distinct)
+        result.append(replace(group, negatives=group.negatives + wrong))
     return result
 
 

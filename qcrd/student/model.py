@@ -54,10 +54,7 @@ class Student(nn.Module):
 
     def tokens(self, texts: Sequence[str], limit: int) -> list[list[int]]:
         """Token ids of each text with the end-of-sequence token, at most `limit` in all."""
-        if not texts:
-            return []
-        rows = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-        return [[*row[: limit - 1], self.eos_id] for row in rows]
+        return tokenise(self.tokenizer, texts, limit)
 
     def text(self, tokens: Sequence[int]) -> str:
         """Text of one generated sequence, without special tokens."""
@@ -166,6 +163,14 @@ class Student(nn.Module):
         """Write weights (safetensors), configuration and tokenizer in the Hugging Face format."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+
+
+def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: int) -> list[list[int]]:
+    """Token ids of each text with the end-of-sequence token, at most `limit` in all."""
+    if not texts:
+        return []
+    rows = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+    return [[*row[: limit - 1], tokenizer.eos_token_id] for row in rows]
 
 
 def load_tokenizer(section: config.Student) -> PreTrainedTokenizerBase:

@@ -66,8 +66,12 @@ class Trainer:
         journal: Journal,
         folder: Path,
         report: Callable[[Progress], None],
+        statistics: dict[str, float],
     ):
-        """`ids` name the training questions; `evaluators` are for "validation" and "test"."""
+        """`ids` name the training questions; `evaluators` are for "validation" and "test".
+
+        `statistics` open the journal.
+        """
         self.student, self.objective, self.ids = student, objective, ids
         self.settings, self.seed = settings, seed
         self.evaluators, self.journal, self.folder, self.report = evaluators, journal, folder, report
@@ -82,6 +86,7 @@ class Trainer:
         )
         self.snapshots = Snapshots(objective.lag)
         self.progress = Progress(steps=settings.steps)
+        self.statistics = statistics
         self.spent = 0.0  # seconds of earlier attempts up to their checkpoint
         self._order: tuple[int, list[list[int]]] = (-1, [])
 
@@ -195,6 +200,8 @@ class Trainer:
         found = checkpoint.newest(self.folder)
         if found is None:
             self.journal.truncate(0)
+            self.journal.status("running")
+            self.journal.metrics(0, **self.statistics)
             return 0
         tensors, facts = found
         groups: dict[str, dict[str, Tensor]] = {}

@@ -1,0 +1,52 @@
+"""Where everything that lasts is kept: one folder, shared by all grids of a user or a cluster."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from qcrd.files import read_json
+from qcrd.types import CellRecord
+
+RECORD, JOURNAL = "record.json", "journal.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folders below QCRD_HOME (default ~/.qcrd). On a cluster it lies on storage that all nodes share."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> Home:
+        """What QCRD_HOME names, or ~/.qcrd."""
+        return cls(Path(os.environ.get("QCRD_HOME") or "~/.qcrd").expanduser().absolute())
+
+    @property
+    def samples(self) -> Path:
+        """The teacher's samples, a folder for each sampler."""
+        return self.root / "samples"
+
+    @property
+    def teachers(self) -> Path:
+        """Teachers trained here."""
+        return self.root / "teachers"
+
+    @property
+    def discriminators(self) -> Path:
+        """Pretrained discriminators."""
+        return self.root / "discriminators"
+
+    def cell(self, cell_id: str) -> Path:
+        """Folder of one cell: journal, checkpoints, weights, predictions, record."""
+        return self.root / "cells" / cell_id
+
+    def grid(self, name: str) -> Path:
+        """Folder of one grid: what was last run under its name, its runs in MLflow, its tables."""
+        return self.root / "grids" / name
+
+    def record(self, cell_id: str) -> CellRecord | None:
+        """The record of a finished cell; None where it is not finished or its record is torn."""
+        values = read_json(self.cell(cell_id) / RECORD)
+        return CellRecord(**values) if values is not None else None
