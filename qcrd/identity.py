@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qcrd.config import Cell
 from qcrd.fingerprint import fingerprint
 from qcrd.teacher.base import fingerprint_path
+
+if TYPE_CHECKING:
+    from qcrd.methods.base import Method
 
 RESULT_VERSION = 1
 """Part of every id. Raise it by one with each change of the code that changes a trained cell's figures
@@ -27,7 +30,7 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any] | str) -> dict[
         data: fingerprint of the task's `Splits`; stands for all of `cell.task` but its name.
         teacher: identity of the sampler, or its fingerprint; stands for all of `cell.teacher`.
     """
-    uses = _uses(cell)
+    uses = _method(cell).uses
     identity = {
         "version": RESULT_VERSION,
         "method": cell.method,
@@ -77,20 +80,25 @@ def discriminator_identity(cell: Cell, data: str, teacher: dict[str, Any] | str)
 
 def teacher_samples(cell: Cell) -> int:
     """Teacher samples per question that the cell reads; 0 where it needs no teacher."""
-    uses = _uses(cell)
-    if "teacher" not in uses and cell.rationales.labels == "gold":
+    method = _method(cell)
+    if "teacher" not in method.uses and cell.rationales.labels == "gold":
         return 0
-    return cell.rationales.m if "m" in uses else cell.rationales.baseline_m
+    return method.samples(cell.rationales)
 
 
-def _uses(cell: Cell) -> frozenset[str]:
+def _method(cell: Cell) -> Method:
     from qcrd.methods import METHODS  # imports torch, which reading a configuration should not wait for
 
-    return METHODS[cell.method].uses
+    return METHODS[cell.method]
 
 
 def _rationales(cell: Cell, teacher: dict[str, Any] | str) -> dict[str, Any]:
-    return {"teacher": teacher, "samples": teacher_samples(cell), "denoise": cell.rationales.chooses}
+    method = _method(cell)
+    return {
+        "teacher": teacher,
+        "samples": method.samples(cell.rationales),
+        "denoise": method.denoise(cell.rationales),
+    }
 
 
 def _student(cell: Cell) -> dict[str, Any]:
