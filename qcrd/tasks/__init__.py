@@ -7,9 +7,11 @@ import difflib
 from qcrd.errors import ConfigError
 from qcrd.tasks.arithmetic import Arithmetic
 from qcrd.tasks.base import Task
+from qcrd.tasks.svamp import Svamp
 
 TASKS: dict[str, Task] = {
     "arithmetic": Arithmetic(),
+    "svamp": Svamp(),
 }
 
 

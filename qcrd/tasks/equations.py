@@ -5,13 +5,14 @@
     unary      := "-" unary | number | "(" expression ")"
     number     := 84, 84.0, .5, 1,000 or 50% (a percentage counts as its hundredth part)
 
-The signs × ÷ − – are read as * / - -. What is longer, deeper or larger than the bounds is not arithmetic
-here, so that no output of a model can cost time or memory.
+The signs × ÷ − – are read as * / - -, and so is x before an operand. What is longer, deeper or larger than the
+bounds is not arithmetic here, so that no output of a model can cost time or memory.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -21,6 +22,7 @@ MAX_MAGNITUDE = 10**15  # of numerator and denominator of every part
 
 _SIGNS = str.maketrans({"×": "*", "÷": "/", "−": "-", "–": "-"})
 _TOKEN = re.compile(r"\s*((?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?%?|\.[0-9]+%?|[-+*/()])")
+_TIMES = re.compile(r"[xX](?=\s*[0-9.(])")
 _START = re.compile(r"(?<![0-9])(?<![0-9][.,])[0-9]|(?<![0-9A-Za-z])[(.−–-]")
 
 
@@ -50,15 +52,17 @@ def normal(text: str) -> str | None:
     return found.text if found else None
 
 
-def first(text: str) -> tuple[Equation, int, int] | None:
-    """The first equation in running text, as long as it goes, with its start and end; None without any.
+def every(text: str) -> Iterator[tuple[Equation, int, int]]:
+    """The equations in running text, each as long as it goes, with its start and end.
 
     A sign, bracket or point that belongs to a word (`x-5`, `No.5`) starts nothing.
     """
-    for match in _START.finditer(text):
+    at = 0
+    while match := _START.search(text, at):
+        at = match.end()
         if found := _read(text, match.start()):
-            return found[0], match.start(), found[1]
-    return None
+            yield found[0], match.start(), found[1]
+            at = found[1]
 
 
 class _NotArithmetic(Exception):
@@ -67,7 +71,7 @@ class _NotArithmetic(Exception):
 
 def _read(text: str, start: int) -> tuple[Equation, int] | None:
     """The longest equation from `start` on, and where it ends."""
-    reader = _Reader(text[start : start + MAX_LENGTH].translate(_SIGNS))
+    reader = _Reader(_TIMES.sub("*", text[start : start + MAX_LENGTH].translate(_SIGNS)))
     try:
         found = reader.expression(0)
     except _NotArithmetic:

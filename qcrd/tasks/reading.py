@@ -1,35 +1,49 @@
-"""Reads rationale and label out of an answer to a word problem, and compares such labels by value."""
+"""Reads rationale and label out of answers to word problems, and compares such labels by value."""
 
 from __future__ import annotations
 
 import re
 
 from qcrd.tasks import equations
+from qcrd.tasks.equations import Equation
 from qcrd.types import Parsed, Question
 
 # Where an answer runs on into an invented next question.
-_NEXT = re.compile(r"\n\s*\n\s*Q\s*:|\n\s*Q\s*:|\bQuestion\s*:", re.IGNORECASE)
-_CUE = re.compile(r"\bthe\s+answer\s+is\b\s*:?|\bAnswer\s*:", re.IGNORECASE)
+_NEXT = re.compile(r"\n\s*Q\s*:|\bQuestion\s*:", re.IGNORECASE)
+_CUE = re.compile(r"\bthe\s+(?:final\s+)?answer\s+(?:is|would\s+be)\b\s*:?|\bAnswer\s*:", re.IGNORECASE)
+_OPENING = re.compile(r"\s*(?:A|Rationale)\s*:\s*")
+_CONNECTIVE = re.compile(r"[\s,;]*\b(?:hence|therefore|thus|so|then|and)?[\s,]*$", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"\n|[.!?](?!\d)")
+_ANOTHER = re.compile(r"\s*(?:[A-Za-z-]+\s+){0,2}and\s+[-(]*[0-9]")
 
 
 class EquationTask:
     """What tasks whose labels are equations share. Labels agree where their values do."""
 
     def parse(self, text: str, question: Question, finish_reason: str = "stop") -> Parsed:
-        """RATIONALE, a cue ("The answer is", "Answer:"), LABEL; what follows the first equation is dropped.
+        """RATIONALE, a cue ("The answer is", "Answer:"), LABEL.
 
-        Spaces before punctuation, as word-level decoding writes them, change nothing.
+        The last cue that something follows counts; the rationale ends before the first. Spaces before
+        punctuation, as word-level decoding writes them, change nothing.
         """
         text = first_answer(text)
-        cue = _CUE.search(text)
-        if cue is None:
+        cues = list(_CUE.finditer(text))
+        if not cues:
             return Parsed(None, None, None, "truncated" if finish_reason == "length" else "no cue")
-        rationale = text[: cue.start()].strip()
-        return read_label(rationale, text[cue.end() :], finish_reason)
+        rationale = _CONNECTIVE.sub("", _OPENING.sub("", text[: cues[0].start()], count=1)) or None
+        rests = [text[cue.end() :] for cue in cues if text[cue.end() :].strip(" .\n")]
+        if not rests:
+            return Parsed(rationale, None, None, "truncated" if finish_reason == "length" else "no label")
+        label = _label(rests[-1])
+        if label is None or label.value is None:
+            cut = finish_reason == "length" or rests[-1].count("(") > rests[-1].count(")")
+            return Parsed(rationale, None, None, "truncated" if cut else "not an equation")
+        return Parsed(rationale, label.text, str(label.value))
 
     def answer(self, label: str, question: Question) -> str | None:
         """The label's value as exact text, such as `42` or `7/2`."""
-        return canonical(equations.value(label))
+        value = equations.value(label)
+        return None if value is None else str(value)
 
     def correct(self, label: str, question: Question) -> bool:
         """Whether the label has the gold label's value."""
@@ -47,16 +61,24 @@ def first_answer(text: str) -> str:
     return text[: following.start()] if following else text
 
 
-def read_label(rationale: str, rest: str, finish_reason: str) -> Parsed:
-    """The first equation of what follows the cue, or the reason why there is none."""
-    found = equations.first(rest)
-    if found is not None and (answer := canonical(found[0].value)) is not None:
-        return Parsed(rationale, found[0].text, answer)
-    if finish_reason == "length":
-        return Parsed(rationale, None, None, "truncated")
-    return Parsed(rationale, None, None, "not an equation" if rest.strip(" .\n") else "no label")
+def _label(rest: str) -> Equation | None:
+    """The answer that the text after a cue gives, None where it gives none or several.
 
-
-def canonical(value) -> str | None:
-    """Exact text of a Fraction; None stays None."""
-    return None if value is None else str(value)
+    It is the first equation, and what an opening bracket begins must be one; only where a calculation with
+    units in it comes to a result in the same sentence (`6 shirts / 3 = 2`), it is that result.
+    """
+    rest = rest.lstrip(" $:\n")
+    end_of_sentence = _SENTENCE_END.search(rest)
+    sentence = rest[: end_of_sentence.start()] if end_of_sentence else rest
+    found = next(equations.every(sentence), None)
+    if found is None:
+        return None
+    equation, start, end = found
+    if sentence.startswith("(") and start > 0:
+        return None
+    if _ANOTHER.match(sentence, end):
+        return None
+    calculation, equals, result = sentence.rpartition("=")
+    if equals and calculation[end:].split("=")[0].strip():
+        return next((equation for equation, *_ in equations.every(result)), None)
+    return equation
