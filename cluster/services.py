@@ -1,0 +1,361 @@
+"""Keeps one Ray head and one MLflow server running on this machine: up, down, status, env.
+
+Both listen on loopback only; Ray wants a token. What runs is written down in $QCRD_HOME/local (mode 600):
+one record per service, Ray's token, the logs. Only processes that a record proves to be ours are ever ended,
+and a Ray cluster of somebody else is neither joined nor touched: ports that are taken are stepped around.
+`cluster/local.sh` is the front door.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+PROJECT = Path(__file__).resolve().parents[1]
+HOME = Path(os.environ.get("QCRD_HOME") or Path.home() / ".qcrd").expanduser().absolute()
+STATE = HOME / "local"
+TOKEN = STATE / "ray_token"
+HOST = "127.0.0.1"
+MARK = "QCRD_SERVICE"
+"""Environment variable that every process below a service inherits; its value is new at each start, so it
+tells our processes from a stranger that was given a recorded pid later."""
+
+START_LIMIT = 180  # seconds until both must answer; about 15 on two quiet cores
+STOP_LIMIT = 10  # seconds from the polite signal to the hard one; what is killed goes on where it was
+PREFERRED_PORTS = {
+    "ray": {"gcs": 6379, "dashboard": 8265, "client": 10001},
+    "mlflow": {"http": 5000},
+}
+
+
+@dataclass(frozen=True)
+class Service:
+    """The record of one running service."""
+
+    name: str
+    pid: int
+    mark: str
+    ports: dict[str, int]
+    project: str
+    scratch: str
+    """Ray's own folder; under /tmp, because the paths of Unix sockets may not exceed 107 bytes."""
+
+    @property
+    def log(self) -> Path:
+        """What the service prints."""
+        return STATE / f"{self.name}.log"
+
+    @property
+    def url(self) -> str:
+        """The page a person opens: Ray's dashboard, MLflow's runs."""
+        return f"http://{HOST}:{self.ports['dashboard' if self.name == 'ray' else 'http']}"
+
+    def save(self) -> None:
+        """Write the record in one step, so that a reader never sees half of it."""
+        draft = STATE / f".{self.name}.json"
+        draft.write_text(json.dumps(asdict(self), indent=2))
+        draft.chmod(0o600)
+        draft.rename(STATE / f"{self.name}.json")
+
+    def alive(self) -> bool:
+        """Whether the recorded process still runs, and is not another program that was given its pid."""
+        with contextlib.suppress(psutil.Error, OSError):
+            process = psutil.Process(self.pid)
+            return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == self.mark
+        return False
+
+    def answers(self) -> bool:
+        """Whether the service takes requests; Ray's jobs page also proves that the token is right."""
+        path = "/api/jobs/" if self.name == "ray" else "/health"
+        with contextlib.suppress(OSError, ValueError):
+            fetch(self.url + path)
+            return True
+        return False
+
+
+def load(name: str) -> Service | None:
+    """The record of a service, or None where there is none that can be read."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return Service(**json.loads((STATE / f"{name}.json").read_text()))
+    return None
+
+
+def fetch(url: str) -> bytes:
+    """GET a page of a local service, with Ray's token; raises OSError."""
+    headers = {"Authorization": f"Bearer {TOKEN.read_text()}"} if TOKEN.exists() else {}
+    # No proxy: an http_proxy of the environment must not see loopback requests, nor the token.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(urllib.request.Request(url, headers=headers), timeout=10) as reply:
+        return reply.read()
+
+
+def _own(service: Service) -> Iterator[psutil.Process]:
+    """Every living process of a service: those with its mark, and those of its session that have overwritten
+    their environment with a title, as Ray's workers do."""
+    for pid in psutil.pids():
+        with contextlib.suppress(psutil.Error, OSError):
+            process = psutil.Process(pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            environment = process.environ()
+            titled = not environment and os.getsid(pid) == service.pid
+            if titled or environment.get(MARK) == service.mark:
+                yield process
+
+
+def _free_port(preferred: int) -> int:
+    for port in (preferred, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))  # every interface: fails wherever anything listens on the port
+            return probe.getsockname()[1]
+    raise SystemExit("no free port on this machine")
+
+
+def _client_environment(ray: Service, mlflow: Service) -> dict[str, str]:
+    return {
+        "QCRD_HOME": str(HOME),
+        "MLFLOW_TRACKING_URI": mlflow.url,
+        # `ray job` wants the page's address, `ray.init` the head's; each reads its own variable.
+        "RAY_API_SERVER_ADDRESS": ray.url,
+        "RAY_ADDRESS": f"{HOST}:{ray.ports['gcs']}",
+        **_ray_settings(),
+    }
+
+
+def _ray_settings() -> dict[str, str]:
+    return {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(TOKEN),
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # makes every Ray process bind loopback alone
+    }
+
+
+def _command(service: Service) -> list[str]:
+    program = str(Path(sys.executable).with_name(service.name))
+    ports = service.ports
+    if service.name == "mlflow":
+        return [
+            *(program, "server", "--host", HOST, "--port", str(ports["http"]), "--workers", "1"),
+            *("--backend-store-uri", f"sqlite:///{STATE / 'mlflow.db'}"),
+            *("--artifacts-destination", str(STATE / "mlartifacts")),
+        ]
+    return [
+        *(program, "start", "--head", "--block", "--disable-usage-stats", "--log-color=false"),
+        *(
+            f"--node-ip-address={HOST}",
+            f"--port={ports['gcs']}",
+            f"--ray-client-server-port={ports['client']}",
+        ),
+        *("--include-dashboard=true", f"--dashboard-host={HOST}", f"--dashboard-port={ports['dashboard']}"),
+        *("--dashboard-agent-listen-port=0", f"--temp-dir={service.scratch}"),
+        "--object-store-memory=500000000",  # results are small; the default would take 30% of the memory
+    ]
+
+
+def _start(name: str, mlflow_url: str | None) -> Service:
+    """Start a service and record it; it may not answer yet. Ray needs to know MLflow's address."""
+    last = load(name)
+    if last:
+        _stop(last)  # its first process is gone, some of its children may not be
+    wanted = PREFERRED_PORTS[name] | (last.ports if last else {})
+    service = Service(
+        name=name,
+        pid=0,
+        mark=f"{name}-{secrets.token_hex(8)}",
+        ports={use: _free_port(port) for use, port in wanted.items()},
+        project=str(PROJECT),
+        scratch=tempfile.mkdtemp(prefix="qcrd-", dir="/tmp") if name == "ray" else "",
+    )
+    # Variables of another cluster that the caller's shell may hold would send Ray there.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "MLFLOW_"))}
+    environment |= _ray_settings() | {
+        MARK: service.mark,
+        "QCRD_HOME": str(HOME),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # no other node could take over what runs here
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # MLflow's background jobs are of no use here, cost seven processes and outlive the server.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    if mlflow_url:
+        environment["MLFLOW_TRACKING_URI"] = mlflow_url
+    with service.log.open("w") as log:
+        process = subprocess.Popen(
+            _command(service),
+            cwd=PROJECT,  # the folder in which jobs will find themselves
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    service = Service(**asdict(service) | {"pid": process.pid})
+    service.save()
+    return service
+
+
+def _stop(*services: Service) -> None:
+    """End every process of the services, and keep Ray's logs; the records stay for their ports."""
+    for service in services:
+        if service.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(service.pid, signal.SIGTERM)
+    _until(lambda: not any(service.alive() for service in services), STOP_LIMIT)
+    for service in services:
+        for strength in (signal.SIGTERM, signal.SIGKILL):
+            for process in _own(service):
+                with contextlib.suppress(psutil.Error):
+                    process.send_signal(strength)
+            if _until(lambda: not any(_own(service)), STOP_LIMIT / 3):  # noqa: B023 - called at once
+                break
+        _tidy(Path(service.scratch) if service.scratch else None)
+
+
+def _tidy(scratch: Path | None) -> None:
+    """Remove Ray's folder under /tmp; its logs move beside ours, since they tell why a job failed."""
+    if scratch is None or not scratch.is_dir():
+        return
+    kept = STATE / "ray_logs_of_last_start"
+    shutil.rmtree(kept, ignore_errors=True)
+    with contextlib.suppress(OSError, shutil.Error):
+        shutil.copytree(scratch / "session_latest" / "logs", kept, symlinks=True)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _until(condition, limit: float) -> bool:
+    deadline = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _await(service: Service, limit: float) -> None:
+    """Wait until a service answers; on its death or at the limit end it and show the end of its log."""
+    if _until(lambda: service.answers() or not service.alive(), limit) and service.alive():
+        return
+    what = f"did not answer within {limit:.0f} s" if service.alive() else "ended while starting"
+    _stop(service)
+    tail = "\n".join("    " + line for line in service.log.read_text(errors="replace").splitlines()[-20:])
+    raise SystemExit(f"{service.name} {what}. The end of {service.log}:\n{tail}")
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One caller at a time changes what runs."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    HOME.chmod(0o700)
+    STATE.mkdir(mode=0o700, exist_ok=True)
+    with (STATE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def running() -> tuple[Service, Service] | None:
+    """Ray and MLflow, where both run."""
+    ray, mlflow = load("ray"), load("mlflow")
+    return (ray, mlflow) if ray and mlflow and ray.alive() and mlflow.alive() else None
+
+
+def enter(ray: Service, mlflow: Service) -> None:
+    """Point this process, and what it starts, to the running services."""
+    os.environ.update(_client_environment(ray, mlflow))
+
+
+def up() -> None:
+    """Start what does not run and wait until both answer; nothing to do is nothing done."""
+    began = time.monotonic()
+    with _alone():
+        ray, mlflow = load("ray"), load("mlflow")
+        if ray and ray.alive() and ray.project != str(PROJECT):
+            raise SystemExit(
+                f"the Ray head of QCRD_HOME={HOME} runs jobs in {ray.project}, not in {PROJECT}. "
+                f"End it (`cluster/local.sh down`) or set QCRD_HOME to another folder."
+            )
+        if not TOKEN.exists():
+            with os.fdopen(os.open(TOKEN, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_hex(32))
+        missing = [s for s, it in (("MLflow", mlflow), ("Ray", ray)) if not (it and it.alive())]
+        if missing:
+            print(f"starting {' and '.join(missing)} (logs: {STATE})", flush=True)
+        if "MLflow" in missing:
+            moved = mlflow and mlflow.url
+            mlflow = _start("mlflow", None)
+            if ray and ray.alive() and mlflow.url != moved:
+                print("MLflow has a new port; jobs of the running Ray head still use the old one", flush=True)
+        if "Ray" in missing:
+            ray = _start("ray", mlflow.url)
+        for service in (ray, mlflow):
+            _await(service, START_LIMIT)
+        if missing:
+            print(
+                f"up after {time.monotonic() - began:.0f} s: MLflow {mlflow.url}, Ray {ray.url}", flush=True
+            )
+
+
+def down() -> None:
+    """End both services and everything below them."""
+    if not STATE.is_dir():
+        print(f"nothing has ever run from QCRD_HOME={HOME}")
+        return
+    with _alone():
+        services = [service for service in (load("ray"), load("mlflow")) if service]
+        ran = [service.name for service in services if any(_own(service))]
+        _stop(*services)
+    print(f"ended: {', '.join(ran)}" if ran else "nothing was running")
+
+
+def status() -> int:
+    """Print what runs; 0 where both services answer, 1 otherwise."""
+    print(f"QCRD_HOME {HOME}")
+    sound = True
+    for name in ("ray", "mlflow"):
+        service = load(name)
+        alive = service is not None and service.alive()
+        answers = alive and service.answers()
+        sound = sound and answers
+        if not alive:
+            print(f"{name:9} not running")
+            continue
+        print(f"{name:9} {service.url}  pid {service.pid}")
+        if not answers:
+            print(f"          does not answer; its log: {service.log}")
+        if name == "ray" and answers:
+            print(f"          head {HOST}:{service.ports['gcs']}, jobs run in {service.project}")
+            jobs = [job for job in json.loads(fetch(service.url + "/api/jobs/")) if job["submission_id"]]
+            for job in sorted(jobs, key=lambda job: job["start_time"] or 0)[-10:]:
+                print(f"job       {job['submission_id']}  {job['status']:9}  {job['entrypoint']}")
+    return 0 if sound else 1
+
+
+def env() -> None:
+    """Print export lines for a shell; nothing where the services do not run."""
+    services = running()
+    if not services:
+        raise SystemExit(
+            f"Ray and MLflow of QCRD_HOME={HOME} are not running; start them: cluster/local.sh up"
+        )
+    for key, value in _client_environment(*services).items():
+        print(f"export {key}={shlex.quote(value)}")
+    print(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
+
+
+if __name__ == "__main__":
+    sys.exit({"up": up, "down": down, "status": status, "env": env}[sys.argv[1]]())

@@ -1,0 +1,67 @@
+"""Submits one grid to the local Ray head as a job and follows it, for `cluster/local.sh run`.
+
+Usage: python cluster/submit.py GRID [arguments of `qcrd run`]. Prints what the job prints and ends with its
+exit status. Ctrl-C stops the job; what it had finished is kept, and the same command goes on from there.
+Unlike `ray job submit` it prints nothing of its own but what a reader needs.
+"""
+
+import asyncio
+import logging
+import shlex
+import sys
+import time
+
+import services
+from ray.job_submission import JobStatus, JobSubmissionClient
+
+PREAMBLE = "Running entrypoint for job"
+"""Ray's own last line before the program's first."""
+
+
+async def follow(client: JobSubmissionClient, job: str) -> None:
+    """Print the job's output as it comes, without Ray's words before it."""
+    begun = False
+    async for text in client.tail_job_logs(job):
+        if not begun:
+            _, begun, text = text.partition(PREAMBLE)
+            text = text.partition("\n")[2]
+        print(text, end="", flush=True)
+
+
+def finish(client: JobSubmissionClient, job: str) -> int:
+    """The job's exit status once it has one; 130 where it was stopped."""
+    while not client.get_job_status(job).is_terminal():
+        time.sleep(0.2)
+    details = client.get_job_info(job)
+    if details.status == JobStatus.SUCCEEDED:
+        return 0
+    if details.status == JobStatus.STOPPED:
+        print("stopped; the same command goes on from what is finished", file=sys.stderr)
+        return 130
+    print(f"the job failed: {details.message}", file=sys.stderr)
+    return details.driver_exit_code or 1
+
+
+def main() -> int:
+    """Submit, follow, report."""
+    running = services.running()
+    if not running:
+        raise SystemExit("Ray and MLflow do not run; start them: cluster/local.sh up")
+    ray, mlflow = running
+    services.enter(ray, mlflow)
+    logging.getLogger("ray").setLevel(logging.WARNING)
+    client = JobSubmissionClient(ray.url)
+    job = client.submit_job(entrypoint=shlex.join(["python", "-m", "qcrd", "run", *sys.argv[1:]]))
+    print(f"job {job}; watch it at {mlflow.url} (MLflow) and {ray.url} (Ray)", flush=True)
+    try:
+        asyncio.run(follow(client, job))
+        code = finish(client, job)
+    except KeyboardInterrupt:
+        client.stop_job(job)
+        code = finish(client, job)
+    print(f"MLflow {mlflow.url}   Ray {ray.url}   all state {services.HOME}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
