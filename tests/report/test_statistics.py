@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qcrd.report.statistics import accuracy, compare, mcnemar, wilson
@@ -34,6 +34,7 @@ def test_a_mean_of_nothing_is_refused():
         accuracy([], 10)
 
 
+@settings(deadline=None)
 @given(right=st.integers(0, 500), n=st.integers(1, 500))
 def test_wilson_holds_the_share_and_stays_within_bounds(right, n):
     share = min(right, n) / n
@@ -45,6 +46,7 @@ def test_wilson_holds_the_share_and_stays_within_bounds(right, n):
             assert abs(share - end) == pytest.approx(z * math.sqrt(end * (1 - end) / n), abs=1e-6)
 
 
+@settings(deadline=None)
 @given(values=st.lists(st.floats(0, 100), min_size=2, max_size=9), shift=st.floats(-50, 50))
 def test_a_shift_moves_the_interval_and_keeps_its_width(values, shift):
     plain, moved = accuracy(values, 100), accuracy([v + shift for v in values], 100)
@@ -82,6 +84,7 @@ def test_the_bootstrap_interval_is_the_normal_one_for_many_questions():
     assert (difference.high - difference.low) / 2 == pytest.approx(half, rel=0.05)
 
 
+@settings(deadline=None)
 @given(right=st.lists(st.booleans(), min_size=1, max_size=40))
 def test_a_system_does_not_differ_from_itself(right):
     seeds = [predictions(right), predictions(right)]

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qcrd.errors import StoreError
@@ -26,6 +26,7 @@ def test_what_is_written_is_read_back(tmp_path):
     assert read(tmp_path / "journal.jsonl", start_line=4) == events[4:]
 
 
+@settings(deadline=None)
 @given(value=st.floats())
 def test_every_float_survives(tmp_path_factory, value):
     path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
@@ -46,6 +47,7 @@ def test_a_journal_that_does_not_exist_yet_has_no_events(tmp_path):
     assert read(tmp_path / "absent.jsonl") == []
 
 
+@settings(deadline=None)
 @given(cut=st.integers(min_value=0))
 def test_a_file_cut_anywhere_keeps_its_whole_lines_and_can_be_continued(tmp_path_factory, cut):
     path = tmp_path_factory.mktemp("journal") / "journal.jsonl"

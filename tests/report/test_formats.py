@@ -1,0 +1,89 @@
+import csv
+import io
+import json
+
+import pytest
+
+from qcrd.report.formats import FORMATS, render
+from qcrd.report.tables import Row, table
+from qcrd.types import CellRecord, Prediction
+
+
+def record(accuracy, seed, status="done"):
+    figures = {"test": accuracy, "validation": 61.0, "test_last": 59.0, "test_best": 63.0}
+    return CellRecord(f"id{seed}", "cell", status, {}, {"seed": seed}, figures, 300, 1.0)
+
+
+def predictions(share):
+    return [Prediction(f"q{i}", "", "", i < share) for i in range(100)]
+
+
+@pytest.fixture
+def sweep():
+    low = Row(
+        "contrastive.beta", "0.1", [record(50.0, 0), record(54.0, 1)], 100, predictions=[predictions(52)]
+    )
+    base = Row(
+        *("contrastive.beta", "a_b|c & 50%", [record(60.0, 2)], 100),
+        base=True,
+        published=69.0,
+        predictions=[predictions(60)],
+    )
+    lacking = Row("selfplay.k", "0", [record(1.0, 3, "diverged")], 100, missing=1)
+    return table([low, base, lacking], "my_grid", "embedded", "arithmetic")
+
+
+def test_markdown_reads_in_a_terminal(sweep):
+    text = render(sweep, "md")
+    assert text.startswith("## my_grid\n\npreset embedded, task arithmetic; 100 test questions")
+    assert "### contrastive.beta" in text and "### selfplay.k" in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(row) for row in rows[:4]}) == 1, "columns do not line up"
+    assert "| 52.0 ± 25.4 " in rows[2] and "| 2/2 " in rows[2] and "| -8.0" in rows[2]
+    assert r"| a_b\|c & 50% (base) | **60.0 ± 9.4** " in rows[3] and "| 69.00 | -9.0" in rows[3]
+    assert "| - [1] [2] " in text
+    assert text.endswith("[2] selfplay.k 0: 1 of 2 cells not finished yet\n")
+
+
+def test_columns_without_any_content_are_left_out():
+    text = render(table([Row("", "qcrd", [record(50.0, 0)], 100)], "g", "embedded", "arithmetic"), "md")
+    assert "paper" not in text and "vs base" not in text and "###" not in text and "**" not in text
+
+
+def test_csv_has_one_record_a_setting_and_says_which_preset(sweep):
+    low, base, lacking = csv.DictReader(io.StringIO(render(sweep, "csv")))
+    assert (low["grid"], low["preset"], low["task"], low["group"]) == (
+        *("my_grid", "embedded", "arithmetic", "contrastive.beta"),
+    )
+    assert float(low["test_accuracy"]) == 52 and low["interval_over"] == "seeds" and low["cells"] == "id0 id1"
+    assert float(low["versus_base"]) == pytest.approx(-8) and base["versus_base"] == ""
+    assert base["label"] == "a_b|c & 50%" and base["base"] == "1" and float(base["versus_published"]) == -9
+    assert lacking["test_accuracy"] == "" and (lacking["diverged"], lacking["missing"]) == ("1", "1")
+    assert float(low["test_best"]) == 63
+
+
+def test_json_leads_from_a_figure_to_its_cells(sweep):
+    content = json.loads(render(sweep, "json"))
+    assert content["grid"] == "my_grid" and len(content["lines"]) == 3 and len(content["notes"]) == 2
+    line = content["lines"][0]
+    assert line["cells"] == ["id0", "id1"] and line["test"]["mean"] == 52 and line["test_best"] == 63
+    assert content["lines"][2]["test"] is None
+
+
+def test_latex_escapes_everything_that_means_something_to_it(sweep):
+    text = render(sweep, "latex")
+    assert r"a\_b|c \& 50\% (base) & \textbf{60.0 $\pm$ 9.4}" in text and r"my\_grid" in text
+    assert r"$-$8.0" in text and "±" not in text
+    rows = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    assert {row.replace(r"\&", "").count("&") for row in rows} == {8}
+    assert text.count("{") == text.count("}") and text.count(r"\begin") == text.count(r"\end")
+
+
+def test_an_unknown_format_is_refused(sweep):
+    with pytest.raises(ValueError, match="allowed: md, csv, json, latex"):
+        render(sweep, "html")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_empty_table_can_be_written(format):
+    assert render(table([], "g", "embedded", "arithmetic"), format)

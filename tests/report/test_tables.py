@@ -1,0 +1,120 @@
+import pytest
+
+from qcrd.report.tables import Row, table
+from qcrd.types import CellRecord, Prediction
+
+
+def record(accuracy, seed=0, status="done"):
+    figures = {
+        "test": accuracy,
+        "validation": accuracy + 1,
+        "test_last": accuracy - 1,
+        "test_best": accuracy + 2,
+    }
+    return CellRecord(
+        id=f"{accuracy}-{seed}",
+        name="cell",
+        status=status,
+        identity={},
+        settings={"seed": seed},
+        accuracy=figures if status == "done" else {},
+        chosen_step=300,
+        seconds=1.0,
+    )
+
+
+def records(*accuracies):
+    return [record(accuracy, seed) for seed, accuracy in enumerate(accuracies)]
+
+
+def predictions(share, prefix="q"):
+    return [Prediction(f"{prefix}{i}", "", "", i % 100 < share) for i in range(1000)]
+
+
+def lines(*rows):
+    return table(rows, "grid", "embedded", "arithmetic").lines
+
+
+def test_a_line_holds_the_means_over_its_seeds_and_names_its_cells():
+    [line] = lines(Row("", "qcrd", records(50.0, 52.0, 54.0), 1000))
+    assert (line.test.mean, line.validation, line.test_last, line.test_best) == (52, 53, 51, 54)
+    assert line.test.over == "seeds" and (line.done, line.planned) == (3, 3)
+    assert line.cells == ("50.0-0", "52.0-1", "54.0-2") and line.marks == ()
+
+
+def test_cells_that_diverged_failed_or_are_missing_are_in_no_mean_but_in_a_note():
+    ended = [*records(50.0, 52.0), record(99.0, seed=7, status="diverged")]
+    result = table(
+        [
+            Row("", "dss", records(40.0), 1000),
+            Row("", "qcrd", ended, 1000, failed=["out of memory"] * 2, missing=1),
+        ],
+        *("grid", "embedded", "arithmetic"),
+    )
+    line = result.lines[1]
+    assert line.test.mean == 51 and len(line.cells) == 2
+    assert (line.done, line.planned, line.diverged, line.failed, line.missing) == (2, 6, 1, 2, 1)
+    assert result.notes == (
+        "qcrd: 1 of 6 cells diverged (seed 7), not in the mean",
+        "qcrd: 2 of 6 cells failed (out of memory), not in the mean",
+        "qcrd: 1 of 6 cells not finished yet",
+    )
+    assert line.marks == (1, 2, 3) and result.lines[0].marks == ()
+
+
+def test_a_line_without_a_finished_cell_has_no_figures():
+    [line] = lines(Row("", "qcrd", [], 1000, missing=3, published=69.0))
+    assert line.test is line.validation is line.versus_published is None
+    assert (line.done, line.planned, line.published) == (0, 3, 69.0)
+
+
+def test_the_best_of_each_section_is_marked_among_complete_lines_only():
+    rows = [
+        Row("beta", "0.1", records(50.0), 1000),
+        Row("beta", "0.2", records(55.0), 1000),
+        Row("beta", "0.4", records(60.0), 1000, missing=1),
+        Row("k", "0", records(40.0), 1000),
+    ]
+    assert [line.best for line in lines(*rows)] == [False, True, False, False]
+    assert [line.best for line in lines(Row("", "a", records(5.0), 10), Row("", "b", records(5.0), 10))] == [
+        True
+    ] * 2
+
+
+def test_lines_are_compared_with_the_base_of_their_section_on_the_same_questions():
+    rows = [
+        Row("beta", "0.1", records(50.0), 1000, predictions=[predictions(50)]),
+        Row("beta", "0.2", records(60.0), 1000, base=True, predictions=[predictions(60)]),
+        Row("beta", "0.4", records(60.0), 1000),
+        Row("k", "0", records(50.0), 1000, predictions=[predictions(50)]),
+        Row("task", "svamp", records(60.0), 1000, base=True, predictions=[predictions(60)]),
+        Row("task", "cqa", records(50.0), 1000, predictions=[predictions(50, prefix="other")]),
+    ]
+    first, *others = lines(*rows)
+    assert first.versus_base.points == pytest.approx(-10) and first.versus_base.test == "McNemar"
+    assert [line.versus_base for line in others] == [None] * 5
+
+
+def test_the_papers_figure_stands_beside_the_measured_one():
+    [line] = lines(Row("", "qcrd", records(66.5), 200, published=69.0))
+    assert line.versus_published == -2.5
+
+
+def test_the_table_says_what_its_intervals_are_over():
+    def about(*rows):
+        return table(rows, "grid", "embedded", "arithmetic").about
+
+    one, three = Row("", "a", records(50.0), 1000), Row("", "b", records(50.0, 51.0, 52.0), 1000)
+    assert "over test questions" in about(one) and "over seeds" not in about(one)
+    assert "over seeds" in about(three) and "over test questions" not in about(three)
+    assert "over seeds" in about(one, three) and "over test questions" in about(one, three)
+    assert "1000 test questions" in about(one)
+
+
+def test_sections_keep_the_order_of_their_rows():
+    rows = [Row(group, label, [], 10) for group, label in (("k", "0"), ("beta", "1"), ("k", "2"))]
+    sections = table(rows, "grid", "embedded", "arithmetic").sections()
+    assert [(group, [line.label for line in own]) for group, own in sections] == [
+        ("k", ["0", "2"]),
+        ("beta", ["1"]),
+    ]
