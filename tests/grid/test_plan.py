@@ -1,0 +1,182 @@
+import time
+
+import pytest
+
+from qcrd.config import Cell, Grid
+from qcrd.errors import ConfigError
+from qcrd.grid.factors import ALIASES, paths, short
+from qcrd.grid.plan import Row, expand, required_samples
+from qcrd.identity import cell_id
+
+
+def planned(preset="embedded", **settings):
+    return expand(Grid(name="test", **settings), preset)
+
+
+def names(preset="embedded", **settings):
+    return [cell.name for cell in planned(preset, **settings)]
+
+
+def test_a_grid_without_factors_is_its_base():
+    [cell] = planned()
+    assert (cell.name, cell.factors, cell.rows) == ("qcrd seed=0", {}, (Row({}),))
+
+
+def test_what_is_set_later_counts():
+    cells = planned(
+        base={"training": {"steps": 7}, "contrastive": {"beta": 0.9, "delta": 3.0}},
+        product={"contrastive.beta": [0.5]},
+        sweep={"contrastive.delta": [2]},
+        seeds=[4],
+    )
+    swept = cells[1].cell
+    assert swept.training.lr == 5e-3  # preset
+    assert swept.training.steps == 7  # base
+    assert swept.contrastive.beta == 0.5  # product
+    assert swept.contrastive.delta == 2.0  # sweep
+    assert swept.seed == 4
+
+
+def test_a_product_has_every_combination():
+    assert names(
+        product={"method": ["dss", "qcrd"], "m": [1, 5]}, base={"rationales": {"labels": "gold"}}
+    ) == [
+        "dss m=1 seed=0",
+        "qcrd m=1 seed=0",
+        "qcrd m=5 seed=0",
+    ]  # dss reads baseline_m, so it is one cell
+
+
+def test_a_sweep_goes_around_the_base_which_is_there_once():
+    cells = planned(sweep={"beta": [0, 0.2, 1], "delta": [4, 6]})
+    assert [c.name for c in cells] == [
+        "qcrd seed=0",
+        "qcrd beta=0 seed=0",
+        "qcrd beta=1 seed=0",
+        "qcrd delta=6 seed=0",
+    ]
+    assert cells[0].rows == (
+        Row({}),
+        Row({}, "contrastive.beta", 0.2),
+        Row({}, "contrastive.delta", 4.0),
+    )
+    assert cells[1].factors == {"contrastive.beta": 0.0}
+
+
+def test_a_sweep_goes_around_each_combination_of_a_product():
+    cells = planned(product={"scheme": ["minmax", "mean"]}, sweep={"k": [0]})
+    assert [c.name for c in cells] == [
+        "qcrd scheme=minmax seed=0",
+        "qcrd scheme=minmax k=0 seed=0",
+        "qcrd scheme=mean seed=0",
+        "qcrd scheme=mean k=0 seed=0",
+    ]
+    assert cells[3].rows == (Row({"contrastive.scheme": "mean"}, "selfplay.k", 0),)
+
+
+def test_a_baseline_beside_a_sweep_of_what_it_does_not_read_is_one_cell_in_every_row():
+    cells = planned(product={"method": ["finetuning", "qcrd"]}, sweep={"beta": [0, 0.2, 1]})
+    baseline = [c for c in cells if c.cell.method == "finetuning"]
+    assert len(baseline) == 1
+    assert [row.value for row in baseline[0].rows] == [None, 0.0, 0.2, 1.0]
+
+
+def test_the_first_seeds_whole_table_comes_first():
+    assert names(sweep={"beta": [0]}, seeds=[7, 3]) == [
+        "qcrd seed=7",
+        "qcrd beta=0 seed=7",
+        "qcrd seed=3",
+        "qcrd beta=0 seed=3",
+    ]
+
+
+@pytest.mark.parametrize(("preset", "count"), [("embedded", 1), ("paper", 3)])
+def test_each_preset_can_have_its_own_seeds(preset, count):
+    assert len(names(preset, seeds={"embedded": 1, "paper": 3})) == count
+
+
+def test_names_and_ids_are_unique():
+    cells = planned(
+        product={"method": ["dss", "qcrd"], "training.lr": [1e-3, 1e-2], "discriminator.lr": [1e-3, 1e-2]},
+        sweep={"training.clip": [None, 2.0], "discriminator.enabled": [False]},
+        seeds=2,
+    )
+    assert len({c.name for c in cells}) == len(cells)
+    assert len({cell_id(c.cell, "d", "t") for c in cells}) == len(cells)
+
+
+def test_short_names_are_unambiguous():
+    assert len({short(path) for path in paths()}) == len(paths())
+    assert set(ALIASES.values()) <= set(paths())
+    assert (short("training.lr"), short("discriminator.lr")) == ("lr", "discriminator.lr")
+
+
+def test_environment_variables_are_replaced_in_places_and_kept_in_rows(monkeypatch):
+    monkeypatch.setenv("QCRD_TEST_DATA", "/data")
+    [one, two] = planned(
+        base={"task": {"source": "$QCRD_TEST_DATA/a"}, "teacher": {"engine": "recorded"}},
+        product={"teacher.path": ["${QCRD_TEST_DATA}/b", "/c"]},
+    )
+    assert (one.cell.task.source, one.cell.teacher.path, two.cell.teacher.path) == (
+        "/data/a",
+        "/data/b",
+        "/c",
+    )
+    assert one.factors == {"teacher.path": "${QCRD_TEST_DATA}/b"}
+
+
+def test_the_teacher_is_sampled_once_for_the_largest_m():
+    cells = [
+        c.cell
+        for c in planned(product={"method": ["dss", "qcrd"]}, sweep={"m": [1, 20], "k": [0, 3], "tau": [0]})
+    ]
+    [need] = required_samples(cells)
+    assert (need.task, need.teacher, need.m) == (cells[0].task, cells[0].teacher, 20)
+
+
+def test_other_teachers_and_tasks_need_samples_of_their_own():
+    cells = [c.cell for c in planned(sweep={"teacher.temperature": [1.0], "task.seed": [1], "m": [2]})]
+    assert sorted(need.m for need in required_samples(cells)) == [5, 5, 5]
+
+
+def test_validation_is_sampled_where_its_labels_are_the_teachers():
+    gold = [c.cell for c in planned(base={"rationales": {"labels": "gold"}})]
+    teacher = [c.cell for c in planned(base={"rationales": {"labels": "teacher"}})]
+    assert required_samples(gold)[0].splits == ("train",)
+    assert required_samples(teacher)[0].splits == ("train", "validation")
+
+
+def test_gold_finetuning_needs_no_samples():
+    assert required_samples([Cell(method="finetuning")]) == []
+
+
+def test_ten_thousand_cells_are_planned_in_seconds():
+    values = [i / 100 for i in range(100)]
+    begun = time.monotonic()
+    assert len(planned(product={"beta": values, "delta": values})) == 10_000
+    assert time.monotonic() - begun < 20  # two seconds on a quiet core
+
+
+def test_everything_that_is_wrong_is_said_at_once():
+    with pytest.raises(ConfigError) as error:
+        planned(
+            base={"trainig": {}, "contrastive": {"delta": "four"}},
+            product={"beta": [-1, 0.1], "method": ["dds"]},
+            sweep={"k": [], "lag": [1]},
+        )
+    assert str(error.value).splitlines() == [
+        "sweep.selfplay.k: value []; allowed: at least one value, or remove the line",
+        "sweep.lag: is no setting of a cell; allowed: task, m, k, tau, beta, delta, scheme, lr, steps or a "
+        "path such as training.warmup; did you mean 'selfplay.lag'?",
+        "product.method: value 'dds'; allowed: finetuning, single_task, dss, qcrd; did you mean 'dss'?",
+        "product.contrastive.beta: value -1; allowed: numbers from 0 up",
+        "base.contrastive.delta: value 'four'; allowed: a number",
+        "base.trainig: unknown setting; allowed: task, teacher, rationales, student, method, training, "
+        "contrastive, selfplay, discriminator, seed; did you mean 'training'?",
+    ]
+
+
+def test_a_slip_in_a_product_does_not_fill_the_memory():
+    values = list(range(1, 1001))
+    with pytest.raises(ConfigError, match="1000000000 cells; allowed: up to 100000"):
+        planned(product={"m": values, "k": values, "selfplay.lag": values})

@@ -1,0 +1,81 @@
+import pytest
+from pydantic import ValidationError
+
+from qcrd.config import Cell, Grid, Rationales, SelfPlay, Teacher, Training
+
+
+def test_the_defaults_are_the_papers():
+    cell = Cell()
+    assert (cell.training.alpha1, cell.training.alpha2, cell.discriminator.alpha3) == (0.5, 0.5, 0.5)
+    assert (cell.contrastive.beta, cell.contrastive.delta, cell.contrastive.scheme) == (0.2, 4.0, "minmax")
+    assert (cell.rationales.m, cell.selfplay.k, cell.selfplay.tau, cell.selfplay.lag) == (5, 1, 1.5, 5)
+    assert (cell.training.batch, cell.discriminator.decay) == (32, 0.9)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"contrastive": {"beta": -0.1}},
+        {"contrastive": {"beta": float("nan")}},
+        {"contrastive": {"delta": float("inf")}},
+        {"contrastive": {"beta": "0.2"}},
+        {"contrastive": {"betta": 0.2}},
+        {"training": {"steps": True}},
+        {"training": {"steps": 10.0}},
+        {"selfplay": {"enabled": 1}},
+        {"seed": -1},
+    ],
+)
+def test_impossible_values_other_types_and_unknown_keys_are_refused(settings):
+    with pytest.raises(ValidationError):
+        Cell.model_validate(settings)
+
+
+def test_a_whole_number_serves_where_a_number_is_wanted():
+    assert Cell.model_validate({"contrastive": {"delta": 4}}) == Cell()
+
+
+def test_self_play_that_is_off_draws_nothing():
+    assert SelfPlay(enabled=False).k == 0
+    with pytest.raises(ValidationError, match=r"selfplay\.k is 2 but selfplay\.enabled is false"):
+        SelfPlay(enabled=False, k=2)
+
+
+def test_gold_labels_cannot_slip_in_where_labels_are_the_teachers():
+    with pytest.raises(ValidationError, match="allowed: majority"):
+        Rationales(labels="teacher", denoise="gold")
+
+
+@pytest.mark.parametrize(
+    ("labels", "denoise", "chooses"),
+    [
+        ("gold", None, "gold"),
+        ("gold", "majority", "majority"),
+        ("teacher", None, "majority"),
+        ("teacher", "majority", "majority"),
+    ],
+)
+def test_denoising_follows_the_labels_unless_told_otherwise(labels, denoise, chooses):
+    assert Rationales(labels=labels, denoise=denoise).chooses == chooses
+
+
+def test_a_recorded_teacher_has_a_path_and_a_sampled_one_has_none():
+    with pytest.raises(ValidationError, match=r"teacher\.path is needed"):
+        Teacher(engine="recorded")
+    with pytest.raises(ValidationError, match="only read where"):
+        Teacher(path="answers.jsonl")
+
+
+def test_warm_up_ends_before_the_training():
+    with pytest.raises(ValidationError, match=r"training\.warmup is 10 but training\.steps is 10"):
+        Training(steps=10, warmup=10)
+
+
+def test_a_cell_survives_its_dump():
+    cell = Cell(seed=3, training=Training(steps=7))
+    assert Cell.model_validate(cell.model_dump()) == cell
+
+
+@pytest.mark.parametrize("seeds", [1, [0, 7], {"embedded": 1, "paper": [3, 4]}])
+def test_seeds_are_a_count_a_list_or_either_for_each_preset(seeds):
+    assert Grid(name="a", seeds=seeds).seeds == seeds

@@ -1,0 +1,226 @@
+import shutil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qcrd.config import Cell
+from qcrd.fingerprint import fingerprint
+from qcrd.grid.factors import get, paths
+from qcrd.identity import cell_id, discriminator_identity, teacher_samples
+from qcrd.methods import METHODS
+
+TEACHER = {"engine": "vllm", "model": {"name": "embedded", "recipe": "r"}, "temperature": 0.7, "stop": ["\n"]}
+
+# For every setting another value than the default; which methods' results depend on it is said below.
+OTHER = {
+    "task.name": "svamp",
+    "task.source": "elsewhere",
+    "task.train": 10,
+    "task.validation": 10,
+    "task.test": 10,
+    "task.seed": 1,
+    "teacher.engine": "vllm",
+    "teacher.model": "other/model",
+    "teacher.revision": "main",
+    "teacher.path": None,
+    "teacher.temperature": 1.0,
+    "teacher.top_p": 0.9,
+    "teacher.max_tokens": 9,
+    "teacher.seed": 1,
+    "teacher.accuracy": 0.5,
+    "rationales.m": 6,
+    "rationales.baseline_m": 2,
+    "rationales.labels": "teacher",
+    "rationales.denoise": "majority",
+    "student.checkpoint": "google/t5-v1_1-small",
+    "student.revision": "main",
+    "student.tokenizer": "google/t5-v1_1-small",
+    "student.architecture.d_model": 32,
+    "student.architecture.d_kv": 16,
+    "student.architecture.d_ff": 64,
+    "student.architecture.layers": 1,
+    "student.architecture.heads": 4,
+    "student.dropout": 0.1,
+    "student.max_input": 64,
+    "student.max_rationale": 64,
+    "student.max_label": 16,
+    "student.precision": "fp32",
+    "method": None,
+    "training.steps": 7,
+    "training.batch": 7,
+    "training.lr": 1e-3,
+    "training.warmup": 7,
+    "training.weight_decay": 0.1,
+    "training.clip": None,
+    "training.alpha1": 0.4,
+    "training.alpha2": 0.4,
+    "training.iteration": 7,
+    "training.evaluate_every": 7,
+    "contrastive.scheme": "mean",
+    "contrastive.beta": 0.3,
+    "contrastive.delta": 3.0,
+    "contrastive.negative": "printed",
+    "selfplay.enabled": None,
+    "selfplay.k": 2,
+    "selfplay.tau": 1.0,
+    "selfplay.lag": 4,
+    "discriminator.enabled": False,
+    "discriminator.checkpoint": "google/t5-v1_1-small",
+    "discriminator.revision": "main",
+    "discriminator.architecture.d_model": 32,
+    "discriminator.architecture.d_kv": 16,
+    "discriminator.architecture.d_ff": 64,
+    "discriminator.architecture.layers": 1,
+    "discriminator.architecture.heads": 4,
+    "discriminator.loss": "printed",
+    "discriminator.lr": 1e-3,
+    "discriminator.batch": 7,
+    "discriminator.pretrain_steps": 7,
+    "discriminator.update_steps": 7,
+    "discriminator.alpha3": 0.4,
+    "discriminator.decay": 0.8,
+    "discriminator.augment": 1,
+    "discriminator.augmentation": "words",
+    "seed": 1,
+}
+# Of the task and the teacher only what they bring counts (the arguments `data` and `teacher`), and a
+# revision without a checkpoint is read by nobody.
+NEVER = {p for p in OTHER if p.startswith(("task.", "teacher."))} - {"task.name"}
+NEVER |= {"student.revision", "discriminator.revision"}
+QCRD_ONLY = {p for p in OTHER if p.startswith(("contrastive.", "selfplay.", "discriminator."))} - NEVER
+QCRD_ONLY |= {"rationales.m", "rationales.denoise"}
+
+
+def changed(cell: Cell, path: str, value) -> Cell:
+    tree = cell.model_dump()
+    *sections, name = path.split(".")
+    inner = tree
+    for section in sections:
+        inner = inner[section]
+    inner[name] = value
+    return Cell.model_validate(tree)
+
+
+def depends(method: str, path: str) -> bool:
+    """Whether the result of `method` with gold labels depends on `path`."""
+    if path in NEVER:
+        return False
+    if path in QCRD_ONLY:
+        return method == "qcrd"
+    if path == "rationales.baseline_m":
+        return method in ("single_task", "dss")
+    return True
+
+
+def test_every_setting_is_decided_upon():
+    assert set(OTHER) == set(paths())
+
+
+@pytest.mark.parametrize("method", ["finetuning", "single_task", "dss", "qcrd"])
+def test_the_id_changes_with_what_the_method_reads_and_with_nothing_else(method):
+    base = Cell(method=method)
+    for path, value in OTHER.items():
+        if path == "method":
+            value = "dss" if method == "qcrd" else "qcrd"
+        cell = (
+            changed(base, "selfplay", {"enabled": False})
+            if path == "selfplay.enabled"
+            else changed(base, path, value)
+        )
+        assert get(cell, path) != get(base, path) or path in ("teacher.engine", "teacher.path")
+        assert (cell_id(cell, "d", TEACHER) != cell_id(base, "d", TEACHER)) == depends(method, path), path
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_the_id_changes_with_the_data(method):
+    cell = Cell(method=method)
+    assert cell_id(cell, "d", TEACHER) != cell_id(cell, "e", TEACHER)
+
+
+def test_only_cells_that_read_the_teacher_depend_on_it():
+    other = {**TEACHER, "temperature": 1.0}
+    by_labels = {
+        labels: {
+            name
+            for name in ("finetuning", "single_task", "dss", "qcrd")
+            if cell_id(changed(Cell(method=name), "rationales.labels", labels), "d", TEACHER)
+            != cell_id(changed(Cell(method=name), "rationales.labels", labels), "d", other)
+        }
+        for labels in ("gold", "teacher")
+    }
+    assert by_labels["gold"] == {"single_task", "dss", "qcrd"}
+    assert by_labels["teacher"] == {"finetuning", "single_task", "dss", "qcrd"}
+
+
+def test_without_self_play_its_temperature_and_lag_do_not_matter():
+    none = changed(Cell(), "selfplay", {"k": 0})
+    for other in ({"k": 0, "tau": 0.7}, {"k": 0, "lag": 1}, {"enabled": False}):
+        assert cell_id(changed(Cell(), "selfplay", other), "d", TEACHER) == cell_id(none, "d", TEACHER)
+
+
+def test_a_discriminator_that_is_off_has_no_settings():
+    off = changed(Cell(), "discriminator.enabled", False)
+    assert cell_id(changed(off, "discriminator.lr", 0.1), "d", TEACHER) == cell_id(off, "d", TEACHER)
+
+
+def test_denoising_said_outright_is_the_same_as_by_default():
+    assert cell_id(changed(Cell(), "rationales.denoise", "gold"), "d", TEACHER) == cell_id(
+        Cell(), "d", TEACHER
+    )
+
+
+def test_with_a_checkpoint_the_architecture_is_not_read_and_the_revision_is():
+    cell = changed(Cell(), "student.checkpoint", "google/t5-v1_1-small")
+    assert cell_id(changed(cell, "student.architecture.layers", 9), "d", TEACHER) == cell_id(
+        cell, "d", TEACHER
+    )
+    assert cell_id(changed(cell, "student.revision", "v2"), "d", TEACHER) != cell_id(cell, "d", TEACHER)
+
+
+@given(st.permutations(sorted(TEACHER)))
+def test_the_order_of_keys_does_not_matter(keys):
+    assert cell_id(Cell(), "d", {k: TEACHER[k] for k in keys}) == cell_id(Cell(), "d", TEACHER)
+
+
+@pytest.mark.parametrize("place", ["student.tokenizer", "student.checkpoint", "discriminator.checkpoint"])
+def test_a_folder_counts_by_its_content_not_by_its_place(tmp_path, place):
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    (here / "config.json").write_text("{}")
+    shutil.copytree(here, there)
+    first = cell_id(changed(Cell(), place, str(here)), "d", TEACHER)
+    assert cell_id(changed(Cell(), place, str(there)), "d", TEACHER) == first
+    (there / "config.json").write_text('{"d_model": 8}')
+    assert cell_id(changed(Cell(), place, str(there)), "d", TEACHER) != first
+
+
+def test_cells_that_differ_in_training_alone_share_a_pretrained_discriminator():
+    first = fingerprint(discriminator_identity(Cell(), "d", TEACHER))
+    for path in (
+        "contrastive.beta",
+        "selfplay.k",
+        "training.lr",
+        "student.architecture.layers",
+        "discriminator.decay",
+    ):
+        cell = changed(Cell(), path, OTHER[path])
+        assert fingerprint(discriminator_identity(cell, "d", TEACHER)) == first, path
+    for path in (
+        "rationales.m",
+        "rationales.denoise",
+        "discriminator.loss",
+        "student.tokenizer",
+        "student.max_input",
+        "seed",
+    ):
+        cell = changed(Cell(), path, OTHER[path])
+        assert fingerprint(discriminator_identity(cell, "d", TEACHER)) != first, path
+
+
+def test_baselines_read_their_own_number_of_samples_and_gold_finetuning_none():
+    counts = {
+        name: teacher_samples(Cell(method=name)) for name in ("finetuning", "single_task", "dss", "qcrd")
+    }
+    assert counts == {"finetuning": 0, "single_task": 1, "dss": 1, "qcrd": 5}
+    assert teacher_samples(changed(Cell(method="finetuning"), "rationales.labels", "teacher")) == 1

@@ -1,0 +1,105 @@
+"""The layers of the package: what may import what (the map is in the README)."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import qcrd
+
+ROOT = Path(qcrd.__file__).parent
+MODULES = {
+    "qcrd." + file.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."): file
+    for file in sorted(ROOT.rglob("*.py"))
+    if file != ROOT / "__init__.py"
+}
+MODULES = {name.removesuffix(".__init__"): file for name, file in MODULES.items()}
+
+# From the bottom up. A module belongs to the longest of these names that it begins with.
+LAYERS = [
+    ["types", "fingerprint", "errors", "files"],
+    ["config", "home"],
+    ["tasks", "rationales", "losses", "teacher", "tracking", "presets"],
+    ["student", "methods"],
+    ["identity", "report"],
+    ["pipeline"],
+    ["grid", "tracking.mlflow", "teacher.vllm"],
+    ["cli", "__main__"],
+]
+HOME = {  # the one place of each heavy library
+    "ray": "qcrd.grid",
+    "mlflow": "qcrd.tracking.mlflow",
+    "vllm": "qcrd.teacher.vllm",
+}
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Dotted names of all that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import in line {node.lineno}"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(module: str, name: str) -> bool:
+    return module == name or module.startswith(f"{name}.")
+
+
+def layer(module: str) -> int:
+    found = [
+        (len(name), i) for i, names in enumerate(LAYERS) for name in names if within(module, f"qcrd.{name}")
+    ]
+    assert found, f"{module} is in no layer; give it one in LAYERS"
+    return max(found)[1]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_downward(module):
+    for name in imports(MODULES[module]):
+        if name in MODULES:
+            assert layer(name) <= layer(module), f"{module} imports {name}, which is above it"
+
+
+@pytest.mark.parametrize("library", HOME)
+def test_a_heavy_library_has_one_home(library):
+    for module, file in MODULES.items():
+        if any(within(name, library) for name in imports(file)):
+            assert within(module, HOME[library]), f"{module} imports {library}; its place is {HOME[library]}"
+
+
+@pytest.mark.parametrize("package", ["losses", "student"])
+def test_losses_and_student_need_torch_and_transformers_alone(package):
+    allowed = {
+        "torch",
+        "transformers",
+        "tokenizers",
+        "safetensors",
+        "numpy",
+        "qcrd",
+        *sys.stdlib_module_names,
+    }
+    for module, file in MODULES.items():
+        if within(module, f"qcrd.{package}"):
+            strange = {name.partition(".")[0] for name in imports(file)} - allowed
+            assert not strange, f"{module} imports {', '.join(sorted(strange))}"
+
+
+def test_planning_needs_no_ray():
+    for name in ("plan", "file", "factors", "problems", "variables"):
+        assert not any(within(i, "ray") for i in imports(ROOT / "grid" / f"{name}.py"))
+
+
+def test_losses_and_student_import_where_the_rest_is_not_installed():
+    names = [name for name in MODULES if within(name, "qcrd.losses") or within(name, "qcrd.student")]
+    blocked = (
+        "import sys; sys.modules.update(dict.fromkeys(['ray', 'vllm', 'mlflow', 'datasets', 'pyarrow']))"
+    )
+    code = "; ".join([blocked, *(f"import {name}" for name in names)])
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr

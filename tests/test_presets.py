@@ -1,0 +1,45 @@
+import pytest
+
+from qcrd.config import Cell
+from qcrd.errors import ConfigError
+from qcrd.presets import PRESETS, resolve
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_is_a_valid_cell(preset):
+    Cell.model_validate(PRESETS[preset])
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_leaves_the_papers_method_settings_alone(preset):
+    cell = Cell.model_validate(PRESETS[preset])
+    assert (cell.contrastive, cell.selfplay, cell.rationales.m) == (Cell().contrastive, Cell().selfplay, 5)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_precision_is_not_left_to_the_machine(preset):
+    assert Cell.model_validate(PRESETS[preset]).student.precision != "auto"
+
+
+def test_embedded_needs_nothing_from_outside():
+    cell = Cell.model_validate(PRESETS["embedded"])
+    assert (cell.task.name, cell.task.source, cell.teacher.model) == ("arithmetic", None, "embedded")
+    assert cell.student.checkpoint is cell.student.tokenizer is cell.discriminator.checkpoint is None
+
+
+@pytest.mark.parametrize(
+    ("preset", "gpus", "resolved"),
+    [
+        ("auto", 0, "embedded"),
+        ("auto", 2, "paper"),
+        ("embedded", 8, "embedded"),
+        ("paper", 0, "paper"),
+    ],
+)
+def test_auto_is_paper_where_there_are_gpus_and_a_named_preset_stays(preset, gpus, resolved):
+    assert resolve(preset, gpus) == resolved
+
+
+def test_an_unknown_preset_is_refused_with_those_that_there_are():
+    with pytest.raises(ConfigError, match="'papr'; allowed: auto, embedded, paper"):
+        resolve("papr", 0)
