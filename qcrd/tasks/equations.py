@@ -5,8 +5,8 @@
     unary      := "-" unary | number | "(" expression ")"
     number     := 84, 84.0, .5, 1,000 or 50% (a percentage counts as its hundredth part)
 
-The signs × ÷ − – are read as * / - -, and so is x before an operand. What is longer, deeper or larger than the
-bounds is not arithmetic here, so that no output of a model can cost time or memory.
+The signs × ÷ − – are read as * / - -, and so is x before an operand. What is longer, deeper or larger than
+the bounds is not arithmetic here, so that no output of a model can cost time or memory.
 """
 
 from __future__ import annotations

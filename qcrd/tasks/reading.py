@@ -12,7 +12,7 @@ from qcrd.types import Parsed, Question
 _NEXT = re.compile(r"\n\s*Q\s*:|\bQuestion\s*:", re.IGNORECASE)
 _CUE = re.compile(r"\bthe\s+(?:final\s+)?answer\s+(?:is|would\s+be)\b\s*:?|\bAnswer\s*:", re.IGNORECASE)
 _OPENING = re.compile(r"\s*(?:A|Rationale)\s*:\s*")
-_CONNECTIVE = re.compile(r"[\s,;]*\b(?:hence|therefore|thus|so|then|and)?[\s,]*$", re.IGNORECASE)
+_CONNECTIVE = re.compile(r"\b(?:hence|therefore|thus|so|then|and)$", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"\n|[.!?](?!\d)")
 _ANOTHER = re.compile(r"\s*(?:[A-Za-z-]+\s+){0,2}and\s+[-(]*[0-9]")
 
@@ -30,7 +30,7 @@ class EquationTask:
         cues = list(_CUE.finditer(text))
         if not cues:
             return Parsed(None, None, None, "truncated" if finish_reason == "length" else "no cue")
-        rationale = _CONNECTIVE.sub("", _OPENING.sub("", text[: cues[0].start()], count=1)) or None
+        rationale = reasoning(text[: cues[0].start()])
         rests = [text[cue.end() :] for cue in cues if text[cue.end() :].strip(" .\n")]
         if not rests:
             return Parsed(rationale, None, None, "truncated" if finish_reason == "length" else "no label")
@@ -59,6 +59,13 @@ def first_answer(text: str) -> str:
     """`text` up to an invented next question."""
     following = _NEXT.search(text)
     return text[: following.start()] if following else text
+
+
+def reasoning(text: str) -> str | None:
+    """`text` without `Rationale:` before it or `Hence` behind it; None where nothing is left."""
+    if opening := _OPENING.match(text):
+        text = text[opening.end() :]
+    return _CONNECTIVE.sub("", text.strip().rstrip(",; ")).strip().rstrip(",; ") or None
 
 
 def _label(rest: str) -> Equation | None:

@@ -1,9 +1,9 @@
 """SVAMP (Patel et al., 2021): word problems whose labels are equations (section 4.1).
 
 Read either from the archive of Distilling Step-by-Step (DSS), packed or unpacked, or in the Hub's layout;
-both give the same questions with the same ids. The 800 training rows are split by `task.seed` into the paper's
-720/80; an id keeps the number of its row in DSS's file, to which recorded answers refer. Gold labels are
-taken as they are, also where the data set is known to be wrong (row 195 of the training file).
+both give the same questions with the same ids. The 800 training rows are split by `task.seed` into the
+paper's 720/80; an id keeps the number of its row in DSS's file, to which recorded answers refer. Gold labels
+are taken as they are, also where the data set is known to be wrong (row 195 of the training file).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy
 from qcrd import config
 from qcrd.errors import DataError
 from qcrd.tasks import equations
-from qcrd.tasks.reading import EquationTask, first_answer
+from qcrd.tasks.reading import EquationTask, first_answer, reasoning
 from qcrd.types import Parsed, Question, Splits
 
 HUB = "ChilleD/SVAMP"
@@ -81,7 +81,7 @@ def _statement(text: str) -> Parsed | None:
     found = [equation for equation, *_ in equations.every(text)]
     if not found or found[-1].value is None:
         return None
-    return Parsed(text if "=" in text else None, found[-1].text, str(found[-1].value))
+    return Parsed(reasoning(text) if "=" in text else None, found[-1].text, str(found[-1].value))
 
 
 def _question(id: str, text: str, equation: str) -> Question:

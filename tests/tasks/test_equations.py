@@ -1,0 +1,155 @@
+"""The grammar against a reference that builds random expression trees with Fractions."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qcrd.tasks.equations import MAX_LENGTH, equation, every, normal, value
+
+# Times vary on a busy machine, and a suite is to give the same result twice.
+STEADY = settings(deadline=None, derandomize=True, max_examples=200)
+
+SIGNS = {"+": "+", "-": "-−–", "*": "*×", "/": "/÷"}
+NUMBERS = st.one_of(
+    st.integers(0, 10**6).map(lambda n: (str(n), Fraction(n))),
+    st.integers(0, 10**6).map(lambda n: (f"{n}.0", Fraction(n))),
+    st.integers(0, 10**6).map(lambda n: (f"{n:,}", Fraction(n))),
+    st.integers(0, 9999).map(lambda n: (f"{n / 100:.2f}", Fraction(n, 100))),
+    st.integers(0, 100).map(lambda n: (f"{n}%", Fraction(n, 100))),
+)
+
+
+@st.composite
+def binary(draw, parts):
+    (a, x), (b, y) = draw(parts), draw(parts)
+    sign = draw(st.sampled_from("+-*/"))
+    written, space = draw(st.sampled_from(SIGNS[sign])), draw(st.sampled_from(["", " "]))
+    if x is None or y is None or (sign == "/" and y == 0):
+        result = None
+    else:
+        result = {"+": lambda: x + y, "-": lambda: x - y, "*": lambda: x * y, "/": lambda: x / y}[sign]()
+    return f"({a}{space}{written}{space}{b})", result
+
+
+def negative(part):
+    text, x = part
+    return f"-{text}", None if x is None else -x
+
+
+TREES = st.recursive(NUMBERS, lambda parts: binary(parts) | parts.map(negative), max_leaves=5)
+
+
+@STEADY
+@given(TREES)
+def test_a_bracketed_tree_has_the_value_of_its_reference(tree):
+    text, expected = tree
+    found = equation(text)
+    if found is not None:  # beyond the bounds it is none, see below
+        assert found.value == expected
+    else:
+        assert len(text) > 30
+
+
+@STEADY
+@given(TREES)
+def test_the_normal_form_keeps_the_value_and_is_its_own_normal_form(tree):
+    found = equation(tree[0])
+    if found is not None:
+        assert normal(found.text) == found.text
+        assert value(found.text) == found.value
+
+
+@STEADY
+@given(st.lists(st.tuples(st.sampled_from("+-*/"), st.integers(1, 99)), max_size=6), st.integers(0, 99))
+def test_without_brackets_products_come_first_and_equal_ranks_go_from_the_left(rest, start):
+    terms = [Fraction(start)]
+    for sign, number in rest:
+        if sign in "*/":
+            terms[-1] = terms[-1] * number if sign == "*" else terms[-1] / number
+        else:
+            terms.append(Fraction(number if sign == "+" else -number))
+    text = str(start) + "".join(f" {sign} {number}" for sign, number in rest)
+    assert value(text) == sum(terms)
+
+
+@STEADY
+@given(st.one_of(st.text(max_size=300), st.text(alphabet="0123456789+-*/()., x×÷−%=$", max_size=300)))
+def test_rubbish_never_raises_and_what_is_found_lies_where_it_says(text):
+    value(text)
+    for found, start, end in every(text):
+        assert 0 <= start < end <= len(text)
+        assert normal(found.text) == found.text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("( 84.0 / 2.0 )", "( 84 / 2 )"),
+        ("(84 / 2)", "( 84 / 2 )"),
+        ("84/2", "( 84 / 2 )"),
+        ("8 - 3 + 2", "( ( 8 - 3 ) + 2 )"),
+        ("((8 - 3) + 2)", "( ( 8 - 3 ) + 2 )"),
+        ("4 x 5 × 6", "( ( 4 * 5 ) * 6 )"),
+        ("42", "42"),
+        ("((42))", "42"),
+        ("1,152.50", "1152.5"),
+        ("--5", "5"),
+        ("-(2 + 3)", "-( 2 + 3 )"),
+        ("007", "7"),
+        (".5", "0.5"),
+    ],
+)
+def test_the_normal_form_is_that_of_svamp_labels(text, expected):
+    assert normal(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "(some - 8)",
+        "8 -",
+        "(9 + 6",
+        "9 + 6)",
+        "84 / 2 = 42",
+        "2 ** 3",
+        "1e9",
+        "__import__('os')",
+        "()",
+    ],
+)
+def test_what_is_not_arithmetic_has_no_value(text):
+    assert value(text) is None
+
+
+@pytest.mark.parametrize("text", ["5 / 0", "5 / (3 - 3)", "1 + 2 / 0"])
+def test_division_by_zero_is_an_equation_without_a_value(text):
+    assert normal(text) is not None
+    assert value(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9" * 16,
+        "9999999999 * 9999999999",
+        "(" * 60 + "1" + ")" * 60,
+        " + ".join(["1"] * MAX_LENGTH),
+        "-" * 100 + "1",
+    ],
+)
+def test_beyond_the_bounds_of_length_depth_or_magnitude_nothing_is_an_equation(text):
+    assert equation(text) is None
+
+
+def test_a_depth_that_would_exhaust_the_stack_costs_nothing():
+    assert list(every("(" * 1_000)) == []
+    assert list(every("-(" * 1_000)) == []
+
+
+def test_equations_are_found_in_running_text():
+    text = "No.5: he had 8 - 3 apples, then 1,200 more (in x-7 and 3.5 kg)."
+    assert [found.text for found, *_ in every(text)] == ["5", "( 8 - 3 )", "1200", "7", "3.5"]
