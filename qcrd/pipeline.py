@@ -30,12 +30,12 @@ from qcrd.rationales.statistics import set_statistics, vote_statistics
 from qcrd.rationales.vote import vote
 from qcrd.student import checkpoint
 from qcrd.student.batches import derive
-from qcrd.student.discriminator import Discriminator, load_discriminator, load_weights
+from qcrd.student.discriminator import Discriminator, load_discriminator
 from qcrd.student.evaluate import Evaluator
 from qcrd.student.judge import Judge, augmented, judged
 from qcrd.student.model import load_student, load_tokenizer
-from qcrd.student.selfplay import set_parameters
 from qcrd.student.trainer import PREDICTIONS, WEIGHTS, Progress, Trainer
+from qcrd.student.weights import set_weights, weights
 from qcrd.tasks.base import Task
 from qcrd.teacher.base import Request, requests, sampler_identity
 from qcrd.teacher.embedded import EmbeddedRecipe
@@ -200,7 +200,7 @@ def ensure_discriminator(cell: Cell, home: Home, prepared: Prepared | None = Non
         figures = judge.pretrain(judged(load_tokenizer(cell.student), texts, sets, cell.student))
         write_json(path.with_suffix(".json"), figures)
         with atomic(path) as temporary:
-            save_file({k: v.cpu().contiguous() for k, v in model.state_dict().items()}, temporary)
+            save_file(weights(model), temporary)
     return path
 
 
@@ -271,7 +271,7 @@ def _train(
     if judge_id(cell) is not None:
         path = ensure_discriminator(cell, home, prepared)
         model = _new_discriminator(cell)
-        load_weights(model, path)
+        set_weights(model, load_file(path))
         judge = Judge(model, cell.discriminator, cell.seed)
         texts = [q.text for q in prepared.questions]
         seen = judged(student.tokenizer, texts, prepared.sets, cell.student)
@@ -307,7 +307,7 @@ def _train(
         progress, status, message = trainer.progress, "diverged", str(error)
     if status == "done":
         if keep_student:
-            set_parameters(student, load_file(folder / WEIGHTS))
+            set_weights(student, load_file(folder / WEIGHTS))
             student.save(folder / STUDENT)
         (folder / WEIGHTS).unlink()
         journal.artifact(folder / PREDICTIONS)

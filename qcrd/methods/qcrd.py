@@ -13,7 +13,8 @@ from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, choose, contrastive_loss
 from qcrd.methods.base import EXPLAIN, PREDICT, Ingredients, Method, inputs
 from qcrd.student.batches import derive
-from qcrd.student.selfplay import Snapshots, self_play, set_parameters
+from qcrd.student.selfplay import Snapshots, self_play
+from qcrd.student.weights import set_weights
 
 Tokens = list[int]
 
@@ -58,7 +59,7 @@ class Contrastive:
         return figures
 
     def _play(self, iteration: int, snapshots: Snapshots) -> dict[str, float]:
-        set_parameters(self.player, snapshots.before(iteration))
+        set_weights(self.player, snapshots.before(iteration))
         rows = [self.explain[i] for i in self.contrasted]
         drawn = self_play(
             self.player, rows, self.selfplay.k, self.selfplay.tau, self.limit, self.seed, iteration

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
@@ -97,11 +95,6 @@ def load_discriminator(
             )
         model = Discriminator(encoder, tokenizer.pad_token_id, uses_bf16(precision, device))
     return model.to(device)
-
-
-def load_weights(model: Discriminator, path: Path) -> None:
-    """Read the weights that pretraining wrote."""
-    model.load_state_dict(load_file(path))
 
 
 def within_question_auc(score: Tensor, positive: Tensor, question: Tensor) -> float:

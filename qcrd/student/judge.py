@@ -16,6 +16,7 @@ from qcrd.rationales.augment import Augmenter
 from qcrd.student.batches import derive, epoch_order
 from qcrd.student.discriminator import Discriminator, within_question_auc
 from qcrd.student.model import tokenise
+from qcrd.student.weights import set_weights, weights
 from qcrd.types import RationaleSet
 
 Tokens = list[int]
@@ -106,14 +107,14 @@ class Judge:
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed training needs."""
-        tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
+        tensors = {f"model.{name}": t for name, t in weights(self.model).items()}
         for i, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{key}": t for key, t in state.items()}
         return tensors
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Go on from `state()`."""
-        self.model.load_state_dict(_strip(tensors, "model."))
+        set_weights(self.model, _strip(tensors, "model."))
         load_optimizer(self.optimizer, _strip(tensors, "optimizer."))
         self._known.clear()
 

@@ -5,27 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from qcrd.student.batches import derive
 from qcrd.student.model import Student
-
-State = dict[str, Tensor]
-
-
-def parameters(student: Student) -> State:
-    """A copy of the student's weights on the CPU; weights shared between layers appear once."""
-    return {name: p.detach().to("cpu", copy=True) for name, p in student.named_parameters()}
-
-
-@torch.no_grad()
-def set_parameters(student: Student, state: State) -> None:
-    """Write weights taken by `parameters` into a student of the same shape."""
-    own = dict(student.named_parameters())
-    if own.keys() != state.keys():
-        raise ValueError(f"weights of another model: {sorted(own.keys() ^ state.keys())[:4]} differ")
-    for name, p in own.items():
-        p.copy_(state[name])
+from qcrd.student.weights import Weights, weights
 
 
 class Snapshots:
@@ -37,16 +20,16 @@ class Snapshots:
     def __init__(self, lag: int):
         """Keep what `before` may ask for; lag 0 keeps nothing."""
         self.lag = lag
-        self.kept: dict[int, State] = {}
+        self.kept: dict[int, Weights] = {}
 
     def take(self, iteration: int, student: Student) -> None:
         """Record the weights at the start of `iteration`, and drop what no later one will need."""
         if not self.lag:
             return
-        self.kept[iteration] = parameters(student)
+        self.kept[iteration] = weights(student)
         self.kept = {i: state for i, state in self.kept.items() if i >= iteration - self.lag}
 
-    def before(self, iteration: int) -> State:
+    def before(self, iteration: int) -> Weights:
         """Weights of `lag` iterations before `iteration`, or the oldest there are."""
         return self.kept[max(iteration - self.lag, 0)]
 

@@ -26,7 +26,8 @@ from qcrd.student.batches import derive, epoch_order
 from qcrd.student.evaluate import Evaluator, accuracy
 from qcrd.student.judge import load_optimizer
 from qcrd.student.model import Student
-from qcrd.student.selfplay import Snapshots, parameters, set_parameters
+from qcrd.student.selfplay import Snapshots
+from qcrd.student.weights import set_weights, weights
 from qcrd.tracking.journal import Journal
 
 LOG_EVERY = 10  # steps
@@ -177,12 +178,12 @@ class Trainer:
             predictions = {name: [asdict(p) for p in rows] for name, rows in found.items()}
             write_json(self.folder / PREDICTIONS, {"step": step, **predictions})
             with atomic(self.folder / WEIGHTS) as temporary:
-                save_file(parameters(self.student), temporary)
+                save_file(weights(self.student), temporary)
         best["test_last"] = now["test"]
         best["test_best"] = max(now["test"], best.get("test_best", 0.0))
 
     def _save(self, iteration: int, seconds: float) -> None:
-        tensors = {f"student.{name}": p for name, p in self.student.named_parameters()}
+        tensors = {f"student.{name}": t for name, t in weights(self.student).items()}
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{key}": t for key, t in state.items()}
         tensors |= {f"objective.{name}": t for name, t in self.objective.state().items()}
@@ -208,7 +209,7 @@ class Trainer:
         for name, tensor in tensors.items():
             kind, rest = name.split(".", 1)
             groups.setdefault(kind, {})[rest] = tensor
-        set_parameters(self.student, groups["student"])
+        set_weights(self.student, groups["student"])
         load_optimizer(self.optimizer, groups["optimizer"])
         self.objective.load_state(groups.get("objective", {}))
         for name, tensor in groups.get("snapshot", {}).items():
