@@ -135,6 +135,7 @@ run() {
   fi
   ensure_environment
   services up
+  eval "$(services env)"
   exec "$python" "$project/cluster/submit.py" "${grid#"$project"/}" "$@"
 }
 

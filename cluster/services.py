@@ -99,7 +99,6 @@ def load(name: str) -> Service | None:
 def fetch(url: str) -> bytes:
     """GET a page of a local service, with Ray's token; raises OSError."""
     headers = {"Authorization": f"Bearer {TOKEN.read_text()}"} if TOKEN.exists() else {}
-    # No proxy: an http_proxy of the environment must not see loopback requests, nor the token.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(urllib.request.Request(url, headers=headers), timeout=10) as reply:
         return reply.read()
@@ -134,12 +133,16 @@ def _client_environment(ray: Service, mlflow: Service) -> dict[str, str]:
         # `ray job` wants the page's address, `ray.init` the head's; each reads its own variable.
         "RAY_API_SERVER_ADDRESS": ray.url,
         "RAY_ADDRESS": f"{HOST}:{ray.ports['gcs']}",
-        **_ray_settings(),
+        **_common_environment(),
     }
 
 
-def _ray_settings() -> dict[str, str]:
+def _common_environment() -> dict[str, str]:
+    """For services and clients alike. Ray reads its variables on import; a proxy must not see loopback."""
+    direct = ",".join(filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), HOST]))
     return {
+        "no_proxy": direct,
+        "NO_PROXY": direct,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(TOKEN),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # makes every Ray process bind loopback alone
@@ -184,7 +187,7 @@ def _start(name: str, mlflow_url: str | None) -> Service:
     )
     # Variables of another cluster that the caller's shell may hold would send Ray there.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "MLFLOW_"))}
-    environment |= _ray_settings() | {
+    environment |= _common_environment() | {
         MARK: service.mark,
         "QCRD_HOME": str(HOME),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
@@ -268,17 +271,6 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def running() -> tuple[Service, Service] | None:
-    """Ray and MLflow, where both run."""
-    ray, mlflow = load("ray"), load("mlflow")
-    return (ray, mlflow) if ray and mlflow and ray.alive() and mlflow.alive() else None
-
-
-def enter(ray: Service, mlflow: Service) -> None:
-    """Point this process, and what it starts, to the running services."""
-    os.environ.update(_client_environment(ray, mlflow))
-
-
 def up() -> None:
     """Start what does not run and wait until both answer; nothing to do is nothing done."""
     began = time.monotonic()
@@ -347,12 +339,12 @@ def status() -> int:
 
 def env() -> None:
     """Print export lines for a shell; nothing where the services do not run."""
-    services = running()
-    if not services:
+    ray, mlflow = load("ray"), load("mlflow")
+    if not (ray and mlflow and ray.alive() and mlflow.alive()):
         raise SystemExit(
             f"Ray and MLflow of QCRD_HOME={HOME} are not running; start them: cluster/local.sh up"
         )
-    for key, value in _client_environment(*services).items():
+    for key, value in _client_environment(ray, mlflow).items():
         print(f"export {key}={shlex.quote(value)}")
     print(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
 

@@ -2,16 +2,16 @@
 
 Usage: python cluster/submit.py GRID [arguments of `qcrd run`]. Prints what the job prints and ends with its
 exit status. Ctrl-C stops the job; what it had finished is kept, and the same command goes on from there.
-Unlike `ray job submit` it prints nothing of its own but what a reader needs.
+Wants the variables of `cluster/local.sh env`. It is `ray job submit` without the words that no reader needs.
 """
 
 import asyncio
 import logging
+import os
 import shlex
 import sys
 import time
 
-import services
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 PREAMBLE = "Running entrypoint for job"
@@ -38,28 +38,26 @@ def finish(client: JobSubmissionClient, job: str) -> int:
     if details.status == JobStatus.STOPPED:
         print("stopped; the same command goes on from what is finished", file=sys.stderr)
         return 130
-    print(f"the job failed: {details.message}", file=sys.stderr)
+    # Ray repeats the job's output after this phrase; it has been printed.
+    reason = (details.message or "no reason given").partition(", last available logs")[0]
+    print(f"the job failed: {reason}", file=sys.stderr)
     return details.driver_exit_code or 1
 
 
 def main() -> int:
     """Submit, follow, report."""
-    running = services.running()
-    if not running:
-        raise SystemExit("Ray and MLflow do not run; start them: cluster/local.sh up")
-    ray, mlflow = running
-    services.enter(ray, mlflow)
-    logging.getLogger("ray").setLevel(logging.WARNING)
-    client = JobSubmissionClient(ray.url)
+    logging.disable(logging.INFO)  # Ray's notes on its connections
+    ray, mlflow = os.environ["RAY_API_SERVER_ADDRESS"], os.environ["MLFLOW_TRACKING_URI"]
+    client = JobSubmissionClient(ray)
     job = client.submit_job(entrypoint=shlex.join(["python", "-m", "qcrd", "run", *sys.argv[1:]]))
-    print(f"job {job}; watch it at {mlflow.url} (MLflow) and {ray.url} (Ray)", flush=True)
+    print(f"job {job}; watch it at {mlflow} (MLflow) and {ray} (Ray)", flush=True)
     try:
         asyncio.run(follow(client, job))
         code = finish(client, job)
     except KeyboardInterrupt:
         client.stop_job(job)
         code = finish(client, job)
-    print(f"MLflow {mlflow.url}   Ray {ray.url}   all state {services.HOME}")
+    print(f"MLflow {mlflow}   Ray {ray}   everything else in {os.environ['QCRD_HOME']}")
     return code
 
 
