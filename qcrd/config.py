@@ -267,6 +267,8 @@ class Resources(Section):
     """Most cells at once; None: as many as fit."""
     retries: Annotated[int, Field(ge=0)] = 2
     """How often a cell that crashed is started again from its last checkpoint."""
+    keep_students: bool = True
+    """Whether each cell keeps its student (of the chosen step) in the Hugging Face format."""
     teacher_actors: Count = 1
     """vLLM actors side by side."""
     teacher_cpus: Positive = 2

@@ -15,8 +15,6 @@ from qcrd.student.selfplay import Snapshots
 from qcrd.tasks.base import Task
 from qcrd.types import Question, RationaleSet
 
-PREDICT, EXPLAIN = "predict: ", "explain: "  # task prefixes of DSS, section 3.1
-
 
 @dataclass(frozen=True, slots=True)
 class Ingredients:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from qcrd.methods.base import PREDICT, Ingredients, Method, Stateless, inputs
+from qcrd.methods.base import Ingredients, Method, Stateless, inputs
+from qcrd.student.model import PREDICT
 
 
 class Supervised(Stateless):

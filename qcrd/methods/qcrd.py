@@ -11,8 +11,9 @@ from torch import Tensor
 
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, choose, contrastive_loss
-from qcrd.methods.base import EXPLAIN, PREDICT, Ingredients, Method, inputs
+from qcrd.methods.base import Ingredients, Method, inputs
 from qcrd.student.batches import derive
+from qcrd.student.model import EXPLAIN, PREDICT
 from qcrd.student.selfplay import Snapshots, self_play
 from qcrd.student.weights import set_weights
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qcrd import config
-from qcrd.methods.base import PREDICT, Method, inputs
-from qcrd.student.model import Student
+from qcrd.methods.base import Method, inputs
+from qcrd.student.model import PREDICT, Student
 from qcrd.tasks.base import Task
 from qcrd.types import Prediction, Question
 

@@ -22,6 +22,9 @@ from qcrd.student.batches import pad
 from qcrd.tasks.arithmetic import vocabulary
 from qcrd.teacher.tokenizer import word_level_tokenizer
 
+PREDICT, EXPLAIN = "predict: ", "explain: "  # task prefixes of DSS, section 3.1
+PREFIX_WORDS = ("predict", "explain", ":")  # their tokens, for a closed vocabulary
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -176,7 +179,7 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: in
 def load_tokenizer(section: config.Student) -> PreTrainedTokenizerBase:
     """The tokenizer that the settings name; the arithmetic task's word-level one where they name none."""
     if section.tokenizer is None and section.checkpoint is None:
-        return word_level_tokenizer(vocabulary(), append_eos=True)
+        return word_level_tokenizer([*vocabulary(), *PREFIX_WORDS], append_eos=True)
     source = section.tokenizer or section.checkpoint
     return AutoTokenizer.from_pretrained(source, revision=section.revision, trust_remote_code=False)
 
