@@ -26,9 +26,10 @@ from qcrd.tracking.progress import FILE, Progress, load, save
 
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the next push is the retry
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds; the default is 120
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds; a server beside busy cells has needed ten
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "GIT_PYTHON_REFRESH": "quiet",
@@ -310,10 +311,10 @@ def _client(uri: str) -> Any:
     """A client of the server; the import takes seconds and reads the environment, hence here and late."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     from mlflow import MlflowClient
 
+    for name in ("alembic", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     return MlflowClient(tracking_uri=uri)
 
 

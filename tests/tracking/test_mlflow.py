@@ -1,4 +1,7 @@
-"""Against a real server; the journals' content and the server's are compared metric by metric."""
+"""Against a real server, and where HTTP does not matter against the store behind it.
+
+What the journals hold and what the server shows is compared metric by metric.
+"""
 
 import math
 import os
@@ -40,7 +43,7 @@ class Server:
                 start_new_session=True,
                 env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
             )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while not self.healthy():
             assert self.process.poll() is None and time.monotonic() < deadline, (
                 self.folder / "server.log"
@@ -66,10 +69,23 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def client(server):
+def store(tmp_path_factory):
+    """A store without its server: the same code answers, without a request's cost."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+    connect(uri).search_experiments()  # makes its tables
+    return uri
+
+
+def connect(uri):
     from mlflow import MlflowClient
 
-    return MlflowClient(server.uri)
+    return MlflowClient(uri)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """On a busy machine an answer may take longer than is good for a user."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
 
 
 class Grid:
@@ -77,6 +93,7 @@ class Grid:
 
     def __init__(self, folder, name, uri):
         self.folder, self.name, self.uri = folder, name, uri
+        self.client = connect(uri)
         self.source = self.make(f"{name}-id", f"{name} embedded", folder)
         self.cells = [self.make(f"{name}{i}", f"qcrd-{i}", folder / f"cell{i}") for i in range(2)]
 
@@ -90,17 +107,17 @@ class Grid:
     def mirror(self, **options):
         return Mirror(self.uri, self.name, self.source, self.cells, **options)
 
-    def runs(self, client):
+    def runs(self):
         """The grid's runs, the parent's under the key None."""
-        experiment = client.get_experiment_by_name(self.name).experiment_id
-        runs = client.search_runs([experiment])
+        experiment = self.client.get_experiment_by_name(self.name).experiment_id
+        runs = self.client.search_runs([experiment])
         by_cell = {run.data.tags.get("qcrd.cell"): run for run in runs}
         assert len(by_cell) == len(runs), "a cell has two runs"
         return by_cell
 
-    def assert_equal(self, client):
+    def assert_equal(self):
         """Journals and server agree: each value once, with its step and time."""
-        runs = self.runs(client)
+        runs = self.runs()
         for cell in self.cells:
             expected = Counter(
                 (name, event.step, event.time, repr(value))
@@ -108,7 +125,7 @@ class Grid:
                 if isinstance(event, Metrics)
                 for name, value in event.values.items()
             )
-            assert server_metrics(client, runs[cell.id]) == expected
+            assert server_metrics(self.client, runs[cell.id]) == expected
 
 
 def server_metrics(client, run):
@@ -120,8 +137,13 @@ def server_metrics(client, run):
 
 
 @pytest.fixture
-def grid(tmp_path, request, server):
-    return Grid(tmp_path, request.node.name[:40].lower(), server.uri)
+def grid(tmp_path, request, store):
+    return Grid(tmp_path, request.node.name.lower(), store)
+
+
+@pytest.fixture
+def served(tmp_path, request, server):
+    return Grid(tmp_path, request.node.name.lower(), server.uri)
 
 
 def train(journal, steps):
@@ -129,7 +151,8 @@ def train(journal, steps):
         journal.metrics(step, **{"loss/total": 1 / (step + 1), "accuracy": float(step)})
 
 
-def test_cells_become_children_with_settings_tags_metrics_files_and_statuses(grid, client, capsys):
+def test_cells_become_children_with_settings_tags_metrics_files_and_statuses(served, capsys):
+    grid = served
     (grid.cells[0].folder / "predictions").mkdir()
     (grid.cells[0].folder / "predictions" / "test.jsonl").write_text("{}\n")
     with grid.journal(0) as journal:
@@ -148,7 +171,7 @@ def test_cells_become_children_with_settings_tags_metrics_files_and_statuses(gri
     mirror = grid.mirror()
     report = mirror.push()
     assert (report.sent, report.pending, report.error) == (8, 0, None)
-    runs = grid.runs(client)
+    runs = grid.runs()
     parent, done, diverged = runs[None], *(runs[cell.id] for cell in grid.cells)
     assert [r.info.status for r in (parent, done, diverged)] == ["RUNNING", "FINISHED", "FAILED"]
     assert done.data.tags["mlflow.parentRunId"] == parent.info.run_id
@@ -158,7 +181,7 @@ def test_cells_become_children_with_settings_tags_metrics_files_and_statuses(gri
     assert diverged.data.tags["qcrd.message"] == "loss is not finite at step 1"
     events = read(grid.cells[0].folder / FILE)
     assert (done.info.start_time, done.info.end_time) == (events[0].time, events[-1].time)
-    [artifact] = client.list_artifacts(done.info.run_id, "predictions")
+    [artifact] = grid.client.list_artifacts(done.info.run_id, "predictions")
     assert artifact.path == "predictions/test.jsonl"
 
     with Journal(grid.folder / FILE) as journal:
@@ -166,28 +189,28 @@ def test_cells_become_children_with_settings_tags_metrics_files_and_statuses(gri
         journal.artifact("table.md")
         journal.status("done")
     assert mirror.push().error is None
-    assert grid.runs(client)[None].info.status == "FINISHED"
-    assert [a.path for a in client.list_artifacts(parent.info.run_id)] == ["table.md"]
+    assert grid.runs()[None].info.status == "FINISHED"
+    assert [a.path for a in grid.client.list_artifacts(parent.info.run_id)] == ["table.md"]
     assert mirror.push().sent == 0
     output = capsys.readouterr()
     assert (output.out, output.err) == ("", "")
 
 
-def test_a_cell_that_has_not_begun_has_no_run_yet(grid, client):
+def test_a_cell_that_has_not_begun_has_no_run_yet(grid):
     with grid.journal(0) as journal:
         journal.status("running")
     assert grid.mirror().push().error is None
-    assert set(grid.runs(client)) == {None, grid.cells[0].id}
+    assert set(grid.runs()) == {None, grid.cells[0].id}
 
 
-def test_a_resumed_cell_goes_on_in_its_run_and_sends_nothing_twice(grid, client):
+def test_a_resumed_cell_goes_on_in_its_run_and_sends_nothing_twice(grid):
     with grid.journal(0) as journal:
         journal.status("running")
         train(journal, range(10))
         checkpoint = journal.position()
         train(journal, range(10, 20))
     assert grid.mirror().push().sent == 20
-    before = server_metrics(client, grid.runs(client)[grid.cells[0].id])
+    before = server_metrics(grid.client, grid.runs()[grid.cells[0].id])
     with grid.journal(0) as journal:  # another process, later
         journal.truncate(checkpoint)
         journal.status("running", "resumed")
@@ -196,8 +219,8 @@ def test_a_resumed_cell_goes_on_in_its_run_and_sends_nothing_twice(grid, client)
         train(journal, range(10, 25))
         journal.status("done")
     assert mirror.push().sent == 5
-    run = grid.runs(client)[grid.cells[0].id]
-    after = server_metrics(client, run)
+    run = grid.runs()[grid.cells[0].id]
+    after = server_metrics(grid.client, run)
     assert before <= after and run.info.status == "FINISHED"
     assert Counter((name, step) for name, step, *_ in after.elements()) == Counter(
         (name, step) for name in ("loss/total", "accuracy") for step in range(25)
@@ -205,7 +228,7 @@ def test_a_resumed_cell_goes_on_in_its_run_and_sends_nothing_twice(grid, client)
 
 
 @pytest.mark.parametrize("rewinds", [False, True])
-def test_a_lost_state_file_doubles_neither_runs_nor_metrics(grid, client, rewinds):
+def test_a_lost_state_file_doubles_neither_runs_nor_metrics(grid, rewinds):
     with grid.journal(0) as journal:
         train(journal, range(5))
         checkpoint = journal.position()
@@ -223,42 +246,42 @@ def test_a_lost_state_file_doubles_neither_runs_nor_metrics(grid, client, rewind
             train(journal, range(10, 12))
             mirror = grid.mirror()
         assert mirror.push().error is None
-    metrics = server_metrics(client, grid.runs(client)[grid.cells[0].id])
+    metrics = server_metrics(grid.client, grid.runs()[grid.cells[0].id])
     assert Counter((name, step) for name, step, *_ in metrics.elements()) == Counter(
         (name, step) for name in ("loss/total", "accuracy") for step in range(12)
     )
 
 
-def test_a_run_deleted_on_the_server_is_made_anew_and_does_not_hold_up_the_others(grid, client):
+def test_a_run_deleted_on_the_server_is_made_anew_and_does_not_hold_up_the_others(grid):
     with grid.journal(0) as first, grid.journal(1) as second:
         train(first, range(3))
         train(second, range(3))
         mirror = grid.mirror()
         assert mirror.push().error is None
-        client.delete_run(grid.runs(client)[grid.cells[0].id].info.run_id)
+        grid.client.delete_run(grid.runs()[grid.cells[0].id].info.run_id)
         train(first, range(3, 5))
         train(second, range(3, 5))
         report = mirror.push()
         assert "qcrd-0" in report.error and report.pending == 2
         assert mirror.push().error is None
-    grid.assert_equal(client)
+    grid.assert_equal()
 
 
-def test_a_journal_left_running_by_a_dead_process_is_shown_as_killed(grid, client):
+def test_a_journal_left_running_by_a_dead_process_is_shown_as_killed(grid):
     with grid.journal(0) as journal:
         journal.status("running")
     assert grid.mirror(live=False).push().error is None
-    assert grid.runs(client)[grid.cells[0].id].info.status == "KILLED"
+    assert grid.runs()[grid.cells[0].id].info.status == "KILLED"
     assert grid.mirror().push().error is None
-    assert grid.runs(client)[grid.cells[0].id].info.status == "RUNNING"
+    assert grid.runs()[grid.cells[0].id].info.status == "RUNNING"
 
 
-def test_more_than_one_batch_arrives_whole(grid, client):
+def test_more_than_one_batch_arrives_whole(grid):
     with grid.journal(0) as journal, grid.journal(1) as other:
         train(journal, range(600))
         train(other, range(1))
     assert grid.mirror().push().sent == 601
-    grid.assert_equal(client)
+    grid.assert_equal()
 
 
 def test_a_server_that_was_never_there_costs_neither_time_nor_errors(tmp_path):
@@ -274,7 +297,8 @@ def test_a_server_that_was_never_there_costs_neither_time_nor_errors(tmp_path):
     assert report.sent == 0 and report.pending == 3 and report.error
 
 
-def test_a_server_killed_in_the_middle_gets_the_rest_when_it_is_back(grid, server, client):
+def test_a_server_killed_in_the_middle_gets_the_rest_when_it_is_back(served, server):
+    grid = served
     mirror = grid.mirror()
     with grid.journal(0) as first, grid.journal(1) as second:
         train(first, range(20))
@@ -284,10 +308,10 @@ def test_a_server_killed_in_the_middle_gets_the_rest_when_it_is_back(grid, serve
         train(first, range(20, 50))
         began = time.monotonic()
         report = mirror.push()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10  # the library's own defaults take 248 s
         assert report.sent == 0 and report.pending == 30 and report.error
         train(second, range(10, 30))
         assert grid.mirror().push().pending == 50  # another process knows what is missing
         server.start()
         assert mirror.push() == type(report)(sent=50, pending=0, error=None)
-    grid.assert_equal(client)
+    grid.assert_equal()
