@@ -9,7 +9,7 @@ Weights = dict[str, Tensor]
 
 
 def weights(module: nn.Module) -> Weights:
-    """Copies of parameters and buffers on the CPU; what layers share appears once, as safetensors wants it."""
+    """Copies of parameters and buffers on the CPU; what layers share appears once, for safetensors."""
     named = (*module.named_parameters(), *module.named_buffers())
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in named}
 

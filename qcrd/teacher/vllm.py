@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Sequence
 
+from qcrd.errors import ConfigError
 from qcrd.teacher.base import Request
 from qcrd.types import Sample
 
@@ -59,39 +60,51 @@ class VllmSampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from vllm import LLM, SamplingParams
+            from vllm.exceptions import VLLMValidationError
             from vllm.platforms import current_platform
 
-        on_cpu = current_platform.is_cpu()
-        special = (
-            # A seed per request with chunked prefill crashes ("CPU Generator does not use offset").
-            {"enable_chunked_prefill": False, "max_num_batched_tokens": 8192, "enforce_eager": True}
-            if on_cpu
-            else {"gpu_memory_utilization": memory}
-        )
-        self._engine = LLM(
-            model=model,
-            revision=revision,
-            tokenizer_revision=revision,
-            dtype=dtype or ("float32" if on_cpu else "auto"),
-            tensor_parallel_size=tensor_parallel,
-            max_model_len=max_len,
-            seed=0,
-            use_tqdm_on_load=False,
-            **special,
-        )
+            on_cpu = current_platform.is_cpu()
+            special = (
+                # A seed per request with chunked prefill crashes ("CPU Generator does not use offset").
+                {"enable_chunked_prefill": False, "max_num_batched_tokens": 8192, "enforce_eager": True}
+                if on_cpu
+                else {"gpu_memory_utilization": memory}
+            )
+            self._engine = LLM(
+                model=model,
+                revision=revision,
+                tokenizer_revision=revision,
+                dtype=dtype or ("float32" if on_cpu else "auto"),
+                tensor_parallel_size=tensor_parallel,
+                max_model_len=max_len,
+                seed=0,
+                use_tqdm_on_load=False,
+                **special,
+            )
+        self._refusal = VLLMValidationError
         self._parameters = lambda seed: SamplingParams(
             n=1, seed=seed, temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=list(stop)
         )
         self.chat = bool(getattr(self._engine.get_tokenizer(), "chat_template", None))
 
     def __call__(self, requests: Sequence[Request]) -> list[Sample]:
-        """One sample per request, in their order."""
+        """One sample per request, in their order.
+
+        Raises:
+            ConfigError: if the engine refuses a prompt, such as one that is longer than `max_len`.
+        """
         parameters = [self._parameters(r.seed) for r in requests]
-        if self.chat:
-            messages = [[{"role": "user", "content": r.prompt}] for r in requests]
-            outputs = self._engine.chat(messages, parameters, use_tqdm=False)
-        else:
-            outputs = self._engine.generate([r.prompt for r in requests], parameters, use_tqdm=False)
+        try:
+            if self.chat:
+                messages = [[{"role": "user", "content": r.prompt}] for r in requests]
+                outputs = self._engine.chat(messages, parameters, use_tqdm=False)
+            else:
+                outputs = self._engine.generate([r.prompt for r in requests], parameters, use_tqdm=False)
+        except self._refusal as error:
+            raise ConfigError(
+                f"vLLM refused a prompt: {error} If it is too long, raise resources.teacher_max_len as far "
+                "as the model allows, or take another teacher.model"
+            ) from error
         return [
             Sample(r.prompt_id, r.question_id, r.index, o.text, o.finish_reason, len(o.token_ids))
             for r, o in zip(requests, (output.outputs[0] for output in outputs), strict=True)

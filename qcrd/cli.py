@@ -1,0 +1,184 @@
+"""The command line. Imports wait until a command needs them, so that --help answers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qcrd.errors import QcrdError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="""Distil chain-of-thought rationales into small students, and compare the ways of doing so.
+
+    A grid is one YAML file; see grids/. Results are kept in QCRD_HOME (default ~/.qcrd).
+    """,
+)
+
+
+class Format(StrEnum):
+    """Forms of a table."""
+
+    md = "md"
+    csv = "csv"
+    json = "json"
+    latex = "latex"
+
+
+class PresetName(StrEnum):
+    """Presets that can be asked for."""
+
+    auto = "auto"
+    embedded = "embedded"
+    paper = "paper"
+
+
+Grid = Annotated[Path, typer.Argument(help="The grid's YAML file, such as grids/quickstart.yaml.")]
+Preset = Annotated[PresetName | None, typer.Option(help="Instead of the file's preset.")]
+
+
+@app.command()
+def run(
+    grid: Grid,
+    preset: Preset = None,
+    tracking: Annotated[
+        str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="Address of the MLflow server.")
+    ] = None,
+) -> None:
+    """Work a grid off, or go on where it was interrupted.
+
+    Joins the Ray cluster that RAY_ADDRESS names (a Ray job has it set), else starts one on this machine.
+
+    Examples:
+
+      cluster/local.sh run grids/quickstart.yaml     everything, on this machine
+
+      ray job submit grids/ablation.yaml             as a Ray job
+
+      qcrd run grids/ablation.yaml --preset embedded
+    """
+    from qcrd.grid.run import run as work
+    from qcrd.home import Home
+
+    complete = work(grid, Home.default(), preset, tracking)
+    raise typer.Exit(0 if complete else 1)
+
+
+@app.command()
+def plan(
+    grid: Grid,
+    preset: Preset = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """List the cells of a grid: what is done, what will be sampled and trained, and how long it takes.
+
+    Examples:
+
+      qcrd plan grids/ablation.yaml
+
+      qcrd plan grids/ablation.yaml --json | jq '.cells | length'
+    """
+    from qcrd.grid.overview import plan_object, plan_text
+    from qcrd.grid.study import Study
+    from qcrd.home import Home
+
+    found = plan_object(Study.open(grid, Home.default(), preset))
+    typer.echo(json.dumps(found, indent=1) if as_json else plan_text(found))
+
+
+@app.command()
+def status(grid: Grid, preset: Preset = None) -> None:
+    """Say how far a grid is: its cells by state, with step and accuracy of those that run."""
+    from qcrd.grid.overview import status_text
+    from qcrd.grid.study import Study
+    from qcrd.home import Home
+
+    typer.echo(status_text(Study.open(grid, Home.default(), preset)))
+
+
+@app.command()
+def table(
+    grid: Grid,
+    format: Annotated[Format, typer.Option(help="Form of the table.")] = Format.md,
+    preset: Preset = None,
+) -> None:
+    """Print the table of a grid from the cells that are finished.
+
+    Examples:
+
+      qcrd table grids/quickstart.yaml
+
+      qcrd table grids/ablation.yaml --format latex > ablation.tex
+    """
+    from qcrd.grid.results import tables
+    from qcrd.grid.study import Study
+    from qcrd.home import Home
+    from qcrd.report.formats import render
+
+    typer.echo(render(tables(Study.open(grid, Home.default(), preset)), format), nl=False)
+
+
+@app.command()
+def sync(
+    grid: Grid,
+    preset: Preset = None,
+    tracking: Annotated[
+        str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="Address of the MLflow server.")
+    ] = None,
+) -> None:
+    """Send to MLflow what it does not have yet, from the local journals; nothing is sent twice.
+
+    Example: qcrd sync grids/quickstart.yaml --tracking http://127.0.0.1:5000
+    """
+    from qcrd.grid.results import sources
+    from qcrd.grid.study import Study
+    from qcrd.home import Home
+    from qcrd.tracking.mlflow import Mirror
+
+    if not tracking:
+        raise QcrdError("no MLflow server is named; give --tracking URI or set MLFLOW_TRACKING_URI")
+    study = Study.open(grid, Home.default(), preset)
+    live = "running" in study.states()
+    mirror = Mirror(tracking, study.grid.name, *sources(study), live=live)
+    report = mirror.push()
+    if report.error:
+        raise QcrdError(f"{report.sent} events sent, {report.pending} left: {report.error}")
+    typer.echo(f"{report.sent} events sent, everything is on {mirror.url() or tracking}")
+
+
+def main() -> None:
+    """Run the command line; what a user can mend is said in one line, without a traceback."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        app(standalone_mode=False)
+    except QcrdError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (typer.Abort, KeyboardInterrupt):
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+    except Exception as error:  # click's usage errors know how to show themselves
+        if not hasattr(error, "show"):
+            raise
+        error.show()
+        sys.exit(getattr(error, "exit_code", 2))
+
+
+QUIET = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "PYTHONWARNINGS": "ignore",
+}

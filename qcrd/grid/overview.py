@@ -1,0 +1,110 @@
+"""A grid before and while it runs, as an object for programs and as text for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from qcrd.grid.study import Study, last_status
+from qcrd.grid.watch import duration
+from qcrd.home import JOURNAL
+from qcrd.tracking import journal
+
+FINISHED = ("done", "diverged")
+
+
+def plan_object(study: Study) -> dict[str, Any]:
+    """Cells with ids and states, samples wanted and stored, and the time left where it can be measured.
+
+    `estimate_seconds` is the sum over unfinished cells of the median time of finished cells of the same
+    method and length in this home, one after the other; None where there are none to go by.
+    """
+    cells = [
+        {
+            "id": cell_id,
+            "name": planned.name,
+            "method": planned.cell.method,
+            "seed": planned.cell.seed,
+            "state": state,
+            "factors": planned.factors,
+            "settings": planned.cell.model_dump(mode="json"),
+        }
+        for planned, cell_id, state in zip(study.cells, study.ids, study.states(), strict=True)
+    ]
+    samples = [
+        {
+            "task": need.task.name,
+            "teacher": need.teacher.model if need.teacher.engine == "vllm" else need.teacher.path,
+            "m": need.m,
+            "splits": list(need.splits),
+            "wanted": len(requests),
+            "missing": len(missing),
+        }
+        for need, _, requests, missing in study.samples()
+    ]
+    known = study.seconds()
+    left = [c["method"] for c in cells if c["state"] not in FINISHED]
+    estimate = sum(known[m] for m in left) if all(m in known for m in left) else None
+    return {
+        "grid": study.grid.name,
+        "preset": study.preset,
+        "id": study.id,
+        "cells": cells,
+        "samples": samples,
+        "estimate_seconds": estimate,
+    }
+
+
+def plan_text(plan: dict[str, Any]) -> str:
+    """`plan_object` for people."""
+    width = max(len(cell["name"]) for cell in plan["cells"])
+    lines = [f"{plan['grid']}, preset {plan['preset']}: {len(plan['cells'])} cells", ""]
+    lines += [f"  {cell['id']}  {cell['name']:<{width}}  {cell['state']}" for cell in plan["cells"]]
+    lines.append("")
+    for need in plan["samples"]:
+        of = f"{need['task']} ({', '.join(need['splits'])}, m = {need['m']})"
+        lines.append(f"samples of {need['teacher']} for {of}: {need['missing']} of {need['wanted']} to draw")
+    left = sum(cell["state"] not in FINISHED for cell in plan["cells"])
+    seconds = plan["estimate_seconds"]
+    if not left:
+        lines.append("nothing left to do")
+    elif seconds is None:
+        lines.append(
+            f"{left} cells to train; how long is known once one of each method has been trained here"
+        )
+    else:
+        lines.append(
+            f"{left} cells to train: {duration(seconds)} of one cell after the other, as measured here"
+        )
+    return "\n".join(lines)
+
+
+def status_text(study: Study) -> str:
+    """How many cells are in which state, and where the running ones are."""
+    states = study.states()
+    counts = Counter(states)
+    order = ("done", "diverged", "failed", "running", "interrupted", "planned")
+    lines = [
+        f"{study.grid.name}, preset {study.preset}: "
+        + ", ".join(f"{counts[name]} {name}" for name in order if counts[name])
+    ]
+    for planned, cell_id, state in zip(study.cells, study.ids, states, strict=True):
+        if state in ("running", "interrupted"):
+            lines.append(f"  {state}: {planned.name}: {_where(study, cell_id, planned.cell.training.steps)}")
+        elif state in ("failed", "diverged"):
+            lines.append(f"  {state}: {planned.name}: {last_status(study.home, cell_id)[1]}")
+    return "\n".join(lines)
+
+
+def _where(study: Study, cell_id: str, steps: int) -> str:
+    step, latest = 0, {}
+    for event in journal.read(study.home.cell(cell_id) / JOURNAL):
+        if isinstance(event, journal.Metrics):
+            step = max(step, event.step)
+            latest |= event.values
+    text = f"step {step}/{steps}"
+    if "loss" in latest:
+        text += f", loss {latest['loss']:.3f}"
+    if "accuracy.validation" in latest:
+        text += f", validation {latest['accuracy.validation']:.1f}%"
+    return text

@@ -1,0 +1,135 @@
+"""A grid with its cells' ids and states: what plan, status and table look at, and what run works off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from qcrd import pipeline
+from qcrd.config import Grid
+from qcrd.files import read_json, write_json
+from qcrd.fingerprint import fingerprint
+from qcrd.grid.file import read_grid
+from qcrd.grid.plan import PlannedCell, SampleNeed, expand, required_samples
+from qcrd.home import JOURNAL, Home
+from qcrd.presets import Preset, resolve
+from qcrd.teacher.base import Request
+from qcrd.teacher.store import SampleStore
+from qcrd.tracking import journal
+
+LATEST = "latest.json"
+
+
+@dataclass(frozen=True)
+class Study:
+    """One grid in one preset."""
+
+    grid: Grid
+    preset: Preset
+    home: Home
+    cells: tuple[PlannedCell, ...]
+
+    @classmethod
+    def open(cls, path: Path, home: Home, preset: str | None = None, gpus: float | None = None) -> Study:
+        """Read and plan a grid.
+
+        Args:
+            path: the YAML file.
+            home: where results are.
+            preset: instead of the file's.
+            gpus: GPUs of the cluster, which decide `auto`; None takes what the grid last ran with, then
+                the GPUs of this machine.
+        """
+        grid = read_grid(path)
+        wanted = preset or grid.preset
+        if wanted == "auto" and gpus is None:
+            latest = read_json(home.grid(grid.name) / LATEST)
+            wanted = latest["preset"] if latest else wanted
+        if wanted == "auto" and gpus is None:
+            import torch
+
+            gpus = torch.cuda.device_count()
+        resolved = resolve(wanted, gpus or 0)
+        return cls(grid, resolved, home, tuple(expand(grid, resolved)))
+
+    @cached_property
+    def identities(self) -> list[dict[str, Any]]:
+        """Identity of each cell."""
+        return [pipeline.identify(planned.cell) for planned in self.cells]
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Id of each cell."""
+        return [fingerprint(identity) for identity in self.identities]
+
+    @cached_property
+    def id(self) -> str:
+        """Changes with the set of cells, so that runs of another content never mix."""
+        return fingerprint({"name": self.grid.name, "preset": self.preset, "cells": sorted(self.ids)})
+
+    @property
+    def folder(self) -> Path:
+        """Where this grid's own journal, tables and MLflow state are."""
+        return self.home.grid(self.grid.name) / self.id
+
+    def remember(self) -> None:
+        """Note the preset, so that `qcrd table` looks at what ran last."""
+        write_json(self.home.grid(self.grid.name) / LATEST, {"preset": self.preset, "id": self.id})
+
+    def states(self) -> list[str]:
+        """State of each cell: see `state`."""
+        return [state(self.home, cell_id) for cell_id in self.ids]
+
+    def samples(self) -> Iterator[tuple[SampleNeed, SampleStore, list[Request], list[Request]]]:
+        """What the cells need of the teacher: need, store, all requests, missing requests."""
+        for need in required_samples(planned.cell for planned in self.cells):
+            cell = next(
+                c.cell for c in self.cells if c.cell.task == need.task and c.cell.teacher == need.teacher
+            )
+            store = pipeline.sample_store(cell, self.home)
+            requests = [r for split in need.splits for r in pipeline.sample_requests(cell, split, need.m)]
+            yield need, store, requests, store.missing(requests)
+
+    def seconds(self) -> dict[str, float]:
+        """Median seconds of a finished cell of each method with this grid's training length, as measured."""
+        found: dict[str, list[float]] = {}
+        steps = {planned.cell.training.steps for planned in self.cells}
+        for path in (self.home.root / "cells").glob("*/record.json"):
+            record = read_json(path)
+            if record and record["status"] == "done" and record["settings"]["training"]["steps"] in steps:
+                found.setdefault(record["settings"]["method"], []).append(record["seconds"])
+        return {method: median(values) for method, values in found.items()}
+
+
+def state(home: Home, cell_id: str) -> str:
+    """done, diverged, failed, running, interrupted (can be resumed) or planned."""
+    record = home.record(cell_id)
+    if record is not None:
+        return record.status
+    folder = home.cell(cell_id)
+    if not (folder / JOURNAL).exists():
+        return "planned"
+    with suppress(OSError):
+        try:
+            FileLock(folder / "lock").acquire(timeout=0).lock.release()
+        except Timeout:
+            return "running"
+    return "failed" if last_status(home, cell_id)[0] == "failed" else "interrupted"
+
+
+def last_status(home: Home, cell_id: str) -> tuple[str | None, str]:
+    """Last status in the cell's journal, with its message."""
+    statuses = _statuses(journal.read(home.cell(cell_id) / JOURNAL))
+    last = next(reversed(list(statuses)), None)
+    return (last.status, last.message) if last else (None, "")
+
+
+def _statuses(events: Iterable[journal.Event]) -> Iterator[journal.Status]:
+    return (event for event in events if isinstance(event, journal.Status))

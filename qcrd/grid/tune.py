@@ -1,0 +1,124 @@
+"""Cells under Ray Tune: reused actors, fractional resources, bounded retries.
+
+Tune places, starts and retries; it keeps nothing. A cell's own folder holds its checkpoints and results, so a
+retry, and a whole new run of the grid, goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from qcrd import pipeline
+from qcrd.config import Cell, Resources
+from qcrd.home import Home
+from qcrd.student.trainer import Progress
+
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # journals are the log
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # the driver stops the grid itself
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "16")
+
+from ray import tune
+
+REPORT_SECONDS = 2.0
+
+
+def train_cell(config: dict[str, Any]) -> None:
+    """Tune's function trainable: one cell."""
+    import torch
+
+    torch.set_num_threads(config["threads"])
+    last = 0.0
+
+    def report(progress: Progress) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= REPORT_SECONDS:
+            last = now
+            accuracy = progress.accuracy.get("validation")
+            tune.report(
+                {
+                    "step": progress.step,
+                    "steps": progress.steps,
+                    "loss": progress.loss,
+                    "validation": accuracy,
+                }
+            )
+
+    cell = Cell.model_validate(config["cell"])
+    record = pipeline.run_cell(
+        cell, config["name"], Home(Path(config["home"])), report, config["keep_student"]
+    )
+    tune.report({"status": record.status, "seconds": record.seconds, **record.accuracy})
+
+
+def train_cells(
+    cells: Sequence[tuple[str, str, Cell]],
+    home: Home,
+    resources: Resources,
+    gpus: float,
+    watch: tune.Callback,
+) -> dict[str, str]:
+    """Train the cells; returns the ids of those that failed for good, with the reason.
+
+    Args:
+        cells: (id, name, settings).
+        home: shared by all nodes.
+        resources: of the grid.
+        gpus: share of one cell.
+        watch: told of every result.
+    """
+    from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
+
+    items = [
+        {
+            "id": cell_id,
+            "name": name,
+            "cell": cell.model_dump(mode="json"),
+            "home": str(home.root),
+            "threads": max(1, int(resources.cell_cpus)),
+            "keep_student": resources.keep_students,
+        }
+        for cell_id, name, cell in cells
+    ]
+    storage = home.root / "tune"
+    run_name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    trainable = tune.with_resources(_one(train_cell), {"cpu": resources.cell_cpus, "gpu": gpus})
+    tuner = Tuner(
+        trainable,
+        param_space={"item": tune.grid_search(items)},
+        tune_config=TuneConfig(
+            reuse_actors=True,
+            max_concurrent_trials=resources.concurrent_cells,
+            trial_name_creator=lambda trial: trial.config["item"]["id"],
+            trial_dirname_creator=lambda trial: trial.config["item"]["id"],
+        ),
+        run_config=RunConfig(
+            name=run_name,
+            storage_path=str(storage),
+            failure_config=FailureConfig(max_failures=resources.retries),
+            callbacks=[watch],
+            verbose=0,
+        ),
+    )
+    results = tuner.fit()
+    failed = {
+        result.config["item"]["id"]: str(result.error).strip().splitlines()[-1]
+        for result in results
+        if result.error is not None
+    }
+    shutil.rmtree(storage / run_name, ignore_errors=True)
+    return failed
+
+
+def _one(function):
+    def trainable(config: dict[str, Any]) -> None:
+        function(config["item"])
+
+    return trainable

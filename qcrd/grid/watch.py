@@ -1,0 +1,85 @@
+"""What a person sees while a grid runs: plain lines, few of them, fit for a job's log."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ray import tune
+
+CELL_SECONDS = 15.0  # at least so long between two lines about running cells
+
+
+def say(line: str) -> None:
+    """One line, at once."""
+    print(line, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 45 s, 3 min 20 s, 2 h 5 min."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+class Sampling:
+    """Progress of drawing; a `draw` progress function."""
+
+    def __init__(self, seconds: float = 5.0):
+        self.seconds = seconds
+        self.last = 0.0
+
+    def __call__(self, there: int, wanted: int, rate: float) -> None:
+        """Say it if it is time, and at the end."""
+        now = time.monotonic()
+        if there < wanted and now - self.last < self.seconds:
+            return
+        self.last = now
+        left = f", {rate:.0f}/s, {duration((wanted - there) / rate)} left" if rate and there < wanted else ""
+        say(f"teacher: {there} of {wanted} samples{left}")
+
+
+class CellWatch(tune.Callback):
+    """Progress of the cells: a line for each that ends, and now and then one for each that runs."""
+
+    def __init__(self, total: int, finished: int):
+        self.total, self.finished = total, finished
+        self.begun = time.monotonic()
+        self.last = self.begun
+        self.ended = 0
+        self.running: dict[str, str] = {}
+
+    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+        """A cell reported progress, or its end."""
+        name = trial.config["item"]["name"]
+        if "status" in result:
+            self._ended(name, result)
+            return
+        accuracy = result.get("validation")
+        known = f", validation {accuracy:.1f}%" if accuracy is not None else ""
+        self.running[name] = (
+            f"{name}: step {result['step']}/{result['steps']}, loss {result['loss']:.3f}{known}"
+        )
+        if time.monotonic() - self.last >= CELL_SECONDS:
+            self.last = time.monotonic()
+            for line in self.running.values():
+                say("  " + line)
+
+    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        """A cell crashed; Tune may start it again."""
+        name = trial.config["item"]["name"]
+        self.running.pop(name, None)
+        say(f"  {name}: crashed ({trial.num_failures} time(s)), see its error.txt")
+
+    def _ended(self, name: str, result: dict) -> None:
+        self.running.pop(name, None)
+        self.ended += 1
+        self.finished += 1
+        left = self.total - self.finished
+        pace = (time.monotonic() - self.begun) / self.ended
+        outcome = f"test {result['test']:.1f}%" if result["status"] == "done" else result["status"]
+        rest = f", {left} left, about {duration(pace * left)}" if left else ""
+        say(f"[{self.finished}/{self.total}] {name}: {outcome} in {duration(result['seconds'])}{rest}")
