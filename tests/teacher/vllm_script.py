@@ -1,0 +1,52 @@
+"""Samples a tiny teacher with real vLLM engines; apart, since vLLM wants its environment before import."""
+
+import json
+import shutil
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from qcrd import tasks
+from qcrd.errors import ConfigError
+from qcrd.tasks.arithmetic import generate
+from qcrd.teacher.base import requests
+from qcrd.teacher.vllm import VllmSampler
+
+
+def main(folder: Path, out: Path) -> None:
+    """Writes what the engines answered as JSON to `out`."""
+    made = requests(generate(seed=3, n=6), tasks.get("arithmetic").prompt, 3, 0)
+    sampler = VllmSampler(str(folder), max_tokens=16)
+    batch = sampler(made)
+    stop = batch[0].text.split()[3]
+    try:
+        sampler([replace(made[0], prompt=made[0].prompt * 100)])
+        too_long = "answered"
+    except ConfigError as error:
+        too_long = str(error)
+
+    # A template that writes the very prompt: the same tokens and seeds must give the same answers.
+    chatty = out.parent / "chatty"
+    shutil.copytree(folder, chatty)
+    (chatty / "chat_template.jinja").write_text("Question: {{ messages[0].content }} Answer:")
+    bare = [replace(r, prompt=r.prompt.removeprefix("Question: ").removesuffix(" Answer:")) for r in made]
+    chat = VllmSampler(str(chatty), max_tokens=16, stop=[stop])
+
+    out.write_text(
+        json.dumps(
+            {
+                "batch": [asdict(s) for s in batch],
+                "reversed": [asdict(s) for s in sampler(made[::-1])[::-1]],
+                "alone": [asdict(sampler([r])[0]) for r in made[:4]],
+                "chat": [s.text for s in chat(bare)],
+                "too long": too_long,
+                "stop": stop,
+                "plain has chat": sampler.chat,
+                "chat has chat": chat.chat,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
