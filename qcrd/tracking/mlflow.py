@@ -342,7 +342,13 @@ def _is_refusal(trouble: Exception) -> bool:
     return code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE")
 
 
-def _line(trouble: Exception) -> str:
+def _line(trouble: BaseException) -> str:
+    """The error in one line; of a failed connection only what the system said, not the layers around it."""
+    root = trouble
+    while root.__cause__ or root.__context__:
+        root = root.__cause__ or root.__context__
+    if isinstance(root, OSError):
+        trouble = root
     text = " ".join(str(trouble).split()) or type(trouble).__name__
     return text if len(text) <= 300 else text[:297] + "..."
 

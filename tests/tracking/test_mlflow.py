@@ -294,7 +294,7 @@ def test_a_server_that_was_never_there_costs_neither_time_nor_errors(tmp_path):
     began = time.monotonic()
     report = grid.mirror().push()
     assert time.monotonic() - began < 10  # the import of mlflow among it
-    assert report.sent == 0 and report.pending == 3 and report.error
+    assert report.sent == 0 and report.pending == 3 and "Connection refused" in report.error
 
 
 def test_a_server_killed_in_the_middle_gets_the_rest_when_it_is_back(served, server):
