@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +66,17 @@ def test_the_teacher_is_trained_once_and_loads_as_a_hugging_face_folder(tiny):
     assert model.config.vocab_size == len(tokenizer) == len(vocabulary()) + 3
     assert json.loads((tiny / "training.json").read_text())["steps"] == 30
     assert not list(tiny.parent.glob("*.tmp"))
+
+
+def test_of_two_that_want_the_teacher_at_once_one_trains_it(tmp_path):
+    trained = []
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [
+            pool.submit(ensure_embedded_teacher, tmp_path, TINY, lambda *at: trained.append(at))
+            for _ in range(2)
+        ]
+    assert jobs[0].result() == jobs[1].result()
+    assert len(trained) == 1
 
 
 def test_the_same_recipe_gives_the_same_weights_and_another_one_another_folder(tiny, tmp_path):
