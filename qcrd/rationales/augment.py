@@ -9,8 +9,9 @@ for arithmetic than replacing words; both are offered.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Literal
 
@@ -48,11 +49,11 @@ class Augmenter:
         return None
 
     def _words(self, rationale: str, random: Random) -> str | None:
-        found = [m for m in TOKEN.finditer(rationale) if len(self._others(m.group())) > 0]
+        found = [m for m in TOKEN.finditer(rationale) if self._others(m.group())]
         if not found:
             return None
         count = max(1, round(SHARE * len(found)))
-        edits = {m.span(): random.choice(self._others(m.group())) for m in random.sample(found, count)}
+        edits = {m.span(): self._another(m.group(), random) for m in random.sample(found, count)}
         return _replace(rationale, edits)
 
     def _numbers(self, rationale: str, random: Random) -> str | None:
@@ -68,8 +69,21 @@ class Augmenter:
             choices.append({operator.span(): OPPOSITE[operator.group().lower()]})
         return _replace(rationale, random.choice(choices)) if choices else None
 
-    def _others(self, word: str) -> list[str]:
-        return [w for w in self.words.get(word_class(word), ()) if w != word]
+    def _others(self, word: str) -> int:
+        """How many other words of its class there are."""
+        group = self.words.get(word_class(word), ())
+        return len(group) - (_place(group, word) is not None)
+
+    def _another(self, word: str, random: Random) -> str:
+        group = self.words[word_class(word)]
+        index, place = random.randrange(self._others(word)), _place(group, word)
+        return group[index if place is None or index < place else index + 1]
+
+
+def _place(group: Sequence[str], word: str) -> int | None:
+    """Where `word` is in a sorted group; a real corpus has too many words to go through them for each."""
+    index = bisect_left(group, word)
+    return index if index < len(group) and group[index] == word else None
 
 
 def word_class(word: str) -> str:
