@@ -31,7 +31,7 @@ EMBEDDED: dict[str, Any] = {
         "architecture": {"d_model": 64, "d_kv": 8, "d_ff": 128, "layers": 2, "heads": 8},
         "dropout": 0.0,  # 0.1 hurt
         "max_input": 128,
-        "max_rationale": 96,  # as the teacher's answers
+        "max_rationale": 48,  # right ones have at most 36; unending self-play of a fresh student is cut here
         "max_label": 32,
         "precision": "fp32",  # said outright, so that a grid gives the same result on every machine
     },
@@ -46,10 +46,12 @@ EMBEDDED: dict[str, Any] = {
     "rationales": {"labels": "teacher"},
     "discriminator": {
         "checkpoint": None,
-        "architecture": {"d_model": 64, "d_kv": 8, "d_ff": 128, "layers": 2, "heads": 8},  # the student's
+        "architecture": {"d_model": 64, "d_kv": 8, "d_ff": 128, "layers": 1, "heads": 8},
         "lr": 1e-3,  # from scratch
-        "pretrain_steps": 150,  # about seven passes over 720 questions
-        "update_steps": 4,
+        "batch": 16,
+        "pretrain_steps": 100,  # about two passes over 720 questions
+        "update_steps": 2,
+        "augment": 1,
     },
 }
 

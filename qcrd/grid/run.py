@@ -78,8 +78,8 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
         KeyboardInterrupt: on SIGINT or SIGTERM, after cells and runs are marked as stopped.
         QcrdError: for what the user can mend.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
     with cluster() as have:
+        signal.signal(signal.SIGTERM, _interrupt)  # after ray.init, which sets one that aborts
         study = Study.open(path, home, preset, have.gpus)
         _announce(study, have, path, preset, tracking)
         study.remember()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from qcrd.losses import SCHEMES
-from qcrd.losses.contrastive import Candidates, choose, contrastive_loss
+from qcrd.losses.contrastive import Candidates, Chosen, choose, contrastive_loss, hinge
 from qcrd.methods.base import Ingredients, Method, inputs
 from qcrd.student.batches import derive
 from qcrd.student.model import EXPLAIN, PREDICT
@@ -35,6 +35,8 @@ class Contrastive:
         self.scheme = SCHEMES[given.contrastive.scheme]
         self.alpha1, self.alpha2 = given.training.alpha1, given.training.alpha2
         self.limit, self.seed = lengths.max_rationale, given.seed
+        # Without dropout a scored l is the l of the training pass, so that a hinge of 0 needs no pass.
+        self.exact = lengths.dropout == 0
         self.judge, self.judged = given.judge, given.judged
         self.predict = inputs(student, PREDICT, given.questions, lengths.max_input)
         self.explain = inputs(student, EXPLAIN, given.questions, lengths.max_input)
@@ -88,6 +90,10 @@ class Contrastive:
         if self.scheme.needs_values:
             values = self._score(contrasted, encoded, source, rows, candidates)
         chosen = choose(candidates, values, self.scheme, self.settings.delta, generator)
+        pushes = self._pushes(chosen, values)
+        active = pushes[~chosen.positive].float().mean()
+        kept = chosen.positive | pushes
+        chosen = Chosen(chosen.row[kept], chosen.coefficient[kept], chosen.positive[kept])
         picked = chosen.row.tolist()
         numbers = candidates.question.tolist()
 
@@ -107,12 +113,22 @@ class Contrastive:
         contrast, parts = contrastive_loss(
             candidates, chosen, found, weight, self.settings.beta, self.settings.delta, self.settings.negative
         )
-        parts |= {"negative": found[~chosen.positive].detach().mean()}
+        if values is not None and self.exact:
+            parts["active"] = active
+            parts["negative"] = values[~candidates.positive].mean()
         if weight is not None:
             parts["weight.positive"] = weight[chosen.positive].mean()
             parts["weight.negative"] = weight[~chosen.positive].mean()
         loss = self.alpha1 * predict + self.alpha2 * contrast
         return {"loss": loss, "predict": predict.detach(), "contrastive": contrast.detach(), **parts}
+
+    def _pushes(self, chosen: Chosen, values: Tensor | None) -> Tensor:
+        """[C] whether a chosen negative can have a gradient at all; one beyond the margin has none."""
+        if self.settings.beta == 0:
+            return torch.zeros_like(chosen.positive)
+        if values is None or not self.exact:
+            return ~chosen.positive
+        return ~chosen.positive & (hinge(values[chosen.row], self.settings.delta) > 0)
 
     def _candidates(self, contrasted: Sequence[int]) -> tuple[list[Tokens], Candidates]:
         rows, question, positive = [], [], []
@@ -130,7 +146,7 @@ class Contrastive:
 
     @torch.no_grad()
     def _score(self, contrasted, encoded, source, rows, candidates) -> Tensor:
-        """[R] l of every rationale that has a rival on its side; 0 for the others, which win anyway.
+        """[R] l of what a choice or a hinge depends on; 0 for lone positives, which win anyway.
 
         The choice is made without dropout: which rationale the student finds likely should not depend on
         the step's mask.
@@ -139,11 +155,16 @@ class Contrastive:
         groups: dict[tuple[int, bool], dict[tuple[int, ...], list[int]]] = {}
         for r, tokens in enumerate(rows):
             groups.setdefault((numbers[r], kinds[r]), {}).setdefault(tuple(tokens), []).append(r)
-        rivals = [same for group in groups.values() if len(group) > 1 for same in group.values()]
+        rivals = [
+            same
+            for (_, positive), group in groups.items()
+            if len(group) > 1 or (self.exact and not positive)
+            for same in group.values()
+        ]
         values = torch.zeros(len(rows), device=source.device)
         if not rivals:
             return values
-        if self.student.model.config.dropout_rate > 0:
+        if not self.exact:
             self.student.eval()
             encoded = self.student.encode([self.explain[i] for i in contrasted])
             source = candidates.question

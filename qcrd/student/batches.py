@@ -19,6 +19,22 @@ def pad(rows: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> tup
     return ids.to(device, non_blocking=True), mask.to(device, non_blocking=True)
 
 
+def length_groups(lengths: Sequence[int], saving: float = 0.2) -> list[list[int]]:
+    """Row numbers in one group, or in a short and a long one where that saves padding.
+
+    Args:
+        lengths: of the rows.
+        saving: least share of all cells (rows times longest) that a second group must save, because a
+            second pass has a price of its own.
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    if len(order) < 2:
+        return [order]
+    rows, longest = len(order), lengths[order[-1]]
+    saved, cut = max(((longest - lengths[order[i - 1]]) * i, i) for i in range(1, rows))
+    return [order[:cut], order[cut:]] if saved > saving * rows * longest else [order]
+
+
 def epoch_order(questions: int, batch: int, seed: int, epoch: int) -> list[list[int]]:
     """The batches of one epoch: a permutation that depends on the seed and the epoch alone.
 

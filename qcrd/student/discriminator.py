@@ -87,7 +87,7 @@ def load_discriminator(
                 section.checkpoint, revision=section.revision, use_safetensors=True, dtype=torch.float32
             )
         else:
-            encoder = T5EncoderModel(t5_config(section.architecture, tokenizer, dropout=0.0))
+            encoder = T5EncoderModel(t5_config(section.architecture, tokenizer, 0.0, device))
         if encoder.config.vocab_size < len(tokenizer):
             raise ValueError(
                 f"discriminator.checkpoint {section.checkpoint!r} knows {encoder.config.vocab_size} tokens, "
