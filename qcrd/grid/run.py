@@ -33,6 +33,7 @@ from qcrd.tracking.mlflow import Mirror
 
 CHUNK = 600  # samples per commit and engine
 LAST_PUSH = 60.0  # seconds that the end of a grid waits for MLflow
+STOP_PUSH = 10.0  # the same where it was stopped: `ray job stop` kills soon
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +89,27 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
         feeder = Feeder(mirror.push, say=say) if mirror else None
         if feeder:
             feeder.start()
-        status, message = "stopped", "interrupted"
         with Journal(study.folder / JOURNAL) as journal:
             journal.status("running")
             try:
                 failed = _work(study, have)
-                status, message = ("failed", f"{len(failed)} cells failed") if failed else ("done", "")
-            except QcrdError as error:
-                status, message = "failed", str(error)
-                raise
-            finally:
+            except KeyboardInterrupt:
                 ray.shutdown()  # ends the cells, so that nobody writes their journals any more
-                if status == "stopped":
-                    _mark_stopped(study)
-                _report(study, journal)
-                journal.status(status, message)
+                _mark_stopped(study)
+                journal.status("stopped")
                 if feeder:
-                    _finish(feeder, mirror)
-        return status == "done"
+                    feeder.stop(STOP_PUSH)
+                raise
+            except Exception as error:
+                journal.status("failed", str(error))
+                if feeder:
+                    feeder.stop(STOP_PUSH)
+                raise
+            _report(study, journal)
+            journal.status(*(("failed", f"{len(failed)} cells failed") if failed else ("done", "")))
+        if feeder:
+            _finish(feeder, mirror)
+        return not failed
 
 
 def _announce(study: Study, have: Cluster, path: Path, preset: str | None, tracking: str | None) -> None:
