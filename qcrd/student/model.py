@@ -143,6 +143,7 @@ class Student(nn.Module):
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         written = torch.full((len(inputs), limit), self.eos_id, device=self.device)
         alive = torch.arange(len(inputs), device=self.device)
+        ended = torch.zeros(len(inputs), dtype=torch.bool, device=self.device)
         last = torch.full((len(inputs), 1), self.start_id, device=self.device)
         for position in range(limit):
             with self.precision():
@@ -159,13 +160,15 @@ class Student(nn.Module):
             else:
                 token = logits.argmax(-1, keepdim=True)
             written[alive, position] = token[:, 0]
-            going = torch.nonzero(token[:, 0] != self.eos_id).squeeze(1)
+            ended |= token[:, 0] == self.eos_id  # a row still in the batch writes on, unread
+            going = torch.nonzero(~ended).squeeze(1)
             if len(going) == 0:
                 break
             last = token
             if len(going) <= 0.75 * len(alive):  # dropping finished rows costs a copy of the cache
                 cache.batch_select_indices(going)
-                memory, mask, last, alive = memory[going], mask[going], last[going], alive[going]
+                memory, mask, last = memory[going], mask[going], last[going]
+                alive, ended = alive[going], ended[going]
         return [_until(row, self.eos_id) for row in written.tolist()]
 
     def _head(self, hidden: Tensor) -> Tensor:
