@@ -1,4 +1,4 @@
-"""The contrastive loss against a slow reference: loops over questions, written from Eqs. 3-7 and section 5.1."""
+"""The contrastive loss against a slow reference: loops over questions, written from Eqs. 3-7 and 5.1."""
 
 import math
 
@@ -117,7 +117,7 @@ def test_value_and_gradient_are_those_of_the_equations(name, negative, batch, we
 @given(batch=batches(), beta=st.sampled_from([0.2, 1.5]))
 @PROPERTY
 def test_minmax_moves_one_positive_and_one_negative_of_a_question_and_nothing_else(batch, beta):
-    rows, questions, losses, quality = batch
+    rows, questions, losses, _ = batch
     loss = torch.tensor(losses, dtype=torch.float64, requires_grad=True)
     found, _, chosen = measured("minmax", rows, questions, loss, None, beta, 129 / 16, "hinge")
     for question in range(questions):

@@ -1,0 +1,225 @@
+"""One training step of each method against the naive computation, gradients of every weight included."""
+
+import pytest
+import torch
+from small import arithmetic_questions, lengths, objective_of, small_judge, small_student
+from torch.nn.functional import cross_entropy
+
+from qcrd import config
+from qcrd.losses import SCHEMES
+from qcrd.losses.contrastive import Candidates, choose
+from qcrd.methods import qcrd as qcrd_module
+from qcrd.student.batches import derive
+from qcrd.student.selfplay import Snapshots
+from qcrd.types import RationaleSet
+
+ALPHA1, ALPHA2, BETA, DELTA = 0.4, 0.6, 0.7, 6.0
+BATCH = [3, 0, 1, 2, 4]
+
+
+def questions_and_sets():
+    questions = arithmetic_questions(5)
+    a, b, c, d, e = (q.rationale for q in questions)
+    sets = [
+        RationaleSet("0", questions[0].label, (a, a, f"so {a}"), (b, b, c)),  # doubles on both sides
+        RationaleSet("1", questions[1].label, (), (a, d)),  # no positive
+        RationaleSet("2", questions[2].label, (c, e), ()),  # no negative of the teacher's
+        RationaleSet("3", questions[3].label, (d, a, b), (d, e)),  # one text on both sides
+        RationaleSet("4", questions[4].label, (e,), (a,)),  # nothing to choose
+    ]
+    return questions, sets
+
+
+def double_student(seed=3):
+    return small_student(seed).double()
+
+
+def separate(student, source, target):
+    """l of one target after one input, by the model's own forward pass."""
+    decoder = torch.tensor([[student.start_id, *target[:-1]]])
+    logits = student.model(input_ids=torch.tensor([source]), decoder_input_ids=decoder).logits[0]
+    return cross_entropy(logits.double(), torch.tensor(target))
+
+
+def naive_step(objective, student, batch, step, scheme, judge, negative):
+    """Encoder and decoder run once for every rationale, all with gradient, then the equations."""
+    predict = torch.stack([separate(student, objective.predict[i], objective.labels[i]) for i in batch])
+    contrasted = [i for i in batch if objective.positives[i]]
+    total = torch.zeros((), dtype=torch.float64)
+    drawn = draws(objective, contrasted, step) if scheme == "sampling" else None
+    for i in contrasted:
+        sides = []
+        for positive, rows in (
+            (True, objective.positives[i]),
+            (False, objective.negatives[i] + objective.played[i]),
+        ):
+            loss = [separate(student, objective.explain[i], r) for r in rows]
+            value = loss if positive else [torch.relu(DELTA - v) for v in loss]
+            s = [quality(judge, objective, i, r) for r in rows]
+            weight = s if positive else [1 - v for v in s]
+            sides.append(one_side(scheme, positive, value, weight, drawn and drawn.get((i, positive))))
+        total = total + sides[0] + (BETA if negative == "hinge" else -BETA) * sides[1]
+    return ALPHA1 * predict.mean() + ALPHA2 * total / max(len(contrasted), 1)
+
+
+def quality(judge, objective, i, rationale):
+    if judge is None:
+        return 1.0
+    score = judge.model.eval()([objective.judged[i].text + rationale]).double()
+    return torch.sigmoid(score - judge.model.center)[0].item()
+
+
+def one_side(scheme, positive, value, weight, place):
+    if not value:
+        return 0.0
+    if scheme == "mean":
+        return sum(value) / len(value)
+    if scheme == "wmean":
+        return sum(w * v for w, v in zip(weight, value, strict=True)) / len(value)
+    if scheme in ("minmax", "maxmin"):
+        best = min if positive == (scheme == "minmax") else max
+        place = best(range(len(value)), key=lambda n: float(value[n].detach()))
+    return weight[place] * value[place]
+
+
+def draws(objective, contrasted, step):
+    """(question, side) -> which rationale the sampling scheme draws at this step."""
+    question, positive, place = [], [], []
+    for number, i in enumerate(contrasted):
+        sides = (objective.positives[i], objective.negatives[i] + objective.played[i])
+        for kind, rows in zip((True, False), sides, strict=True):
+            question += [number] * len(rows)
+            positive += [kind] * len(rows)
+            place += range(len(rows))
+    candidates = Candidates(torch.tensor(question), torch.tensor(positive), len(contrasted))
+    generator = torch.Generator().manual_seed(derive(objective.seed, "scheme", step))
+    rows = choose(candidates, None, SCHEMES["sampling"], DELTA, generator).row.tolist()
+    return {(contrasted[question[r]], positive[r]): place[r] for r in rows}
+
+
+def begin(objective, student):
+    snapshots = Snapshots(objective.lag)
+    snapshots.take(0, student)
+    return objective.begin_iteration(0, snapshots)
+
+
+def assert_same_step(student, fast, slow):
+    torch.testing.assert_close(fast.double(), slow, rtol=1e-5, atol=1e-6)
+    parameters = dict(student.named_parameters())
+    gradients = [torch.autograd.grad(v, list(parameters.values()), allow_unused=True) for v in (fast, slow)]
+    for name, a, b in zip(parameters, *gradients, strict=True):
+        assert (a is None) == (b is None), name
+        if a is not None:
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6, msg=lambda m, name=name: f"{name}: {m}")
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(
+    "judged, k, negative", [(True, 2, "hinge"), (False, 0, "printed")]
+)
+def test_qcrd_equals_the_naive_computation(scheme, judged, k, negative):
+    questions, sets = questions_and_sets()
+    student = double_student()
+    judge = small_judge(update_steps=0) if judged else None
+    objective = objective_of(
+        "qcrd",
+        student,
+        questions,
+        sets,
+        judge,
+        scheme,
+        config.SelfPlay(k=k, lag=2),
+        beta=BETA,
+        delta=DELTA,
+        negative=negative,
+    )
+    begin(objective, student)
+    assert all(len(group) <= k for group in objective.played)
+    assert (sum(map(len, objective.played)) > 0) == (k > 0)
+    step = 7
+    fast = objective.loss(BATCH, step)["loss"]
+    assert_same_step(student, fast, naive_step(objective, student, BATCH, step, scheme, judge, negative))
+
+
+def test_only_chosen_rationales_are_differentiated_and_doubles_are_computed_once():
+    questions, sets = questions_and_sets()
+    rows = {}
+    for scheme in ("minmax", "mean"):
+        student = double_student()
+        objective = objective_of("qcrd", student, questions, sets, scheme=scheme, delta=100.0)
+        count = rows[scheme] = {True: 0, False: 0}  # by whether they have a gradient
+
+        def add(module, args, kwargs, out, count=count):
+            count[out.last_hidden_state.requires_grad] += len(kwargs["input_ids"])
+
+        student.model.decoder.register_forward_hook(add, with_kwargs=True)
+        objective.loss(BATCH, 1)
+    # Five labels, four positives, three negatives; the text on both sides of question 3 may be one of each.
+    assert rows["minmax"][True] in (5 + 6, 5 + 7)
+    # Distinct rivals: 2 + 2 of question 0, 2 of 2, 3 + 2 of 3; at most the lone ones of 4 are scored too.
+    assert 11 <= rows["minmax"][False] <= 13
+    # Five labels and all distinct rationales.
+    assert rows["mean"] == {True: 5 + 4 + 2 + 4 + 2, False: 0}
+
+
+def test_a_batch_without_any_positive_has_its_label_loss_alone():
+    questions, sets = questions_and_sets()
+    student, judge = double_student(), small_judge(update_steps=0)
+    objective = objective_of("qcrd", student, questions, sets, judge)
+    parts = objective.loss([1], 1)
+    label = separate(student, objective.predict[1], objective.labels[1])
+    assert_same_step(student, parts["loss"], ALPHA1 * label)
+
+
+def test_the_choice_is_made_without_dropout(monkeypatch):
+    questions, sets = questions_and_sets()
+    section = lengths(dropout=0.5)
+    student = small_student(3, dropout=0.5)
+    objective = objective_of("qcrd", student, questions, sets, section=section, delta=DELTA)
+    seen = []
+    monkeypatch.setattr(
+        qcrd_module, "choose", lambda c, values, *rest: seen.append(values) or choose(c, values, *rest)
+    )
+    student.train()
+    objective.loss([0, 3], 1)
+    objective.loss([0, 3], 2)
+    assert student.training
+    assert torch.equal(*seen)
+    student.eval()
+    wanted = [separate(student, objective.explain[0], r).item() for r in objective.positives[0]]
+    assert seen[0][: len(wanted)].tolist() == pytest.approx(wanted, rel=1e-4)
+
+
+def test_dss_equals_two_separate_passes():
+    questions, sets = questions_and_sets()
+    student = double_student()
+    objective = objective_of("dss", student, questions, sets)
+    predict = torch.stack([separate(student, objective.predict[i], objective.labels[i]) for i in BATCH])
+    first = {i: student.tokens([sets[i].positives[0]], 16)[0] for i in BATCH if sets[i].positives}
+    explain = torch.stack([separate(student, objective.explain[i], r) for i, r in first.items()])
+    slow = ALPHA1 * predict.mean() + ALPHA2 * explain.mean()
+    assert_same_step(student, objective.loss(BATCH, 1)["loss"], slow)
+
+
+@pytest.mark.parametrize("method", ["finetuning", "single_task"])
+def test_methods_with_one_target_have_its_mean_likelihood(method):
+    questions, sets = questions_and_sets()
+    student, section = double_student(), lengths(max_rationale=30)
+    objective = objective_of(method, student, questions, sets, section=section)
+    targets = [s.label for s in sets]
+    if method == "single_task":
+        targets = [f"{s.positives[0] if s.positives else ''} The answer is {s.label}.".strip() for s in sets]
+    tokens = student.tokens(targets, 42)
+    inputs = student.tokens([f"predict: {q.text}" for q in questions], section.max_input)
+    slow = torch.stack([separate(student, inputs[i], tokens[i]) for i in BATCH]).mean()
+    assert_same_step(student, objective.loss(BATCH, 1)["loss"], slow)
+
+
+def test_the_label_task_and_the_rationale_task_have_their_own_prefix():
+    questions, sets = questions_and_sets()
+    student = small_student()
+    objective = objective_of("qcrd", student, questions, sets)
+    assert student.text(objective.predict[0]).startswith("predict: ")
+    assert student.text(objective.explain[0]) == student.text(objective.predict[0]).replace(
+        "predict", "explain"
+    )

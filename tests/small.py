@@ -1,0 +1,89 @@
+"""Small real things that several tests train: a tiny student, a judge, and what they learn from."""
+
+from __future__ import annotations
+
+import torch
+
+from qcrd import config, tasks
+from qcrd.methods import METHODS
+from qcrd.methods.base import Ingredients, Objective
+from qcrd.student.discriminator import load_discriminator
+from qcrd.student.judge import Judge, judged
+from qcrd.student.model import Student, load_student, load_tokenizer
+from qcrd.types import Question, RationaleSet
+
+CPU = torch.device("cpu")
+SHAPE = config.Architecture(d_model=16, d_kv=8, d_ff=32, layers=1, heads=2)
+
+
+def lengths(**changes) -> config.Student:
+    """Settings of a student of one layer and width 16."""
+    values = {"architecture": SHAPE, "max_input": 64, "max_rationale": 16, "max_label": 12}
+    return config.Student(**values | {"precision": "fp32"} | changes)
+
+
+def small_student(seed: int = 0, **changes) -> Student:
+    """That student, random from `seed`."""
+    return load_student(lengths(**changes), seed, CPU)
+
+
+def judge_settings(**changes) -> config.Discriminator:
+    """Settings of a judge of the same size."""
+    return config.Discriminator(**{"architecture": SHAPE, "lr": 3e-3, "batch": 8} | changes)
+
+
+def small_judge(seed: int = 0, **changes) -> Judge:
+    """That judge, not trained yet."""
+    section = judge_settings(**changes)
+    return Judge(load_discriminator(section, load_tokenizer(lengths()), "fp32", seed, CPU), section, seed)
+
+
+def arithmetic_questions(n: int) -> list[Question]:
+    """The first `n` training questions of the arithmetic task."""
+    return list(tasks.get("arithmetic").load(config.Task(train=n, validation=1, test=1)).train)
+
+
+def two_sided(questions: list[Question]) -> list[RationaleSet]:
+    """The gold rationale and a variant on one side; rationales of other questions on the other."""
+    texts = [q.rationale for q in questions]
+    return [
+        RationaleSet(
+            q.id,
+            q.label,
+            (q.rationale, f"so {q.rationale}"),
+            (texts[i - 1], f"{texts[i - 2]} {texts[i - 1]}"),
+        )
+        for i, q in enumerate(questions)
+    ]
+
+
+def objective_of(
+    method: str,
+    student: Student,
+    questions: list[Question],
+    sets: list[RationaleSet],
+    judge: Judge | None = None,
+    scheme: str = "minmax",
+    selfplay: config.SelfPlay | None = None,
+    section: config.Student | None = None,
+    seed: int = 0,
+    **contrastive,
+) -> Objective:
+    """A method's objective over these questions."""
+    section = section or lengths()
+    seen = judged(student.tokenizer, [q.text for q in questions], sets, section) if judge else []
+    return METHODS[method].build(
+        Ingredients(
+            student=student,
+            task=tasks.get("arithmetic"),
+            questions=questions,
+            sets=sets,
+            training=config.Training(alpha1=0.4, alpha2=0.6),
+            lengths=section,
+            contrastive=config.Contrastive(scheme=scheme, **contrastive),
+            selfplay=selfplay or config.SelfPlay(k=0),
+            judge=judge,
+            judged=seen,
+            seed=seed,
+        )
+    )
