@@ -37,11 +37,11 @@ MARK = "QCRD_SERVICE"
 tells our processes from a stranger that was given a recorded pid later."""
 
 START_LIMIT = 180  # seconds until both must answer; about 15 on two quiet cores
+START_ATTEMPTS = 3  # servers bind many seconds after a port was found free; somebody else may be faster
 STOP_LIMIT = 10  # seconds from the polite signal to the hard one; what is killed goes on where it was
-PREFERRED_PORTS = {
-    "ray": {"gcs": 6379, "dashboard": 8265, "client": 10001},
-    "mlflow": {"http": 5000},
-}
+PREFERRED_PORTS = {"ray": {"gcs": 6379, "dashboard": 8265, "client": 0}, "mlflow": {"http": 5000}}
+"""Another is taken where one is in use, and kept for the next start; 0 is any. Ray's client server, which
+nobody calls, binds last, and the head ends where it cannot: so no well-known port."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,14 @@ class Service:
         return False
 
     def answers(self) -> bool:
-        """Whether the service takes requests; Ray's jobs page also proves that the token is right."""
-        path = "/api/jobs/" if self.name == "ray" else "/health"
+        """Whether the service is complete and takes requests; Ray's jobs page also proves the token."""
+        page = "/api/jobs/" if self.name == "ray" else "/health"
         with contextlib.suppress(OSError, ValueError):
-            fetch(self.url + path)
-            return True
+            for port in self.ports.values():
+                socket.create_connection((HOST, port), timeout=10).close()
+            fetch(self.url + page)
+            # Ray writes this file last, when its node has joined; jobs look their head up in it.
+            return self.name != "ray" or Path(self.scratch, "ray_current_cluster").exists()
         return False
 
 
@@ -121,7 +124,9 @@ def _own(service: Service) -> Iterator[psutil.Process]:
 def _free_port(preferred: int) -> int:
     for port in (preferred, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("", port))  # every interface: fails wherever anything listens on the port
+            # Not hindered by connections that linger after `down`, only by listeners, on any interface.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("", port))
             return probe.getsockname()[1]
     raise SystemExit("no free port on this machine")
 
@@ -198,7 +203,7 @@ def _start(name: str, mlflow_url: str | None) -> Service:
     }
     if mlflow_url:
         environment["MLFLOW_TRACKING_URI"] = mlflow_url
-    with service.log.open("w") as log:
+    with service.log.open("a") as log:
         process = subprocess.Popen(
             _command(service),
             cwd=PROJECT,  # the folder in which jobs will find themselves
@@ -250,12 +255,15 @@ def _until(condition, limit: float) -> bool:
     return True
 
 
-def _await(service: Service, limit: float) -> None:
-    """Wait until a service answers; on its death or at the limit end it and show the end of its log."""
-    if _until(lambda: service.answers() or not service.alive(), limit) and service.alive():
-        return
-    what = f"did not answer within {limit:.0f} s" if service.alive() else "ended while starting"
+def _await(service: Service) -> bool:
+    """Wait until a service answers. False where it ended because another program took one of its ports first;
+    any other end, or none, is shown with the end of its log."""
+    if _until(lambda: service.answers() or not service.alive(), START_LIMIT) and service.alive():
+        return True
+    what = f"did not answer within {START_LIMIT} s" if service.alive() else "ended while starting"
     _stop(service)
+    if any(_free_port(port) != port for port in service.ports.values()):
+        return False
     tail = "\n".join("    " + line for line in service.log.read_text(errors="replace").splitlines()[-20:])
     raise SystemExit(f"{service.name} {what}. The end of {service.log}:\n{tail}")
 
@@ -276,6 +284,7 @@ def up() -> None:
     began = time.monotonic()
     with _alone():
         ray, mlflow = load("ray"), load("mlflow")
+        complete = bool(ray and ray.alive() and mlflow and mlflow.alive())
         if ray and ray.alive() and ray.project != str(PROJECT):
             raise SystemExit(
                 f"the Ray head of QCRD_HOME={HOME} runs jobs in {ray.project}, not in {PROJECT}. "
@@ -284,22 +293,34 @@ def up() -> None:
         if not TOKEN.exists():
             with os.fdopen(os.open(TOKEN, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(secrets.token_hex(32))
-        missing = [s for s, it in (("MLflow", mlflow), ("Ray", ray)) if not (it and it.alive())]
-        if missing:
-            print(f"starting {' and '.join(missing)} (logs: {STATE})", flush=True)
-        if "MLflow" in missing:
-            moved = mlflow and mlflow.url
-            mlflow = _start("mlflow", None)
-            if ray and ray.alive() and mlflow.url != moved:
-                print("MLflow has a new port; jobs of the running Ray head still use the old one", flush=True)
-        if "Ray" in missing:
-            ray = _start("ray", mlflow.url)
-        for service in (ray, mlflow):
-            _await(service, START_LIMIT)
-        if missing:
-            print(
-                f"up after {time.monotonic() - began:.0f} s: MLflow {mlflow.url}, Ray {ray.url}", flush=True
-            )
+        for _ in range(START_ATTEMPTS):
+            if _start_missing():
+                break
+            print("another program took a port; trying another one", flush=True)
+        else:
+            raise SystemExit("ports kept being taken by other programs; call it again")
+        if not complete:
+            ray, mlflow, seconds = load("ray"), load("mlflow"), time.monotonic() - began
+            print(f"up after {seconds:.0f} s: MLflow {mlflow.url}, Ray {ray.url}", flush=True)
+
+
+def _start_missing() -> bool:
+    ray, mlflow = load("ray"), load("mlflow")
+    new_mlflow, new_ray = not (mlflow and mlflow.alive()), not (ray and ray.alive())
+    if new_mlflow or new_ray:
+        names = " and ".join(name for name, new in (("MLflow", new_mlflow), ("Ray", new_ray)) if new)
+        print(f"starting {names} (logs: {STATE})", flush=True)
+    if new_mlflow:
+        before, mlflow = mlflow, _start("mlflow", None)
+        if not new_ray and not (before and before.url == mlflow.url):
+            print("MLflow has a new port; jobs of the running Ray head still use the old one", flush=True)
+    if new_ray:
+        ray = _start("ray", mlflow.url)
+    if not _await(mlflow):
+        if new_ray:
+            _stop(ray)  # it was told the port that MLflow did not get
+        return False
+    return _await(ray)
 
 
 def down() -> None:
@@ -350,4 +371,7 @@ def env() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit({"up": up, "down": down, "status": status, "env": env}[sys.argv[1]]())
+    try:
+        sys.exit({"up": up, "down": down, "status": status, "env": env}[sys.argv[1]]())
+    except KeyboardInterrupt:
+        sys.exit(130)  # what was started is on record; the next call goes on from there

@@ -60,7 +60,7 @@ class Local:
 
     def shell(self, line: str) -> subprocess.CompletedProcess:
         """A line in a shell in the project's folder, after `eval "$(cluster/local.sh env)"`."""
-        line = f'eval "$(cluster/local.sh env)" && {line}'
+        line = f'exports=$(cluster/local.sh env) && eval "$exports" && {line}'
         return subprocess.run(
             ["bash", "-c", line],
             cwd=self.project,
