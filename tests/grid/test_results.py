@@ -1,0 +1,115 @@
+"""Rows of a grid's table and runs for MLflow, from cells on disk."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from qcrd.files import write_json
+from qcrd.grid.overview import plan_object, plan_text, status_text
+from qcrd.grid.results import sources, tables
+from qcrd.grid.study import Study
+from qcrd.home import Home
+from qcrd.tracking.journal import FILE, Journal
+from qcrd.types import CellRecord
+
+GRID = """
+name: small
+preset: embedded
+base:
+  task: {train: 10, validation: 4, test: 4}
+sweep:
+  beta: [1, 0.2, 0]
+  scheme: [minmax, mean]
+seeds: 2
+"""
+
+
+@pytest.fixture
+def study(tmp_path) -> Study:
+    (tmp_path / "small.yaml").write_text(GRID)
+    return Study.open(tmp_path / "small.yaml", Home(tmp_path / "home"))
+
+
+def finish(study: Study, number: int, right: int, status: str = "done") -> None:
+    planned, cell_id = study.cells[number], study.ids[number]
+    folder = study.home.cell(cell_id)
+    accuracy = {"test": 25.0 * right, "validation": 50.0, "test_last": 25.0, "test_best": 100.0}
+    record = CellRecord(
+        id=cell_id,
+        name=planned.name,
+        status=status,
+        identity={},
+        settings=planned.cell.model_dump(mode="json"),
+        accuracy=accuracy,
+        chosen_step=3,
+        seconds=20.0,
+    )
+    test = [{"question_id": f"q{i}", "text": "", "label": "", "correct": i < right} for i in range(4)]
+    write_json(folder / "predictions.json", {"step": 3, "validation": [], "test": test})
+    write_json(folder / "record.json", asdict(record))
+
+
+def test_a_sweep_has_a_section_per_factor_in_the_files_order_with_the_base_in_each(study):
+    found = tables(study)
+    rows = [(line.group, line.label, line.base) for line in found.lines]
+    assert rows == [
+        ("beta", "1", False),
+        ("beta", "0.2", True),
+        ("beta", "0", False),
+        ("scheme", "minmax", True),
+        ("scheme", "mean", False),
+    ]
+    assert len(study.cells) == 4 * 2, "the base is one cell a seed, though it stands in two sections"
+
+
+def test_means_are_over_seeds_and_what_is_missing_or_diverged_is_said(study):
+    base = [i for i, planned in enumerate(study.cells) if not planned.factors]
+    for number, right in zip(base, (2, 3), strict=True):
+        finish(study, number, right)
+    other = next(i for i, planned in enumerate(study.cells) if planned.factors)
+    finish(study, other, 0, status="diverged")
+    found = tables(study)
+    line = next(line for line in found.lines if line.label == "0.2")
+    assert line.test.mean == pytest.approx(62.5) and line.done == 2 and line.test.over == "seeds"
+    assert any("diverged" in note for note in found.notes)
+    assert sum("not finished yet" in note for note in found.notes) == 3
+
+
+def test_states_are_told_from_what_lies_on_disk(study):
+    finish(study, 0, 1)
+    with Journal(study.home.cell(study.ids[1]) / FILE) as journal:
+        journal.status("running")
+        journal.metrics(7, loss=1.5)
+    with Journal(study.home.cell(study.ids[2]) / FILE) as journal:
+        journal.status("failed", "no memory")
+    states = study.states()
+    assert states[:4] == ["done", "interrupted", "failed", "planned"]
+    text = status_text(study)
+    assert "step 7/300, loss 1.500" in text and "no memory" in text
+
+
+def test_the_plan_is_plain_json_and_estimates_from_what_was_measured(study):
+    plan = json.loads(json.dumps(plan_object(study)))
+    assert {"id", "method", "seed", "settings", "state"} <= plan["cells"][0].keys()
+    assert plan["estimate_seconds"] is None
+    finish(study, 0, 1)
+    plan = plan_object(study)
+    assert plan["estimate_seconds"] == pytest.approx(20.0 * 7)
+    assert "7 cells to train" in plan_text(plan)
+
+
+def test_runs_carry_what_people_compare_by(study):
+    parent, cells = sources(study)
+    assert parent.tags["qcrd.preset"] == "embedded"
+    assert len({cell.id for cell in cells}) == len(study.cells)
+    first = cells[0]
+    assert first.params["beta"] == "0.2" and first.params["scheme"] == "minmax"
+    assert first.tags["qcrd.scheme"] == "minmax" and first.tags["qcrd.seed"] == "0"
+
+
+def test_another_content_is_another_grid_but_the_same_cells(study, tmp_path):
+    (tmp_path / "small.yaml").write_text(GRID.replace("beta: [1, 0.2, 0]", "beta: [1, 0.2]"))
+    smaller = Study.open(tmp_path / "small.yaml", study.home)
+    assert smaller.id != study.id
+    assert set(smaller.ids) < set(study.ids)
