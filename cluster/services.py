@@ -37,7 +37,7 @@ MARK = "QCRD_SERVICE"
 tells our processes from a stranger that was given a recorded pid later."""
 
 START_LIMIT = 180  # seconds until both must answer; about 15 on two quiet cores
-START_ATTEMPTS = 3  # servers bind many seconds after a port was found free; somebody else may be faster
+START_ATTEMPTS = 3  # a free port may be gone when it is bound; Ray's own 30 s are few on a busy machine
 STOP_LIMIT = 10  # seconds from the polite signal to the hard one; what is killed goes on where it was
 PREFERRED_PORTS = {"ray": {"gcs": 6379, "dashboard": 8265, "client": 0}, "mlflow": {"http": 5000}}
 """Another is taken where one is in use, and kept for the next start; 0 is any. Ray's client server, which
@@ -196,6 +196,7 @@ def _start(name: str, mlflow_url: str | None) -> Service:
         MARK: service.mark,
         "QCRD_HOME": str(HOME),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "RAY_DASHBOARD_STARTUP_TIMEOUT_S": str(START_LIMIT),
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # no other node could take over what runs here
         "MLFLOW_DISABLE_TELEMETRY": "true",
         # MLflow's background jobs are of no use here, cost seven processes and outlive the server.
@@ -255,17 +256,14 @@ def _until(condition, limit: float) -> bool:
     return True
 
 
-def _await(service: Service) -> bool:
-    """Wait until a service answers. False where it ended because another program took one of its ports first;
-    any other end, or none, is shown with the end of its log."""
+def _await(service: Service) -> None:
+    """Wait until a service answers; raises TimeoutError where it does not, with the end of its log."""
     if _until(lambda: service.answers() or not service.alive(), START_LIMIT) and service.alive():
-        return True
+        return
     what = f"did not answer within {START_LIMIT} s" if service.alive() else "ended while starting"
     _stop(service)
-    if any(_free_port(port) != port for port in service.ports.values()):
-        return False
     tail = "\n".join("    " + line for line in service.log.read_text(errors="replace").splitlines()[-20:])
-    raise SystemExit(f"{service.name} {what}. The end of {service.log}:\n{tail}")
+    raise TimeoutError(f"{service.name} {what}. The end of {service.log}:\n{tail}")
 
 
 @contextlib.contextmanager
@@ -293,18 +291,20 @@ def up() -> None:
         if not TOKEN.exists():
             with os.fdopen(os.open(TOKEN, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(secrets.token_hex(32))
-        for _ in range(START_ATTEMPTS):
-            if _start_missing():
+        for attempt in range(1, START_ATTEMPTS + 1):
+            try:
+                _start_missing()
                 break
-            print("another program took a port; trying another one", flush=True)
-        else:
-            raise SystemExit("ports kept being taken by other programs; call it again")
+            except TimeoutError as error:
+                if attempt == START_ATTEMPTS:
+                    raise SystemExit(str(error)) from None
+                print(f"{str(error).partition('.')[0]}; trying again", flush=True)
         if not complete:
             ray, mlflow, seconds = load("ray"), load("mlflow"), time.monotonic() - began
             print(f"up after {seconds:.0f} s: MLflow {mlflow.url}, Ray {ray.url}", flush=True)
 
 
-def _start_missing() -> bool:
+def _start_missing() -> None:
     ray, mlflow = load("ray"), load("mlflow")
     new_mlflow, new_ray = not (mlflow and mlflow.alive()), not (ray and ray.alive())
     if new_mlflow or new_ray:
@@ -316,11 +316,13 @@ def _start_missing() -> bool:
             print("MLflow has a new port; jobs of the running Ray head still use the old one", flush=True)
     if new_ray:
         ray = _start("ray", mlflow.url)
-    if not _await(mlflow):
+    try:
+        _await(mlflow)
+    except TimeoutError:
         if new_ray:
-            _stop(ray)  # it was told the port that MLflow did not get
-        return False
-    return _await(ray)
+            _stop(ray)  # it was told of a server that is not there
+        raise
+    _await(ray)
 
 
 def down() -> None:
