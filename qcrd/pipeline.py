@@ -128,7 +128,8 @@ def prepare(cell: Cell, home: Home) -> Prepared:
     train, validation, statistics = list(splits.train), list(splits.validation), {}
     if m:
         parsed = _parsed(cell, home, task, train, "train", m, blank=from_teacher)
-        statistics = vote_statistics(parsed, [task.answer(q.label, q) for q in train])
+        found = vote_statistics(parsed, [task.answer(q.label, q) for q in train])
+        statistics = {f"teacher/{name}": value for name, value in found.items()}
     else:
         parsed = [[] for _ in train]
     denoise = method.denoise(rationales) if m else "gold"
@@ -136,7 +137,7 @@ def prepare(cell: Cell, home: Home) -> Prepared:
     for question, samples in zip(train, parsed, strict=True):
         gold = None if from_teacher else (question.label, task.answer(question.label, question))
         sets.append(build_set(question.id, samples, rationales.labels, denoise, gold))
-    statistics |= set_statistics(sets)
+    statistics |= {f"rationales/{name}": value for name, value in set_statistics(sets).items()}
     if from_teacher:
         train = [_blank(q) for q in train]
         votes = [
@@ -276,7 +277,7 @@ def _train(
         texts = [q.text for q in prepared.questions]
         seen = judged(student.tokenizer, texts, prepared.sets, cell.student)
         figures = read_json(path.with_suffix(".json")) or {}
-        statistics |= {f"discriminator.pretrain_{k}": v for k, v in figures.items()}
+        statistics |= {f"discriminator/pretrain_{k}": v for k, v in figures.items()}
     objective = method.build(
         Ingredients(
             student=student,
@@ -325,8 +326,9 @@ def _train(
         versions=_versions(device),
         message=message,
     )
-    figures = {f"final.{k}": v for k, v in progress.accuracy.items()} if status == "done" else {}
-    journal.metrics(progress.step, **figures, chosen_step=progress.chosen_step, seconds=trainer.spent)
+    figures = {f"final/{k}": v for k, v in progress.accuracy.items()} if status == "done" else {}
+    figures |= {"final/chosen_step": progress.chosen_step, "time/seconds": trainer.spent}
+    journal.metrics(progress.step, **figures)
     journal.status(status, message)
     journal.sync()
     write_json(folder / RECORD, asdict(record))

@@ -103,8 +103,8 @@ def _where(study: Study, cell_id: str, steps: int) -> str:
             step = max(step, event.step)
             latest |= event.values
     text = f"step {step}/{steps}"
-    if "loss" in latest:
-        text += f", loss {latest['loss']:.3f}"
-    if "accuracy.validation" in latest:
-        text += f", validation {latest['accuracy.validation']:.1f}%"
+    if "loss/total" in latest:
+        text += f", loss {latest['loss/total']:.3f}"
+    if "accuracy/validation" in latest:
+        text += f", validation {latest['accuracy/validation']:.1f}%"
     return text

@@ -109,7 +109,7 @@ class Trainer:
                 cost, saved = time.monotonic() - saved - waited, time.monotonic()
             figures = self.objective.begin_iteration(iteration, self.snapshots)
             if figures:
-                self.journal.metrics(step, iteration=iteration, **figures)
+                self.journal.metrics(step, **{"time/iteration": iteration}, **figures)
             end = min(step + self.iteration_steps, self.settings.steps)
             while step < end:
                 step = self._steps(step, end)
@@ -130,7 +130,9 @@ class Trainer:
                 counts[name] = counts.get(name, 0.0) + (~torch.isnan(value)).float()
         means = {name: float(sums[name] / counts[name]) for name in sums if float(counts[name])}
         seconds = (time.monotonic() - begun) / (stop - step)
-        self.journal.metrics(stop, **means, lr=self._lr(stop), seconds_per_step=seconds)
+        figures = {_grouped(name): value for name, value in means.items()}
+        rest = {"optimizer/lr": self._lr(stop), "time/seconds_per_step": seconds}
+        self.journal.metrics(stop, **figures, **rest)
         self.progress.step, self.progress.loss = stop, means.get("loss", math.nan)
         if stop % every == 0 or stop == self.settings.steps:
             self._evaluate(stop)
@@ -149,7 +151,7 @@ class Trainer:
         losses["loss"].backward()
         if self.settings.clip is not None:
             norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.settings.clip)
-            losses["grad_norm"] = norm
+            losses["optimizer/grad_norm"] = norm
         self.optimizer.step()
         return {name: value.detach() for name, value in losses.items()}
 
@@ -169,7 +171,7 @@ class Trainer:
     def _evaluate(self, step: int) -> None:
         found = {name: evaluate() for name, evaluate in self.evaluators.items()}
         now = {name: accuracy(predictions) for name, predictions in found.items()}
-        self.journal.metrics(step, **{f"accuracy.{name}": value for name, value in now.items()})
+        self.journal.metrics(step, **{f"accuracy/{name}": value for name, value in now.items()})
         best = self.progress.accuracy
         # The first of equals: a later step has to be better to be chosen.
         if now["validation"] > best.get("validation", -1.0):
@@ -220,3 +222,10 @@ class Trainer:
         self.journal.truncate(facts["journal"])
         logger.info("resumed at step %d of %d", self.progress.step, self.settings.steps)
         return facts["iteration"]
+
+
+def _grouped(name: str) -> str:
+    """What an objective returns without a group of its own is a loss; groups are sections in MLflow."""
+    if name == "loss":
+        return "loss/total"
+    return name if "/" in name else f"loss/{name}"

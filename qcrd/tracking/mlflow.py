@@ -9,10 +9,12 @@ under way, or the count is lost, the run is in doubt, and the server itself is a
 from __future__ import annotations
 
 import getpass
+import json
 import logging
 import os
 import re
 import threading
+import urllib.parse
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -41,8 +43,10 @@ _STATUS = {
     "diverged": "FAILED",
     "stopped": "KILLED",
 }
+_KIND = "mlflow.experimentKind"
 _METRICS_PER_BATCH = 1000  # the server's limit
 _PARAMS_PER_BATCH = 100  # the server's limit
+_RUNS_COMPARED = 40  # more make an address that browsers and terminals cut
 _LONGEST_VALUE = 500  # characters of a parameter or tag; longer ones make the comparison page useless
 
 
@@ -107,10 +111,15 @@ class Mirror:
             return Report(sent=max(0, after - before), pending=self._pending(), error=error)
 
     def url(self) -> str | None:
-        """Page of the experiment where the uri is an address and the experiment is known, else None."""
+        """Page that compares the cells' runs, where the uri is an address and there are runs; else None."""
         if not self._experiment_id or not self.uri.startswith("http"):
             return None
-        return f"{self.uri.rstrip('/')}/#/experiments/{self._experiment_id}"
+        runs = [self._progress[s.id].run_id for s in self._sources[1:] if s.id in self._progress]
+        if not 1 < len(runs) <= _RUNS_COMPARED:
+            return f"{self.uri.rstrip('/')}/#/experiments/{self._experiment_id}"
+        chosen = urllib.parse.quote(json.dumps(runs, separators=(",", ":")))
+        experiment = urllib.parse.quote(json.dumps([self._experiment_id]))
+        return f"{self.uri.rstrip('/')}/#/compare-runs?runs={chosen}&experiments={experiment}"
 
     def _push(self) -> str | None:
         if not self._connected:
@@ -148,7 +157,10 @@ class Mirror:
                 f"`mlflow experiments restore --experiment-id {experiment.experiment_id}` or rename the grid"
             )
         self._experiment_id = (
-            experiment.experiment_id if experiment else self._client.create_experiment(self._experiment)
+            experiment.experiment_id
+            if experiment
+            # the kind opens the page with the views for training, not those for chats
+            else self._client.create_experiment(self._experiment, tags={_KIND: "custom_model_development"})
         )
         found: dict[str, dict[str, Any]] = {}
         for run in self._search(f"tags.`qcrd.grid_id` = '{self._grid.id}'"):

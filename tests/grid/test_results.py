@@ -80,7 +80,7 @@ def test_states_are_told_from_what_lies_on_disk(study):
     finish(study, 0, 1)
     with Journal(study.home.cell(study.ids[1]) / FILE) as journal:
         journal.status("running")
-        journal.metrics(7, loss=1.5)
+        journal.metrics(7, **{"loss/total": 1.5})
     with Journal(study.home.cell(study.ids[2]) / FILE) as journal:
         journal.status("failed", "no memory")
     states = study.states()
