@@ -197,6 +197,7 @@ def _start(name: str, mlflow_url: str | None) -> Service:
         "QCRD_HOME": str(HOME),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "RAY_DASHBOARD_STARTUP_TIMEOUT_S": str(START_LIMIT),
+        "RAY_JOB_STOP_WAIT_TIME_S": "30",  # to mark cells and runs as stopped before the hard signal
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # no other node could take over what runs here
         "MLFLOW_DISABLE_TELEMETRY": "true",
         # MLflow's background jobs are of no use here, cost seven processes and outlive the server.
