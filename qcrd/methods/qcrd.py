@@ -58,7 +58,7 @@ class Contrastive:
                 for q, played in zip(self.judged, self.played, strict=True)
             ]
             found = self.judge.update(questions, iteration)
-            figures |= {f"discriminator.{name}": value for name, value in found.items()}
+            figures |= {f"discriminator/{name}": value for name, value in found.items()}
         return figures
 
     def _play(self, iteration: int, snapshots: Snapshots) -> dict[str, float]:
@@ -71,9 +71,9 @@ class Contrastive:
             self.played[i] = group
         flat = [(i, r) for i, group in zip(self.contrasted, drawn, strict=True) for r in group]
         return {
-            "selfplay.tokens": sum(len(r) for _, r in flat) / max(len(flat), 1),
+            "selfplay/tokens": sum(len(r) for _, r in flat) / max(len(flat), 1),
             # A sample equal to a positive is pushed away all the same; the judge is there to see it.
-            "selfplay.equal_positive": sum(r in self.positives[i] for i, r in flat) / max(len(flat), 1),
+            "selfplay/equal_positive": sum(r in self.positives[i] for i, r in flat) / max(len(flat), 1),
         }
 
     def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
@@ -90,9 +90,8 @@ class Contrastive:
         if self.scheme.needs_values:
             values = self._score(contrasted, encoded, source, rows, candidates)
         chosen = choose(candidates, values, self.scheme, self.settings.delta, generator)
-        pushes = self._pushes(chosen, values)
-        active = pushes[~chosen.positive].float().mean()
-        kept = chosen.positive | pushes
+        scored = values[chosen.row[~chosen.positive]] if values is not None else None
+        kept = chosen.positive | self._pushes(chosen, values)
         chosen = Chosen(chosen.row[kept], chosen.coefficient[kept], chosen.positive[kept])
         picked = chosen.row.tolist()
         numbers = candidates.question.tolist()
@@ -113,12 +112,14 @@ class Contrastive:
         contrast, parts = contrastive_loss(
             candidates, chosen, found, weight, self.settings.beta, self.settings.delta, self.settings.negative
         )
-        if values is not None and self.exact:
-            parts["active"] = active
-            parts["negative"] = values[~candidates.positive].mean()
+        if scored is not None and self.exact:  # all that were chosen, not only those that had to be passed
+            parts["active"] = (hinge(scored, self.settings.delta) > 0).float().mean()
+        else:
+            scored = found[~chosen.positive].detach()
+        parts["negative"] = scored.mean()
         if weight is not None:
-            parts["weight.positive"] = weight[chosen.positive].mean()
-            parts["weight.negative"] = weight[~chosen.positive].mean()
+            parts["weight/positive"] = weight[chosen.positive].mean()
+            parts["weight/negative"] = weight[~chosen.positive].mean()
         loss = self.alpha1 * predict + self.alpha2 * contrast
         return {"loss": loss, "predict": predict.detach(), "contrastive": contrast.detach(), **parts}
 
