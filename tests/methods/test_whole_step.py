@@ -13,7 +13,8 @@ from qcrd.student.batches import derive
 from qcrd.student.selfplay import Snapshots
 from qcrd.types import RationaleSet
 
-ALPHA1, ALPHA2, BETA, DELTA = 0.4, 0.6, 0.7, 6.0
+MIDDLE = 13.0  # nats per token: some negatives of the untrained student lie within, some beyond
+ALPHA1, ALPHA2, BETA = 0.4, 0.6, 0.7
 BATCH = [3, 0, 1, 2, 4]
 
 
@@ -41,7 +42,7 @@ def separate(student, source, target):
     return cross_entropy(logits.double(), torch.tensor(target))
 
 
-def naive_step(objective, student, batch, step, scheme, judge, negative):
+def naive_step(objective, student, batch, step, scheme, judge, negative, delta):
     """Encoder and decoder run once for every rationale, all with gradient, then the equations."""
     predict = torch.stack([separate(student, objective.predict[i], objective.labels[i]) for i in batch])
     contrasted = [i for i in batch if objective.positives[i]]
@@ -54,9 +55,9 @@ def naive_step(objective, student, batch, step, scheme, judge, negative):
             (False, objective.negatives[i] + objective.played[i]),
         ):
             loss = [separate(student, objective.explain[i], r) for r in rows]
-            value = loss if positive else [torch.relu(DELTA - v) for v in loss]
+            value = loss if positive else [torch.relu(delta - v) for v in loss]
             s = [quality(judge, objective, i, r) for r in rows]
-            weight = s if positive else [1 - v for v in s]
+            weight = s if positive or judge is None else [1 - v for v in s]
             sides.append(one_side(scheme, positive, value, weight, drawn and drawn.get((i, positive))))
         total = total + sides[0] + (BETA if negative == "hinge" else -BETA) * sides[1]
     return ALPHA1 * predict.mean() + ALPHA2 * total / max(len(contrasted), 1)
@@ -93,7 +94,7 @@ def draws(objective, contrasted, step):
             place += range(len(rows))
     candidates = Candidates(torch.tensor(question), torch.tensor(positive), len(contrasted))
     generator = torch.Generator().manual_seed(derive(objective.seed, "scheme", step))
-    rows = choose(candidates, None, SCHEMES["sampling"], DELTA, generator).row.tolist()
+    rows = choose(candidates, None, SCHEMES["sampling"], MIDDLE, generator).row.tolist()
     return {(contrasted[question[r]], positive[r]): place[r] for r in rows}
 
 
@@ -114,13 +115,12 @@ def assert_same_step(student, fast, slow):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize(
-    "judged, k, negative", [(True, 2, "hinge"), (False, 0, "printed")]
-)
+@pytest.mark.parametrize("judged, k, negative", [(True, 2, "hinge"), (False, 0, "printed")])
 def test_qcrd_equals_the_naive_computation(scheme, judged, k, negative):
     questions, sets = questions_and_sets()
     student = double_student()
     judge = small_judge(update_steps=0) if judged else None
+    delta = 2.0 if scheme == "minmax" and k else MIDDLE  # the student finds its own samples likely
     objective = objective_of(
         "qcrd",
         student,
@@ -130,15 +130,20 @@ def test_qcrd_equals_the_naive_computation(scheme, judged, k, negative):
         scheme,
         config.SelfPlay(k=k, lag=2),
         beta=BETA,
-        delta=DELTA,
+        delta=delta,
         negative=negative,
     )
     begin(objective, student)
     assert all(len(group) <= k for group in objective.played)
     assert (sum(map(len, objective.played)) > 0) == (k > 0)
     step = 7
-    fast = objective.loss(BATCH, step)["loss"]
-    assert_same_step(student, fast, naive_step(objective, student, BATCH, step, scheme, judge, negative))
+    parts = objective.loss(BATCH, step)
+    if scheme != "sampling":  # which draws two
+        assert 0 < parts["active"] < 1, "the case must have hinges of both kinds"
+    fast = parts["loss"]
+    assert_same_step(
+        student, fast, naive_step(objective, student, BATCH, step, scheme, judge, negative, delta)
+    )
 
 
 def test_only_chosen_rationales_are_differentiated_and_doubles_are_computed_once():
@@ -175,7 +180,7 @@ def test_the_choice_is_made_without_dropout(monkeypatch):
     questions, sets = questions_and_sets()
     section = lengths(dropout=0.5)
     student = small_student(3, dropout=0.5)
-    objective = objective_of("qcrd", student, questions, sets, section=section, delta=DELTA)
+    objective = objective_of("qcrd", student, questions, sets, section=section, delta=MIDDLE)
     seen = []
     monkeypatch.setattr(
         qcrd_module, "choose", lambda c, values, *rest: seen.append(values) or choose(c, values, *rest)
@@ -223,3 +228,24 @@ def test_the_label_task_and_the_rationale_task_have_their_own_prefix():
     assert student.text(objective.explain[0]) == student.text(objective.predict[0]).replace(
         "predict", "explain"
     )
+
+
+@pytest.mark.parametrize("scheme, dropout", [("minmax", 0.0), ("minmax", 1e-9), ("mean", 0.0)])
+@pytest.mark.parametrize("delta", [1.0, MIDDLE, 100.0])
+def test_the_figures_of_the_negatives_are_of_all_that_were_chosen(scheme, dropout, delta):
+    questions, sets = questions_and_sets()
+    section = lengths(dropout=dropout)
+    student = small_student(3, dropout=dropout)
+    objective = objective_of("qcrd", student, questions, sets, scheme=scheme, section=section, delta=delta)
+    parts = objective.loss(BATCH, 1)
+    loss = {
+        i: [separate(student, objective.explain[i], r).item() for r in objective.negatives[i]]
+        for i in (0, 3, 4)
+    }
+    if scheme == "minmax":  # where all are beyond the margin, the first of equals
+        chosen = [max(group, key=lambda value: max(delta - value, 0)) for group in loss.values()]
+    else:
+        chosen = [value for group in loss.values() for value in group]
+    assert parts["negative"].item() == pytest.approx(sum(chosen) / len(chosen), rel=1e-4)
+    active = sum(value < delta for value in chosen) / len(chosen)
+    assert parts["active"].item() == pytest.approx(active)
