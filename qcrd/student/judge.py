@@ -138,7 +138,9 @@ def judged(
 
 def augmented(sets: Sequence[RationaleSet], section: config.Discriminator, seed: int) -> list[RationaleSet]:
     """The sets with `section.augment` changed copies of each distinct positive among the negatives."""
-    augment = Augmenter((r for s in sets for r in (*s.positives, *s.negatives)), section.augmentation)
+    # Cells that share a judge may differ in whether they keep questions without positives; no word of those.
+    corpus = (r for s in sets if s.positives for r in (*s.positives, *s.negatives))
+    augment = Augmenter(corpus, section.augmentation)
     random = Random(derive(seed, "augment"))
     result = []
     for group in sets:
