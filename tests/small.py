@@ -13,6 +13,7 @@ from qcrd.student.model import Student, load_student, load_tokenizer
 from qcrd.types import Question, RationaleSet
 
 CPU = torch.device("cpu")
+torch.set_num_threads(1)  # such models only wait for a second thread
 SHAPE = config.Architecture(d_model=16, d_kv=8, d_ff=32, layers=1, heads=2)
 
 
