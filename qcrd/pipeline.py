@@ -310,7 +310,6 @@ def _train(
         if keep_student:
             set_weights(student, load_file(folder / WEIGHTS))
             student.save(folder / STUDENT)
-        (folder / WEIGHTS).unlink()
         journal.artifact(folder / PREDICTIONS)
     journal.artifact(folder / "cell.json")
     record = CellRecord(
@@ -332,7 +331,9 @@ def _train(
     journal.status(status, message)
     journal.sync()
     write_json(folder / RECORD, asdict(record))
+    # Only now: killed before the record, the cell goes on from its checkpoint and needs both again.
     checkpoint.clear(folder)
+    (folder / WEIGHTS).unlink(missing_ok=True)
     return record
 
 
