@@ -242,6 +242,8 @@ def run_cell(
     with FileLock(folder / "lock"):
         record = home.record(folder.name)
         if record is None:
+            for leftover in folder.glob(".*.tmp"):  # of a killed holder
+                leftover.unlink()
             write_json(folder / "cell.json", {"name": name, "identity": identity, "settings": _plain(cell)})
             with Journal(folder / JOURNAL) as journal:
                 try:
