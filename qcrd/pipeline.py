@@ -130,6 +130,7 @@ def prepare(cell: Cell, home: Home) -> Prepared:
         parsed = _parsed(cell, home, task, train, "train", m, blank=from_teacher)
         found = vote_statistics(parsed, [task.answer(q.label, q) for q in train])
         statistics = {f"teacher/{name}": value for name, value in found.items()}
+        statistics["teacher/missing"] = m * len(train) - found["samples"]
     else:
         parsed = [[] for _ in train]
     denoise = method.denoise(rationales) if m else "gold"
@@ -174,10 +175,12 @@ def _parsed(
         if sample is not None:
             question = asked[request.question_id]
             found[question.id].append(task.parse(sample.text, question, sample.finish_reason))
-    if not any(found.values()):
+    missing = len(wanted) - sum(map(len, found.values()))
+    # Recorded answers may be fewer for some questions; a model that is asked answers all.
+    if missing == len(wanted) or (missing and cell.teacher.engine != "recorded"):
         raise DataError(
-            f"the store has none of the {len(wanted)} samples for the {split} split of {cell.task.name}; "
-            "`qcrd run` draws them before it trains"
+            f"the store lacks {missing} of the {len(wanted)} samples for the {split} split of "
+            f"{cell.task.name}; `qcrd run` draws them before it trains"
         )
     return [found[q.id] for q in questions]
 
