@@ -194,8 +194,10 @@ def load_tokenizer(section: config.Student) -> PreTrainedTokenizerBase:
     """The tokenizer that the settings name; the arithmetic task's word-level one where they name none."""
     if section.tokenizer is None and section.checkpoint is None:
         return word_level_tokenizer([*vocabulary(), *PREFIX_WORDS], append_eos=True)
-    source = section.tokenizer or section.checkpoint
-    return AutoTokenizer.from_pretrained(source, revision=section.revision, trust_remote_code=False)
+    source, revision = section.checkpoint, section.revision
+    if section.tokenizer is not None:
+        source, revision = section.tokenizer, None  # the revision is the checkpoint's
+    return AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
 
 
 def load_student(section: config.Student, seed: int, device: torch.device) -> Student:
