@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from qcrd import tasks
 from qcrd.config import Cell, Section
+from qcrd.config import Student as StudentConfig
 from qcrd.config import Task as TaskConfig
 from qcrd.errors import DataError, Diverged
 from qcrd.files import atomic, read_json, write_json
@@ -33,7 +34,7 @@ from qcrd.student.batches import derive
 from qcrd.student.discriminator import Discriminator, load_discriminator
 from qcrd.student.evaluate import Evaluator
 from qcrd.student.judge import Judge, augmented, judged
-from qcrd.student.model import load_student, load_tokenizer
+from qcrd.student.model import EXPLAIN, Student, count_cut, load_student, load_tokenizer
 from qcrd.student.trainer import PREDICTIONS, WEIGHTS, Progress, Trainer
 from qcrd.student.weights import set_weights, weights
 from qcrd.tasks.base import Task
@@ -43,6 +44,7 @@ from qcrd.teacher.store import SampleStore
 from qcrd.tracking.journal import Journal
 from qcrd.types import CellRecord, Parsed, Question, RationaleSet, Splits
 
+DIVERGED = "diverged.json"  # step and questions of the batch whose loss was no number
 STUDENT = "student"  # folder of the finished student, in the Hugging Face format
 
 
@@ -273,7 +275,7 @@ def _train(
     prepared = prepare(cell, home)
     student = load_student(cell.student, derive(cell.seed, "init"), device)
     judge, seen = None, []
-    statistics = dict(prepared.statistics)
+    statistics = prepared.statistics | _cut_statistics(prepared, student, cell.student)
     if judge_id(cell) is not None:
         path = ensure_discriminator(cell, home, prepared)
         model = _new_discriminator(cell)
@@ -311,6 +313,8 @@ def _train(
         progress = trainer.run()
     except Diverged as error:
         progress, status, message = trainer.progress, "diverged", str(error)
+        write_json(folder / DIVERGED, {"step": error.step, "questions": error.question_ids})
+        journal.artifact(folder / DIVERGED)
     if status == "done":
         if keep_student:
             set_weights(student, load_file(folder / WEIGHTS))
@@ -340,6 +344,18 @@ def _train(
     checkpoint.clear(folder)
     (folder / WEIGHTS).unlink(missing_ok=True)
     return record
+
+
+def _cut_statistics(prepared: Prepared, student: Student, limits: StudentConfig) -> dict[str, float]:
+    texts = {
+        "inputs": ([EXPLAIN + q.text for q in prepared.questions], limits.max_input),
+        "positives": ([r for group in prepared.sets for r in group.positives], limits.max_rationale),
+        "labels": ([group.label for group in prepared.sets], limits.max_label),
+    }
+    return {
+        f"student/cut_{name}": count_cut(student.tokenizer, rows, limit)
+        for name, (rows, limit) in texts.items()
+    }
 
 
 def _device() -> torch.device:

@@ -190,6 +190,14 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: in
     return [[*row[: limit - 1], tokenizer.eos_token_id] for row in rows]
 
 
+def count_cut(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: int) -> int:
+    """How many of the texts `tokenise` cuts."""
+    if not texts:
+        return 0
+    rows = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+    return sum(len(row) + 1 > limit for row in rows)
+
+
 def load_tokenizer(section: config.Student) -> PreTrainedTokenizerBase:
     """The tokenizer that the settings name; the arithmetic task's word-level one where they name none."""
     if section.tokenizer is None and section.checkpoint is None:
@@ -225,7 +233,11 @@ def load_student(section: config.Student, seed: int, device: torch.device) -> St
 def t5_config(
     shape: config.Architecture, tokenizer: PreTrainedTokenizerBase, dropout: float, device: torch.device
 ) -> T5Config:
-    """Configuration of a T5 v1.1 (gated GELU, untied head) of the given shape."""
+    """Configuration of a T5 v1.1 (gated GELU, head without scale) of the given shape.
+
+    transformers 5 ties a new T5's head to the embeddings whatever the configuration says; only a v1.1
+    checkpoint, which holds both, comes with a head of its own.
+    """
     narrow = device.type == "cpu" and shape.d_kv < 32
     return T5Config(
         # Measured on 2 cores: with heads of 8 a step takes 0.83 of the time that the fused kernel takes.
