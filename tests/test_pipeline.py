@@ -1,0 +1,333 @@
+"""One cell from its settings to its record, with a teacher whose right and wrong answers are known."""
+
+import json
+import multiprocessing
+import random
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from small import SHAPE
+from transformers import T5ForConditionalGeneration
+
+from qcrd import config, pipeline, tasks
+from qcrd.errors import DataError
+from qcrd.home import Home
+from qcrd.methods import METHODS
+from qcrd.pipeline import prepare, run_cell, sample_requests, sample_store
+from qcrd.student import trainer
+from qcrd.tasks.arithmetic import Arithmetic
+from qcrd.teacher.draw import draw
+from qcrd.tracking import journal as journals
+from qcrd.types import Sample
+
+M = 4
+SILENT = 3  # number of the training question that no sample answers readably
+TASK = config.Task(train=32, validation=12, test=16)
+
+
+class Killed(BaseException):
+    """As a SIGKILL."""
+
+
+class Teacher:
+    """Right three times in five, else with another question's answer; now and then without any."""
+
+    def __init__(self, questions, silent=(), babble=False):
+        task = tasks.get("arithmetic")
+        self.by_prompt = {task.prompt(q): q for q in questions}
+        self.questions, self.silent, self.babble = questions, set(silent), babble
+
+    def __call__(self, requests):
+        return [Sample(r.prompt_id, r.question_id, r.index, self.answer(r), "stop", 9) for r in requests]
+
+    def answer(self, request):
+        rng = random.Random(request.seed)
+        question = self.by_prompt[request.prompt]
+        if self.babble or question.id in self.silent or rng.random() < 0.1:
+            return "Well , I do not know ."
+        if rng.random() > 0.6:
+            question = replace(rng.choice(self.questions), rationale=question.rationale)
+        return f"{question.rationale} The answer is {question.label}."
+
+
+def make_cell(home, method="qcrd", labels="teacher", seed=0, task=TASK, **sections):
+    answers = home.root / "answers.jsonl"  # only its fingerprint is read: it names the store
+    answers.parent.mkdir(parents=True, exist_ok=True)
+    answers.touch()
+    values = {
+        "task": task,
+        "teacher": config.Teacher(engine="recorded", path=str(answers)),
+        "rationales": config.Rationales(labels=labels, m=M),
+        "student": config.Student(
+            architecture=SHAPE, precision="fp32", max_input=64, max_rationale=24, max_label=12
+        ),
+        "training": config.Training(steps=12, batch=8, lr=5e-3, evaluate_every=4),
+        "selfplay": config.SelfPlay(k=1, lag=1),
+        "discriminator": config.Discriminator(architecture=SHAPE, batch=8, pretrain_steps=4, update_steps=1),
+    }
+    return config.Cell(method=method, seed=seed, **values | sections)
+
+
+def fill(home, cell, m=M, splits=("train", "validation"), **how):
+    """Let the teacher answer into the cell's store."""
+    loaded = tasks.get("arithmetic").load(TASK)
+    teacher = Teacher([*loaded.train, *loaded.validation], {loaded.train[SILENT].id}, **how)
+    for split in splits:
+        requests = sample_requests(cell, split, m)
+        draw(sample_store(cell, home), requests, teacher, 50, lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("home"))
+    fill(home, make_cell(home))
+    return home
+
+
+def elsewhere(home, folder):
+    """Another home with the same samples."""
+    folder.mkdir()
+    (folder / "samples").symlink_to(home.samples)
+    (folder / "answers.jsonl").touch()
+    return Home(folder)
+
+
+@pytest.mark.parametrize("labels", ["gold", "teacher"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_cell_leaves_a_record_predictions_a_student_and_its_journal(home, method, labels):
+    reports = []
+    cell = make_cell(home, method, labels)
+    record = run_cell(cell, f"{method} {labels}", home, report=lambda p: reports.append(p.step))
+    folder = home.cell(record.id)
+    assert (record.status, record.message) == ("done", "")
+    assert reports[-1] == 12
+    assert record.chosen_step in (4, 8, 12)
+    assert set(record.accuracy) == {"validation", "test", "test_last", "test_best"}
+    assert record.settings == cell.model_dump(mode="json")
+    assert home.record(record.id) == record
+
+    stored = json.loads((folder / "predictions.json").read_text())
+    assert stored["step"] == record.chosen_step
+    assert len(stored["test"]) == TASK.test
+    right = sum(p["correct"] for p in stored["test"])
+    assert record.accuracy["test"] == pytest.approx(100 * right / TASK.test)
+    T5ForConditionalGeneration.from_pretrained(folder / "student")
+
+    events = journals.read(folder / "journal.jsonl")
+    assert [e.status for e in events if isinstance(e, journals.Status)] == ["running", "done"]
+    kept = [e.path for e in events if isinstance(e, journals.Artifact)]
+    assert "predictions.json" in kept
+    assert all((folder / path).is_file() for path in kept)
+    left = {f.name for f in folder.iterdir()}
+    assert not [name for name in left if name.endswith((".safetensors", ".tmp"))]
+
+    reports.clear()
+    again = run_cell(cell, "another name", home, report=lambda p: reports.append(p.step))
+    assert (again, reports) == (record, [])
+
+
+def test_the_statistics_count_the_question_that_nobody_answered(home):
+    for labels in ("gold", "teacher"):
+        prepared = prepare(make_cell(home, labels=labels), home)
+        silent = f"arithmetic-train-{SILENT}"
+        assert (silent in [q.id for q in prepared.questions]) == (labels == "gold")
+        assert all(group.label for group in prepared.sets)
+        assert [q.id for q in prepared.questions] == [group.question_id for group in prepared.sets]
+        assert len(prepared.test) == TASK.test
+    names = {name.rsplit("/", 1)[-1]: value for name, value in prepared.statistics.items()}
+    assert names["questions"] == TASK.train
+    assert names["samples"] == TASK.train * M
+    assert names["without_label"] == 1
+    assert names["without_positive"] >= 1
+
+
+class Spoiled(Arithmetic):
+    """The same questions, but nothing that is gold in what a student may learn or be chosen by."""
+
+    name = "spoiled"
+
+    def load(self, section):
+        splits = super().load(section)
+        nonsense = {"label": "no label at all", "rationale": "no rationale either"}
+        return replace(
+            splits,
+            train=tuple(replace(q, **nonsense) for q in splits.train),
+            validation=tuple(replace(q, **nonsense) for q in splits.validation),
+        )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_with_the_teachers_labels_no_gold_reaches_training_or_the_choice_of_the_step(
+    home, tmp_path, monkeypatch, method
+):
+    monkeypatch.setitem(tasks.TASKS, "spoiled", Spoiled())
+    spoiled_home = elsewhere(home, tmp_path / "home")
+    task = TASK.model_copy(update={"name": "spoiled"})
+    plain = run_cell(make_cell(home, method), "plain", home)
+    spoiled = run_cell(make_cell(spoiled_home, method, task=task), "spoiled", spoiled_home)
+    assert spoiled.id != plain.id
+    first, second = home.cell(plain.id), spoiled_home.cell(spoiled.id)
+    assert (first / "predictions.json").read_bytes() == (second / "predictions.json").read_bytes()
+    assert spoiled.chosen_step == plain.chosen_step
+    weights = [load_file(f / "student" / "model.safetensors") for f in (first, second)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_methods_that_need_no_teacher_run_without_samples(tmp_path):
+    empty = Home(tmp_path)
+    cell = make_cell(empty, "finetuning", "gold")
+    assert run_cell(cell, "finetuning", empty, keep_student=False).status == "done"
+    assert not empty.samples.exists()
+
+
+def test_answers_that_nobody_can_read_are_refused_with_what_to_do(tmp_path):
+    home = Home(tmp_path)
+    cell = make_cell(home)
+    fill(home, cell, babble=True)
+    with pytest.raises(DataError, match=r"no training question has a label.*sample store"):
+        run_cell(cell, "babble", home)
+    folder = home.cell(pipeline.fingerprint(pipeline.identify(cell)))
+    assert journals.read(folder / "journal.jsonl")[-1].status == "failed"
+    assert "DataError" in (folder / "error.txt").read_text()
+    assert home.record(folder.name) is None
+
+
+def test_samples_that_were_never_drawn_are_refused_with_what_to_do(tmp_path):
+    home = Home(tmp_path)
+    cell = make_cell(home)
+    with pytest.raises(DataError, match=r"lacks 128 of the 128 samples for the train split.*qcrd run"):
+        prepare(cell, home)
+    fill(home, cell, splits=["train"])
+    with pytest.raises(DataError, match="validation split"):
+        prepare(cell, home)
+
+
+def test_too_few_samples_are_refused_unless_they_are_all_that_was_recorded(tmp_path, monkeypatch):
+    home = Home(tmp_path)
+    cell = make_cell(home)
+    fill(home, cell, m=M - 1)
+    assert prepare(cell, home).statistics["teacher/missing"] == TASK.train
+    monkeypatch.setattr(pipeline, "teacher_identity", lambda cell: {"engine": "vllm", "model": "fake"})
+    sampled = cell.model_copy(update={"teacher": config.Teacher(model="fake")})
+    fill(home, sampled, m=M - 1)
+    with pytest.raises(DataError, match=r"lacks 32 of the 128 samples for the train split.*qcrd run"):
+        prepare(sampled, home)
+
+
+def test_a_cell_reads_its_first_m_samples_however_many_are_stored(home, tmp_path):
+    small = Home(tmp_path)
+    few = make_cell(small, rationales=config.Rationales(labels="teacher", m=2))
+    fill(small, few, m=2)
+    many = make_cell(home, rationales=config.Rationales(labels="teacher", m=2))
+    assert [asdict(s) for s in prepare(few, small).sets] == [asdict(s) for s in prepare(many, home).sets]
+
+
+def undisturbed_and_killed(home, tmp_path, monkeypatch, kill):
+    """Records and folders of a cell left alone, and of one that died in `kill` and was run again."""
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(trainer, "CHECKPOINT_SHARE", float("inf"))
+    records, folders = [], []
+    for name in ("left alone", "killed"):
+        place = elsewhere(home, tmp_path / name.replace(" ", "-"))
+        cell = make_cell(place)
+        if name == "killed":
+            with monkeypatch.context() as patch, pytest.raises(Killed):
+                run_cell(cell, "cell", place, report=kill(patch) or (lambda progress: None))
+        records.append(run_cell(cell, "cell", place))
+        folders.append(place.cell(records[-1].id))
+    return records, folders
+
+
+@pytest.mark.parametrize("moment", ["in the middle", "before the record is written"])
+def test_a_killed_cell_ends_as_one_that_was_left_alone(home, tmp_path, monkeypatch, moment):
+    def kill(patch):
+        if moment == "in the middle":
+
+            def report(progress):
+                if progress.step == 10:
+                    raise Killed
+
+            return report
+
+        def write(path, value, write=pipeline.write_json):
+            if path.name == "record.json":
+                raise Killed
+            write(path, value)
+
+        patch.setattr(pipeline, "write_json", write)
+        return None
+
+    records, folders = undisturbed_and_killed(home, tmp_path, monkeypatch, kill)
+    alone, killed = (asdict(r) | {"seconds": 0, "settings": 0} for r in records)
+    assert killed == alone
+    assert alone["chosen_step"] < 8, "the case must choose a step before the last checkpoint"
+    for file in ("predictions.json", "student/model.safetensors"):
+        assert (folders[0] / file).read_bytes() == (folders[1] / file).read_bytes()
+    metrics = [
+        [
+            (e.step, {k: v for k, v in e.values.items() if "second" not in k})
+            for e in journals.read(folder / "journal.jsonl")
+            if isinstance(e, journals.Metrics)
+        ]
+        for folder in folders
+    ]
+    assert str(metrics[0]) == str(metrics[1])
+    assert {f.name for f in folders[0].iterdir()} == {f.name for f in folders[1].iterdir()}
+
+
+def test_what_a_kill_left_half_written_is_cleared_away(home):
+    cell = make_cell(home, "finetuning", seed=5)
+    folder = home.cell(pipeline.fingerprint(pipeline.identify(cell)))
+    folder.mkdir(parents=True)
+    (folder / ".student.safetensors.0123abcd.tmp").write_bytes(b"half")
+    run_cell(cell, "cell", home)
+    assert not list(folder.glob(".*.tmp"))
+
+
+def test_a_diverged_cell_has_a_record_that_says_where(home, monkeypatch):
+    cell = make_cell(home, "dss", training=config.Training(steps=12, batch=8, lr=1e30, clip=None))
+    record = run_cell(cell, "wild", home)
+    assert record.status == "diverged"
+    assert "loss is not finite at step" in record.message
+    assert "arithmetic-train-" in record.message
+    folder = home.cell(record.id)
+    assert journals.read(folder / "journal.jsonl")[-1].status == "diverged"
+    where = json.loads((folder / "diverged.json").read_text())
+    assert f"step {where['step']} " in record.message
+    assert len(where["questions"]) == cell.training.batch
+    assert not list(folder.glob("*.safetensors"))
+    assert run_cell(cell, "wild", home) == record
+
+
+def run_and_note(root, diary):
+    """What a second job does: the same cell, noting its reports."""
+    home = Home(root)
+    with open(diary, "a") as file:
+        run_cell(
+            make_cell(home, "finetuning", seed=9), "cell", home, report=lambda p: file.write(f"{p.step}\n")
+        )
+
+
+def test_two_processes_on_one_cell_train_it_once(home, tmp_path):
+    other = multiprocessing.get_context("spawn").Process(
+        target=run_and_note, args=(home.root, tmp_path / "b")
+    )
+    other.start()
+    run_and_note(home.root, tmp_path / "a")
+    other.join(120)
+    assert other.exitcode == 0
+    notes = (tmp_path / "a").read_text().split() + (tmp_path / "b").read_text().split()
+    assert notes == ["4", "8", "10", "12"]
+
+
+def test_inputs_that_are_cut_are_counted(home):
+    section = config.Student(
+        architecture=SHAPE, precision="fp32", max_input=12, max_rationale=24, max_label=12
+    )
+    cell = make_cell(home, "finetuning", student=section)
+    record = run_cell(cell, "cut", home)
+    assert record.statistics["student/cut_inputs"] == len(prepare(cell, home).questions)
+    whole = run_cell(make_cell(home, "finetuning"), "whole", home)
+    assert whole.statistics["student/cut_inputs"] == whole.statistics["student/cut_labels"] == 0
