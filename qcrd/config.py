@@ -101,7 +101,7 @@ class Rationales(Section):
 
 
 class Architecture(Section):
-    """Shape of a randomly initialised T5 (v1.1 form: gated GELU, untied head)."""
+    """Shape of a randomly initialised T5 (gated GELU, head tied to the embeddings)."""
 
     d_model: Count = 64
     """Width."""
