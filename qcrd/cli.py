@@ -96,7 +96,10 @@ def plan(
 
 @app.command()
 def status(grid: Grid, preset: Preset = None) -> None:
-    """Say how far a grid is: its cells by state, with step and accuracy of those that run."""
+    """Say how far a grid is: its cells by state, with step and accuracy of those that run.
+
+    Example: qcrd status grids/ablation.yaml
+    """
     from qcrd.grid.overview import status_text
     from qcrd.grid.study import Study
     from qcrd.home import Home
@@ -146,9 +149,9 @@ def sync(
     if not tracking:
         raise QcrdError("no MLflow server is named; give --tracking URI or set MLFLOW_TRACKING_URI")
     study = Study.open(grid, Home.default(), preset)
-    live = "running" in study.states()
-    mirror = Mirror(tracking, study.grid.name, *sources(study), live=live)
-    report = mirror.push()
+    with study.alone(typer.echo):  # the driver of a running grid feeds MLflow itself
+        mirror = Mirror(tracking, study.grid.name, *sources(study), live="running" in study.states())
+        report = mirror.push()
     if report.error:
         raise QcrdError(f"{report.sent} events sent, {report.pending} left: {report.error}")
     typer.echo(f"{report.sent} events sent, everything is on {mirror.url() or tracking}")
@@ -156,6 +159,9 @@ def sync(
 
 def main() -> None:
     """Run the command line; what a user can mend is said in one line, without a traceback."""
+    if not os.environ.get("RAY_ADDRESS"):
+        # Read when Ray is imported: all of a Ray of our own binds 127.0.0.1.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,23 +17,25 @@ from pathlib import Path
 import ray
 
 from qcrd import pipeline
-from qcrd.config import Cell, Teacher
+from qcrd.config import Cell
 from qcrd.errors import QcrdError
-from qcrd.grid.actors import Engines, pretrain_discriminators, train_teacher
+from qcrd.grid.actors import Engines, Shares, pretrain_discriminators, train_teacher
 from qcrd.grid.results import sources, tables
-from qcrd.grid.study import Study, last_status, state
+from qcrd.grid.study import Study, last_status
 from qcrd.grid.tune import train_cells
 from qcrd.grid.watch import CellWatch, Sampling, say
-from qcrd.home import JOURNAL, Home
+from qcrd.home import Home
 from qcrd.report.formats import FORMATS, render
 from qcrd.teacher.draw import draw
 from qcrd.teacher.recorded import RecordedTeacher
+from qcrd.tracking import journal
 from qcrd.tracking.feeder import Feeder
 from qcrd.tracking.journal import Journal
 from qcrd.tracking.mlflow import Mirror
 
 CHUNK = 600  # samples per commit and engine
 LAST_PUSH = 60.0  # seconds that the end of a grid waits for MLflow
+LET_GO = 8.0  # seconds that the workers of a stopped grid get to end
 STOP_PUSH = 10.0  # the same where it was stopped: `ray job stop` kills soon
 
 
@@ -47,16 +50,14 @@ class Cluster:
 
 @contextlib.contextmanager
 def cluster() -> Iterator[Cluster]:
-    """The Ray cluster that this process belongs to, or one of its own on loopback."""
+    """The Ray cluster that RAY_ADDRESS names, or one of this process's own on loopback."""
     own = not os.environ.get("RAY_ADDRESS")
-    if own:
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # binds 127.0.0.1 only
     started = ray.init(
         address="local" if own else None,
         include_dashboard=False if own else None,
         log_to_driver=False,
         logging_level=logging.ERROR,
-        configure_logging=True,
+        **({"_node_ip_address": "127.0.0.1"} if own else {}),
     )
     try:
         have = ray.cluster_resources()
@@ -82,37 +83,55 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
     with cluster() as have:
         signal.signal(signal.SIGTERM, _interrupt)  # after ray.init, which sets one that aborts
         study = Study.open(path, home, preset, have.gpus)
-        _announce(study, have, path, preset, tracking)
+        shares = _shares(study, have)
+        _announce(study, have, preset, tracking)
         study.remember()
-        parent, cells = sources(study)
-        mirror = Mirror(tracking, study.grid.name, parent, cells) if tracking else None
-        feeder = Feeder(mirror.push, say=say) if mirror else None
-        if feeder:
-            feeder.start()
-        with Journal(study.folder / JOURNAL) as journal:
-            journal.status("running")
+        with study.alone(say), Journal(study.folder / journal.FILE) as log:
+            parent, cells = sources(study)
+            mirror = Mirror(tracking, study.grid.name, parent, cells) if tracking else None
+            feeder = Feeder(mirror.push, say=say) if mirror else None
+            if feeder:
+                feeder.start()
+            log.status("running")
             try:
-                failed = _work(study, have)
-            except KeyboardInterrupt:
-                ray.shutdown()  # ends the cells, so that nobody writes their journals any more
+                failed = _work(study, have, shares)
+                _report(study, log)
+            except BaseException as error:
+                ray.shutdown()  # ends the cells; once their locks are free nobody writes their journals
                 _mark_stopped(study)
-                journal.status("stopped")
+                stopped = isinstance(error, KeyboardInterrupt)
+                log.status("stopped" if stopped else "failed", "" if stopped else str(error))
                 if feeder:
                     feeder.stop(STOP_PUSH)
                 raise
-            except Exception as error:
-                journal.status("failed", str(error))
-                if feeder:
-                    feeder.stop(STOP_PUSH)
-                raise
-            _report(study, journal)
-            journal.status(*(("failed", f"{len(failed)} cells failed") if failed else ("done", "")))
-        if feeder:
-            _finish(feeder, mirror)
+            log.status(*(("failed", f"{len(failed)} cells failed") if failed else ("done", "")))
+            if feeder:
+                _finish(feeder, mirror)
         return not failed
 
 
-def _announce(study: Study, have: Cluster, path: Path, preset: str | None, tracking: str | None) -> None:
+def _shares(study: Study, have: Cluster) -> Shares:
+    """CPUs and GPUs of one cell and of one teacher, all of it checked before anything starts."""
+    resources = study.grid.resources
+    cell_gpus = (0.25 if have.gpus else 0) if resources.cell_gpus is None else resources.cell_gpus
+    teacher_gpus = (1 if have.gpus else 0) if resources.teacher_gpus is None else resources.teacher_gpus
+    # More cores than there are would wait for ever; the engine is content with fewer.
+    teacher_cpus = min(resources.teacher_cpus, have.cpus / resources.teacher_actors)
+    wanted = {
+        "cell_cpus": (resources.cell_cpus, have.cpus, "CPUs"),
+        "cell_gpus": (cell_gpus, have.gpus, "GPUs"),
+        "teacher_gpus": (teacher_gpus * resources.teacher_actors, have.gpus, "GPUs"),
+    }
+    for field, (asked, there, what) in wanted.items():
+        if asked > there:
+            raise QcrdError(
+                f"resources.{field}: {asked:g} {what} are asked for, the cluster has {there:g}; "
+                f"allowed: up to {there:g}; lower it, or run where there are more"
+            )
+    return Shares(resources.cell_cpus, cell_gpus, teacher_cpus, teacher_gpus)
+
+
+def _announce(study: Study, have: Cluster, preset: str | None, tracking: str | None) -> None:
     asked = preset or study.grid.preset
     why = f" (auto: the cluster has {have.gpus:g} GPUs)" if asked == "auto" else ""
     done = sum(s in ("done", "diverged") for s in study.states())
@@ -123,7 +142,8 @@ def _announce(study: Study, have: Cluster, path: Path, preset: str | None, track
     say(f"runs: {where}")
 
 
-def _work(study: Study, have: Cluster) -> dict[str, str]:
+def _work(study: Study, have: Cluster, shares: Shares) -> dict[str, str]:
+    """Sample, pretrain, train what is not finished; returns failed cells with reasons."""
     todo = [
         (cell_id, planned.name, planned.cell)
         for planned, cell_id in zip(study.cells, study.ids, strict=True)
@@ -131,95 +151,71 @@ def _work(study: Study, have: Cluster) -> dict[str, str]:
     ]
     if not todo:
         return {}
-    _sample(study, have, {cell_id for cell_id, _, _ in todo})
-    resources = study.grid.resources
-    gpus = resources.cell_gpus
-    gpus = (0.25 if have.gpus else 0) if gpus is None else gpus
-    _check(have, resources.cell_cpus, gpus, "cell")
-
+    _sample(study, {(cell.task, cell.teacher) for _, _, cell in todo}, shares)
     judges: dict[str, Cell] = {}
     for _, _, cell in todo:
         judge = pipeline.judge_id(cell)
         if judge and not (study.home.discriminators / f"{judge}.safetensors").exists():
             judges.setdefault(judge, cell)
     if judges:
-        pretrain_discriminators(
-            list(judges.values()),
-            study.home,
-            resources.cell_cpus,
-            gpus,
-            lambda done, all_: say(f"discriminators: {done} of {all_} pretrained"),
-        )
+        pretrain_discriminators(list(judges.values()), study.home, shares.cell_cpus, shares.cell_gpus, say)
     watch = CellWatch(len(study.cells), len(study.cells) - len(todo))
-    failed = train_cells(todo, study.home, resources, gpus, watch)
+    failed = train_cells(todo, study.home, study.grid.resources, shares.cell_gpus, watch)
     for cell_id, reason in failed.items():
         if last_status(study.home, cell_id)[0] != "failed":  # killed before it could say so itself
             _append(study.home, cell_id, "failed", reason)
-        say(f"failed: {next(n for i, n, _ in todo if i == cell_id)}: {reason}")
+        name = next(name for i, name, _ in todo if i == cell_id)
+        say(f"failed: {name}: {reason} (whole trace: {study.home.cell(cell_id) / 'error.txt'})")
     return failed
 
 
-def _sample(study: Study, have: Cluster, todo: set[str]) -> None:
-    cells = [planned.cell for planned, cell_id in zip(study.cells, study.ids, strict=True) if cell_id in todo]
+def _sample(study: Study, wanted: set[tuple], shares: Shares) -> None:
+    resources = study.grid.resources
     for need, store, requests, missing in study.samples():
-        if not missing or not any(c.teacher == need.teacher and c.task == need.task for c in cells):
+        if not missing or (need.task, need.teacher) not in wanted:
             continue
         if need.teacher.engine == "recorded":
             teacher = RecordedTeacher(need.teacher.path)
             lacking = draw(store, requests, teacher, CHUNK, Sampling())
             if lacking:
                 say(
-                    f"teacher: {need.teacher.path} lacks {lacking} of {len(requests)} answers; fewer are used"
+                    f"teacher: {need.teacher.path} lacks {lacking} of {len(requests)} answers, the rest is used"
                 )
             continue
-        resources = study.grid.resources
-        gpus = resources.teacher_gpus
-        gpus = (1 if have.gpus else 0) if gpus is None else gpus
-        cpus = min(resources.teacher_cpus, have.cpus)
-        _check(have, cpus, gpus, "teacher")
-        model = _model(study.home, need.teacher, cpus)
+        model = need.teacher.model
+        if model == "embedded":
+            model = str(train_teacher(study.home, need.teacher, shares.teacher_cpus, say))
         stop = pipeline.load_task(need.task)[0].stop
         say(f"teacher: starting vLLM for {len(missing)} of {len(requests)} samples")
-        with Engines(model, need.teacher, stop, resources, gpus) as engines:
+        with Engines(model, need.teacher, stop, resources, shares) as engines:
             draw(store, requests, engines, CHUNK * engines.count, Sampling())
 
 
-def _model(home: Home, teacher: Teacher, cpus: float) -> str:
-    if teacher.model != "embedded":
-        return teacher.model
-    say("teacher: the embedded one, trained here where it is not in the store yet (about a minute)")
-    return str(train_teacher(home, teacher, cpus))
-
-
-def _check(have: Cluster, cpus: float, gpus: float, who: str) -> None:
-    if cpus > have.cpus or gpus > have.gpus:
-        raise QcrdError(
-            f"resources.{who}_cpus {cpus:g}, {who}_gpus {gpus:g}: the cluster has {have.cpus:g} CPUs and "
-            f"{have.gpus:g} GPUs; lower them in the grid's resources"
-        )
-
-
-def _report(study: Study, journal: Journal) -> None:
+def _report(study: Study, log: Journal) -> None:
     """Print the table and keep it in every format."""
     finished = [study.home.record(cell_id) for cell_id in study.ids]
     found = tables(study)
     for name in FORMATS:
         path = study.folder / f"table.{'tex' if name == 'latex' else name}"
         path.write_text(render(found, name))
-        journal.artifact(path)
-    journal.metrics(0, done=sum(record is not None for record in finished), cells=len(finished))
+        log.artifact(path)
+    log.metrics(0, done=sum(record is not None for record in finished), cells=len(finished))
     say("\n" + render(found, "md"))
 
 
 def _mark_stopped(study: Study) -> None:
-    for cell_id in study.ids:
-        if state(study.home, cell_id) == "interrupted":
+    """Say it in the journals of the cells that ran, once their workers have let go."""
+    patience = time.monotonic() + LET_GO
+    while "running" in (states := study.states()) and time.monotonic() < patience:
+        time.sleep(0.2)
+    for cell_id, found in zip(study.ids, states, strict=True):
+        if found == "interrupted":
             _append(study.home, cell_id, "stopped", "the grid was stopped; the same command goes on")
 
 
 def _append(home: Home, cell_id: str, status: str, message: str) -> None:
-    with Journal(home.cell(cell_id) / JOURNAL) as journal:
-        journal.status(status, message)
+    with Journal(home.cell(cell_id) / journal.FILE) as log:
+        log.status(status, message)
 
 
 def _finish(feeder: Feeder, mirror: Mirror) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from qcrd.files import read_json, write_json
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.file import read_grid
 from qcrd.grid.plan import PlannedCell, SampleNeed, expand, required_samples
-from qcrd.home import JOURNAL, Home
+from qcrd.home import Home
 from qcrd.presets import Preset, resolve
 from qcrd.teacher.base import Request
 from qcrd.teacher.store import SampleStore
@@ -83,6 +83,21 @@ class Study:
         """Note the preset, so that `qcrd table` looks at what ran last."""
         write_json(self.home.grid(self.grid.name) / LATEST, {"preset": self.preset, "id": self.id})
 
+    @contextmanager
+    def alone(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Be the only one that works on this grid; a second waits, and then finds the work done."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say("another process works on this grid; waiting for it")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
     def states(self) -> list[str]:
         """State of each cell: see `state`."""
         return [state(self.home, cell_id) for cell_id in self.ids]
@@ -114,7 +129,7 @@ def state(home: Home, cell_id: str) -> str:
     if record is not None:
         return record.status
     folder = home.cell(cell_id)
-    if not (folder / JOURNAL).exists():
+    if not (folder / journal.FILE).exists():
         return "planned"
     with suppress(OSError):
         try:
@@ -126,7 +141,7 @@ def state(home: Home, cell_id: str) -> str:
 
 def last_status(home: Home, cell_id: str) -> tuple[str | None, str]:
     """Last status in the cell's journal, with its message."""
-    statuses = _statuses(journal.read(home.cell(cell_id) / JOURNAL))
+    statuses = _statuses(journal.read(home.cell(cell_id) / journal.FILE))
     last = next(reversed(list(statuses)), None)
     return (last.status, last.message) if last else (None, "")
 

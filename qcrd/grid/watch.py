@@ -72,7 +72,7 @@ class CellWatch(tune.Callback):
         """A cell crashed; Tune may start it again."""
         name = trial.config["item"]["name"]
         self.running.pop(name, None)
-        say(f"  {name}: crashed ({trial.num_failures} time(s)), see its error.txt")
+        say(f"  {name}: crashed, time {trial.num_failures}; it is started again if retries are left")
 
     def _ended(self, name: str, result: dict) -> None:
         self.running.pop(name, None)
