@@ -82,6 +82,7 @@ PAPER: dict[str, Any] = {
     "rationales": {"labels": "gold", "m": 5},  # tables 1, 2, 4-7; section 4.1
     "discriminator": {
         "checkpoint": "google/t5-v1_1-base",  # section 3.3.1: encoder of T5-base
+        "augmentation": "words",  # appendix A.2: words replaced by others of their class
     },
 }
 

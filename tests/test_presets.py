@@ -21,6 +21,10 @@ def test_precision_is_not_left_to_the_machine(preset):
     assert Cell.model_validate(PRESETS[preset]).student.precision != "auto"
 
 
+def test_only_the_papers_augmentation_is_in_its_preset():
+    assert Cell.model_validate(PRESETS["paper"]).discriminator.augmentation == "words"
+
+
 def test_embedded_needs_nothing_from_outside():
     cell = Cell.model_validate(PRESETS["embedded"])
     assert (cell.task.name, cell.task.source, cell.teacher.model) == ("arithmetic", None, "embedded")
