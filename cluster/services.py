@@ -1,8 +1,10 @@
 """Keeps one Ray head and one MLflow server running on this machine: up, down, status, env.
 
-Both listen on loopback only; Ray wants a token. What runs is written down in $QCRD_HOME/local (mode 600):
-one record per service, Ray's token, the logs. Only processes that a record proves to be ours are ever ended,
-and a Ray cluster of somebody else is neither joined nor touched: ports that are taken are stepped around.
+Both listen on loopback only. Ray wants a token, since its jobs are programs; MLflow has none, so whoever has
+an account on this machine can read and write its runs. What runs is written down in $QCRD_HOME/local, which
+is the user's alone (mode 700): one record per service, Ray's token, the logs. Only processes that a record
+proves to be ours are ever ended, and a Ray cluster of somebody else is neither joined nor touched: ports that
+are taken are stepped around.
 `cluster/local.sh` is the front door.
 """
 
@@ -270,9 +272,8 @@ def _await(service: Service) -> None:
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
     """One caller at a time changes what runs."""
-    HOME.mkdir(parents=True, exist_ok=True)
-    HOME.chmod(0o700)
-    STATE.mkdir(mode=0o700, exist_ok=True)
+    STATE.mkdir(parents=True, exist_ok=True)
+    STATE.chmod(0o700)  # not HOME, which a group may share
     with (STATE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
