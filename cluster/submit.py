@@ -2,20 +2,37 @@
 
 Usage: python cluster/submit.py GRID [arguments of `qcrd run`]. Prints what the job prints and ends with its
 exit status. Ctrl-C stops the job; what it had finished is kept, and the same command goes on from there.
-Wants the variables of `cluster/local.sh env`. It is `ray job submit` without the words that no reader needs.
+Wants the variables of `cluster/local.sh env`. It is `ray job submit` without the words that no reader needs,
+and sends along the environment variables that the grid names: a job has the cluster's, not the caller's.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import shlex
 import sys
 import time
+from pathlib import Path
 
+import yaml
 from ray.job_submission import JobStatus, JobSubmissionClient
 
+from qcrd.places import variables
+
+PROJECT = Path(__file__).resolve().parents[1]
 PREAMBLE = "Running entrypoint for job"
 """Ray's own last line before the program's first."""
+
+
+def named(grid: Path) -> dict[str, str]:
+    """Variables in the grid's values (not its comments) that are set here; what is wrong the job will say."""
+    names: set[str] = set()
+    with contextlib.suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
+        for token in yaml.scan(grid.read_text(encoding="utf-8")):
+            if isinstance(token, yaml.ScalarToken):
+                names |= variables(token.value)
+    return {name: os.environ[name] for name in sorted(names) if name in os.environ}
 
 
 async def follow(client: JobSubmissionClient, job: str) -> None:
@@ -49,7 +66,10 @@ def main() -> int:
     logging.disable(logging.INFO)  # Ray's notes on its connections
     ray, mlflow = os.environ["RAY_API_SERVER_ADDRESS"], os.environ["MLFLOW_TRACKING_URI"]
     client = JobSubmissionClient(ray)
-    job = client.submit_job(entrypoint=shlex.join(["python", "-m", "qcrd", "run", *sys.argv[1:]]))
+    job = client.submit_job(
+        entrypoint=shlex.join(["python", "-m", "qcrd", "run", *sys.argv[1:]]),
+        runtime_env={"env_vars": named(PROJECT / sys.argv[1])},
+    )
     print(f"job {job}; watch it at {mlflow} (MLflow) and {ray} (Ray)", flush=True)
     try:
         asyncio.run(follow(client, job))

@@ -20,7 +20,7 @@ MODULES = {name.removesuffix(".__init__"): file for name, file in MODULES.items(
 
 # From the bottom up. A module belongs to the longest of these names that it begins with.
 LAYERS = [
-    ["types", "fingerprint", "errors", "files"],
+    ["types", "fingerprint", "errors", "files", "places"],
     ["config", "home"],
     ["tasks", "rationales", "losses", "teacher", "tracking", "presets"],
     ["student", "methods"],
@@ -91,7 +91,7 @@ def test_losses_and_student_need_torch_and_transformers_alone(package):
 
 
 def test_planning_needs_no_ray():
-    for name in ("plan", "file", "factors", "problems", "variables"):
+    for name in ("plan", "file", "factors", "problems"):
         assert not any(within(i, "ray") for i in imports(ROOT / "grid" / f"{name}.py"))
 
 

@@ -14,8 +14,8 @@ from qcrd.config import Cell, Grid, Task, Teacher
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.factors import did_you_mean, dotted, get, refusal, short, show
 from qcrd.grid.problems import GridProblems, Problem, Where, shown, worded
-from qcrd.grid.variables import PLACES, replaced
 from qcrd.identity import cell_id, teacher_samples
+from qcrd.places import PLACES, replaced
 from qcrd.presets import PRESETS, Preset
 
 LARGEST = 100_000  # cells; a slip in a product should not fill the memory

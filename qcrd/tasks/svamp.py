@@ -9,7 +9,6 @@ are taken as they are, also where the data set is known to be wrong (row 195 of 
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import zipfile
@@ -21,6 +20,7 @@ import numpy
 
 from qcrd import config
 from qcrd.errors import DataError
+from qcrd.places import replaced
 from qcrd.tasks import equations
 from qcrd.tasks.reading import EquationTask, first_answer, reasoning
 from qcrd.types import Parsed, Question, Splits
@@ -94,17 +94,19 @@ def _question(id: str, text: str, equation: str) -> Question:
 def _take(questions: list[Question], size: int | None, split: str) -> tuple[Question, ...]:
     if len(questions) < (size or 1):
         raise DataError(
-            f"task.{split}: {size or 1} questions were asked for, svamp has {len(questions)} left; "
-            "ask for fewer"
+            f"task.{split}: {size or 1} questions were asked for, svamp has {len(questions)} left; ask for "
+            "fewer. Sizes that a grid does not say are its preset's, which may be another data set's: "
+            "task.train, task.validation and task.test set to null are svamp's own (720, 80 and 200)"
         )
     return tuple(questions[:size])
 
 
 def _rows(source: str) -> dict[str, list[tuple[str, str]]]:
     """(text, equation) of every row, by split."""
-    path = Path(os.path.expandvars(source)).expanduser()
-    if "$" in str(path):
-        raise DataError(f"task.source: {source!r} names an environment variable that is not set; set it")
+    try:
+        path = Path(replaced(source))
+    except ValueError as error:
+        raise DataError(f"task.source: {error}") from error
     if path.is_dir():
         files = {file.name: file.read_text for file in sorted(path.rglob("svamp_*.json"))}
         return _dss(source, files) if files else _hub(str(path))

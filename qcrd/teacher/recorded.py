@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from qcrd.errors import ConfigError, DataError
+from qcrd.places import replaced
 from qcrd.teacher.base import Request
 from qcrd.types import Sample
 
@@ -50,25 +50,29 @@ class RecordedTeacher:
             raise DataError(f"{self.path}: no answers found; expected {wanted}")
         self.shortage = 0
 
-    def __call__(self, requests: Sequence[Request]) -> list[Sample]:
-        """The recorded answers to `requests`; those that there are too few of are counted and said.
+    def check(self, requests: Sequence[Request]) -> None:
+        """Ask before drawing, with all requests of a grid: those not stored yet may lack answers rightly.
 
         Raises:
             DataError: if none of the questions is in the file.
         """
+        asked = {r.question_id for r in requests}
+        if asked and asked.isdisjoint(self.answers):
+            raise DataError(
+                f"teacher.path: {self.path} has no answers to these questions (asked for {min(asked)}, "
+                f"has {next(iter(self.answers))}, ...); is it of another data set?"
+            )
+
+    def __call__(self, requests: Sequence[Request]) -> list[Sample]:
+        """The recorded answers to `requests`; those that there are too few of are counted and said."""
         found = [
             Sample(r.prompt_id, r.question_id, r.index, self.answers[r.question_id][r.index], "stop", 0)
             for r in requests
             if r.index < len(self.answers.get(r.question_id, ()))
         ]
-        unknown = {r.question_id for r in requests} - self.answers.keys()
-        if requests and unknown == {r.question_id for r in requests}:
-            raise DataError(
-                f"{self.path}: has no answers to these questions (asked for {min(unknown)}, "
-                f"has {next(iter(self.answers))}, ...); is it of another data set?"
-            )
         short = len(requests) - len(found)
         if short:
+            unknown = {r.question_id for r in requests} - self.answers.keys()
             log.warning(
                 "%s: %d of %d answers are not recorded (%d questions have none); fewer are used",
                 self.path.name, short, len(requests), len(unknown),
@@ -78,20 +82,18 @@ class RecordedTeacher:
 
 
 def resolve(path: str) -> Path:
-    """`path` with ~ and environment variables expanded.
+    """`path` with ~ and environment variables replaced.
 
     Raises:
         ConfigError: if a variable is unset or nothing is there.
     """
-    expanded = os.path.expanduser(os.path.expandvars(path))
-    if unset := re.search(r"\$(\w+|\{[^}]*\})", expanded):
-        raise ConfigError(
-            f"teacher.path is {path!r}, but the environment variable {unset[0].strip('${}')} is not set; "
-            "set it or write the path out"
-        )
-    if not os.path.exists(expanded):
-        raise ConfigError(f"teacher.path is {path!r}, but there is nothing at {expanded}")
-    return Path(expanded)
+    try:
+        found = Path(replaced(path))
+    except ValueError as error:
+        raise ConfigError(f"teacher.path: {error}") from error
+    if not found.exists():
+        raise ConfigError(f"teacher.path: value {path!r}, but there is nothing at {found}")
+    return found
 
 
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:

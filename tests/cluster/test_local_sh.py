@@ -17,6 +17,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 PROGRAM = """
 import os, sys
+print("sent", {k: v for k, v in os.environ.items() if k.startswith("QCRD_TEST_")})
 print("arguments", sys.argv[1:], "files", sorted(os.listdir()), "folder", os.getcwd())
 if "--worker" in sys.argv:
     import ray
@@ -37,7 +38,11 @@ class Local:
             path.parent.mkdir()
         (self.project / ".venv" / "large").write_bytes(bytes(1 << 20))
         (self.project / "qcrd" / "__main__.py").write_text(PROGRAM)
-        grid.write_text("#!/usr/bin/env -S python -m qcrd run --worker\nname: small\n")
+        grid.write_text(
+            "#!/usr/bin/env -S python -m qcrd run --worker\n"
+            "name: small  # not ${QCRD_TEST_COMMENT}\n"
+            "description: ${QCRD_TEST_DATA}\n"
+        )
         grid.chmod(0o755)
         unwanted = ("RAY_", "MLFLOW_", "QCRD_")
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
@@ -100,6 +105,8 @@ def idle(tmp_path: Path) -> Local:
 def local(tmp_path_factory: pytest.TempPathFactory):
     """A project whose services run; started by two `up` at once."""
     local = Local(tmp_path_factory.mktemp("local"))
+    local.home.mkdir()
+    local.home.chmod(0o770)  # of a group
     try:
         both = [local.start("up"), local.start("up")]
         for process in both:
@@ -174,8 +181,8 @@ def test_every_port_is_bound_to_loopback_only(local: Local):
 
 
 def test_secrets_are_the_users_alone(local: Local):
-    modes = {path: path.stat().st_mode & 0o777 for path in (local.home, local.home / "local")}
-    assert set(modes.values()) == {0o700}
+    assert local.home.stat().st_mode & 0o777 == 0o770  # left as it was: a group may share it
+    assert (local.home / "local").stat().st_mode & 0o777 == 0o700
     assert (local.home / "local" / "ray_token").stat().st_mode & 0o777 == 0o600
 
 
@@ -195,8 +202,11 @@ def test_another_clone_with_the_same_home_is_told(local: Local, idle: Local):
 
 
 def test_the_literal_job_runs_in_the_project_folder(local: Local):
-    job = local.shell("ray job submit grids/small.yaml")
+    job = local.shell(
+        """ray job submit --runtime-env-json '{"env_vars": {"QCRD_TEST_DATA": "/d"}}' grids/small.yaml"""
+    )
     assert job.returncode == 0, job.stdout + job.stderr
+    assert "sent {'QCRD_TEST_DATA': '/d'}" in job.stdout
     assert (
         "arguments ['run', '--worker', 'grids/small.yaml']" in job.stdout
         and f"folder {local.project}\n" in job.stdout
@@ -213,8 +223,10 @@ def test_a_job_with_a_working_directory_leaves_the_environment_behind(local: Loc
 
 
 def test_run_prints_the_job_alone_and_ends_with_its_status(local: Local):
-    job = local.call("run", "small.yaml", "--fail", cwd=local.project / "grids")
+    sent = {"QCRD_TEST_DATA": "/some where", "QCRD_TEST_COMMENT": "no", "QCRD_TEST_OTHER": "no"}
+    job = local.call("run", "small.yaml", "--fail", cwd=local.project / "grids", env=local.environment | sent)
     assert job.returncode == 7, job.stdout + job.stderr
+    assert "sent {'QCRD_TEST_DATA': '/some where'}" in job.stdout  # what the grid names, for a running head
     assert "arguments ['run', 'grids/small.yaml', '--fail']" in job.stdout
     assert "INFO" not in job.stdout + job.stderr and "exit code 7" in job.stderr
 

@@ -10,6 +10,7 @@ import pytest
 
 from qcrd import config
 from qcrd.errors import DataError
+from qcrd.presets import PRESETS
 from qcrd.tasks import equations, get
 
 TASK = get("svamp")
@@ -119,11 +120,20 @@ def test_more_than_there_is_is_refused(archive):
         load(archive, train=721)
 
 
+def test_sizes_of_a_preset_for_another_data_set_are_named_with_what_to_set(archive):
+    sizes = PRESETS["embedded"]["task"]
+    sizes = {name: sizes[name] for name in ("train", "validation", "test")}
+    with pytest.raises(DataError, match=r"400 left.*its preset's.*task.train, task.validation and task.test"):
+        load(archive, **sizes)
+    own = load(archive, **dict.fromkeys(sizes))
+    assert [len(own.train), len(own.validation), len(own.test)] == [720, 80, 200]
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
         ("/nowhere/datasets.zip", "no folder, zip or Hub id"),
-        ("$UNSET_FOR_THIS_TEST/datasets.zip", "environment variable that is not set"),
+        ("$UNSET_FOR_THIS_TEST/datasets.zip", "task.source: .*variable UNSET_FOR_THIS_TEST is not set"),
     ],
 )
 def test_an_absent_source_is_named(source, message, monkeypatch):

@@ -6,7 +6,9 @@ import pytest
 
 from qcrd.errors import ConfigError, DataError
 from qcrd.teacher.base import requests
+from qcrd.teacher.draw import draw
 from qcrd.teacher.recorded import RecordedTeacher
+from qcrd.teacher.store import SampleStore
 from qcrd.types import Question
 
 
@@ -66,8 +68,18 @@ def test_asking_for_more_than_there_is_uses_fewer_and_says_so(tmp_path, caplog):
 
 def test_answers_to_another_data_set_are_an_error(tmp_path):
     teacher = RecordedTeacher(write(tmp_path / "f", {"id": "a", "samples": ["1"]}))
-    with pytest.raises(DataError, match="another data set"):
-        teacher(ask(["b"], 1))
+    with pytest.raises(DataError, match=r"asked for b, has a.*another data set"):
+        teacher.check(ask(["b"], 1))
+    teacher.check(ask(["a", "b"], 1))
+    teacher.check([])
+
+
+def test_a_rerun_that_only_wants_what_is_not_recorded_is_no_error(tmp_path):
+    teacher = RecordedTeacher(write(tmp_path / "f", {"id": "a", "samples": ["1"]}))
+    store, wanted = SampleStore(tmp_path / "s", {"engine": "recorded"}), ask(["a", "b"], 2)
+    for _ in range(2):
+        teacher.check(wanted)
+        assert draw(store, wanted, teacher, 10, lambda *_: None) == 3
 
 
 def test_environment_variables_in_the_path_are_expanded(tmp_path, monkeypatch):

@@ -1,0 +1,44 @@
+"""Settings that name a place: a folder, a file or a Hub id, in which ~ and environment variables stand."""
+
+from __future__ import annotations
+
+import os
+import re
+
+PLACES = (
+    "task.source",
+    "teacher.model",
+    "teacher.path",
+    "student.checkpoint",
+    "student.tokenizer",
+    "discriminator.checkpoint",
+)
+"""Their dotted paths."""
+
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+def variables(text: str) -> set[str]:
+    """Names of the environment variables in `text`, written ${NAME} or $NAME."""
+    return {match[1] or match[2] for match in _VARIABLE.finditer(text)}
+
+
+def replaced(text: str) -> str:
+    """`text` with ${NAME}, $NAME and a leading ~ replaced.
+
+    Raises:
+        ValueError: naming a variable that is not set, or set to nothing.
+    """
+
+    def value(match: re.Match) -> str:
+        name = match[1] or match[2]
+        if not os.environ.get(name):
+            raise ValueError(
+                f"value {text!r}, but the environment variable {name} is not set; export {name}=... (a Ray "
+                "job sees the cluster's environment, not the shell's: `cluster/local.sh run` sends it along, "
+                f'`ray job submit` with --runtime-env-json \'{{"env_vars": {{"{name}": "..."}}}}\') or write '
+                "the path out"
+            )
+        return os.environ[name]
+
+    return os.path.expanduser(_VARIABLE.sub(value, text))
