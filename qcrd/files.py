@@ -15,7 +15,8 @@ from uuid import uuid4
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a name beside `path` to write to; on success it is flushed to disk and renamed to `path`.
 
-    Whoever reads `path` sees the old file or the whole new one. On failure nothing is left behind.
+    Whoever reads `path` sees the old file or the whole new one, also after a power cut. On failure nothing
+    is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
@@ -24,6 +25,11 @@ def atomic(path: Path) -> Iterator[Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the name too
+        finally:
+            os.close(folder)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -8,21 +8,18 @@ from a good shard by its name alone.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from qcrd.errors import StoreError
+from qcrd.files import atomic, read_json, write_json
 from qcrd.fingerprint import canonical
 from qcrd.teacher.base import Request, sampler_key
 from qcrd.types import Sample
@@ -66,8 +63,9 @@ class SampleStore:
             raise StoreError(f"cannot use the sample store {self.folder}: {error}") from error
 
     def load(self) -> dict[Key, Sample]:
-        """Every stored sample by (prompt_id, index).
+        """Every stored sample by (prompt_id, index), which is a request's `key`.
 
+        Questions with the same prompt share samples, which carry the id of one of them.
         A shard that is torn or altered is reported, renamed to *.damaged and left out: its samples count
         as missing and are drawn again.
         """
@@ -76,14 +74,6 @@ class SampleStore:
             for sample in self._read(shard):
                 found.setdefault((sample.prompt_id, sample.index), sample)
         return found
-
-    def samples(self, requests: Iterable[Request]) -> list[Sample]:
-        """The stored samples of `requests`, in their order; those not stored are left out.
-
-        Questions with the same prompt share samples; each sample here carries the asking question's id.
-        """
-        found = self.load()
-        return [replace(found[r.key], question_id=r.question_id) for r in requests if r.key in found]
 
     def missing(self, requests: Iterable[Request]) -> list[Request]:
         """The requests without a stored sample, each prompt and index once."""
@@ -105,7 +95,8 @@ class SampleStore:
         pq.write_table(pa.table(rows, schema=SCHEMA), buffer, compression="zstd")
         payload = buffer.getvalue().to_pybytes()
         try:
-            _write(self.folder / f"{_checksum(payload)}.parquet", payload)
+            with atomic(self.folder / f"{_checksum(payload)}.parquet") as temporary:
+                temporary.write_bytes(payload)
         except OSError as error:
             raise StoreError(f"cannot write samples to {self.folder}: {error}") from error
 
@@ -122,7 +113,7 @@ class SampleStore:
             log.warning("another job is sampling this teacher; waiting for it (%s)", self.folder)
             lock.acquire()
         try:
-            for leftover in self.folder.glob("*.parquet.*.tmp"):  # of a killed holder
+            for leftover in self.folder.glob(".*.parquet.*.tmp"):  # of a killed holder
                 leftover.unlink(missing_ok=True)
             yield
         finally:
@@ -131,12 +122,10 @@ class SampleStore:
     def _claim(self, identity: dict[str, Any]) -> None:
         """Write the identity, or check the one that is there."""
         path = self.folder / "identity.json"
-        try:
-            stored = json.loads(path.read_text())
-        except (FileNotFoundError, ValueError):
-            _write(path, json.dumps(identity, indent=2, sort_keys=True).encode())
-            return
-        if canonical(stored) != canonical(identity):
+        stored = read_json(path)
+        if stored is None:
+            write_json(path, identity)
+        elif canonical(stored) != canonical(identity):
             raise StoreError(
                 f"{path} describes another sampler than the one asked for; the folder was edited or two "
                 "samplers share its short id: move it away"
@@ -172,18 +161,3 @@ class SampleStore:
 
 def _checksum(payload: bytes) -> str:
     return hashlib.sha256(payload).hexdigest()
-
-
-def _write(path: Path, payload: bytes) -> None:
-    """Write a file that is either whole or absent, and still there after a power cut."""
-    temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(payload)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

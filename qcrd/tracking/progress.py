@@ -6,10 +6,11 @@ It only saves asking. Where it is lost or of another server, the server itself i
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from qcrd.files import write_json
 
 FILE = "mlflow.json"
 
@@ -34,11 +35,4 @@ def load(path: Path, server: str) -> dict[str, Progress]:
 
 def save(path: Path, server: str, runs: dict[str, Progress]) -> None:
     """Replace the file at once; it is on disk when this returns."""
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "w") as file:
-        json.dump(
-            {"server": server, "runs": {i: asdict(progress) for i, progress in runs.items()}}, file, indent=1
-        )
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write_json(path, {"server": server, "runs": {i: asdict(progress) for i, progress in runs.items()}})
