@@ -58,6 +58,8 @@ class Teacher(Section):
     """Nucleus mass; 1 keeps the whole distribution."""
     max_tokens: Count = 256
     """Longest answer, in the teacher's tokens."""
+    max_len: Count | None = None
+    """Longest prompt plus answer in tokens (vLLM); None takes the model's."""
     seed: int = 0
     """Seed from which every question and draw gets its own."""
     accuracy: Fraction | None = None
@@ -134,8 +136,9 @@ class Student(Section):
     """Longest rationale in tokens, in training and in self-play."""
     max_label: Count = 32
     """Longest label in tokens."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 autocast on a GPU that has it, fp32 elsewhere. T5 gives NaN in fp16."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 is autocast, for GPUs that have it. T5 gives NaN in fp16. Not left to the machine, because it
+    changes the result."""
 
 
 class Training(Section):
@@ -277,8 +280,6 @@ class Resources(Section):
     """GPUs of one vLLM actor (also its tensor parallel size); None: 1 where the cluster has GPUs, else 0."""
     teacher_memory: Annotated[float, Field(gt=0, le=1)] = 0.85
     """Share of the GPU's memory that vLLM may take."""
-    teacher_max_len: Count | None = None
-    """Longest prompt plus answer in tokens; None takes the model's."""
 
 
 Seeds = Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=0)]]

@@ -24,6 +24,7 @@ def test_the_defaults_are_the_papers():
         {"training": {"steps": 10.0}},
         {"selfplay": {"enabled": 1}},
         {"seed": -1},
+        {"student": {"precision": "auto"}},  # two results under one id
     ],
 )
 def test_impossible_values_other_types_and_unknown_keys_are_refused(settings):

@@ -16,11 +16,6 @@ def test_a_preset_leaves_the_papers_method_settings_alone(preset):
     assert (cell.contrastive, cell.selfplay, cell.rationales.m) == (Cell().contrastive, Cell().selfplay, 5)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_precision_is_not_left_to_the_machine(preset):
-    assert Cell.model_validate(PRESETS[preset]).student.precision != "auto"
-
-
 def test_only_the_papers_augmentation_is_in_its_preset():
     assert Cell.model_validate(PRESETS["paper"]).discriminator.augmentation == "words"
 

@@ -103,7 +103,7 @@ class Engines:
             "stop": list(stop),
             "tensor_parallel": max(1, int(shares.teacher_gpus)),
             "memory": resources.teacher_memory,
-            "max_len": resources.teacher_max_len,
+            "max_len": teacher.max_len,
         }
         self.options = {"num_cpus": shares.teacher_cpus, "num_gpus": shares.teacher_gpus}
         self.count = resources.teacher_actors

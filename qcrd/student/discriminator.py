@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
 from qcrd import config
 from qcrd.student.batches import pad
-from qcrd.student.model import t5_config, uses_bf16
+from qcrd.student.model import t5_config
 
 MOMENTUM = 0.9  # of the running midpoint
 
@@ -93,7 +93,7 @@ def load_discriminator(
                 f"discriminator.checkpoint {section.checkpoint!r} knows {encoder.config.vocab_size} tokens, "
                 f"the student's tokenizer has {len(tokenizer)}; use a checkpoint of the same family"
             )
-        model = Discriminator(encoder, tokenizer.pad_token_id, uses_bf16(precision, device))
+        model = Discriminator(encoder, tokenizer.pad_token_id, precision == "bf16")
     return model.to(device)
 
 

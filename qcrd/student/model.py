@@ -227,7 +227,7 @@ def load_student(section: config.Student, seed: int, device: torch.device) -> St
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = T5ForConditionalGeneration(shape)
-    return Student(model.to(device), tokenizer, bf16=uses_bf16(section.precision, device))
+    return Student(model.to(device), tokenizer, bf16=section.precision == "bf16")
 
 
 def t5_config(
@@ -256,13 +256,6 @@ def t5_config(
         eos_token_id=tokenizer.eos_token_id,
         decoder_start_token_id=tokenizer.pad_token_id,
     )
-
-
-def uses_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bf16: asked for, or `auto` on a GPU that has it."""
-    if precision == "auto":
-        return device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return precision == "bf16"
 
 
 def _until(tokens: list[int], end: int) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -62,16 +63,13 @@ def requests(
     return made
 
 
-def sampler_identity(
-    teacher: Teacher, stop: Sequence[str], *, recipe: str | None = None, revision: str | None = None
-) -> dict[str, Any]:
+def sampler_identity(teacher: Teacher, stop: Sequence[str], *, recipe: str | None = None) -> dict[str, Any]:
     """All that changes an answer besides the prompt and the number of the draw.
 
     Args:
         teacher: its settings; `path` and a local `model` enter by their content, not by their place.
         stop: the task's stop strings.
         recipe: fingerprint of the training recipe, for the embedded teacher.
-        revision: the commit that a Hub model's `teacher.revision` stands for, where it is known.
 
     Raises:
         ConfigError: if vLLM is needed and not installed, or a recorded file is not there.
@@ -88,7 +86,7 @@ def sampler_identity(
     elif Path(teacher.model).is_dir():
         model = {"name": "folder", "content": fingerprint_path(Path(teacher.model))}
     else:
-        model = {"name": teacher.model, "revision": revision or teacher.revision}
+        model = {"name": teacher.model, "revision": teacher.revision}
     return {
         "engine": engine,
         "version": version,
@@ -100,6 +98,7 @@ def sampler_identity(
         "temperature": float(teacher.temperature),
         "top_p": float(teacher.top_p),
         "max_tokens": teacher.max_tokens,
+        "max_len": teacher.max_len,
         "stop": list(stop),
         "seed": teacher.seed,
     }
@@ -127,13 +126,16 @@ def engine_version() -> tuple[str, str]:
 
 
 def fingerprint_path(path: Path) -> str:
-    """Fingerprint of the bytes of a file, or of all files of a folder with their relative names."""
-    if path.is_file():
-        return fingerprint_file(path)
-    return fingerprint(
-        {
-            file.relative_to(path).as_posix(): fingerprint_file(file)
-            for file in sorted(path.rglob("*"))
-            if file.is_file()
-        }
-    )
+    """Fingerprint of the bytes of a file, or of all files of a folder with their relative names.
+
+    Read once per process for thousands of cells, unless a file's size or time of change differs.
+    """
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    stats = [(file, file.stat()) for file in files]
+    return _content(path, tuple((file, stat.st_size, stat.st_mtime_ns) for file, stat in stats))
+
+
+@lru_cache(maxsize=64)
+def _content(path: Path, stamps: tuple[tuple[Path, int, int], ...]) -> str:
+    found = {file.relative_to(path).as_posix(): fingerprint_file(file) for file, *_ in stamps}
+    return found["."] if "." in found else fingerprint(found)  # "." is `path` itself, a file

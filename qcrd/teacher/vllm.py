@@ -74,6 +74,8 @@ class VllmSampler:
                 model=model,
                 revision=revision,
                 tokenizer_revision=revision,
+                load_format="safetensors",  # no pickles, and
+                trust_remote_code=False,  # no code from a model
                 dtype=dtype or ("float32" if on_cpu else "auto"),
                 tensor_parallel_size=tensor_parallel,
                 max_model_len=max_len,
@@ -102,7 +104,7 @@ class VllmSampler:
                 outputs = self._engine.generate([r.prompt for r in requests], parameters, use_tqdm=False)
         except self._refusal as error:
             raise ConfigError(
-                f"vLLM refused a prompt: {error} If it is too long, raise resources.teacher_max_len as far "
+                f"vLLM refused a prompt: {error} If it is too long, raise teacher.max_len as far "
                 "as the model allows, or take another teacher.model"
             ) from error
         return [

@@ -128,7 +128,7 @@ def test_a_chat_template_is_used_where_there_is_one_and_a_stop_string_ends_the_a
 
 
 def test_a_prompt_that_is_too_long_is_refused_with_what_to_do(sampled):
-    assert "resources.teacher_max_len" in sampled["too long"]
+    assert "teacher.max_len" in sampled["too long"]
 
 
 def test_the_engine_is_quiet(sampled):

@@ -3,7 +3,9 @@ from echo_teacher import asked
 
 from qcrd.config import Teacher
 from qcrd.errors import ConfigError
-from qcrd.teacher.base import engine_version, sampler_identity, sampler_key
+from qcrd.fingerprint import fingerprint_file
+from qcrd.teacher import base
+from qcrd.teacher.base import engine_version, fingerprint_path, sampler_identity, sampler_key
 
 
 def test_a_draw_has_its_own_seed_for_every_question_and_index():
@@ -33,6 +35,7 @@ def test_whatever_changes_an_answer_changes_the_key():
         key(temperature=1.0),
         key(top_p=0.9),
         key(max_tokens=10),
+        key(max_len=512),
         key(seed=1),
         key(model="google/gemma"),
         key(model="google/gemma", revision="abc"),
@@ -49,6 +52,21 @@ def test_a_local_model_is_known_by_its_content_not_its_place(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "weights").write_text("1" if name == "c" else "0")
     assert key(tmp_path / "a") == key(tmp_path / "b") != key(tmp_path / "c")
+
+
+def test_an_answers_file_and_a_folder_are_read_once_unless_they_change(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(base, "fingerprint_file", lambda f: read.append(f.name) or fingerprint_file(f))
+    file = tmp_path / "model" / "a"
+    file.parent.mkdir()
+    for path in (file, file.parent):
+        file.write_text("1")
+        first = fingerprint_path(path)
+        assert fingerprint_path(path) == first and read == ["a"]
+        file.write_text("22")
+        assert fingerprint_path(path) != first and read == ["a", "a"]
+        read.clear()
+    assert fingerprint_path(file) == fingerprint_file(file)
 
 
 def test_the_identity_names_the_installed_engine_and_without_one_says_what_to_install(monkeypatch):
