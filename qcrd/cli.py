@@ -165,22 +165,23 @@ def main() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # the code of typer.Exit; 130 after Ctrl-C or SIGTERM
     except QcrdError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
-    except typer.Exit as end:
-        sys.exit(end.exit_code)
+        code = STOPPED
     except Exception as error:  # click's usage errors know how to show themselves
         if not hasattr(error, "show"):
             raise
         error.show()
         sys.exit(getattr(error, "exit_code", 2))
+    if code == STOPPED:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+    sys.exit(code)
 
 
+STOPPED = 130
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",

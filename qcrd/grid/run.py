@@ -178,9 +178,8 @@ def _sample(study: Study, wanted: set[tuple], shares: Shares) -> None:
             teacher = RecordedTeacher(need.teacher.path)
             lacking = draw(store, requests, teacher, CHUNK, Sampling())
             if lacking:
-                say(
-                    f"teacher: {need.teacher.path} lacks {lacking} of {len(requests)} answers, the rest is used"
-                )
+                lacks = f"lacks {lacking} of {len(requests)} answers, the rest is used"
+                say(f"teacher: {need.teacher.path} {lacks}")
             continue
         model = need.teacher.model
         if model == "embedded":

@@ -1,0 +1,198 @@
+"""Whole grids on a real local Ray: what is finished stays, what is interrupted goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from qcrd import tasks
+from qcrd.config import Task
+from qcrd.grid.overview import plan_object
+from qcrd.grid.study import Study
+from qcrd.home import Home
+from qcrd.tracking import journal
+
+SIZES = {"train": 24, "validation": 8, "test": 12}
+GRID = """
+name: tiny
+preset: embedded
+base:
+  task: {{train: 24, validation: 8, test: 12}}
+  teacher: {{engine: recorded, path: {answers}, model: embedded}}
+  student: {{architecture: {{d_model: 16, d_kv: 4, d_ff: 16, layers: 1, heads: 2}}, max_rationale: 24}}
+  discriminator:
+    architecture: {{d_model: 16, d_kv: 4, d_ff: 16, layers: 1, heads: 2}}
+    pretrain_steps: 4
+    update_steps: 1
+  training: {{steps: {steps}, batch: 8, evaluate_every: {every}}}
+  rationales: {{m: 3}}
+{rest}
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory) -> Path:
+    """Three answers a question as a teacher would give them, the last one wrong."""
+    path = tmp_path_factory.mktemp("recorded") / "answers.jsonl"
+    splits = tasks.get("arithmetic").load(Task(**SIZES))
+    with path.open("w") as file:
+        for question in (*splits.train, *splits.validation):
+            right = f" {question.rationale} The answer is {question.label} ."
+            wrong = f" {question.rationale} So we add. The answer is ( 2 + 29 ) ."
+            file.write(json.dumps({"id": question.id, "samples": [right, right, wrong]}) + "\n")
+    return path
+
+
+class Run:
+    """The command line in a home of its own."""
+
+    def __init__(self, folder: Path, answers: Path, rest: str, steps: int = 6, every: int = 3):
+        self.grid = folder / "tiny.yaml"
+        self.home = folder / "home"
+        self.grid.write_text(GRID.format(answers=answers, rest=rest, steps=steps, every=every))
+        self.environment = {**os.environ, "QCRD_HOME": str(self.home)}
+        for name in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI"):
+            self.environment.pop(name, None)
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", "qcrd", *arguments],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=280)
+        assert process.returncode == code, output
+        return output
+
+    def plan(self) -> dict:
+        return plan_object(Study.open(self.grid, Home(self.home)))
+
+    def written(self) -> dict[str, int]:
+        """When each record and shard was written."""
+        files = (*self.home.glob("cells/*/record.json"), *self.home.glob("samples/*/*.parquet"))
+        return {str(file): file.stat().st_mtime_ns for file in files}
+
+    def results(self) -> dict[str, str]:
+        """Predictions and final weights of each cell."""
+        found = {}
+        for cell in self.plan()["cells"]:
+            folder = self.home / "cells" / cell["id"]
+            weights = (folder / "student" / "model.safetensors").read_bytes()
+            found[cell["name"]] = (folder / "predictions.json").read_text() + weights.hex()
+        return found
+
+
+def test_a_grid_is_run_once_and_its_table_printed(tmp_path, answers):
+    run = Run(tmp_path, answers, "product: {method: [finetuning, dss, qcrd]}")
+    states = [cell["state"] for cell in run.plan()["cells"]]
+    assert states == ["planned"] * 3
+    assert [need["missing"] for need in run.plan()["samples"]] == [3 * (24 + 8)]
+
+    output = run("run", str(run.grid))
+    assert "| qcrd" in output and "1/1" in output
+    plan = run.plan()
+    assert [cell["state"] for cell in plan["cells"]] == ["done"] * 3
+    assert [need["missing"] for need in plan["samples"]] == [0]
+    assert run("table", str(run.grid)).strip() in output
+    table = json.loads(run("table", str(run.grid), "--format", "json"))
+    assert len(table["lines"]) == 3
+
+    before = run.written()
+    assert "3 of them finished before" in run("run", str(run.grid))
+    assert run.written() == before, "nothing is done twice"
+
+    # Two grids that share a cell train it once.
+    run.grid.write_text(run.grid.read_text().replace("name: tiny", "name: other"))
+    plan = json.loads(run("plan", str(run.grid), "--json"))
+    assert [cell["state"] for cell in plan["cells"]] == ["done"] * 3
+
+
+def test_a_killed_driver_leaves_a_grid_that_goes_on_to_the_same_results(tmp_path, answers):
+    rest = "product: {method: [dss, qcrd]}\nresources: {concurrent_cells: 1}"
+    for name in ("killed", "whole"):
+        (tmp_path / name).mkdir()
+    run = Run(tmp_path / "killed", answers, rest, steps=150, every=50)
+    process = run.start("run", str(run.grid))
+    second = run.plan()["cells"][1]["id"]
+    _wait(lambda: _step(run.home / "cells" / second) >= 60, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = run.written()
+    assert len([path for path in done if path.endswith("record.json")]) == 1
+    _wait(lambda: run.plan()["cells"][1]["state"] == "interrupted")  # its actor has ended too
+
+    output = run("run", str(run.grid))
+    assert "1 of them finished before" in output
+    assert {path: when for path, when in run.written().items() if path in done} == done
+
+    whole = Run(tmp_path / "whole", answers, rest, steps=150, every=50)
+    whole("run", str(whole.grid))
+    assert run.results() == whole.results()
+
+
+def test_a_stopped_grid_says_so_and_ends_within_seconds(tmp_path, answers):
+    run = Run(tmp_path, answers, "product: {method: [dss]}", steps=5000, every=5000)
+    process = run.start("run", str(run.grid))
+    folder = run.home / "cells" / run.plan()["cells"][0]["id"]
+    _wait(lambda: _step(folder) >= 10, process)
+    process.terminate()
+    begun = time.monotonic()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in output
+    assert time.monotonic() - begun < 30
+    statuses = [e.status for e in journal.read(folder / journal.FILE) if isinstance(e, journal.Status)]
+    assert statuses[-1] == "stopped"
+    assert "1 interrupted" in run("status", str(run.grid))
+
+
+def test_a_cell_that_fails_is_named_and_the_others_finish(tmp_path, answers):
+    rest = "product: {student.tokenizer: [null, /no/such/folder], method: [dss]}\nresources: {retries: 1}"
+    run = Run(tmp_path, answers, rest)
+    output = run("run", str(run.grid), code=1)
+    assert "failed" in output and "/no/such/folder" in output
+    assert sorted(cell["state"] for cell in run.plan()["cells"]) == ["done", "failed"]
+    assert "1 of 1 cells failed" in run("table", str(run.grid))
+
+
+def test_more_than_the_cluster_has_is_refused_before_anything_runs(tmp_path, answers):
+    run = Run(tmp_path, answers, "product: {method: [dss]}\nresources: {cell_gpus: 1}")
+    output = run("run", str(run.grid), code=2)
+    assert "resources.cell_gpus" in output or "cell_gpus 1" in output
+    assert not (run.home / "cells").exists()
+
+
+def test_the_embedded_teacher_answers_through_vllm_in_an_actor(tmp_path, answers):
+    run = Run(tmp_path, answers, "product: {method: [dss]}")
+    text = run.grid.read_text()
+    # A poor teacher, so that its training ends at the first check.
+    teacher = "teacher: {engine: vllm, model: embedded, accuracy: 0.01, max_tokens: 48}"
+    lines = [f"  {teacher}" if "engine: recorded" in line else line for line in text.splitlines()]
+    run.grid.write_text("\n".join(lines).replace("m: 3", "baseline_m: 2"))
+    assert [need["missing"] for need in run.plan()["samples"]] == [2 * (24 + 8)]
+    output = run("run", str(run.grid))
+    assert "64 of 64 samples" in output
+    assert [need["missing"] for need in run.plan()["samples"]] == [0]
+
+
+def _step(folder: Path) -> int:
+    steps = [e.step for e in journal.read(folder / journal.FILE) if isinstance(e, journal.Metrics)]
+    return max(steps, default=0)
+
+
+def _wait(condition, process: subprocess.Popen | None = None, seconds: float = 240) -> None:
+    begun = time.monotonic()
+    while not condition():
+        assert process is None or process.poll() is None, process.communicate()[0]
+        assert time.monotonic() - begun < seconds, "waited too long"
+        time.sleep(0.3)
