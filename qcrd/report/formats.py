@@ -113,11 +113,13 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 
 
 def _header(table: Table) -> list[str]:
-    header = ["setting", "test accuracy", "seeds", "validation", "last"]
+    header = ["setting", "test accuracy", "seeds", "validation", "last", "best"]
     if any(line.versus_base for line in table.lines):
         header += ["vs base", "p"]
     if any(line.published is not None for line in table.lines):
-        header += ["paper", "difference"]
+        header.append("paper")
+    if any(line.versus_published is not None for line in table.lines):
+        header.append("difference")
     return header
 
 
@@ -134,16 +136,15 @@ def _grid(table: Table, lines: list[Line], emphasise: Callable[[str], str]) -> l
             f"{line.done}/{line.planned}",
             _number(line.validation),
             _number(line.test_last),
+            _number(line.test_best),
         ]
         if "p" in header:
             versus = line.versus_base
             row += [f"{versus.points:+.1f}", _p_value(versus.p)] if versus else ["", ""]
         if "paper" in header:
-            has = line.versus_published is not None
-            row += [
-                _number(line.published, 2) if line.published is not None else "",
-                f"{line.versus_published:+.1f}" if has else "",
-            ]
+            row.append(_number(line.published, 2) if line.published is not None else "")
+        if "difference" in header:
+            row.append(f"{line.versus_published:+.1f}" if line.versus_published is not None else "")
         rows.append(row)
     return rows
 

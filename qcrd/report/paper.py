@@ -5,11 +5,93 @@ Each table maps a key (names of the things it varies, with their values) to the 
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Any
+
+from qcrd.config import Cell
 
 Value = str | int | float | bool
 
 _TASKS = ("svamp", "cqa", "anli1", "esnli")
+_TRAIN = {"svamp": 720, "cqa": 8766, "anli1": 16946, "esnli": 549367}  # training questions
+_SIZES = {"base": "table1", "small": "table2"}
+
+# What Tables 5-7 vary, of QCRD on SVAMP with T5-base, the others being at their default meanwhile.
+_VARIED = {
+    "contrastive.scheme": "table5",
+    "rationales.m": "table6",
+    "selfplay.k": "table6",
+    "selfplay.tau": "table7",
+}
+# What its figures of a method have in common (section 4.1), as far as a grid is likely to vary it.
+_DEFAULTS: dict[str, dict[str, Value]] = {
+    "finetuning": {},
+    "single_task": {"rationales.baseline_m": 1},
+    "dss": {"rationales.baseline_m": 1, "training.alpha1": 0.5, "training.alpha2": 0.5},
+    "qcrd": {
+        "contrastive.scheme": "minmax",
+        "contrastive.beta": 0.2,
+        "contrastive.delta": 4.0,
+        "contrastive.negative": "hinge",
+        "rationales.m": 5,
+        "rationales.chooses": "gold",
+        "selfplay.k": 1,
+        "selfplay.tau": 1.5,
+        "selfplay.lag": 5,
+        "discriminator.enabled": True,
+        "discriminator.alpha3": 0.5,
+        "discriminator.decay": 0.9,
+        "training.alpha1": 0.5,
+        "training.alpha2": 0.5,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Counterpart:
+    """The paper's figure for a cell."""
+
+    figure: float  # percent
+    comparable: bool  # whether it is of the same task, student and kind of labels
+
+
+def counterpart(cell: Cell, factor: str | None = None) -> Counterpart | None:
+    """What the paper reports where this cell stands in a table, None where it reports nothing.
+
+    Args:
+        cell: its task, student, method and settings.
+        factor: the swept factor (dotted path) in whose section it stands. For a cell of another task,
+            student or labels, the figure of the same value in Tables 5-7 is given, as not comparable.
+    """
+    if cell.method not in _DEFAULTS:
+        return None
+    off = [path for path, value in _DEFAULTS[cell.method].items() if _get(cell, path) != value]
+    student = re.fullmatch(r"(?:.*/)?t5(?:-v1_1)?-(base|small)", cell.student.checkpoint or "")
+    task, gold = cell.task.name, cell.rationales.labels == "gold"
+    if student and task in _TASKS and gold and cell.task.train in (None, _TRAIN[task]):
+        if not off:
+            figure = published(_SIZES[student[1]], method=cell.method, task=task)
+        else:
+            figure = _varied(cell, off) if (task, student[1]) == ("svamp", "base") else None
+        return None if figure is None else Counterpart(figure, True)
+    if factor in _VARIED and cell.method == "qcrd":
+        figure = _varied(cell, [path for path in off if path != "rationales.chooses"] or [factor])
+        return None if figure is None else Counterpart(figure, False)
+    return None
+
+
+def _varied(cell: Cell, off: list[str]) -> float | None:
+    """QCRD's figure on SVAMP with T5-base, `off` being what is not at its default."""
+    path = off[0]
+    if len(off) > 1 or path not in _VARIED:
+        return None
+    return published(_VARIED[path], **{path.rpartition(".")[2]: _get(cell, path)})
+
+
+def _get(cell: Cell, path: str) -> Any:
+    section, name = path.split(".")
+    return getattr(getattr(cell, section), name)
 
 
 def published(table: str, **key: Value) -> float | None:

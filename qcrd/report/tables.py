@@ -22,6 +22,8 @@ class Row:
     missing: int = 0  # planned cells that have not ended yet
     base: bool = False  # whether it is the base setting, with which its section is compared
     published: float | None = None  # the paper's figure, in percent
+    comparable: bool = True  # whether that figure is of the same task, student and labels
+    agreement: bool = False  # whether the validation labels are the teacher's
     predictions: Sequence[Sequence[Prediction]] = ()  # on the test set, one list a finished cell
 
     @property
@@ -48,7 +50,7 @@ class Line:
     failed: int
     missing: int
     published: float | None
-    versus_published: float | None  # points; None where either is
+    versus_published: float | None  # points; None where either is, and where they are not comparable
     versus_base: Difference | None  # None for the base, and without predictions of both
     cells: tuple[str, ...]  # ids of the cells that the means are over
     marks: tuple[int, ...]  # numbers of its notes, from 1
@@ -90,6 +92,7 @@ def table(rows: Sequence[Row], grid: str, preset: str, task: str) -> Table:
 
 def _line(row: Row, base: Row | None, best: bool, marks: tuple[int, ...]) -> Line:
     test = accuracy([record.accuracy["test"] for record in row.done], row.n_test) if row.done else None
+    has_figure = row.published is not None
     versus_base = None
     if base is not None and base is not row and _same_questions(base, row):
         versus_base = compare(row.predictions, base.predictions)
@@ -108,7 +111,7 @@ def _line(row: Row, base: Row | None, best: bool, marks: tuple[int, ...]) -> Lin
         failed=len(row.failed),
         missing=row.missing,
         published=row.published,
-        versus_published=test.mean - row.published if test and row.published is not None else None,
+        versus_published=test.mean - row.published if test and row.comparable and has_figure else None,
         versus_base=versus_base,
         cells=tuple(record.id for record in row.done),
         marks=marks,
@@ -159,7 +162,15 @@ def _about(lines: Sequence[Line], rows: Sequence[Row]) -> str:
     questions = sorted({row.n_test for row in rows})
     over = {line.test.over for line in lines if line.test}
     about = [f"{' or '.join(map(str, questions))} test questions"] if questions else []
-    about += ["accuracy in percent at the step chosen on validation, last: at the last step"]
+    about += [
+        "accuracy in percent at the step chosen on validation; last: at the last step; "
+        "best: at the step that is best on test, an upper bound"
+    ]
+    if any(row.agreement for row in rows):
+        about.append(
+            "validation: agreement with the teacher's labels as each line has them (the first sample, or the "
+            "vote over m), so not comparable across lines"
+        )
     intervals = {
         "seeds": "half the 95% interval over seeds (Student's t)",
         "questions": "half the 95% interval over test questions where there is one seed (Wilson)",
@@ -171,5 +182,10 @@ def _about(lines: Sequence[Line], rows: Sequence[Row]) -> str:
         about.append(
             f"p: no difference from the base on the same questions ({' or '.join(tests)}), "
             "not corrected for the number of lines"
+        )
+    if any(row.published is not None and not row.comparable for row in rows):
+        about.append(
+            "paper: QCRD's on SVAMP with T5-base and gold labels; task, student or labels are others here, "
+            "so no difference is given"
         )
     return "; ".join(about)

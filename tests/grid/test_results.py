@@ -108,6 +108,29 @@ def test_runs_carry_what_people_compare_by(study):
     assert first.tags["qcrd.scheme"] == "minmax" and first.tags["qcrd.seed"] == "0"
 
 
+def test_the_table_says_what_validation_is_and_of_what_the_papers_figures_are(study):
+    found = tables(study)
+    assert "agreement with the teacher's labels" in found.about
+    assert [line.published for line in found.lines] == [None, None, None, 69.0, 65.0]
+    assert all(line.versus_published is None for line in found.lines) and "SVAMP with T5-base" in found.about
+
+
+def test_parameters_are_what_the_method_reads(study, tmp_path):
+    text = GRID.split("sweep:")[0] + "product:\n  method: [finetuning, dss, qcrd]\n  k: [1, 0]\n"
+    (tmp_path / "methods.yaml").write_text(text)
+    other = Study.open(tmp_path / "methods.yaml", study.home)
+    finetuning, dss, qcrd, without = (run.params for run in sources(other)[1])
+    shared = {"method", "seed", "task", "labels", "steps", "lr", "clip", "student", "train", "denoise"}
+    for params in (finetuning, dss, qcrd):
+        assert shared <= params.keys() and list(params)[:2] == ["method", "seed"]
+    assert (finetuning["train"], finetuning["test"]) == (10, 4)
+    own = {"scheme", "beta", "delta", "m", "k", "tau", "lag", "update_steps", "alpha3", "decay"}
+    assert own <= qcrd.keys() and "baseline_m" not in qcrd
+    for params in (finetuning, dss):
+        assert not own & params.keys() and params["baseline_m"] == "1"
+    assert without["k"] == "0" and not {"tau", "lag"} & without.keys()
+
+
 def test_another_content_is_another_grid_but_the_same_cells(study, tmp_path):
     (tmp_path / "small.yaml").write_text(GRID.replace("beta: [1, 0.2, 0]", "beta: [1, 0.2]"))
     smaller = Study.open(tmp_path / "small.yaml", study.home)

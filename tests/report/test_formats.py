@@ -45,6 +45,23 @@ def test_markdown_reads_in_a_terminal(sweep):
     assert text.endswith("[2] selfplay.k 0: 1 of 2 cells not finished yet\n")
 
 
+def test_last_and_best_on_test_stand_beside_the_headline(sweep):
+    for format in ("md", "latex"):
+        rows = [
+            line for line in render(sweep, format).splitlines() if "validation" in line and "seeds" in line
+        ]
+        names = [name.strip(" |\\") for name in rows[-1].replace("&", "|").strip("|").split("|")]
+        assert names[:6] == ["setting", "test accuracy", "seeds", "validation", "last", "best"]
+    assert "| 61.0       | 59.0 | 63.0 |" in render(sweep, "md")
+    assert "best on test" in sweep.about
+
+
+def test_a_figure_that_is_not_comparable_has_no_difference_beside_it():
+    row = Row("m", "5", [record(50.0, 0)], 100, published=69.0, comparable=False)
+    text = render(table([row], "g", "embedded", "arithmetic"), "md")
+    assert "| paper |" in text and "| 69.00 |" in text and "| difference" not in text
+
+
 def test_columns_without_any_content_are_left_out():
     text = render(table([Row("", "qcrd", [record(50.0, 0)], 100)], "g", "embedded", "arithmetic"), "md")
     assert "paper" not in text and "vs base" not in text and "###" not in text and "**" not in text
@@ -75,7 +92,7 @@ def test_latex_escapes_everything_that_means_something_to_it(sweep):
     assert r"a\_b|c \& 50\% (base) & \textbf{60.0 $\pm$ 9.4}" in text and r"my\_grid" in text
     assert r"$-$8.0" in text and "±" not in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
-    assert {row.replace(r"\&", "").count("&") for row in rows} == {8}
+    assert {row.replace(r"\&", "").count("&") for row in rows} == {9}
     assert text.count("{") == text.count("}") and text.count(r"\begin") == text.count(r"\end")
 
 

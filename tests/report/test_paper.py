@@ -1,6 +1,8 @@
 import pytest
 
-from qcrd.report.paper import TABLES, published
+from qcrd.config import Cell
+from qcrd.presets import EMBEDDED, PAPER
+from qcrd.report.paper import TABLES, Counterpart, counterpart, published
 
 
 def test_figures_are_found_by_what_their_table_varies():
@@ -41,3 +43,67 @@ def test_a_wrong_table_or_key_is_refused():
         published("table8", m=1)
     with pytest.raises(ValueError, match=r"keyed by \(k\) or \(m\)"):
         published("table6", samples=5)
+
+
+def papers(**changes):
+    """The paper's own cell, with changes as `section__name`."""
+    return changed({key: dict(section) for key, section in PAPER.items()}, changes)
+
+
+def changed(tree, changes):
+    for path, value in changes.items():
+        section, _, name = path.partition("__")
+        tree[section] = {**tree.get(section, {}), name: value} if name else value
+    return Cell.model_validate(tree)
+
+
+@pytest.mark.parametrize(
+    ("changes", "figure"),
+    [
+        ({}, 69.0),
+        ({"method": "dss"}, 65.5),
+        ({"method": "finetuning"}, 63.0),
+        ({"method": "single_task"}, 59.0),
+        ({"student__checkpoint": "google/t5-v1_1-small"}, 50.5),
+        ({"student__checkpoint": "t5-small", "method": "dss"}, 48.0),
+        ({"contrastive__scheme": "mean"}, 65.0),
+        ({"rationales__m": 20}, 68.5),
+        ({"selfplay__k": 3}, 66.0),
+        ({"selfplay__tau": 0.7}, 64.5),
+        ({"task__train": 720, "method": "dss"}, 65.5),
+    ],
+)
+def test_a_cell_finds_the_papers_figure_of_the_same_setting(changes, figure):
+    assert counterpart(papers(**changes)) == Counterpart(figure, True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"contrastive__beta": 0.5},
+        {"rationales__m": 3},
+        {"rationales__m": 10, "selfplay__k": 2},  # the paper varies one at a time
+        {"discriminator__enabled": False},
+        {"rationales__labels": "teacher"},
+        {"task__train": 100, "method": "dss"},
+        {"rationales__baseline_m": 5, "method": "dss"},
+        {"student__checkpoint": "google/flan-t5-base"},
+        {"student__checkpoint": "t5-small", "rationales__m": 10},  # Tables 5-7 are of T5-base
+    ],
+)
+def test_a_setting_that_the_paper_does_not_report_has_no_figure(changes):
+    assert counterpart(papers(**changes)) is None
+
+
+def test_on_another_task_a_sweep_has_the_papers_figures_without_a_claim():
+    def embedded(factor, **changes):
+        return counterpart(
+            changed({key: dict(section) for key, section in EMBEDDED.items()}, changes), factor
+        )
+
+    assert embedded("rationales.m") == Counterpart(69.0, False)
+    assert embedded("rationales.m", rationales__m=10) == Counterpart(68.0, False)
+    assert embedded("contrastive.scheme", contrastive__scheme="wmean") == Counterpart(66.0, False)
+    assert embedded("rationales.m", rationales__m=10, selfplay__k=0) is None
+    assert embedded("contrastive.beta") is None and embedded(None) is None
+    assert embedded("rationales.m", method="dss") is None

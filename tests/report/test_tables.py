@@ -100,6 +100,28 @@ def test_the_papers_figure_stands_beside_the_measured_one():
     assert line.versus_published == -2.5
 
 
+def test_a_figure_of_another_task_is_no_measure():
+    found = table(
+        [Row("m", "5", records(30.0), 200, published=69.0, comparable=False)],
+        "grid",
+        "embedded",
+        "arithmetic",
+    )
+    assert found.lines[0].published == 69.0 and found.lines[0].versus_published is None
+    assert "paper: QCRD's on SVAMP with T5-base" in found.about
+    alike = table([Row("m", "5", records(30.0), 200, published=69.0)], "grid", "paper", "svamp")
+    assert "paper:" not in alike.about
+
+
+def test_the_table_says_where_validation_is_agreement_with_the_teacher():
+    def about(agreement):
+        row = Row("", "dss", records(30.0), 200, agreement=agreement)
+        return table([row], "grid", "embedded", "arithmetic").about
+
+    assert "agreement with the teacher's labels" in about(True) and "not comparable" in about(True)
+    assert "agreement" not in about(False)
+
+
 def test_the_table_says_what_its_intervals_are_over():
     def about(*rows):
         return table(rows, "grid", "embedded", "arithmetic").about
