@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,15 @@ if TYPE_CHECKING:
 
 RESULT_VERSION = 1
 """Part of every id. Raise it by one with each change of the code that changes a trained cell's figures
-(losses, data order, initialisation, parsing, decoding, evaluation), so that old results are not taken for
-new ones; not for changes of speed, logging or layout that leave the figures alone."""
+(losses, data order, initialisation, the student's prompts, parsing, decoding, evaluation), so that old
+results are not taken for new ones; not for changes of speed, logging or layout that leave the figures alone.
+The teacher's prompts are part of the id themselves."""
+
+_READ_BY_SOME = {"alpha1", "alpha2", "max_rationale"}
+"""Settings in sections that every method reads, but which only those methods read that name them."""
 
 
-def cell_identity(cell: Cell, data: str, teacher: dict[str, Any] | str) -> dict[str, Any]:
+def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, Any]:
     """All that changes the cell's result.
 
     Settings that its method does not read are left out, so that a baseline beside a sweep of beta is one
@@ -28,15 +31,18 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any] | str) -> dict[
     Args:
         cell: the cell.
         data: fingerprint of the task's `Splits`; stands for all of `cell.task` but its name.
-        teacher: identity of the sampler, or its fingerprint; stands for all of `cell.teacher`.
+        teacher: identity of the teacher's answers, sampler and prompts; stands for all of `cell.teacher`.
     """
     uses = _method(cell).uses
+    unread = _READ_BY_SOME - uses
+    if not (_plays_itself(cell) or needs_discriminator(cell)):
+        unread |= {"iteration"}
     identity = {
         "version": RESULT_VERSION,
         "method": cell.method,
         "task": {"name": cell.task.name, "data": data},
-        "student": _student(cell),
-        "training": cell.training.model_dump(),
+        "student": _student(cell, unread),
+        "training": cell.training.model_dump(exclude=unread),
         "labels": cell.rationales.labels,
         "seed": cell.seed,
     }
@@ -45,19 +51,20 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any] | str) -> dict[
     if "contrastive" in uses:
         identity["contrastive"] = cell.contrastive.model_dump()
     if "selfplay" in uses:
-        play = cell.selfplay
-        identity["selfplay"] = {"k": play.k, "tau": play.tau, "lag": play.lag} if play.k else {"k": 0}
+        identity["selfplay"] = cell.selfplay.model_dump(
+            include={"k", "tau", "lag"} if cell.selfplay.k else {"k"}
+        )
     if "discriminator" in uses:
         identity["discriminator"] = _discriminator(cell)
     return identity
 
 
-def cell_id(cell: Cell, data: str, teacher: dict[str, Any] | str) -> str:
+def cell_id(cell: Cell, data: str, teacher: dict[str, Any]) -> str:
     """Fingerprint of `cell_identity`."""
     return fingerprint(cell_identity(cell, data, teacher))
 
 
-def discriminator_identity(cell: Cell, data: str, teacher: dict[str, Any] | str) -> dict[str, Any]:
+def discriminator_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, Any]:
     """All that changes the discriminator as it is after pretraining; the arguments are `cell_identity`'s.
 
     Cells that differ in the student, the losses or self-play share one.
@@ -86,13 +93,25 @@ def teacher_samples(cell: Cell) -> int:
     return method.samples(cell.rationales)
 
 
+def needs_discriminator(cell: Cell) -> bool:
+    """Whether the cell's result depends on a discriminator: not where its scheme has weights of its own."""
+    from qcrd.losses import SCHEMES  # as in `_method`
+
+    weighted = SCHEMES[cell.contrastive.scheme].weighted
+    return "discriminator" in _method(cell).uses and cell.discriminator.enabled and weighted
+
+
+def _plays_itself(cell: Cell) -> bool:
+    return "selfplay" in _method(cell).uses and cell.selfplay.k > 0
+
+
 def _method(cell: Cell) -> Method:
     from qcrd.methods import METHODS  # imports torch, which reading a configuration should not wait for
 
     return METHODS[cell.method]
 
 
-def _rationales(cell: Cell, teacher: dict[str, Any] | str) -> dict[str, Any]:
+def _rationales(cell: Cell, teacher: dict[str, Any]) -> dict[str, Any]:
     method = _method(cell)
     return {
         "teacher": teacher,
@@ -101,18 +120,19 @@ def _rationales(cell: Cell, teacher: dict[str, Any] | str) -> dict[str, Any]:
     }
 
 
-def _student(cell: Cell) -> dict[str, Any]:
+def _student(cell: Cell, unread: set[str]) -> dict[str, Any]:
     student = cell.student
+    apart = {"checkpoint", "revision", "tokenizer", "architecture"}
     return {
         "model": _model(student.checkpoint, student.revision) or student.architecture.model_dump(),
         "tokenizer": _tokenizer(cell),
-        **student.model_dump(include={"dropout", "max_input", "max_rationale", "max_label", "precision"}),
+        **student.model_dump(exclude=apart | unread),
     }
 
 
 def _discriminator(cell: Cell) -> dict[str, Any]:
     judge = cell.discriminator
-    if not judge.enabled:
+    if not needs_discriminator(cell):
         return {"enabled": False}
     return {
         "enabled": True,
@@ -122,7 +142,7 @@ def _discriminator(cell: Cell) -> dict[str, Any]:
 
 
 def _tokenizer(cell: Cell) -> dict[str, Any] | None:
-    """None is the task's own vocabulary, which its data determines."""
+    """None is the task's own vocabulary, which goes with its name."""
     return _model(cell.student.tokenizer, None) or _model(cell.student.checkpoint, cell.student.revision)
 
 
@@ -131,13 +151,4 @@ def _model(name: str | None, revision: str | None) -> dict[str, Any] | None:
     if name is None:
         return None
     folder = Path(name)
-    if not folder.is_dir():
-        return {"hub": name, "revision": revision}
-    stamp = tuple((str(f), f.stat().st_mtime_ns) for f in sorted(folder.rglob("*")))
-    return {"content": _content(folder, stamp)}
-
-
-@lru_cache(maxsize=64)
-def _content(folder: Path, stamp: tuple) -> str:
-    """Fingerprint of a folder, computed once for thousands of cells unless a file changes (`stamp`)."""
-    return fingerprint_path(folder)
+    return {"content": fingerprint_path(folder)} if folder.is_dir() else {"hub": name, "revision": revision}

@@ -23,7 +23,7 @@ from qcrd.errors import DataError, Diverged
 from qcrd.files import atomic, read_json, write_json
 from qcrd.fingerprint import fingerprint
 from qcrd.home import JOURNAL, RECORD, Home
-from qcrd.identity import cell_identity, discriminator_identity, teacher_samples
+from qcrd.identity import cell_identity, discriminator_identity, needs_discriminator, teacher_samples
 from qcrd.methods import METHODS
 from qcrd.methods.base import Ingredients
 from qcrd.rationales.sets import build_set
@@ -77,6 +77,12 @@ def _data_fingerprint(section: str) -> str:
 
 
 @lru_cache(maxsize=64)
+def _prompts_fingerprint(section: str) -> str:
+    task, splits = _load_task(section)
+    return fingerprint([task.prompt(q) for q in (*splits.train, *splits.validation)])
+
+
+@lru_cache(maxsize=64)
 def _recipe_fingerprint(recipe: EmbeddedRecipe) -> str:
     return recipe.fingerprint()
 
@@ -89,18 +95,24 @@ def teacher_identity(cell: Cell) -> dict[str, Any]:
     return sampler_identity(cell.teacher, tasks.get(cell.task.name).stop, recipe=recipe)
 
 
+def answers_identity(cell: Cell) -> dict[str, str]:
+    """Identity of what the teacher answers to the task: of its sampler, and of the prompts."""
+    prompts = _prompts_fingerprint(cell.task.model_dump_json())
+    return {"sampler": fingerprint(teacher_identity(cell)), "prompts": prompts}
+
+
 def identify(cell: Cell) -> dict[str, Any]:
     """The cell's identity; its fingerprint is the cell's id."""
-    teacher = fingerprint(teacher_identity(cell)) if teacher_samples(cell) else {}
+    teacher = answers_identity(cell) if teacher_samples(cell) else {}
     return cell_identity(cell, _data_fingerprint(cell.task.model_dump_json()), teacher)
 
 
 def judge_id(cell: Cell) -> str | None:
     """Id of the pretrained discriminator that the cell needs, None where it needs none."""
-    if "discriminator" not in METHODS[cell.method].uses or not cell.discriminator.enabled:
+    if not needs_discriminator(cell):
         return None
     data = _data_fingerprint(cell.task.model_dump_json())
-    return fingerprint(discriminator_identity(cell, data, fingerprint(teacher_identity(cell))))
+    return fingerprint(discriminator_identity(cell, data, answers_identity(cell)))
 
 
 def sample_requests(cell: Cell, split: str, m: int) -> list[Request]:

@@ -4,11 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qcrd import pipeline
 from qcrd.config import Cell
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.factors import get, paths
-from qcrd.identity import cell_id, discriminator_identity, teacher_samples
+from qcrd.identity import cell_id, discriminator_identity, needs_discriminator, teacher_samples
+from qcrd.losses import SCHEMES
 from qcrd.methods import METHODS
+from qcrd.tasks import TASKS
+from qcrd.tasks.arithmetic import Arithmetic
 
 TEACHER = {"engine": "vllm", "model": {"name": "embedded", "recipe": "r"}, "temperature": 0.7, "stop": ["\n"]}
 
@@ -27,6 +31,7 @@ OTHER = {
     "teacher.temperature": 1.0,
     "teacher.top_p": 0.9,
     "teacher.max_tokens": 9,
+    "teacher.max_len": 9,
     "teacher.seed": 1,
     "teacher.accuracy": 0.5,
     "rationales.m": 6,
@@ -45,7 +50,7 @@ OTHER = {
     "student.max_input": 64,
     "student.max_rationale": 64,
     "student.max_label": 16,
-    "student.precision": "fp32",
+    "student.precision": "bf16",
     "method": None,
     "training.steps": 7,
     "training.batch": 7,
@@ -89,7 +94,13 @@ OTHER = {
 NEVER = {p for p in OTHER if p.startswith(("task.", "teacher."))} - {"task.name"}
 NEVER |= {"student.revision", "discriminator.revision"}
 QCRD_ONLY = {p for p in OTHER if p.startswith(("contrastive.", "selfplay.", "discriminator."))} - NEVER
-QCRD_ONLY |= {"rationales.m", "rationales.denoise"}
+QCRD_ONLY |= {"rationales.m", "rationales.denoise", "training.iteration"}
+READ_BY = {
+    "rationales.baseline_m": {"single_task", "dss"},
+    "student.max_rationale": {"single_task", "dss", "qcrd"},
+    "training.alpha1": {"dss", "qcrd"},
+    "training.alpha2": {"dss", "qcrd"},
+}
 
 
 def changed(cell: Cell, path: str, value) -> Cell:
@@ -108,9 +119,7 @@ def depends(method: str, path: str) -> bool:
         return False
     if path in QCRD_ONLY:
         return method == "qcrd"
-    if path == "rationales.baseline_m":
-        return method in ("single_task", "dss")
-    return True
+    return method in READ_BY.get(path, METHODS)
 
 
 def test_every_setting_is_decided_upon():
@@ -162,6 +171,46 @@ def test_without_self_play_its_temperature_and_lag_do_not_matter():
 def test_a_discriminator_that_is_off_has_no_settings():
     off = changed(Cell(), "discriminator.enabled", False)
     assert cell_id(changed(off, "discriminator.lr", 0.1), "d", TEACHER) == cell_id(off, "d", TEACHER)
+
+
+def test_a_scheme_with_weights_of_its_own_needs_no_discriminator():
+    for scheme in SCHEMES:
+        cell = changed(Cell(), "contrastive.scheme", scheme)
+        assert needs_discriminator(cell) == (scheme != "mean")
+        other = changed(cell, "discriminator.enabled", False)
+        assert not needs_discriminator(other)
+        assert (cell_id(other, "d", TEACHER) == cell_id(cell, "d", TEACHER)) == (scheme == "mean")
+    assert not needs_discriminator(Cell(method="dss"))
+
+
+def test_the_length_of_an_iteration_matters_to_self_play_and_the_discriminator_alone():
+    alone = changed(Cell(), "discriminator.enabled", False)
+    for cell, matters in ((Cell(), True), (alone, True), (changed(alone, "selfplay.k", 0), False)):
+        other = changed(cell, "training.iteration", 7)
+        assert (cell_id(other, "d", TEACHER) != cell_id(cell, "d", TEACHER)) == matters
+
+
+def test_another_prompt_gives_other_answers_to_the_same_sampler(monkeypatch, tmp_path):
+    class Polite(Arithmetic):
+        def prompt(self, question):
+            return f"Please. {super().prompt(question)}"
+
+    def answers():
+        for cached in (pipeline._load_task, pipeline._prompts_fingerprint):
+            cached.cache_clear()
+        return pipeline.identify(cell)["rationales"]["teacher"], pipeline.judge_id(cell)
+
+    (tmp_path / "answers").touch()
+    sampler = {"engine": "recorded", "path": str(tmp_path / "answers")}
+    cell = Cell.model_validate({"task": {"train": 4, "validation": 2, "test": 2}, "teacher": sampler})
+    plain, judge = answers()
+    assert answers() == (plain, judge)
+    with monkeypatch.context() as patched:
+        patched.setitem(TASKS, "arithmetic", Polite())
+        polite, other_judge = answers()
+    assert polite["sampler"] == plain["sampler"] and polite["prompts"] != plain["prompts"]
+    assert other_judge != judge
+    assert answers() == (plain, judge)
 
 
 def test_denoising_said_outright_is_the_same_as_by_default():

@@ -62,7 +62,8 @@ class Method:
 
     name: str
     uses: frozenset[str]
-    """What its result depends on, of: teacher, contrastive, selfplay, discriminator, m, baseline_m."""
+    """What its result depends on, of: teacher; the sections contrastive, selfplay and discriminator; the
+    settings alpha1, alpha2 and max_rationale; m or baseline_m. All else enters every cell's id."""
     writes: Literal["label", "sequence"]
     """What the student answers to `predict: `: the label, or rationale and label in one sequence."""
     build: Callable[[Ingredients], Objective]

@@ -38,4 +38,5 @@ class StepByStep(Stateless):
         return {"loss": loss, "predict": predict.detach(), "positive": explain.detach()}
 
 
-DSS = Method("dss", frozenset({"teacher", "baseline_m"}), "label", StepByStep)
+USES = frozenset({"teacher", "baseline_m", "max_rationale", "alpha1", "alpha2"})
+DSS = Method("dss", USES, "label", StepByStep)

@@ -194,5 +194,6 @@ class Contrastive:
             self.judge.load_state(tensors)
 
 
-USES = frozenset({"teacher", "m", "contrastive", "selfplay", "discriminator"})
+USES = frozenset({"teacher", "m", "max_rationale", "alpha1", "alpha2"})
+USES |= {"contrastive", "selfplay", "discriminator"}
 QCRD = Method("qcrd", USES, "label", Contrastive)

@@ -11,4 +11,5 @@ def build(given: Ingredients) -> Supervised:
     return Supervised(given, given.student.tokens(targets, limit))
 
 
-SINGLE_TASK = Method("single_task", frozenset({"teacher", "baseline_m"}), "sequence", build)
+USES = frozenset({"teacher", "baseline_m", "max_rationale"})
+SINGLE_TASK = Method("single_task", USES, "sequence", build)
