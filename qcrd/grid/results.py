@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from qcrd import pipeline
-from qcrd.config import Cell
 from qcrd.files import read_json
-from qcrd.grid.factors import get, short, show
+from qcrd.grid.factors import get, paths, short, show
 from qcrd.grid.layout import Place, places
 from qcrd.grid.plan import PlannedCell
 from qcrd.grid.study import Study, last_status, state
@@ -19,7 +17,7 @@ from qcrd.student.trainer import PREDICTIONS
 from qcrd.tracking.mlflow import Source
 from qcrd.types import Prediction
 
-MODEL = ("checkpoint", "revision", "tokenizer", "architecture")  # settings that name a network
+SECTIONS = ("contrastive", "selfplay", "discriminator", "training", "student")
 
 
 def tables(study: Study) -> Table:
@@ -40,57 +38,40 @@ def sources(study: Study) -> tuple[Source, list[Source]]:
         tags={**tags, "mlflow.note.content": study.grid.description},
     )
     cells = []
-    for planned, cell_id in zip(study.cells, study.ids, strict=True):
+    for planned, cell_id, identity in zip(study.cells, study.ids, study.identities, strict=True):
         cell = planned.cell
         own = {"qcrd.method": cell.method, "qcrd.seed": str(cell.seed), "qcrd.task": cell.task.name}
         if "contrastive" in METHODS[cell.method].uses:
             own["qcrd.scheme"] = cell.contrastive.scheme
         folder = study.home.cell(cell_id)
-        cells.append(Source(cell_id, planned.name, folder, _params(planned), {**tags, **own}))
+        cells.append(Source(cell_id, planned.name, folder, _params(planned, identity), {**tags, **own}))
     return parent, cells
 
 
-def _params(planned: PlannedCell) -> dict[str, Any]:
-    """What a person compares runs by: flat, short, the most telling first, and only what the method reads."""
+def _params(planned: PlannedCell, identity: dict[str, Any]) -> dict[str, Any]:
+    """What a person compares runs by: flat, short, the most telling first.
+
+    Only what the cell's result depends on, which is what its identity has.
+    """
     cell = planned.cell
-    read = list(_read(cell))
-    params = {short(path): show(get(cell, path)) for path in read}
+    names = ["method", "seed", "task.name", "rationales.labels"]
+    if "rationales" in identity:
+        names.append("rationales.m" if "m" in METHODS[cell.method].uses else "rationales.baseline_m")
+    names += [f"{section}.{name}" for section in SECTIONS for name in identity.get(section, {})]
+    names = [name for name in names if name in paths() and name != "student.tokenizer"]
+    params = {short(name): show(get(cell, name)) for name in names}
     _, splits = pipeline.load_task(cell.task)
     params |= {split: len(getattr(splits, split)) for split in ("train", "validation", "test")}
     params["student"] = cell.student.checkpoint or f"T5 {cell.student.architecture.d_model} (random)"
-    also = {"task", "student"}
-    if pipeline.teacher_samples(cell):
-        vllm = cell.teacher.engine == "vllm"
-        params["denoise"] = METHODS[cell.method].denoise(cell.rationales)
-        params["teacher"] = cell.teacher.model if vllm else "recorded"
-        if vllm:
-            params["temperature"] = show(cell.teacher.temperature)
-        also.add("teacher")
-    if "discriminator.loss" in read:
-        also.add("discriminator")
-    varied = {p: v for p, v in planned.factors.items() if p in read or p.partition(".")[0] in also}
-    return params | {short(path): show(value) for path, value in varied.items()}
-
-
-def _read(cell: Cell) -> Iterator[str]:
-    """Settings that the cell's method reads, as dotted paths."""
-    uses = METHODS[cell.method].uses
-    yield from ("method", "seed", "task.name", "rationales.labels")
-    if "contrastive" in uses:
-        yield from _fields(cell, "contrastive")
-    if pipeline.teacher_samples(cell):
-        yield "rationales.m" if "m" in uses else "rationales.baseline_m"
-    if "selfplay" in uses:
-        yield from ("selfplay.k", "selfplay.tau", "selfplay.lag") if cell.selfplay.k else ("selfplay.k",)
-    if "discriminator" in uses:
-        yield from _fields(cell, "discriminator") if cell.discriminator.enabled else ["discriminator.enabled"]
-    yield from _fields(cell, "training")
-    yield from _fields(cell, "student")
-
-
-def _fields(cell: Cell, section: str) -> list[str]:
-    names = type(getattr(cell, section)).model_fields
-    return [f"{section}.{name}" for name in names if name not in MODEL]
+    teacher = cell.teacher
+    if "rationales" in identity:
+        params["denoise"] = identity["rationales"]["denoise"]
+        params["teacher"] = teacher.model if teacher.engine == "vllm" else "recorded"
+        if teacher.engine == "vllm":
+            params["temperature"] = show(teacher.temperature)
+    # A factor that one cell has with several values makes no difference to it.
+    alike = [p for p, v in planned.factors.items() if all(row.factors.get(p, v) == v for row in planned.rows)]
+    return params | {short(p): show(planned.factors[p]) for p in alike} | params
 
 
 def _row(study: Study, place: Place) -> Row:

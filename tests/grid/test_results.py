@@ -129,6 +129,16 @@ def test_parameters_are_what_the_method_reads(study, tmp_path):
     for params in (finetuning, dss):
         assert not own & params.keys() and params["baseline_m"] == "1"
     assert without["k"] == "0" and not {"tau", "lag"} & without.keys()
+    for run, planned in zip(sources(other)[1], other.cells, strict=True):
+        assert ("k" in run.params) == (planned.cell.method == "qcrd")
+
+
+def test_whatever_a_grid_varies_is_a_parameter(study, tmp_path):
+    text = GRID.split("sweep:")[0] + "sweep:\n  task.seed: [0, 1]\n  student.architecture.layers: [1, 2]\n"
+    (tmp_path / "others.yaml").write_text(text)
+    params = [run.params for run in sources(Study.open(tmp_path / "others.yaml", study.home))[1]]
+    assert [p.get("task.seed") for p in params] == [None, "1", None]
+    assert [p.get("student.architecture.layers") for p in params] == [None, None, "1"]
 
 
 def test_another_content_is_another_grid_but_the_same_cells(study, tmp_path):
