@@ -47,7 +47,8 @@ class Teacher(Section):
     engine: Literal["vllm", "recorded"] = "vllm"
     """vllm samples a model; recorded reads the answers in `path`."""
     model: str = "embedded"
-    """A Hub id or folder for vLLM; `embedded` is the small teacher that the project trains itself."""
+    """A Hub id or folder for vLLM; `embedded` is the small teacher that the project trains itself, for the
+    arithmetic task alone."""
     revision: str | None = None
     """Revision of a Hub model."""
     path: str | None = None
@@ -125,7 +126,8 @@ class Student(Section):
     revision: str | None = None
     """Revision of a Hub checkpoint."""
     tokenizer: str | None = None
-    """Folder or Hub id; None takes the checkpoint's, or the arithmetic task's word-level one."""
+    """Folder or Hub id; None takes the checkpoint's, or without one the task's word-level one, which
+    arithmetic has and svamp has not."""
     architecture: Architecture = Architecture()
     """Only read where there is no checkpoint."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from qcrd import tasks
 from qcrd.config import Cell, Grid, Task, Teacher
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.factors import did_you_mean, dotted, get, refusal, short, show
@@ -179,7 +180,26 @@ def _errors(tree: dict[str, Any]) -> tuple[Cell | None, list[tuple[str, str]]]:
         cell = Cell.model_validate(tree)
     except ValidationError as error:
         return None, errors + [(".".join(map(str, e["loc"])), worded(e, Cell)) for e in error.errors()]
+    errors = errors or list(_strangers(cell))
     return (None if errors else cell), errors
+
+
+def _strangers(cell: Cell) -> Iterator[tuple[str, str]]:
+    """Where a task other than arithmetic has been given what only knows arithmetic's words."""
+    name, student = cell.task.name, cell.student
+    if student.tokenizer is None and student.checkpoint is None and tasks.get(name).vocabulary() is None:
+        yield (
+            "task.name",
+            f"value {shown(name)} is natural text, which a student reads with a tokenizer: set "
+            "student.tokenizer or student.checkpoint to a folder or Hub id (`preset: paper` has one)",
+        )
+    embedded = cell.teacher.engine == "vllm" and cell.teacher.model == "embedded"
+    if embedded and name != "arithmetic" and teacher_samples(cell):
+        yield (
+            "task.name",
+            f"value {shown(name)}, but the teacher 'embedded' only knows arithmetic: set teacher.model to a "
+            "folder or Hub id (`preset: paper` has one), or teacher.engine: recorded with teacher.path",
+        )
 
 
 def _registered() -> dict[str, list[str]]:
@@ -187,9 +207,8 @@ def _registered() -> dict[str, list[str]]:
     # These import torch, which reading a configuration should not wait for.
     from qcrd.losses import SCHEMES
     from qcrd.methods import METHODS
-    from qcrd.tasks import TASKS
 
-    return {"task.name": list(TASKS), "method": list(METHODS), "contrastive.scheme": list(SCHEMES)}
+    return {"task.name": list(tasks.TASKS), "method": list(METHODS), "contrastive.scheme": list(SCHEMES)}
 
 
 def _factors(

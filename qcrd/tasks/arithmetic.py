@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+from functools import cache
 from string import Formatter
 
 from qcrd import config
@@ -38,6 +39,10 @@ class Arithmetic(EquationTask):
 
     name = "arithmetic"
     stop = ("Question",)
+
+    def vocabulary(self) -> list[str]:
+        """The module's `vocabulary`."""
+        return vocabulary()
 
     def load(self, config: config.Task) -> Splits:
         """Generates the three splits from `config.seed`; 720, 80 and 200 questions unless it says otherwise.
@@ -77,6 +82,11 @@ def vocabulary() -> list[str]:
 
     Tokens are those of tokenizers' `Sequence([WhitespaceSplit(), Punctuation()])`; numbers are whole.
     """
+    return list(_words())
+
+
+@cache
+def _words() -> tuple[str, ...]:
     kinds = [*problems.ONE_STEP, *problems.TWO_STEP]
     texts = [PROMPT, EquationTask().target("", "")]
     texts += [text for kind in kinds for text in (*kind.body, kind.question, kind.label, kind.rationale)]
@@ -90,7 +100,7 @@ def vocabulary() -> list[str]:
     for pairs in (problems.PEOPLE, problems.CONTAINERS, problems.GAINS, problems.LOSSES):
         words |= {word for pair in pairs for word in pair}
     words |= {*problems.OBJECTS, *map(str, range(LARGEST + 1))}
-    return sorted(words)
+    return tuple(sorted(words))
 
 
 def _draw(seed: int, share: str, n: int, exclude: frozenset[str] = frozenset()) -> list[Question]:

@@ -20,6 +20,13 @@ class Task(Protocol):
     stop: tuple[str, ...]
     """Strings at which the teacher's answer ends."""
 
+    def vocabulary(self) -> list[str] | None:
+        """Every word of its texts where they are generated, so that a student needs no other tokenizer.
+
+        None for natural text.
+        """
+        ...
+
     def load(self, config: config.Task) -> Splits:
         """The three splits.
 

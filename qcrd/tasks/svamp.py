@@ -37,6 +37,9 @@ class Svamp(EquationTask):
     name = "svamp"
     stop = ("\n\n", "\nQ:")
 
+    def vocabulary(self) -> None:
+        """Natural text has no closed one."""
+
     def load(self, config: config.Task) -> Splits:
         """Reads DSS's zip or folder, or a folder or Hub id in the Hub's layout; None is `ChilleD/SVAMP`.
 

@@ -1,3 +1,4 @@
+import re
 import time
 
 import pytest
@@ -174,6 +175,39 @@ def test_everything_that_is_wrong_is_said_at_once():
         "base.trainig: unknown setting; allowed: task, teacher, rationales, student, method, training, "
         "contrastive, selfplay, discriminator, seed; did you mean 'training'?",
     ]
+
+
+NO_TOKENIZER = "value 'svamp' is natural text.*student.tokenizer or student.checkpoint"
+NO_TEACHER = "value 'svamp', but the teacher 'embedded' only knows arithmetic: set teacher.model"
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong"),
+    [
+        ({}, [NO_TOKENIZER, NO_TEACHER]),
+        ({"student": {"tokenizer": "/t5"}}, [NO_TEACHER]),
+        ({"student": {"checkpoint": "/t5"}, "teacher": {"model": "/qwen"}}, []),
+        ({"teacher": {"engine": "recorded", "path": "/answers"}}, [NO_TOKENIZER]),
+        ({"student": {"tokenizer": "/t5"}, "method": "finetuning", "rationales": {"labels": "gold"}}, []),
+    ],
+)
+def test_what_only_knows_arithmetic_is_refused_to_another_task(settings, wrong):
+    base = {"task": {"name": "svamp"}, **settings}
+    if not wrong:
+        assert len(planned(base=base)) == 1
+        return
+    with pytest.raises(ConfigError) as error:
+        planned(base=base)
+    lines = str(error.value).splitlines()
+    assert len(lines) == len(wrong)
+    for line, pattern in zip(lines, wrong, strict=True):
+        assert re.match(f"base.task.name: {pattern}", line)
+
+
+def test_the_factor_that_brings_another_task_is_named():
+    with pytest.raises(ConfigError, match=r"^product.task.name: value 'svamp' is natural text"):
+        planned(product={"task.name": ["arithmetic", "svamp"]})
+    assert planned("paper", product={"task.name": ["svamp"]})
 
 
 def test_a_slip_in_a_product_does_not_fill_the_memory():
