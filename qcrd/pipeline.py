@@ -45,6 +45,7 @@ from qcrd.tracking.journal import Journal
 from qcrd.types import CellRecord, Parsed, Question, RationaleSet, Splits
 
 DIVERGED = "diverged.json"  # step and questions of the batch whose loss was no number
+ERROR = "error.txt"  # trace of an attempt that failed
 STUDENT = "student"  # folder of the finished student, in the Hugging Face format
 
 
@@ -267,8 +268,9 @@ def run_cell(
                     record = _train(cell, name, identity, folder, home, journal, report, keep_student)
                 except Exception as error:
                     journal.status("failed", f"{type(error).__name__}: {error}")
-                    (folder / "error.txt").write_text(traceback.format_exc())
+                    (folder / ERROR).write_text(traceback.format_exc())
                     raise
+            (folder / ERROR).unlink(missing_ok=True)  # of an earlier attempt
         return record
 
 

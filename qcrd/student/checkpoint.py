@@ -47,6 +47,6 @@ def newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
 
 
 def clear(folder: Path) -> None:
-    """Remove all checkpoints: the training is finished."""
-    for path in folder.glob("checkpoint-*.safetensors"):
+    """Remove all checkpoints and what was best at them: the training is finished."""
+    for path in (*folder.glob("checkpoint-*.safetensors"), *folder.glob("best-*")):
         path.unlink()

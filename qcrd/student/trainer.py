@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -89,6 +90,7 @@ class Trainer:
         self.progress = Progress(steps=settings.steps)
         self.statistics = statistics
         self.spent = 0.0  # seconds of earlier attempts up to their checkpoint
+        self._chosen: list[int] = []  # steps that the kept checkpoints had chosen
         self._order: tuple[int, list[list[int]]] = (-1, [])
 
     def run(self) -> Progress:
@@ -97,10 +99,18 @@ class Trainer:
         Raises:
             Diverged: where a loss is no longer finite.
         """
-        begun = saved = time.monotonic()
-        cost = 0.0
-        iteration = self._resume()
-        step = self.progress.step
+        begun = time.monotonic()
+        try:
+            self._train(self._resume(), begun)
+        finally:
+            self.spent += time.monotonic() - begun
+        for name, ending in ((PREDICTIONS, ".json"), (WEIGHTS, ".safetensors")):
+            with atomic(self.folder / name) as temporary:
+                shutil.copyfile(self._best(self.progress.chosen_step, ending), temporary)
+        return self.progress
+
+    def _train(self, iteration: int, begun: float) -> None:
+        saved, cost, step = begun, 0.0, self.progress.step
         while step < self.settings.steps:
             self.snapshots.take(iteration, self.student)
             waited = time.monotonic() - saved
@@ -114,8 +124,10 @@ class Trainer:
             while step < end:
                 step = self._steps(step, end)
             iteration += 1
-        self.spent += time.monotonic() - begun
-        return self.progress
+
+    def _best(self, step: int, ending: str) -> Path:
+        # One file a step: a killed attempt may have been further than the checkpoint that is gone on from.
+        return self.folder / f"best-{step:08d}{ending}"
 
     def _steps(self, step: int, end: int) -> int:
         """Train up to the next log line, evaluation or `end`; returns the step reached."""
@@ -178,8 +190,8 @@ class Trainer:
             self.progress.chosen_step = step
             best |= now
             predictions = {name: [asdict(p) for p in rows] for name, rows in found.items()}
-            write_json(self.folder / PREDICTIONS, {"step": step, **predictions})
-            with atomic(self.folder / WEIGHTS) as temporary:
+            write_json(self._best(step, ".json"), {"step": step, **predictions})
+            with atomic(self._best(step, ".safetensors")) as temporary:
                 save_file(weights(self.student), temporary)
         best["test_last"] = now["test"]
         best["test_best"] = max(now["test"], best.get("test_best", 0.0))
@@ -198,6 +210,10 @@ class Trainer:
             "seconds": seconds,
         }
         checkpoint.save(self.folder, iteration, tensors, facts)
+        self._chosen = [*self._chosen, self.progress.chosen_step][-checkpoint.KEPT :]
+        for path in self.folder.glob("best-*"):
+            if int(path.stem.removeprefix("best-")) not in self._chosen:
+                path.unlink()
 
     def _resume(self) -> int:
         found = checkpoint.newest(self.folder)
@@ -219,6 +235,7 @@ class Trainer:
             self.snapshots.kept.setdefault(int(number), {})[rest] = tensor
         self.progress = Progress(**facts["progress"])
         self.spent = facts["seconds"]
+        self._chosen = [self.progress.chosen_step]
         self.journal.truncate(facts["journal"])
         logger.info("resumed at step %d of %d", self.progress.step, self.settings.steps)
         return facts["iteration"]
