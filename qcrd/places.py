@@ -34,10 +34,9 @@ def replaced(text: str) -> str:
         name = match[1] or match[2]
         if not os.environ.get(name):
             raise ValueError(
-                f"value {text!r}, but the environment variable {name} is not set; export {name}=... (a Ray "
-                "job sees the cluster's environment, not the shell's: `cluster/local.sh run` sends it along, "
-                f'`ray job submit` with --runtime-env-json \'{{"env_vars": {{"{name}": "..."}}}}\') or write '
-                "the path out"
+                f"value {text!r}, but the environment variable {name} is not set; export {name}=... (for "
+                "`ray job submit` put it into --runtime-env-json: a job sees the cluster's environment, not the "
+                "shell's) or write the path out"
             )
         return os.environ[name]
 
