@@ -35,8 +35,8 @@ def replaced(text: str) -> str:
         if not os.environ.get(name):
             raise ValueError(
                 f"value {text!r}, but the environment variable {name} is not set; export {name}=... (for "
-                "`ray job submit` put it into --runtime-env-json: a job sees the cluster's environment, not the "
-                "shell's) or write the path out"
+                "`ray job submit` put it into --runtime-env-json: a job sees the cluster's environment, not "
+                "the shell's) or write the path out"
             )
         return os.environ[name]
 
