@@ -83,7 +83,7 @@ def contrastive_loss(
         negative: "hinge" adds beta * H, "printed" subtracts it as Eq. 3 is printed.
 
     Returns:
-        The scalar loss, and its parts for logging: positive, hinge (means per question), active (share of
+        The scalar loss, and its parts for logging: positive, hinge (means per question), weight/active (share of
         chosen negatives whose hinge is above 0; NaN without negatives).
     """
     question = candidates.question[chosen.row]
@@ -103,7 +103,7 @@ def contrastive_loss(
     parts = {
         "positive": positive.detach(),
         "hinge": push.detach(),
-        "active": (gap[negatives] > 0).float().mean().detach(),
+        "weight/active": (gap[negatives] > 0).float().mean().detach(),
     }
     return positive + sign * beta * push, parts
 

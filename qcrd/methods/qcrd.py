@@ -113,7 +113,7 @@ class Contrastive:
             candidates, chosen, found, weight, self.settings.beta, self.settings.delta, self.settings.negative
         )
         if scored is not None and self.exact:  # all that were chosen, not only those that had to be passed
-            parts["active"] = (hinge(scored, self.settings.delta) > 0).float().mean()
+            parts["weight/active"] = (hinge(scored, self.settings.delta) > 0).float().mean()
         else:
             scored = found[~chosen.positive].detach()
         parts["negative"] = scored.mean()
