@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from qcrd.grid.estimate import estimate
 from qcrd.grid.study import Study, last_status
-from qcrd.grid.watch import duration
-from qcrd.home import JOURNAL
 from qcrd.tracking import journal
 
 FINISHED = ("done", "diverged")
 
 
 def plan_object(study: Study) -> dict[str, Any]:
-    """Cells with ids and states, samples wanted and stored, and the time left where it can be measured.
+    """Cells with ids and states, samples wanted and missing, and the time left.
 
-    `estimate_seconds` is the sum over unfinished cells of the median time of finished cells of the same
-    method and length in this home, one after the other; None where there are none to go by.
+    `estimate_seconds` is None where nothing alike was measured; `estimate_basis` says what it is of.
     """
     cells = [
         {
@@ -31,32 +29,35 @@ def plan_object(study: Study) -> dict[str, Any]:
         }
         for planned, cell_id, state in zip(study.cells, study.ids, study.states(), strict=True)
     ]
+    needs = [(need, len(requests), len(missing)) for need, _, requests, missing in study.samples()]
     samples = [
         {
             "task": need.task.name,
             "teacher": need.teacher.model if need.teacher.engine == "vllm" else need.teacher.path,
             "m": need.m,
             "splits": list(need.splits),
-            "wanted": len(requests),
-            "missing": len(missing),
+            "wanted": wanted,
+            "missing": missing,
         }
-        for need, _, requests, missing in study.samples()
+        for need, wanted, missing in needs
     ]
-    known = study.seconds()
-    left = [c["method"] for c in cells if c["state"] not in FINISHED]
-    estimate = sum(known[m] for m in left) if all(m in known for m in left) else None
+    todo = [p.cell for p, c in zip(study.cells, cells, strict=True) if c["state"] not in FINISHED]
+    time = estimate(todo, [(need, missing) for need, _, missing in needs], study.home, study.grid.resources)
     return {
         "grid": study.grid.name,
         "preset": study.preset,
         "id": study.id,
         "cells": cells,
         "samples": samples,
-        "estimate_seconds": estimate,
+        "estimate_seconds": time.seconds,
+        "estimate_basis": time.basis,
     }
 
 
 def plan_text(plan: dict[str, Any]) -> str:
     """`plan_object` for people."""
+    from qcrd.grid.watch import duration  # imports ray, which programs that read JSON need not wait for
+
     width = max(len(cell["name"]) for cell in plan["cells"])
     lines = [f"{plan['grid']}, preset {plan['preset']}: {len(plan['cells'])} cells", ""]
     lines += [f"  {cell['id']}  {cell['name']:<{width}}  {cell['state']}" for cell in plan["cells"]]
@@ -69,13 +70,9 @@ def plan_text(plan: dict[str, Any]) -> str:
     if not left:
         lines.append("nothing left to do")
     elif seconds is None:
-        lines.append(
-            f"{left} cells to train; how long is known once one of each method has been trained here"
-        )
+        lines.append(f"{left} cells to train; {plan['estimate_basis']}")
     else:
-        lines.append(
-            f"{left} cells to train: {duration(seconds)} of one cell after the other, as measured here"
-        )
+        lines.append(f"{left} cells to train: about {duration(seconds)} ({plan['estimate_basis']})")
     return "\n".join(lines)
 
 
@@ -98,7 +95,7 @@ def status_text(study: Study) -> str:
 
 def _where(study: Study, cell_id: str, steps: int) -> str:
     step, latest = 0, {}
-    for event in journal.read(study.home.cell(cell_id) / JOURNAL):
+    for event in journal.read(study.home.cell(cell_id) / journal.FILE):
         if isinstance(event, journal.Metrics):
             step = max(step, event.step)
             latest |= event.values

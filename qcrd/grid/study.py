@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -111,16 +110,6 @@ class Study:
             store = pipeline.sample_store(cell, self.home)
             requests = [r for split in need.splits for r in pipeline.sample_requests(cell, split, need.m)]
             yield need, store, requests, store.missing(requests)
-
-    def seconds(self) -> dict[str, float]:
-        """Median seconds of a finished cell of each method with this grid's training length, as measured."""
-        found: dict[str, list[float]] = {}
-        steps = {planned.cell.training.steps for planned in self.cells}
-        for path in (self.home.root / "cells").glob("*/record.json"):
-            record = read_json(path)
-            if record and record["status"] == "done" and record["settings"]["training"]["steps"] in steps:
-                found.setdefault(record["settings"]["method"], []).append(record["seconds"])
-        return {method: median(values) for method, values in found.items()}
 
 
 def state(home: Home, cell_id: str) -> str:

@@ -89,14 +89,15 @@ def test_states_are_told_from_what_lies_on_disk(study):
     assert "step 7/300, loss 1.500" in text and "no memory" in text
 
 
-def test_the_plan_is_plain_json_and_estimates_from_what_was_measured(study):
+def test_the_plan_is_plain_json_and_says_what_its_estimate_is_of(study):
     plan = json.loads(json.dumps(plan_object(study)))
-    assert {"id", "method", "seed", "settings", "state"} <= plan["cells"][0].keys()
-    assert plan["estimate_seconds"] is None
-    finish(study, 0, 1)
-    plan = plan_object(study)
-    assert plan["estimate_seconds"] == pytest.approx(20.0 * 7)
-    assert "7 cells to train" in plan_text(plan)
+    assert {"id", "name", "method", "seed", "state", "factors", "settings"} == plan["cells"][0].keys()
+    assert plan["estimate_seconds"] > 0 and "rough" in plan["estimate_basis"]
+    for number in range(len(study.cells)):
+        finish(study, number, 1)
+    done = plan_object(study)
+    assert [need["missing"] for need in done["samples"]] == [14 * 5] and "nothing left" in plan_text(done)
+    assert "8 cells to train: about" in plan_text(plan) and "rough" in plan_text(plan)
 
 
 def test_runs_carry_what_people_compare_by(study):

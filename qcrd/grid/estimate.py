@@ -1,0 +1,105 @@
+"""How long a grid will take on this machine: from what its home has measured, else roughly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from qcrd.config import Cell, Resources
+from qcrd.files import read_json
+from qcrd.grid.plan import SampleNeed
+from qcrd.home import RECORD, Home
+from qcrd.presets import EMBEDDED
+
+# Trials of the embedded preset on a virtual machine of two cores without a GPU, both at work.
+ROUGH_SECONDS = {"finetuning": 35.0, "single_task": 75.0, "dss": 60.0, "qcrd": 90.0}  # one core, and
+ROUGH_STEPS = 300
+SAMPLES_PER_SECOND = 240.0  # of the embedded teacher, by vLLM
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What is left to do, in time."""
+
+    seconds: float | None  # None where nothing like these cells was measured
+    basis: str  # for people: what it is of, where it is from, what it leaves out
+
+
+def estimate(
+    todo: Sequence[Cell], needs: Sequence[tuple[SampleNeed, int]], home: Home, resources: Resources
+) -> Estimate:
+    """Time for sampling and then training, cells side by side as far as this machine has room.
+
+    Args:
+        todo: cells that are not finished.
+        needs: what is asked of a teacher, with how many samples are missing.
+        home: whose finished cells are taken as the measure.
+        resources: of the grid.
+    """
+    known = _measured(todo, home)
+    here = [known.get(_kind(cell)) for cell in todo]
+    each = [_rough(cell) if found is None else found for cell, found in zip(todo, here, strict=True)]
+    side = min(side_by_side(resources), max(len(todo), 1))
+    sampled = [
+        (need.teacher, missing) for need, missing in needs if missing and need.teacher.engine == "vllm"
+    ]
+    timed = [missing for teacher, missing in sampled if teacher.model == "embedded"]
+    without = [f"sampling {teacher.model}" for teacher, _ in sampled if teacher.model != "embedded"]
+    without += ["training the embedded teacher"] * bool(timed) + ["starting vLLM"] * bool(sampled)
+
+    parts = [f"{side} cells side by side" if side > 1 else "one cell after the other"]
+    parts.append("as measured here" if None not in here else "rough, from trials on two cores")
+    parts += [f"without {', '.join(dict.fromkeys(without))}"] if without else []
+    if None in each:
+        return Estimate(None, "how long is known once one of each method has been trained here")
+    # No order of the cells can beat these two bounds.
+    training = max(sum(each) / side, max(each, default=0.0))
+    return Estimate(training + sum(timed) / SAMPLES_PER_SECOND, "; ".join(parts))
+
+
+def side_by_side(resources: Resources) -> int:
+    """Cells that run at once on this machine, at least 1."""
+    import torch
+
+    own = getattr(os, "sched_getaffinity", None)  # Linux alone tells which cores are ours
+    cpus, gpus = len(own(0)) if own else os.cpu_count() or 1, torch.cuda.device_count()
+    fit = cpus / resources.cell_cpus
+    share = (0.25 if gpus else 0) if resources.cell_gpus is None else resources.cell_gpus
+    if gpus and share:
+        fit = min(fit, gpus / share)
+    return max(1, int(min(fit, resources.concurrent_cells or fit)))
+
+
+def _kind(cell: Cell) -> tuple:
+    """Equal for cells that take about the same time."""
+    student = cell.student
+    shape = (student.checkpoint, student.tokenizer, tuple(student.architecture.model_dump().values()))
+    return (cell.method, cell.task.name, cell.training.steps, cell.training.batch, *shape)
+
+
+def _measured(cells: Sequence[Cell], home: Home) -> dict[tuple, float]:
+    """Median seconds of the finished cells of each kind among `cells`."""
+    wanted = {_kind(cell) for cell in cells}
+    found: dict[tuple, list[float]] = {}
+    for path in (home.root / "cells").glob(f"*/{RECORD}") if wanted else ():
+        record = read_json(path)
+        if record is None or record["status"] != "done":
+            continue
+        try:
+            kind = _kind(Cell.model_validate(record["settings"]))
+        except ValueError:  # written by another version, so no measure for this one
+            continue
+        if kind in wanted:
+            found.setdefault(kind, []).append(record["seconds"])
+    return {kind: median(values) for kind, values in found.items()}
+
+
+def _rough(cell: Cell) -> float | None:
+    student, task = cell.student, cell.task.name
+    like = EMBEDDED["student"]["architecture"] == student.architecture.model_dump()
+    if task != EMBEDDED["task"]["name"] or student.checkpoint or student.tokenizer or not like:
+        return None
+    whole = ROUGH_SECONDS.get(cell.method)
+    return None if whole is None else whole * cell.training.steps / ROUGH_STEPS
