@@ -83,8 +83,8 @@ def contrastive_loss(
         negative: "hinge" adds beta * H, "printed" subtracts it as Eq. 3 is printed.
 
     Returns:
-        The scalar loss, and its parts for logging: positive, hinge (means per question), weight/active (share of
-        chosen negatives whose hinge is above 0; NaN without negatives).
+        The scalar loss, and its parts for logging: positive and hinge (means per question), weight/active
+        (share of chosen negatives whose hinge is above 0; NaN without negatives).
     """
     question = candidates.question[chosen.row]
     has_positive = torch.zeros(candidates.questions, dtype=torch.bool, device=loss.device)

@@ -13,7 +13,7 @@ from qcrd.student.batches import derive
 from qcrd.student.selfplay import Snapshots
 from qcrd.types import RationaleSet
 
-MIDDLE = 13.0  # nats per token: some negatives of the untrained student lie within, some beyond
+MIDDLE = 5.65  # nats per token: some negatives of the untrained student lie within, some beyond
 ALPHA1, ALPHA2, BETA = 0.4, 0.6, 0.7
 BATCH = [3, 0, 1, 2, 4]
 
@@ -120,20 +120,26 @@ def test_qcrd_equals_the_naive_computation(scheme, judged, k, negative):
     questions, sets = questions_and_sets()
     student = double_student()
     judge = small_judge(update_steps=0) if judged else None
-    delta = 2.0 if scheme == "minmax" and k else MIDDLE  # the student finds its own samples likely
-    objective = objective_of(
-        "qcrd",
-        student,
-        questions,
-        sets,
-        judge,
-        scheme,
-        config.SelfPlay(k=k, lag=2),
-        beta=BETA,
-        delta=delta,
-        negative=negative,
-    )
-    begin(objective, student)
+
+    def objective_with(delta):
+        made = objective_of(
+            "qcrd",
+            student,
+            questions,
+            sets,
+            judge,
+            scheme,
+            config.SelfPlay(k=k, lag=2),
+            beta=BETA,
+            delta=delta,
+            negative=negative,
+        )
+        begin(made, student)
+        return made
+
+    # The mean of the chosen negatives' l as the margin leaves hinges of both kinds.
+    delta = objective_with(100.0).loss(BATCH, 7)["negative"].item()
+    objective = objective_with(delta)
     assert all(len(group) <= k for group in objective.played)
     assert (sum(map(len, objective.played)) > 0) == (k > 0)
     step = 7
