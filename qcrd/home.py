@@ -9,7 +9,7 @@ from pathlib import Path
 from qcrd.files import read_json
 from qcrd.types import CellRecord
 
-RECORD, JOURNAL = "record.json", "journal.jsonl"
+RECORD = "record.json"
 
 
 @dataclass(frozen=True, slots=True)

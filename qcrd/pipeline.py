@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import platform
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,15 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
-from qcrd import tasks
 from qcrd.config import Cell, Section
 from qcrd.config import Student as StudentConfig
-from qcrd.config import Task as TaskConfig
-from qcrd.errors import DataError, Diverged
+from qcrd.errors import Diverged
 from qcrd.files import atomic, read_json, write_json
 from qcrd.fingerprint import fingerprint
-from qcrd.home import JOURNAL, RECORD, Home
-from qcrd.identity import cell_identity, discriminator_identity, needs_discriminator, teacher_samples
+from qcrd.home import RECORD, Home
 from qcrd.methods import METHODS
 from qcrd.methods.base import Ingredients
-from qcrd.rationales.sets import build_set
-from qcrd.rationales.statistics import set_statistics, vote_statistics
-from qcrd.rationales.vote import vote
+from qcrd.preparation import Prepared, identify, judge_id, load_task, prepare
 from qcrd.student import checkpoint
 from qcrd.student.batches import derive
 from qcrd.student.discriminator import Discriminator, load_discriminator
@@ -37,171 +31,12 @@ from qcrd.student.judge import Judge, augmented, judged
 from qcrd.student.model import EXPLAIN, Student, count_cut, load_student, load_tokenizer
 from qcrd.student.trainer import PREDICTIONS, WEIGHTS, Progress, Trainer
 from qcrd.student.weights import set_weights, weights
-from qcrd.tasks.base import Task
-from qcrd.teacher.base import Request, requests, sampler_identity
-from qcrd.teacher.embedded import EmbeddedRecipe
-from qcrd.teacher.store import SampleStore
-from qcrd.tracking.journal import Journal
-from qcrd.types import CellRecord, Parsed, Question, RationaleSet, Splits
+from qcrd.tracking.journal import FILE, Journal
+from qcrd.types import CellRecord
 
 DIVERGED = "diverged.json"  # step and questions of the batch whose loss was no number
 ERROR = "error.txt"  # trace of an attempt that failed
 STUDENT = "student"  # folder of the finished student, in the Hugging Face format
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What a cell trains and validates on."""
-
-    questions: list[Question]  # training questions, without gold where labels are the teacher's
-    sets: list[RationaleSet]  # one for each
-    validation: list[Question]  # with the labels to choose the step by
-    test: list[Question]
-    statistics: dict[str, float]
-
-
-def load_task(section: TaskConfig) -> tuple[Task, Splits]:
-    """The task and its splits, loaded once per process."""
-    return _load_task(section.model_dump_json())
-
-
-@lru_cache(maxsize=8)
-def _load_task(section: str) -> tuple[Task, Splits]:
-    settings = TaskConfig.model_validate_json(section)
-    task = tasks.get(settings.name)
-    return task, task.load(settings)
-
-
-@lru_cache(maxsize=64)
-def _data_fingerprint(section: str) -> str:
-    return _load_task(section)[1].fingerprint()
-
-
-@lru_cache(maxsize=64)
-def _prompts_fingerprint(section: str) -> str:
-    task, splits = _load_task(section)
-    return fingerprint([task.prompt(q) for q in (*splits.train, *splits.validation)])
-
-
-@lru_cache(maxsize=64)
-def _recipe_fingerprint(recipe: EmbeddedRecipe) -> str:
-    return recipe.fingerprint()
-
-
-def teacher_identity(cell: Cell) -> dict[str, Any]:
-    """Identity of the sampler that the cell's samples come from; the key of their store."""
-    recipe = None
-    if cell.teacher.engine == "vllm" and cell.teacher.model == "embedded":
-        recipe = _recipe_fingerprint(EmbeddedRecipe.of(cell.teacher))
-    return sampler_identity(cell.teacher, tasks.get(cell.task.name).stop, recipe=recipe)
-
-
-def answers_identity(cell: Cell) -> dict[str, str]:
-    """Identity of what the teacher answers to the task: of its sampler, and of the prompts."""
-    prompts = _prompts_fingerprint(cell.task.model_dump_json())
-    return {"sampler": fingerprint(teacher_identity(cell)), "prompts": prompts}
-
-
-def identify(cell: Cell) -> dict[str, Any]:
-    """The cell's identity; its fingerprint is the cell's id."""
-    teacher = answers_identity(cell) if teacher_samples(cell) else {}
-    return cell_identity(cell, _data_fingerprint(cell.task.model_dump_json()), teacher)
-
-
-def judge_id(cell: Cell) -> str | None:
-    """Id of the pretrained discriminator that the cell needs, None where it needs none."""
-    if not needs_discriminator(cell):
-        return None
-    data = _data_fingerprint(cell.task.model_dump_json())
-    return fingerprint(discriminator_identity(cell, data, answers_identity(cell)))
-
-
-def sample_requests(cell: Cell, split: str, m: int) -> list[Request]:
-    """The first m draws for each question of a split."""
-    task, splits = load_task(cell.task)
-    return requests(getattr(splits, split), task.prompt, m, cell.teacher.seed)
-
-
-def sample_store(cell: Cell, home: Home) -> SampleStore:
-    """Where the cell's samples are."""
-    return SampleStore(home.samples, teacher_identity(cell))
-
-
-def prepare(cell: Cell, home: Home) -> Prepared:
-    """Read the cell's samples, vote, and build its training sets.
-
-    Where labels are the teacher's, gold labels are taken off the training and validation questions before
-    anything looks at them; they enter the reported statistics alone.
-
-    Raises:
-        DataError: where samples are missing or no question is left to train on.
-    """
-    task, splits = load_task(cell.task)
-    method, rationales = METHODS[cell.method], cell.rationales
-    from_teacher = rationales.labels == "teacher"
-    m = teacher_samples(cell)
-    train, validation, statistics = list(splits.train), list(splits.validation), {}
-    if m:
-        parsed = _parsed(cell, home, task, train, "train", m, blank=from_teacher)
-        found = vote_statistics(parsed, [task.answer(q.label, q) for q in train])
-        statistics = {f"teacher/{name}": value for name, value in found.items()}
-        statistics["teacher/missing"] = m * len(train) - found["samples"]
-    else:
-        parsed = [[] for _ in train]
-    denoise = method.denoise(rationales) if m else "gold"
-    sets = []
-    for question, samples in zip(train, parsed, strict=True):
-        gold = None if from_teacher else (question.label, task.answer(question.label, question))
-        sets.append(build_set(question.id, samples, rationales.labels, denoise, gold))
-    statistics |= {f"rationales/{name}": value for name, value in set_statistics(sets).items()}
-    if from_teacher:
-        train = [_blank(q) for q in train]
-        votes = [
-            vote(q.id, samples)
-            for q, samples in zip(
-                validation, _parsed(cell, home, task, validation, "validation", m, blank=True), strict=True
-            )
-        ]
-        validation = [
-            replace(_blank(q), label=v.label)
-            for q, v in zip(validation, votes, strict=True)
-            if v.label is not None
-        ]
-    kept = [i for i, group in enumerate(sets) if group.label is not None]
-    if not kept or not validation:
-        raise DataError(
-            f"no {'validation' if kept else 'training'} question has a label: none of the teacher's answers "
-            "could be parsed; look at them in the sample store, or set rationales.labels: gold"
-        )
-    return Prepared(
-        [train[i] for i in kept], [sets[i] for i in kept], validation, list(splits.test), statistics
-    )
-
-
-def _parsed(
-    cell: Cell, home: Home, task: Task, questions: Sequence[Question], split: str, m: int, blank: bool
-) -> list[list[Parsed]]:
-    wanted = sample_requests(cell, split, m)
-    stored = sample_store(cell, home).load()
-    found: dict[str, list[Parsed]] = {q.id: [] for q in questions}
-    asked = {q.id: _blank(q) if blank else q for q in questions}
-    for request in wanted:
-        sample = stored.get(request.key)
-        if sample is not None:
-            question = asked[request.question_id]
-            found[question.id].append(task.parse(sample.text, question, sample.finish_reason))
-    missing = len(wanted) - sum(map(len, found.values()))
-    # Recorded answers may be fewer for some questions; a model that is asked answers all.
-    if missing == len(wanted) or (missing and cell.teacher.engine != "recorded"):
-        raise DataError(
-            f"the store lacks {missing} of the {len(wanted)} samples for the {split} split of "
-            f"{cell.task.name}; `qcrd run` draws them before it trains"
-        )
-    return [found[q.id] for q in questions]
-
-
-def _blank(question: Question) -> Question:
-    return replace(question, label="", rationale=None)
 
 
 def ensure_discriminator(cell: Cell, home: Home, prepared: Prepared | None = None) -> Path:
@@ -263,7 +98,7 @@ def run_cell(
             for leftover in folder.glob(".*.tmp"):  # of a killed holder
                 leftover.unlink()
             write_json(folder / "cell.json", {"name": name, "identity": identity, "settings": _plain(cell)})
-            with Journal(folder / JOURNAL) as journal:
+            with Journal(folder / FILE) as journal:
                 try:
                     record = _train(cell, name, identity, folder, home, journal, report, keep_student)
                 except Exception as error:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcrd import pipeline
+from qcrd import preparation
 from qcrd.config import Cell
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.factors import get, paths
@@ -196,9 +196,9 @@ def test_another_prompt_gives_other_answers_to_the_same_sampler(monkeypatch, tmp
             return f"Please. {super().prompt(question)}"
 
     def answers():
-        for cached in (pipeline._load_task, pipeline._prompts_fingerprint):
+        for cached in (preparation._load_task, preparation._prompts_fingerprint):
             cached.cache_clear()
-        return pipeline.identify(cell)["rationales"]["teacher"], pipeline.judge_id(cell)
+        return preparation.identify(cell)["rationales"]["teacher"], preparation.judge_id(cell)
 
     (tmp_path / "answers").touch()
     sampler = {"engine": "recorded", "path": str(tmp_path / "answers")}

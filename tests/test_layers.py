@@ -25,6 +25,7 @@ LAYERS = [
     ["tasks", "rationales", "losses", "teacher", "tracking", "presets"],
     ["student", "methods"],
     ["identity", "report"],
+    ["preparation"],
     ["pipeline"],
     ["grid", "tracking.mlflow", "teacher.vllm"],
     ["cli", "__main__"],

@@ -11,11 +11,12 @@ from safetensors.torch import load_file
 from small import SHAPE
 from transformers import T5ForConditionalGeneration
 
-from qcrd import config, pipeline, tasks
+from qcrd import config, pipeline, preparation, tasks
 from qcrd.errors import DataError
 from qcrd.home import Home
 from qcrd.methods import METHODS
-from qcrd.pipeline import prepare, run_cell, sample_requests, sample_store
+from qcrd.pipeline import run_cell
+from qcrd.preparation import prepare, sample_requests, sample_store
 from qcrd.student import trainer
 from qcrd.tasks.arithmetic import Arithmetic
 from qcrd.teacher.draw import draw
@@ -188,7 +189,7 @@ def test_answers_that_nobody_can_read_are_refused_with_what_to_do(tmp_path):
     fill(home, cell, babble=True)
     with pytest.raises(DataError, match=r"no training question has a label.*sample store"):
         run_cell(cell, "babble", home)
-    folder = home.cell(pipeline.fingerprint(pipeline.identify(cell)))
+    folder = home.cell(pipeline.fingerprint(preparation.identify(cell)))
     assert journals.read(folder / "journal.jsonl")[-1].status == "failed"
     assert "DataError" in (folder / "error.txt").read_text()
     assert home.record(folder.name) is None
@@ -279,7 +280,7 @@ def test_a_killed_cell_ends_as_one_that_was_left_alone(home, tmp_path, monkeypat
 
 def test_what_a_kill_left_half_written_is_cleared_away(home):
     cell = make_cell(home, "finetuning", seed=5)
-    folder = home.cell(pipeline.fingerprint(pipeline.identify(cell)))
+    folder = home.cell(pipeline.fingerprint(preparation.identify(cell)))
     folder.mkdir(parents=True)
     (folder / ".student.safetensors.0123abcd.tmp").write_bytes(b"half")
     run_cell(cell, "cell", home)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qcrd import pipeline
+from qcrd import preparation
 from qcrd.files import read_json
 from qcrd.grid.factors import get, paths, short, show
 from qcrd.grid.layout import Place, places
@@ -60,7 +60,7 @@ def _params(planned: PlannedCell, identity: dict[str, Any]) -> dict[str, Any]:
     names += [f"{section}.{name}" for section in SECTIONS for name in identity.get(section, {})]
     names = [name for name in names if name in paths() and name != "student.tokenizer"]
     params = {short(name): show(get(cell, name)) for name in names}
-    _, splits = pipeline.load_task(cell.task)
+    _, splits = preparation.load_task(cell.task)
     params |= {split: len(getattr(splits, split)) for split in ("train", "validation", "test")}
     params["student"] = cell.student.checkpoint or f"T5 {cell.student.architecture.d_model} (random)"
     teacher = cell.teacher
@@ -93,7 +93,7 @@ def _row(study: Study, place: Place) -> Row:
         place.group,
         place.label,
         records,
-        len(pipeline.load_task(cell.task)[1].test),
+        len(preparation.load_task(cell.task)[1].test),
         failed,
         missing,
         place.base,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import ray
 
-from qcrd import pipeline
+from qcrd import preparation
 from qcrd.config import Cell
 from qcrd.errors import QcrdError
 from qcrd.grid.actors import Engines, Shares, pretrain_discriminators, train_teacher
@@ -154,7 +154,7 @@ def _work(study: Study, have: Cluster, shares: Shares) -> dict[str, str]:
     _sample(study, {(cell.task, cell.teacher) for _, _, cell in todo}, shares)
     judges: dict[str, Cell] = {}
     for _, _, cell in todo:
-        judge = pipeline.judge_id(cell)
+        judge = preparation.judge_id(cell)
         if judge and not (study.home.discriminators / f"{judge}.safetensors").exists():
             judges.setdefault(judge, cell)
     if judges:
@@ -184,7 +184,7 @@ def _sample(study: Study, wanted: set[tuple], shares: Shares) -> None:
         model = need.teacher.model
         if model == "embedded":
             model = str(train_teacher(study.home, need.teacher, shares.teacher_cpus, say))
-        stop = pipeline.load_task(need.task)[0].stop
+        stop = preparation.load_task(need.task)[0].stop
         say(f"teacher: starting vLLM for {len(missing)} of {len(requests)} samples")
         with Engines(model, need.teacher, stop, resources, shares) as engines:
             draw(store, requests, engines, CHUNK * engines.count, Sampling())

@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from qcrd import pipeline
+from qcrd import preparation
 from qcrd.config import Grid
 from qcrd.files import read_json, write_json
 from qcrd.fingerprint import fingerprint
@@ -61,7 +61,7 @@ class Study:
     @cached_property
     def identities(self) -> list[dict[str, Any]]:
         """Identity of each cell."""
-        return [pipeline.identify(planned.cell) for planned in self.cells]
+        return [preparation.identify(planned.cell) for planned in self.cells]
 
     @cached_property
     def ids(self) -> list[str]:
@@ -107,8 +107,8 @@ class Study:
             cell = next(
                 c.cell for c in self.cells if c.cell.task == need.task and c.cell.teacher == need.teacher
             )
-            store = pipeline.sample_store(cell, self.home)
-            requests = [r for split in need.splits for r in pipeline.sample_requests(cell, split, need.m)]
+            store = preparation.sample_store(cell, self.home)
+            requests = [r for split in need.splits for r in preparation.sample_requests(cell, split, need.m)]
             yield need, store, requests, store.missing(requests)
 
 
