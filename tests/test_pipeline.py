@@ -210,7 +210,7 @@ def test_too_few_samples_are_refused_unless_they_are_all_that_was_recorded(tmp_p
     cell = make_cell(home)
     fill(home, cell, m=M - 1)
     assert prepare(cell, home).statistics["teacher/missing"] == TASK.train
-    monkeypatch.setattr(pipeline, "teacher_identity", lambda cell: {"engine": "vllm", "model": "fake"})
+    monkeypatch.setattr(preparation, "teacher_identity", lambda cell: {"engine": "vllm", "model": "fake"})
     sampled = cell.model_copy(update={"teacher": config.Teacher(model="fake")})
     fill(home, sampled, m=M - 1)
     with pytest.raises(DataError, match=r"lacks 32 of the 128 samples for the train split.*qcrd run"):
