@@ -176,6 +176,7 @@ def _sample(study: Study, wanted: set[tuple], shares: Shares) -> None:
             continue
         if need.teacher.engine == "recorded":
             teacher = RecordedTeacher(need.teacher.path)
+            teacher.check(requests)
             lacking = draw(store, requests, teacher, CHUNK, Sampling())
             if lacking:
                 lacks = f"lacks {lacking} of {len(requests)} answers, the rest is used"

@@ -43,7 +43,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """Settings that are only known once the cell runs, such as the precision that `auto` came to."""
+    """Settings that are only known once the cell runs, such as the device that it ran on."""
 
     values: dict[str, Any]  # flat: name to None, bool, int, float or str
     time: int  # milliseconds since the epoch
