@@ -170,6 +170,8 @@ def _train(
             student.save(folder / STUDENT)
         journal.artifact(folder / PREDICTIONS)
     journal.artifact(folder / "cell.json")
+    versions = _versions(device)
+    journal.params(**versions)
     record = CellRecord(
         id=folder.name,
         name=name,
@@ -180,7 +182,7 @@ def _train(
         chosen_step=progress.chosen_step,
         seconds=trainer.spent,
         statistics=statistics,
-        versions=_versions(device),
+        versions=versions,
         message=message,
     )
     figures = {f"final/{k}": v for k, v in progress.accuracy.items()} if status == "done" else {}
