@@ -42,6 +42,9 @@ class PresetName(StrEnum):
 
 
 Grid = Annotated[Path, typer.Argument(help="The grid's YAML file, such as grids/quickstart.yaml.")]
+Tracking = Annotated[
+    str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="Address of the MLflow server.")
+]
 Preset = Annotated[PresetName | None, typer.Option(help="Instead of the file's preset.")]
 
 
@@ -49,9 +52,7 @@ Preset = Annotated[PresetName | None, typer.Option(help="Instead of the file's p
 def run(
     grid: Grid,
     preset: Preset = None,
-    tracking: Annotated[
-        str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="Address of the MLflow server.")
-    ] = None,
+    tracking: Tracking = None,
 ) -> None:
     """Work a grid off, or go on where it was interrupted.
 
@@ -133,9 +134,7 @@ def table(
 def sync(
     grid: Grid,
     preset: Preset = None,
-    tracking: Annotated[
-        str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="Address of the MLflow server.")
-    ] = None,
+    tracking: Tracking = None,
 ) -> None:
     """Send to MLflow what it does not have yet, from the local journals; nothing is sent twice.
 
