@@ -94,7 +94,7 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
                 feeder.start()
             log.status("running")
             try:
-                failed = _work(study, have, shares)
+                failed = _work(study, shares)
                 _report(study, log)
             except BaseException as error:
                 ray.shutdown()  # ends the cells; once their locks are free nobody writes their journals
@@ -142,7 +142,7 @@ def _announce(study: Study, have: Cluster, preset: str | None, tracking: str | N
     say(f"runs: {where}")
 
 
-def _work(study: Study, have: Cluster, shares: Shares) -> dict[str, str]:
+def _work(study: Study, shares: Shares) -> dict[str, str]:
     """Sample, pretrain, train what is not finished; returns failed cells with reasons."""
     todo = [
         (cell_id, planned.name, planned.cell)
