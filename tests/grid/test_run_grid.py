@@ -13,8 +13,10 @@ import pytest
 from qcrd import tasks
 from qcrd.config import Task
 from qcrd.grid.overview import plan_object
+from qcrd.grid.results import tables
 from qcrd.grid.study import Study
 from qcrd.home import Home
+from qcrd.report.tables import Table
 from qcrd.tracking import journal
 
 SIZES = {"train": 24, "validation": 8, "test": 12}
@@ -77,6 +79,9 @@ class Run:
     def plan(self) -> dict:
         return plan_object(Study.open(self.grid, Home(self.home)))
 
+    def table(self) -> Table:
+        return tables(Study.open(self.grid, Home(self.home)))
+
     def written(self) -> dict[str, int]:
         """When each record and shard was written."""
         files = (*self.home.glob("cells/*/record.json"), *self.home.glob("samples/*/*.parquet"))
@@ -104,8 +109,7 @@ def test_a_grid_is_run_once_and_its_table_printed(tmp_path, answers):
     assert [cell["state"] for cell in plan["cells"]] == ["done"] * 3
     assert [need["missing"] for need in plan["samples"]] == [0]
     assert run("table", str(run.grid)).strip() in output
-    table = json.loads(run("table", str(run.grid), "--format", "json"))
-    assert len(table["lines"]) == 3
+    assert len(run.table().lines) == 3
 
     before = run.written()
     assert "3 of them finished before" in run("run", str(run.grid))
@@ -162,7 +166,7 @@ def test_a_cell_that_fails_is_named_and_the_others_finish(tmp_path, answers):
     output = run("run", str(run.grid), code=1)
     assert "failed" in output and "/no/such/folder" in output
     assert sorted(cell["state"] for cell in run.plan()["cells"]) == ["done", "failed"]
-    assert "1 of 1 cells failed" in run("table", str(run.grid))
+    assert any("1 of 1 cells failed" in note for note in run.table().notes)
 
 
 def test_more_than_the_cluster_has_is_refused_before_anything_runs(tmp_path, answers):
