@@ -9,14 +9,17 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
-from qcrd import tasks
+from qcrd import pipeline, tasks
 from qcrd.config import Task
 from qcrd.grid.overview import plan_object
 from qcrd.grid.results import tables
 from qcrd.grid.study import Study
 from qcrd.home import Home
 from qcrd.report.tables import Table
+from qcrd.teacher.draw import draw
+from qcrd.teacher.recorded import RecordedTeacher
 from qcrd.tracking import journal
 
 SIZES = {"train": 24, "validation": 8, "test": 12}
@@ -79,6 +82,15 @@ class Run:
     def plan(self) -> dict:
         return plan_object(Study.open(self.grid, Home(self.home)))
 
+    def in_process(self) -> None:
+        """The same work without Ray, in one thread as a cell has."""
+        torch.set_num_threads(1)
+        study = Study.open(self.grid, Home(self.home))
+        for need, store, requests, _ in study.samples():
+            draw(store, requests, RecordedTeacher(need.teacher.path), 600, lambda *_: None)
+        for planned in study.cells:
+            pipeline.run_cell(planned.cell, planned.name, study.home)
+
     def table(self) -> Table:
         return tables(Study.open(self.grid, Home(self.home)))
 
@@ -140,7 +152,7 @@ def test_a_killed_driver_leaves_a_grid_that_goes_on_to_the_same_results(tmp_path
     assert {path: when for path, when in run.written().items() if path in done} == done
 
     whole = Run(tmp_path / "whole", answers, rest, steps=150, every=50)
-    whole("run", str(whole.grid))
+    whole.in_process()
     assert run.results() == whole.results()
 
 
