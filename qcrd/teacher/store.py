@@ -143,7 +143,9 @@ class SampleStore:
         if _checksum(payload) != shard.stem:
             return self._set_aside(shard, f"checksum does not match its {len(payload)} bytes")
         try:
-            table = pq.read_table(pa.BufferReader(payload), columns=list(_FIELDS))
+            # Without threads: Arrow's pools abort a process that ends soon after it has read a file.
+            source = pa.BufferReader(payload)
+            table = pq.read_table(source, columns=list(_FIELDS), use_threads=False, pre_buffer=False)
         except (pa.ArrowException, KeyError) as error:
             return self._set_aside(shard, str(error))
         return [Sample(*row) for row in zip(*(table.column(f).to_pylist() for f in _FIELDS), strict=True)]

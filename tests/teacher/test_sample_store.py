@@ -2,8 +2,11 @@ import logging
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from echo_teacher import IDENTITY, Echo, asked, draw_in_process, ignore
@@ -142,6 +145,14 @@ def test_two_jobs_at_once_draw_each_sample_once(tmp_path):
     drawn = Counter(line.rsplit(" ", 1)[0] for line in diary.read_text().splitlines())
     assert len(drawn) == 40 and set(drawn.values()) == {1}
     assert len(SampleStore(tmp_path / "s", IDENTITY).load()) == 40
+
+
+def test_a_process_that_reads_a_store_ends_well(store, tmp_path):
+    draw(store, asked(8, 1), Echo(), 1, ignore)
+    code = "import sys; from qcrd.teacher.store import SampleStore; from echo_teacher import IDENTITY\n"
+    code += "assert len(SampleStore(sys.argv[1], IDENTITY).load()) == 8"
+    for _ in range(8):
+        subprocess.run([sys.executable, "-c", code, tmp_path], check=True, cwd=Path(__file__).parent)
 
 
 def test_a_job_killed_between_chunks_loses_at_most_one_and_leaves_no_lock(tmp_path):
