@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from qcrd.types import Limit
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -37,6 +39,8 @@ class Task(Section):
     """Number of validation questions; None takes the task's own (arithmetic, svamp: 80)."""
     test: Count | None = None
     """Number of test questions; None takes all (arithmetic: 200)."""
+    prompt: str | None = None
+    """File of instructions and worked examples for the teacher; None takes the task's own (tasks/prompts)."""
     seed: int = 0
     """Seed of generation and of splitting; not the cell's seed."""
 
@@ -44,15 +48,23 @@ class Task(Section):
 class Teacher(Section):
     """Who answers, and how it is sampled: all that changes an answer."""
 
-    engine: Literal["vllm", "recorded"] = "vllm"
-    """vllm samples a model; recorded reads the answers in `path`."""
+    engine: Literal["vllm", "openai", "transformers", "recorded"] = "vllm"
+    """vllm samples a causal model in Ray actors; openai asks a server that speaks OpenAI's protocol;
+    transformers samples an encoder-decoder such as FLAN-T5; recorded reads the answers in `path`."""
     model: str = "embedded"
-    """A Hub id or folder for vLLM; `embedded` is the small teacher that the project trains itself, for the
-    arithmetic task alone."""
+    """A Hub id or folder, or the server's name for it; `embedded` is the small teacher that the project
+    trains itself, for the arithmetic task alone."""
     revision: str | None = None
-    """Revision of a Hub model."""
+    """Revision of a Hub model. With openai, any word that tells apart two models of one name."""
     path: str | None = None
-    """File of recorded answers (JSON lines: id, samples); environment variables are expanded."""
+    """Recorded answers (JSON lines: id, samples; or DSS's archive); environment variables are expanded."""
+    base_url: str | None = None
+    """Address of the server (openai), such as http://127.0.0.1:8000/v1; None is OpenAI's own. A place: it is
+    in no key, the model's name says what answers."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] | None = None
+    """Of the weights (vllm, transformers); None is float32 on CPU and the model's own elsewhere."""
+    quantization: str | None = None
+    """Passed on to vLLM, such as awq, gptq, fp8; None is what the model's files say."""
     temperature: NonNegative = 0.7
     """Sampling temperature (paper, section 4.1)."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -60,7 +72,7 @@ class Teacher(Section):
     max_tokens: Count = 256
     """Longest answer, in the teacher's tokens."""
     max_len: Count | None = None
-    """Longest prompt plus answer in tokens (vLLM); None takes the model's."""
+    """Longest prompt plus answer in tokens (vllm); None takes the model's."""
     seed: int = 0
     """Seed from which every question and draw gets its own."""
     accuracy: Fraction | None = None
@@ -70,9 +82,32 @@ class Teacher(Section):
     def _paths(self) -> Teacher:
         if self.engine == "recorded" and not self.path:
             raise ValueError("teacher.path is needed where teacher.engine is 'recorded'")
-        if self.engine == "vllm" and self.path:
-            raise ValueError("teacher.path is only read where teacher.engine is 'recorded'; remove it")
+        if self.engine in ("openai", "transformers") and self.model == "embedded":
+            raise ValueError(
+                f"teacher.model is needed where teacher.engine is {self.engine!r}; 'embedded' is for vllm"
+            )
+        only = {
+            "path": ("recorded",),
+            "base_url": ("openai",),
+            "dtype": ("vllm", "transformers"),
+            "quantization": ("vllm",),
+            "max_len": ("vllm",),
+        }
+        for name, engines in only.items():
+            if getattr(self, name) is not None and self.engine not in engines:
+                allowed = " or ".join(map(repr, engines))
+                raise ValueError(f"teacher.{name} is only read where teacher.engine is {allowed}; remove it")
         return self
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it is the one that the project trains."""
+        return self.engine == "vllm" and self.model == "embedded"
+
+    @property
+    def limit(self) -> Limit:
+        """Where its answers are cut off."""
+        return Limit(self.max_tokens, self.max_len)
 
 
 class Rationales(Section):
@@ -261,6 +296,25 @@ class Cell(Section):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+class Api(Section):
+    """How a server is asked (teacher.engine: openai); none of it changes an answer."""
+
+    key: str = "OPENAI_API_KEY"
+    """Environment variable with the key; where it is unset none is sent, which local servers accept."""
+    concurrency: Count = 16
+    """Calls under way at once."""
+    requests_per_minute: Count | None = None
+    """Most calls begun in a minute; None leaves it to the server's own 429s."""
+    timeout: Positive = 120.0
+    """Seconds after which a call without an answer is made again."""
+    retries: Annotated[int, Field(ge=0)] = 8
+    """How often a call that failed for a passing reason (429, 5xx, no connection, timeout) is made again."""
+    input_price: NonNegative | None = None
+    """Dollars per million prompt tokens, to say the cost before and after."""
+    output_price: NonNegative | None = None
+    """Dollars per million answer tokens."""
+
+
 class Resources(Section):
     """What the work may take; never part of a cell's identity."""
 
@@ -275,13 +329,17 @@ class Resources(Section):
     keep_students: bool = True
     """Whether each cell keeps its student (of the chosen step) in the Hugging Face format."""
     teacher_actors: Count = 1
-    """vLLM actors side by side."""
+    """Engines (vllm, transformers) side by side."""
     teacher_cpus: Positive = 2
-    """CPU cores of one vLLM actor."""
+    """CPU cores of one engine."""
     teacher_gpus: NonNegative | None = None
-    """GPUs of one vLLM actor (also its tensor parallel size); None: 1 where the cluster has GPUs, else 0."""
+    """GPUs of one engine (also vLLM's tensor parallel size); None: 1 where the cluster has GPUs, else 0."""
     teacher_memory: Annotated[float, Field(gt=0, le=1)] = 0.85
     """Share of the GPU's memory that vLLM may take."""
+    teacher_restarts: Annotated[int, Field(ge=0)] = 3
+    """How many engines that died are replaced, all in all, before the grid gives up sampling."""
+    api: Api = Api()
+    """For teacher.engine: openai."""
 
 
 Seeds = Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=0)]]

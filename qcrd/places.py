@@ -7,8 +7,10 @@ import re
 
 PLACES = (
     "task.source",
+    "task.prompt",
     "teacher.model",
     "teacher.path",
+    "teacher.base_url",
     "student.checkpoint",
     "student.tokenizer",
     "discriminator.checkpoint",

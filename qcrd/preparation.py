@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
 from typing import Any
 
 from qcrd import tasks
@@ -18,11 +18,12 @@ from qcrd.methods import METHODS
 from qcrd.rationales.sets import build_set
 from qcrd.rationales.statistics import set_statistics, vote_statistics
 from qcrd.rationales.vote import vote
+from qcrd.tasks import shots
 from qcrd.tasks.base import Task
 from qcrd.teacher.base import Request, requests, sampler_identity
 from qcrd.teacher.embedded import EmbeddedRecipe
 from qcrd.teacher.store import SampleStore
-from qcrd.types import Parsed, Question, RationaleSet, Splits
+from qcrd.types import Parsed, Prompt, Question, RationaleSet, Splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,16 @@ def _data_fingerprint(section: str) -> str:
 
 @lru_cache(maxsize=64)
 def _prompts_fingerprint(section: str) -> str:
-    task, splits = _load_task(section)
-    return fingerprint([task.prompt(q) for q in (*splits.train, *splits.validation)])
+    splits = _load_task(section)[1]
+    ask = _ask(section)
+    return fingerprint([ask(q).text for q in (*splits.train, *splits.validation)])
+
+
+def _ask(section: str) -> Callable[[Question], Prompt]:
+    """How the teacher is asked, with the user's instructions and examples where there are any."""
+    settings = TaskConfig.model_validate_json(section)
+    task = tasks.get(settings.name)
+    return partial(task.prompt, shots=shots.read(settings.prompt) if settings.prompt else None)
 
 
 @lru_cache(maxsize=64)
@@ -67,15 +76,17 @@ def _recipe_fingerprint(recipe: EmbeddedRecipe) -> str:
 def teacher_identity(cell: Cell) -> dict[str, Any]:
     """Identity of the sampler that the cell's samples come from; the key of their store."""
     recipe = None
-    if cell.teacher.engine == "vllm" and cell.teacher.model == "embedded":
+    if cell.teacher.embedded:
         recipe = _recipe_fingerprint(EmbeddedRecipe.of(cell.teacher))
     return sampler_identity(cell.teacher, tasks.get(cell.task.name).stop, recipe=recipe)
 
 
-def answers_identity(cell: Cell) -> dict[str, str]:
-    """Identity of what the teacher answers to the task: of its sampler, and of the prompts."""
+def answers_identity(cell: Cell) -> dict[str, Any]:
+    """Identity of what the teacher answers: of its sampler and of the prompts, and where it is cut off."""
+    identity = teacher_identity(cell)
     prompts = _prompts_fingerprint(cell.task.model_dump_json())
-    return {"sampler": fingerprint(teacher_identity(cell)), "prompts": prompts}
+    found = {"sampler": fingerprint(identity), "prompts": prompts}
+    return found if identity["engine"] == "recorded" else {**found, "limit": asdict(cell.teacher.limit)}
 
 
 def identify(cell: Cell) -> dict[str, Any]:
@@ -94,13 +105,14 @@ def judge_id(cell: Cell) -> str | None:
 
 def sample_requests(cell: Cell, split: str, m: int) -> list[Request]:
     """The first m draws for each question of a split."""
-    task, splits = load_task(cell.task)
-    return requests(getattr(splits, split), task.prompt, m, cell.teacher.seed)
+    splits = load_task(cell.task)[1]
+    ask = _ask(cell.task.model_dump_json())
+    return requests(getattr(splits, split), ask, m, cell.teacher.seed)
 
 
 def sample_store(cell: Cell, home: Home) -> SampleStore:
     """Where the cell's samples are."""
-    return SampleStore(home.samples, teacher_identity(cell))
+    return SampleStore(home.samples, teacher_identity(cell), cell.teacher.limit)
 
 
 def prepare(cell: Cell, home: Home) -> Prepared:

@@ -37,6 +37,40 @@ class Splits:
 
 
 @dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the teacher is asked: what to do, worked examples, and the question."""
+
+    question: str  # as the teacher reads it, with its choices or premise
+    system: str = ""  # what to do and in which form to answer
+    examples: tuple[tuple[str, str], ...] = ()  # (question, answer)
+    cues: tuple[str, str] = ("Q: ", "\nA:")  # before a question and before an answer, in `text`
+
+    @property
+    def text(self) -> str:
+        """All of it as one text to be continued, for models without a chat template."""
+        question, answer = self.cues
+        parts = [self.system] if self.system else []
+        parts += [f"{question}{asked}{answer} {answered}" for asked, answered in self.examples]
+        return "\n\n".join([*parts, f"{question}{self.question}{answer}"])
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The same as a conversation, for a chat template or a chat server."""
+        parts = [("system", self.system)] if self.system else []
+        for asked, answered in self.examples:
+            parts += [("user", asked), ("assistant", answered)]
+        return [{"role": role, "content": text} for role, text in [*parts, ("user", self.question)]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Where an answer is cut off. One that ended before it is the same under any higher limit."""
+
+    max_tokens: int  # of the answer
+    max_len: int | None = None  # of prompt and answer together; None is the model's own
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One raw answer of the teacher to one prompt, as drawn."""
 

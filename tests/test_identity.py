@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -23,11 +24,15 @@ OTHER = {
     "task.train": 10,
     "task.validation": 10,
     "task.test": 10,
+    "task.prompt": "other.txt",
     "task.seed": 1,
     "teacher.engine": "vllm",
     "teacher.model": "other/model",
     "teacher.revision": "main",
     "teacher.path": None,
+    "teacher.base_url": None,
+    "teacher.dtype": "bfloat16",
+    "teacher.quantization": "awq",
     "teacher.temperature": 1.0,
     "teacher.top_p": 0.9,
     "teacher.max_tokens": 9,
@@ -192,8 +197,8 @@ def test_the_length_of_an_iteration_matters_to_self_play_and_the_discriminator_a
 
 def test_another_prompt_gives_other_answers_to_the_same_sampler(monkeypatch, tmp_path):
     class Polite(Arithmetic):
-        def prompt(self, question):
-            return f"Please. {super().prompt(question)}"
+        def prompt(self, question, shots=None):
+            return replace(super().prompt(question, shots), system="Please.")
 
     def answers():
         for cached in (preparation._load_task, preparation._prompts_fingerprint):

@@ -37,15 +37,15 @@ class Teacher:
 
     def __init__(self, questions, silent=(), babble=False):
         task = tasks.get("arithmetic")
-        self.by_prompt = {task.prompt(q): q for q in questions}
+        self.by_prompt = {task.prompt(q).text: q for q in questions}
         self.questions, self.silent, self.babble = questions, set(silent), babble
 
     def __call__(self, requests):
-        return [Sample(r.prompt_id, r.question_id, r.index, self.answer(r), "stop", 9) for r in requests]
+        yield [Sample(r.prompt_id, r.question_id, r.index, self.answer(r), "stop", 9) for r in requests]
 
     def answer(self, request):
         rng = random.Random(request.seed)
-        question = self.by_prompt[request.prompt]
+        question = self.by_prompt[request.prompt.text]
         if self.babble or question.id in self.silent or rng.random() < 0.1:
             return "Well , I do not know ."
         if rng.random() > 0.6:
@@ -77,7 +77,7 @@ def fill(home, cell, m=M, splits=("train", "validation"), **how):
     teacher = Teacher([*loaded.train, *loaded.validation], {loaded.train[SILENT].id}, **how)
     for split in splits:
         requests = sample_requests(cell, split, m)
-        draw(sample_store(cell, home), requests, teacher, 50, lambda *_: None)
+        draw(sample_store(cell, home), requests, teacher, lambda *_: None)
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,6 @@ from qcrd.tracking.feeder import Feeder
 from qcrd.tracking.journal import Journal
 from qcrd.tracking.mlflow import Mirror
 
-CHUNK = 600  # samples per commit and engine
 LAST_PUSH = 60.0  # seconds that the end of a grid waits for MLflow
 LET_GO = 8.0  # seconds that the workers of a stopped grid get to end
 STOP_PUSH = 10.0  # the same where it was stopped: `ray job stop` kills soon
@@ -177,7 +176,7 @@ def _sample(study: Study, wanted: set[tuple], shares: Shares) -> None:
         if need.teacher.engine == "recorded":
             teacher = RecordedTeacher(need.teacher.path)
             teacher.check(requests)
-            lacking = draw(store, requests, teacher, CHUNK, Sampling())
+            lacking = draw(store, requests, teacher, Sampling())
             if lacking:
                 lacks = f"lacks {lacking} of {len(requests)} answers, the rest is used"
                 say(f"teacher: {need.teacher.path} {lacks}")
@@ -188,7 +187,7 @@ def _sample(study: Study, wanted: set[tuple], shares: Shares) -> None:
         stop = preparation.load_task(need.task)[0].stop
         say(f"teacher: starting vLLM for {len(missing)} of {len(requests)} samples")
         with Engines(model, need.teacher, stop, resources, shares) as engines:
-            draw(store, requests, engines, CHUNK * engines.count, Sampling())
+            draw(store, requests, engines, Sampling())
 
 
 def _report(study: Study, log: Journal) -> None:

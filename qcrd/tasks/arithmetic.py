@@ -17,13 +17,14 @@ from qcrd.errors import DataError
 from qcrd.tasks import problems
 from qcrd.tasks.problems import ASIDES, Kind
 from qcrd.tasks.reading import EquationTask
-from qcrd.types import Question, Splits
+from qcrd.tasks.shots import Shots
+from qcrd.types import Prompt, Question, Splits
 
 SMALLEST, LARGEST = 2, 30  # numbers in a problem, both included
 TWO_STEPS = 0.25  # share of problems
 ASIDE = 0.4  # share of problems with a number that does not matter
 SIZES = {"train": 720, "validation": 80, "test": 200}
-PROMPT = "Question: {text} Answer:"
+CUES = ("Question: ", " Answer:")
 
 # Shares of the 256 values of a text's hash byte.
 _SHARES = {
@@ -61,9 +62,10 @@ class Arithmetic(EquationTask):
             }
         )
 
-    def prompt(self, question: Question) -> str:
-        """`Question: TEXT Answer:`, the form that the embedded teacher is trained on."""
-        return PROMPT.format(text=question.text)
+    def prompt(self, question: Question, shots: Shots | None = None) -> Prompt:
+        """`Question: TEXT Answer:`, the form that the embedded teacher is trained on; it has no examples."""
+        shots = shots or Shots()
+        return Prompt(question.text, shots.system, shots.examples, CUES)
 
 
 def generate(seed: int, n: int, exclude: frozenset[str] = frozenset()) -> list[Question]:
@@ -88,7 +90,7 @@ def vocabulary() -> list[str]:
 @cache
 def _words() -> tuple[str, ...]:
     kinds = [*problems.ONE_STEP, *problems.TWO_STEP]
-    texts = [PROMPT, EquationTask().target("", "")]
+    texts = [*CUES, EquationTask().target("", "")]
     texts += [text for kind in kinds for text in (*kind.body, kind.question, kind.label, kind.rationale)]
     texts += [text for aside in ASIDES for text in (aside.sentence, aside.rationale)]
     words = {

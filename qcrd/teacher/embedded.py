@@ -194,7 +194,7 @@ def _model(recipe: EmbeddedRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaF
 def _example(question: Question, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], int]:
     """Token ids of a prompt with its answer and </s>, and how many of them are the prompt."""
     task = tasks.get("arithmetic")
-    prompt = tokenizer(task.prompt(question)).input_ids
+    prompt = tokenizer(task.prompt(question).text).input_ids
     answer = tokenizer(task.target(question.rationale, question.label)).input_ids
     return [*prompt, *answer, tokenizer.eos_token_id], len(prompt)
 
@@ -232,7 +232,7 @@ def sampling_accuracy(
     task = tasks.get("arithmetic")
     model.eval()
     batch = tokenizer(
-        [task.prompt(q) for q in questions], padding=True, padding_side="left", return_tensors="pt"
+        [task.prompt(q).text for q in questions], padding=True, padding_side="left", return_tensors="pt"
     )
     prompt = batch.input_ids.shape[1]
     with torch.random.fork_rng(devices=[]):

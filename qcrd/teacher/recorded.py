@@ -63,7 +63,7 @@ class RecordedTeacher:
                 f"has {next(iter(self.answers))}, ...); is it of another data set?"
             )
 
-    def __call__(self, requests: Sequence[Request]) -> list[Sample]:
+    def __call__(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
         """The recorded answers to `requests`; those that there are too few of are counted and said."""
         found = [
             Sample(r.prompt_id, r.question_id, r.index, self.answers[r.question_id][r.index], "stop", 0)
@@ -78,7 +78,7 @@ class RecordedTeacher:
                 self.path.name, short, len(requests), len(unknown),
             )  # fmt: skip
         self.shortage += short
-        return found
+        yield found
 
 
 def resolve(path: str) -> Path:

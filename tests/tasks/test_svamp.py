@@ -153,12 +153,11 @@ def test_a_file_in_another_form_is_named(tmp_path):
 
 
 def test_the_prompts_own_examples_are_right_and_read_back_and_in_no_split(splits):
-    examples = TASK.prompt(splits.train[0]).split("\n\n")
-    assert examples[-1] == f"Q: {splits.train[0].text}\nA:"
-    assert len(examples) == 7
+    prompt = TASK.prompt(splits.train[0])
+    assert prompt.text.endswith(f"\n\nQ: {splits.train[0].text}\nA:")
+    assert len(prompt.examples) == 6
     known = {question.text for question in splits.train + splits.validation + splits.test}
-    for example in examples[:-1]:
-        asked, answered = example.removeprefix("Q: ").split("\nA: ")
+    for asked, answered in prompt.examples:
         assert asked not in known
         parsed = TASK.parse(answered, splits.train[0])
         assert parsed.reason is None

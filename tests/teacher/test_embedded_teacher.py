@@ -42,7 +42,7 @@ def test_every_text_of_the_task_passes_through_the_tokenizer_unchanged():
     task = tasks.get("arithmetic")
     tokenizer = word_level_tokenizer(vocabulary(), append_eos=False)
     for question in generate(seed=5, n=300):
-        for text in (task.prompt(question), task.target(question.rationale, question.label)):
+        for text in (task.prompt(question).text, task.target(question.rationale, question.label)):
             ids = tokenizer(text).input_ids
             assert tokenizer.unk_token_id not in ids
             assert tokenizer.decode(ids) == text

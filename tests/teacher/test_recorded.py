@@ -9,11 +9,15 @@ from qcrd.teacher.base import requests
 from qcrd.teacher.draw import draw
 from qcrd.teacher.recorded import RecordedTeacher
 from qcrd.teacher.store import SampleStore
-from qcrd.types import Question
+from qcrd.types import Limit, Prompt, Question
 
 
 def ask(ids, m):
-    return requests([Question(id=i, text=i, label="1") for i in ids], lambda q: q.text, m, 0)
+    return requests([Question(id=i, text=i, label="1") for i in ids], lambda q: Prompt(q.text), m, 0)
+
+
+def answered(teacher, asked):
+    return [sample for batch in teacher(asked) for sample in batch]
 
 
 def write(path, *rows):
@@ -24,7 +28,7 @@ def write(path, *rows):
 def test_the_real_answers_of_palm_and_llama3_join_to_svamp_rows(shared_data):
     teacher = RecordedTeacher(str(shared_data / "multi" / "svamp_palm_llama3.jsonl"))
     assert len(teacher.answers) == 800
-    samples = teacher(ask(["svamp-train-0", "svamp-train-799"], 4))
+    samples = answered(teacher, ask(["svamp-train-0", "svamp-train-799"], 4))
     assert len(samples) == 8 and teacher.shortage == 0
     assert "84 / 2 = 42" in samples[0].text
     assert {(s.finish_reason, s.tokens) for s in samples} == {("stop", 0)}
@@ -53,7 +57,7 @@ def test_lists_follow_each_other_in_row_order_past_the_tenth(tmp_path):
 
 def test_a_plain_text_id_is_the_question_id(tmp_path):
     teacher = RecordedTeacher(write(tmp_path / "f", {"id": "mine-7", "samples": ["a", "b"]}))
-    assert [s.text for s in teacher(ask(["mine-7"], 2))] == ["a", "b"]
+    assert [s.text for s in answered(teacher, ask(["mine-7"], 2))] == ["a", "b"]
 
 
 def test_asking_for_more_than_there_is_uses_fewer_and_says_so(tmp_path, caplog):
@@ -61,7 +65,7 @@ def test_asking_for_more_than_there_is_uses_fewer_and_says_so(tmp_path, caplog):
         write(tmp_path / "f", {"id": "a", "samples": ["1", "2"]}, {"id": "b", "samples": ["3"]})
     )
     with caplog.at_level(logging.WARNING):
-        assert [s.text for s in teacher(ask(["a", "b", "c"], 2))] == ["1", "2", "3"]
+        assert [s.text for s in answered(teacher, ask(["a", "b", "c"], 2))] == ["1", "2", "3"]
     assert teacher.shortage == 3
     assert "3 of 6 answers are not recorded (1 questions have none)" in caplog.text
 
@@ -76,10 +80,10 @@ def test_answers_to_another_data_set_are_an_error(tmp_path):
 
 def test_a_rerun_that_only_wants_what_is_not_recorded_is_no_error(tmp_path):
     teacher = RecordedTeacher(write(tmp_path / "f", {"id": "a", "samples": ["1"]}))
-    store, wanted = SampleStore(tmp_path / "s", {"engine": "recorded"}), ask(["a", "b"], 2)
+    store, wanted = SampleStore(tmp_path / "s", {"engine": "recorded"}, Limit(256)), ask(["a", "b"], 2)
     for _ in range(2):
         teacher.check(wanted)
-        assert draw(store, wanted, teacher, 10, lambda *_: None) == 3
+        assert draw(store, wanted, teacher, lambda *_: None) == 3
 
 
 def test_environment_variables_in_the_path_are_expanded(tmp_path, monkeypatch):

