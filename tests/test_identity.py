@@ -142,7 +142,7 @@ def test_the_id_changes_with_what_the_method_reads_and_with_nothing_else(method)
             if path == "selfplay.enabled"
             else changed(base, path, value)
         )
-        assert get(cell, path) != get(base, path) or path in ("teacher.engine", "teacher.path")
+        assert get(cell, path) != get(base, path) or path in ("teacher.engine", "teacher.path", "teacher.base_url")
         assert (cell_id(cell, "d", TEACHER) != cell_id(base, "d", TEACHER)) == depends(method, path), path
 
 
