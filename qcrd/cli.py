@@ -73,6 +73,36 @@ def run(
     raise typer.Exit(0 if complete else 1)
 
 
+class SplitName(StrEnum):
+    """Parts of a data set."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
+
+
+@app.command()
+def sample(
+    grid: Grid,
+    preset: Preset = None,
+    split: Annotated[
+        list[SplitName] | None, typer.Option(help="Besides those that the cells read; repeatable.")
+    ] = None,
+) -> None:
+    """Draw what a grid needs of its teachers, and train nothing; what is stored is never drawn again.
+
+    Examples:
+
+      qcrd sample grids/ablation.yaml
+
+      qcrd sample grids/quickstart.yaml --split test     to see the teacher's accuracy on the test questions
+    """
+    from qcrd.grid.run import sample as draw
+    from qcrd.home import Home
+
+    draw(grid, Home.default(), preset, tuple(split or ()))
+
+
 @app.command()
 def plan(
     grid: Grid,

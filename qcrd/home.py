@@ -34,6 +34,11 @@ class Home:
         return self.root / "teachers"
 
     @property
+    def yields(self) -> Path:
+        """What the teacher's answers are worth, a file for each split of a task."""
+        return self.root / "yields"
+
+    @property
     def discriminators(self) -> Path:
         """Pretrained discriminators."""
         return self.root / "discriminators"

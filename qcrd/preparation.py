@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -49,6 +49,11 @@ def _load_task(section: str) -> tuple[Task, Splits]:
     return task, task.load(settings)
 
 
+def data_fingerprint(section: TaskConfig) -> str:
+    """Short id of the task's questions."""
+    return _data_fingerprint(section.model_dump_json())
+
+
 @lru_cache(maxsize=64)
 def _data_fingerprint(section: str) -> str:
     return _load_task(section)[1].fingerprint()
@@ -92,14 +97,14 @@ def answers_identity(cell: Cell) -> dict[str, Any]:
 def identify(cell: Cell) -> dict[str, Any]:
     """The cell's identity; its fingerprint is the cell's id."""
     teacher = answers_identity(cell) if teacher_samples(cell) else {}
-    return cell_identity(cell, _data_fingerprint(cell.task.model_dump_json()), teacher)
+    return cell_identity(cell, data_fingerprint(cell.task), teacher)
 
 
 def judge_id(cell: Cell) -> str | None:
     """Id of the pretrained discriminator that the cell needs, None where it needs none."""
     if not needs_discriminator(cell):
         return None
-    data = _data_fingerprint(cell.task.model_dump_json())
+    data = data_fingerprint(cell.task)
     return fingerprint(discriminator_identity(cell, data, answers_identity(cell)))
 
 
@@ -130,15 +135,15 @@ def prepare(cell: Cell, home: Home) -> Prepared:
     m = teacher_samples(cell)
     train, validation, statistics = list(splits.train), list(splits.validation), {}
     if m:
-        parsed = _parsed(cell, home, task, train, "train", m, blank=from_teacher)
-        found = vote_statistics(parsed, [task.answer(q.label, q) for q in train])
+        answers = parsed(cell, home, "train", m, blank=from_teacher)
+        found = vote_statistics(answers, [task.answer(q.label, q) for q in train])
         statistics = {f"teacher/{name}": value for name, value in found.items()}
         statistics["teacher/missing"] = m * len(train) - found["samples"]
     else:
-        parsed = [[] for _ in train]
+        answers = [[] for _ in train]
     denoise = method.denoise(rationales) if m else "gold"
     sets = []
-    for question, samples in zip(train, parsed, strict=True):
+    for question, samples in zip(train, answers, strict=True):
         gold = None if from_teacher else (question.label, task.answer(question.label, question))
         sets.append(build_set(question.id, samples, rationales.labels, denoise, gold))
     statistics |= {f"rationales/{name}": value for name, value in set_statistics(sets).items()}
@@ -146,9 +151,7 @@ def prepare(cell: Cell, home: Home) -> Prepared:
         train = [_blank(q) for q in train]
         votes = [
             vote(q.id, samples)
-            for q, samples in zip(
-                validation, _parsed(cell, home, task, validation, "validation", m, blank=True), strict=True
-            )
+            for q, samples in zip(validation, parsed(cell, home, "validation", m, blank=True), strict=True)
         ]
         validation = [
             replace(_blank(q), label=v.label)
@@ -166,9 +169,21 @@ def prepare(cell: Cell, home: Home) -> Prepared:
     )
 
 
-def _parsed(
-    cell: Cell, home: Home, task: Task, questions: Sequence[Question], split: str, m: int, blank: bool
-) -> list[list[Parsed]]:
+def parsed(cell: Cell, home: Home, split: str, m: int, blank: bool = False) -> list[list[Parsed]]:
+    """The first m answers to each question of a split, read.
+
+    Args:
+        cell: whose task and teacher it is.
+        home: where the samples are.
+        split: train, validation or test.
+        m: answers per question; recorded ones may be fewer.
+        blank: whether gold label and rationale are taken off the questions before anything is read.
+
+    Raises:
+        DataError: where samples are missing.
+    """
+    task, splits = load_task(cell.task)
+    questions = getattr(splits, split)
     wanted = sample_requests(cell, split, m)
     stored = sample_store(cell, home).load()
     found: dict[str, list[Parsed]] = {q.id: [] for q in questions}

@@ -26,6 +26,7 @@ LAYERS = [
     ["student", "methods"],
     ["identity", "report"],
     ["preparation"],
+    ["yields"],
     ["pipeline"],
     ["grid", "tracking.mlflow", "teacher.vllm"],
     ["cli", "__main__"],

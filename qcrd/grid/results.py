@@ -13,9 +13,11 @@ from qcrd.grid.study import Study, last_status, state
 from qcrd.methods import METHODS
 from qcrd.report.paper import counterpart
 from qcrd.report.tables import Row, Table, table
+from qcrd.report.teachers import teacher_line
 from qcrd.student.trainer import PREDICTIONS
 from qcrd.tracking.mlflow import Source
 from qcrd.types import Prediction
+from qcrd.yields import Yield, yields
 
 SECTIONS = ("contrastive", "selfplay", "discriminator", "training", "student")
 
@@ -24,7 +26,13 @@ def tables(study: Study) -> Table:
     """The grid's table from what is finished now."""
     rows = [_row(study, place) for place in places(study.grid, study.cells, study.ids)]
     names = sorted({planned.cell.task.name for planned in study.cells})
-    return table(rows, study.grid.name, study.preset, ", ".join(names))
+    lines = [teacher_line(y.teacher, y.task, y.split, y.m, y.statistics) for y in found_yields(study)]
+    return table(rows, study.grid.name, study.preset, ", ".join(names), lines)
+
+
+def found_yields(study: Study) -> list[Yield]:
+    """What the teachers' answers are worth, for all of the grid's samples that are there."""
+    return [found for need, cell in study.needs() for found in yields(cell, study.home, need.m)]
 
 
 def sources(study: Study) -> tuple[Source, list[Source]]:

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +18,17 @@ import ray
 
 from qcrd import preparation
 from qcrd.config import Cell
-from qcrd.errors import QcrdError
-from qcrd.grid.actors import Engines, Shares, pretrain_discriminators, train_teacher
-from qcrd.grid.results import sources, tables
+from qcrd.grid.discriminators import pretrain_discriminators
+from qcrd.grid.results import found_yields, sources, tables
+from qcrd.grid.shares import Shares
 from qcrd.grid.study import Study, last_status
+from qcrd.grid.teachers import sampler
 from qcrd.grid.tune import train_cells
 from qcrd.grid.watch import CellWatch, Sampling, say
 from qcrd.home import Home
 from qcrd.report.formats import FORMATS, render
+from qcrd.report.teachers import HEADER, teacher_line, texts
 from qcrd.teacher.draw import draw
-from qcrd.teacher.recorded import RecordedTeacher
 from qcrd.tracking import journal
 from qcrd.tracking.feeder import Feeder
 from qcrd.tracking.journal import Journal
@@ -82,7 +83,7 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
     with cluster() as have:
         signal.signal(signal.SIGTERM, _interrupt)  # after ray.init, which sets one that aborts
         study = Study.open(path, home, preset, have.gpus)
-        shares = _shares(study, have)
+        shares = Shares.of(study.grid.resources, have.cpus, have.gpus)
         _announce(study, have, preset, tracking)
         study.remember()
         with study.alone(say), Journal(study.folder / journal.FILE) as log:
@@ -109,27 +110,6 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
         return not failed
 
 
-def _shares(study: Study, have: Cluster) -> Shares:
-    """CPUs and GPUs of one cell and of one teacher, all of it checked before anything starts."""
-    resources = study.grid.resources
-    cell_gpus = (0.25 if have.gpus else 0) if resources.cell_gpus is None else resources.cell_gpus
-    teacher_gpus = (1 if have.gpus else 0) if resources.teacher_gpus is None else resources.teacher_gpus
-    # More cores than there are would wait for ever; the engine is content with fewer.
-    teacher_cpus = min(resources.teacher_cpus, have.cpus / resources.teacher_actors)
-    wanted = {
-        "cell_cpus": (resources.cell_cpus, have.cpus, "CPUs"),
-        "cell_gpus": (cell_gpus, have.gpus, "GPUs"),
-        "teacher_gpus": (teacher_gpus * resources.teacher_actors, have.gpus, "GPUs"),
-    }
-    for field, (asked, there, what) in wanted.items():
-        if asked > there:
-            raise QcrdError(
-                f"resources.{field}: {asked:g} {what} are asked for, the cluster has {there:g}; "
-                f"allowed: up to {there:g}; lower it, or run where there are more"
-            )
-    return Shares(resources.cell_cpus, cell_gpus, teacher_cpus, teacher_gpus)
-
-
 def _announce(study: Study, have: Cluster, preset: str | None, tracking: str | None) -> None:
     asked = preset or study.grid.preset
     why = f" (auto: the cluster has {have.gpus:g} GPUs)" if asked == "auto" else ""
@@ -150,7 +130,8 @@ def _work(study: Study, shares: Shares) -> dict[str, str]:
     ]
     if not todo:
         return {}
-    _sample(study, {(cell.task, cell.teacher) for _, _, cell in todo}, shares)
+    _sample(study, shares, {(cell.task, cell.teacher) for _, _, cell in todo})
+    _say_yields(study)
     judges: dict[str, Cell] = {}
     for _, _, cell in todo:
         judge = preparation.judge_id(cell)
@@ -168,26 +149,58 @@ def _work(study: Study, shares: Shares) -> dict[str, str]:
     return failed
 
 
-def _sample(study: Study, wanted: set[tuple], shares: Shares) -> None:
-    resources = study.grid.resources
-    for need, store, requests, missing in study.samples():
-        if not missing or (need.task, need.teacher) not in wanted:
-            continue
-        if need.teacher.engine == "recorded":
-            teacher = RecordedTeacher(need.teacher.path)
-            teacher.check(requests)
-            lacking = draw(store, requests, teacher, Sampling())
-            if lacking:
-                lacks = f"lacks {lacking} of {len(requests)} answers, the rest is used"
-                say(f"teacher: {need.teacher.path} {lacks}")
-            continue
-        model = need.teacher.model
-        if model == "embedded":
-            model = str(train_teacher(study.home, need.teacher, shares.teacher_cpus, say))
-        stop = preparation.load_task(need.task)[0].stop
-        say(f"teacher: starting vLLM for {len(missing)} of {len(requests)} samples")
-        with Engines(model, need.teacher, stop, resources, shares) as engines:
-            draw(store, requests, engines, Sampling())
+def sample(path: Path, home: Home, preset: str | None = None, splits: Sequence[str] = ()) -> None:
+    """Draw what a grid needs of its teachers, and train nothing.
+
+    Args:
+        path: the grid's YAML.
+        home: the store.
+        preset: instead of the file's.
+        splits: to be sampled besides those that the cells read, such as test.
+
+    Raises:
+        KeyboardInterrupt: on SIGINT or SIGTERM, with everything stored that the teacher had answered.
+        QcrdError: for what the user can mend.
+    """
+    with cluster() as have:
+        signal.signal(signal.SIGTERM, _interrupt)
+        study = Study.open(path, home, preset, have.gpus)
+        _sample(study, Shares.of(study.grid.resources, have.cpus, have.gpus), splits=splits)
+        _say_yields(study)
+
+
+def _say_yields(study: Study) -> None:
+    for found in found_yields(study):
+        line = teacher_line(found.teacher, found.task, found.split, found.m, found.statistics)
+        say("teacher: " + "; ".join(f"{name} {text}" for name, text in zip(HEADER, texts(line), strict=True)))
+
+
+def _sample(
+    study: Study, shares: Shares, wanted: set[tuple] | None = None, splits: Sequence[str] = ()
+) -> None:
+    """Draw what the cells lack; tasks that ask the same teacher in the same way share its engines.
+
+    Args:
+        study: whose cells.
+        shares: of an engine.
+        wanted: tasks and teachers to draw for; None is all.
+        splits: to be sampled besides those that the cells read.
+    """
+    groups: dict[tuple, list[tuple]] = {}
+    for need, store, requests, missing in study.samples(splits):
+        if missing and (wanted is None or (need.task, need.teacher) in wanted):
+            stop = preparation.load_task(need.task)[0].stop
+            groups.setdefault((need.teacher, stop), []).append((need, store, requests, missing))
+    for (teacher, stop), needs in groups.items():
+        lacking = sum(len(missing) for *_, missing in needs)
+        everything = [r for _, _, requests, _ in needs for r in requests]
+        name = teacher.path or teacher.model
+        say(f"teacher: {name} ({teacher.engine}) for {lacking} of {len(everything)} samples")
+        with sampler(teacher, stop, everything, study.grid.resources, shares, study.home, say) as sample:
+            for need, store, requests, _ in needs:
+                short = draw(store, requests, sample, Sampling())
+                if short:
+                    say(f"teacher: {name} lacks {short} of {len(requests)} answers to {need.task.name}")
 
 
 def _report(study: Study, log: Journal) -> None:
@@ -198,6 +211,9 @@ def _report(study: Study, log: Journal) -> None:
         path = study.folder / f"table.{'tex' if name == 'latex' else name}"
         path.write_text(render(found, name))
         log.artifact(path)
+    for each in found_yields(study):
+        name = f"teacher/{each.task}/{each.split}"
+        log.metrics(0, **{f"{name}/{key}": value for key, value in each.statistics.items()})
     log.metrics(0, done=sum(record is not None for record in finished), cells=len(finished))
     say("\n" + render(found, "md"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from qcrd import preparation
-from qcrd.config import Grid
+from qcrd.config import Cell, Grid
 from qcrd.files import read_json, write_json
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.file import read_grid
@@ -101,12 +101,22 @@ class Study:
         """State of each cell: see `state`."""
         return [state(self.home, cell_id) for cell_id in self.ids]
 
-    def samples(self) -> Iterator[tuple[SampleNeed, SampleStore, list[Request], list[Request]]]:
-        """What the cells need of the teacher: need, store, all requests, missing requests."""
-        for need in required_samples(planned.cell for planned in self.cells):
-            cell = next(
-                c.cell for c in self.cells if c.cell.task == need.task and c.cell.teacher == need.teacher
-            )
+    def needs(self, splits: Iterable[str] = ()) -> Iterator[tuple[SampleNeed, Cell]]:
+        """What the cells need of the teacher, each with a cell that needs it.
+
+        Args:
+            splits: to be sampled besides those that the cells read.
+        """
+        cells = [planned.cell for planned in self.cells]
+        for need in required_samples(cells):
+            cell = next(c for c in cells if c.task == need.task and c.teacher == need.teacher)
+            yield replace(need, splits=tuple(dict.fromkeys((*need.splits, *splits)))), cell
+
+    def samples(
+        self, splits: Iterable[str] = ()
+    ) -> Iterator[tuple[SampleNeed, SampleStore, list[Request], list[Request]]]:
+        """The same as need, store, all requests, missing requests."""
+        for need, cell in self.needs(splits):
             store = preparation.sample_store(cell, self.home)
             requests = [r for split in need.splits for r in preparation.sample_requests(cell, split, need.m)]
             yield need, store, requests, store.missing(requests)

@@ -17,14 +17,16 @@ def vote_statistics(samples: Sequence[Sequence[Parsed]], gold: Sequence[str | No
         gold: for each question its canonical gold answer.
 
     Returns:
-        Shares and accuracies in percent, counts as counts: `single` (accuracy of one sample), `vote`,
+        Shares and accuracies in percent, counts as counts: `single` (accuracy of one sample),
+        `single_error` (its standard error over questions), `vote`,
         `agreement` (mean share of a question's candidates that voted for the winner), `ties`,
         `majority_right`, `majority_wrong` (among questions with a strict winner), `unparsed`, and
         `unparsed.<reason>`.
     """
     total = sum(len(s) for s in samples)
     reasons = Counter(p.reason for s in samples for p in s if p.answer is None)
-    right = sum(p.answer is not None and p.answer == g for s, g in zip(samples, gold, strict=True) for p in s)
+    rights = [[p.answer is not None and p.answer == g for p in s] for s, g in zip(samples, gold, strict=True)]
+    right = sum(map(sum, rights))
     votes = [vote("", s) for s in samples]
     winners = [v.answer is not None and v.answer == g for v, g in zip(votes, gold, strict=True)]
     strict = [w for v, w in zip(votes, winners, strict=True) if v.answer is not None and not v.tie]
@@ -33,6 +35,7 @@ def vote_statistics(samples: Sequence[Sequence[Parsed]], gold: Sequence[str | No
         "questions": len(samples),
         "samples": total,
         "single": 100 * right / max(total, 1),
+        "single_error": _error([(sum(r), len(r)) for r in rights if r]),
         "vote": 100 * sum(winners) / max(len(votes), 1),
         "agreement": 100 * sum(agreement) / max(len(agreement), 1),
         "ties": sum(v.tie for v in votes),
@@ -41,6 +44,16 @@ def vote_statistics(samples: Sequence[Sequence[Parsed]], gold: Sequence[str | No
         "unparsed": sum(reasons.values()),
         **{f"unparsed.{reason}": count for reason, count in sorted(reasons.items(), key=str)},
     }
+
+
+def _error(counts: Sequence[tuple[int, int]]) -> float:
+    """Standard error, in points, of a ratio over (right, samples) of independent questions."""
+    total, n = sum(m for _, m in counts), len(counts)
+    if n < 2:
+        return 0.0
+    share = sum(right for right, _ in counts) / total
+    spread = sum((right - share * m) ** 2 for right, m in counts)
+    return 100 * (n / (n - 1) * spread) ** 0.5 / total
 
 
 def set_statistics(sets: Sequence[RationaleSet]) -> dict[str, float]:

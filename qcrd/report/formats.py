@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from qcrd.report.tables import Line, Table
+from qcrd.report.teachers import HEADER, texts
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -45,18 +46,25 @@ def markdown(table: Table) -> str:
     for group, lines in table.sections():
         if group:
             blocks.append(f"### {group}")
-        cells = [[text.replace("|", r"\|") for text in row] for row in _grid(table, lines, "**{}**".format)]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        rows = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
-        rows.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-        blocks.append("\n".join(rows))
+        blocks.append(_markdown(_grid(table, lines, "**{}**".format)))
+    if table.teachers:
+        blocks += ["### teacher", _markdown([list(HEADER), *map(texts, table.teachers)])]
     if table.notes:
         blocks.append("\n".join(f"[{i}] {note}  " for i, note in enumerate(table.notes, start=1)).rstrip())
     return "\n\n".join(blocks) + "\n"
 
 
+def _markdown(rows: list[list[str]]) -> str:
+    """Rows, the header first, with padded columns."""
+    cells = [[text.replace("|", r"\|") for text in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
+
+
 def latex(table: Table) -> str:
-    r"""A table environment for the booktabs package; notes are in the caption, nothing is left unescaped."""
+    r"""Table environments for the booktabs package; notes are in the caption, nothing is left unescaped."""
     sections = table.sections()
     columns = len(_header(table))
     body = []
@@ -72,21 +80,28 @@ def latex(table: Table) -> str:
             body.append(" & ".join(texts) + r" \\")
     caption = f"{table.grid}: preset {table.preset}, task {table.task}; {table.about}."
     caption += "".join(f" [{i}] {note}." for i, note in enumerate(table.notes, start=1))
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{_escape(caption)}}}",
-            rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
-            r"\toprule",
-            " & ".join(_escape(text) for text in _header(table)) + r" \\",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    written = _latex(caption, _header(table), body)
+    if table.teachers:
+        rows = [" & ".join(map(_escape, texts(line))) + r" \\" for line in table.teachers]
+        written += _latex(f"{table.grid}: the teacher.", list(HEADER), [r"\midrule", *rows])
+    return written
+
+
+def _latex(caption: str, header: list[str], body: list[str]) -> str:
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_escape(caption)}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+        r"\toprule",
+        " & ".join(map(_escape, header)) + r" \\",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def comma_separated(table: Table) -> str:

@@ -61,13 +61,18 @@ def accuracy(percents: Sequence[float], questions: int) -> Estimate:
     if not percents:
         raise ValueError("no accuracy given: a mean needs at least one seed")
     if len(percents) == 1:
-        low, high = wilson(percents[0] / 100, questions)
-        return Estimate(percents[0], 100 * low, 100 * high, 1, "questions")
+        return share_of_questions(percents[0], questions)
     n = len(percents)
     mean = fmean(percents)
     deviation = float(np.std(percents, ddof=1))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * deviation / math.sqrt(n)
     return Estimate(mean, mean - half, mean + half, n, "seeds")
+
+
+def share_of_questions(percent: float, questions: int) -> Estimate:
+    """One accuracy, with its interval over the questions."""
+    low, high = wilson(percent / 100, questions)
+    return Estimate(percent, 100 * low, 100 * high, 1, "questions")
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:

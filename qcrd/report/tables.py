@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from qcrd.report.statistics import Difference, Estimate, accuracy, compare
+from qcrd.report.teachers import TeacherLine
 from qcrd.types import CellRecord, Prediction
 
 
@@ -66,6 +67,7 @@ class Table:
     about: str  # what the figures and intervals are
     lines: tuple[Line, ...]
     notes: tuple[str, ...]  # what the figures leave out; note i + 1 is the line's mark i + 1
+    teachers: tuple[TeacherLine, ...] = ()
 
     def sections(self) -> list[tuple[str, list[Line]]]:
         """Groups and their lines, in the order in which they first come."""
@@ -75,7 +77,9 @@ class Table:
         return list(groups.items())
 
 
-def table(rows: Sequence[Row], grid: str, preset: str, task: str) -> Table:
+def table(
+    rows: Sequence[Row], grid: str, preset: str, task: str, teachers: Sequence[TeacherLine] = ()
+) -> Table:
     """Put together the table of a grid.
 
     Diverged, failed and unfinished cells are in no mean, and each line that lacks some has a note.
@@ -87,7 +91,7 @@ def table(rows: Sequence[Row], grid: str, preset: str, task: str) -> Table:
         notes += own
         marks = range(len(notes) - len(own) + 1, len(notes) + 1)
         lines.append(_line(row, _base_of(row, rows), _is_best(row, rows), tuple(marks)))
-    return Table(grid, preset, task, _about(lines, rows), tuple(lines), tuple(notes))
+    return Table(grid, preset, task, _about(lines, rows), tuple(lines), tuple(notes), tuple(teachers))
 
 
 def _line(row: Row, base: Row | None, best: bool, marks: tuple[int, ...]) -> Line:

@@ -1,0 +1,38 @@
+"""Pretrains the discriminators that a grid's cells share, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ray
+from ray.exceptions import RayError
+
+from qcrd import pipeline
+from qcrd.config import Cell
+from qcrd.errors import QcrdError
+from qcrd.grid.engines import Say, answer
+from qcrd.home import Home
+
+
+def _pretrain(cell: Cell, home: Home, threads: int) -> str:
+    import torch
+
+    torch.set_num_threads(threads)
+    return str(pipeline.ensure_discriminator(cell, home))
+
+
+def pretrain_discriminators(cells: Sequence[Cell], home: Home, cpus: float, gpus: float, say: Say) -> None:
+    """Pretrain the discriminator of each cell, side by side.
+
+    One that fails is said and left; the cells that need it will fail with its reason, and no others.
+    """
+    task = ray.remote(_pretrain).options(num_cpus=cpus, num_gpus=gpus, max_retries=2)
+    waiting = [task.remote(cell, home, max(1, int(cpus))) for cell in cells]
+    say(f"discriminators: {len(cells)} to pretrain")
+    while waiting:
+        done, waiting = ray.wait(waiting)
+        try:
+            answer(done[0])
+        except (QcrdError, RayError) as error:
+            say(f"discriminators: one failed: {str(error).strip().splitlines()[-1]}")
+        say(f"discriminators: {len(cells) - len(waiting)} of {len(cells)} done")

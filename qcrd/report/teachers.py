@@ -1,0 +1,80 @@
+"""The teacher's own lines in a table: how good its answers are, with and without self-consistency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from qcrd.report.statistics import Estimate, share_of_questions
+
+_REASON = "unparsed."
+HEADER = (
+    "teacher", "task", "split", "m", "questions", "one sample", "vote", "agreement", "ties",
+    "majority right", "wrong", "unreadable",
+)  # fmt: skip
+"""Columns of `texts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherLine:
+    """A teacher's answers to one split of a task; the upper half of the paper's Table 3."""
+
+    teacher: str
+    task: str
+    split: str
+    m: int  # answers per question
+    questions: int
+    samples: int  # recorded ones may be fewer than m a question
+    single: Estimate  # accuracy of one answer, in percent
+    vote: Estimate  # accuracy of the vote over m, a tie going to the first sampled
+    agreement: float  # mean share of a question's votes that the winner has, in percent
+    ties: int
+    majority_right: int  # questions with a strict winner, by whether it is right
+    majority_wrong: int
+    unparsed: Mapping[str, int]  # reason to number of samples
+
+
+def teacher_line(teacher: str, task: str, split: str, m: int, statistics: Mapping[str, float]) -> TeacherLine:
+    """A line from `rationales.statistics.vote_statistics`."""
+    single, error = statistics["single"], 1.96 * statistics["single_error"]
+    questions = int(statistics["questions"])
+    return TeacherLine(
+        teacher=Path(teacher).name if Path(teacher).is_absolute() else teacher,
+        task=task,
+        split=split,
+        m=m,
+        questions=questions,
+        samples=int(statistics["samples"]),
+        single=Estimate(single, max(0.0, single - error), min(100.0, single + error), 1, "questions"),
+        vote=share_of_questions(statistics["vote"], questions),
+        agreement=statistics["agreement"],
+        ties=int(statistics["ties"]),
+        majority_right=int(statistics["majority_right"]),
+        majority_wrong=int(statistics["majority_wrong"]),
+        unparsed={
+            name.removeprefix(_REASON): int(count)
+            for name, count in statistics.items()
+            if name.startswith(_REASON)
+        },
+    )
+
+
+def texts(line: TeacherLine) -> list[str]:
+    """The line under `HEADER`."""
+    lost = sum(line.unparsed.values())
+    why = ", ".join(f"{count} {reason}" for reason, count in line.unparsed.items())
+    return [
+        line.teacher,
+        line.task,
+        line.split,
+        str(line.m),
+        str(line.questions),
+        f"{line.single.mean:.1f} ± {line.single.half:.1f}",
+        f"{line.vote.mean:.1f} ± {line.vote.half:.1f}",
+        f"{line.agreement:.1f}",
+        str(line.ties),
+        str(line.majority_right),
+        str(line.majority_wrong),
+        f"{lost} of {line.samples} ({why})" if lost else f"0 of {line.samples}",
+    ]
