@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from qcrd.commands import bench
 from qcrd.errors import QcrdError
 
 app = typer.Typer(
@@ -22,6 +23,9 @@ app = typer.Typer(
     A grid is one YAML file; see grids/. Results are kept in QCRD_HOME (default ~/.qcrd).
     """,
 )
+
+
+app.add_typer(bench.app, name="bench")
 
 
 class Format(StrEnum):

@@ -29,7 +29,7 @@ LAYERS = [
     ["yields"],
     ["pipeline"],
     ["grid", "tracking.mlflow", "teacher.vllm"],
-    ["cli", "__main__"],
+    ["commands", "cli", "__main__"],
 ]
 HOME = {  # the one place of each heavy library
     "ray": "qcrd.grid",

@@ -73,7 +73,7 @@ class VllmSampler:
                 if on_cpu
                 else {"gpu_memory_utilization": memory}
             )
-            self._engine = LLM(
+            self.engine = LLM(
                 model=model,
                 revision=revision,
                 tokenizer_revision=revision,
@@ -89,10 +89,10 @@ class VllmSampler:
             )
         self._running: dict[str, Request] = {}  # by the engine's id
         self._refusal = VLLMValidationError
-        self._parameters = lambda seed: SamplingParams(
+        self.parameters = lambda seed: SamplingParams(
             n=1, seed=seed, temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=list(stop)
         )
-        self.chat = bool(getattr(self._engine.get_tokenizer(), "chat_template", None))
+        self.chat = bool(getattr(self.engine.get_tokenizer(), "chat_template", None))
 
     def __call__(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
         """The samples of `requests`, in the order in which they are finished."""
@@ -106,13 +106,13 @@ class VllmSampler:
         Raises:
             ConfigError: if the engine refuses a prompt, such as one that is longer than `max_len`.
         """
-        parameters = [self._parameters(r.seed) for r in requests]
+        parameters = [self.parameters(r.seed) for r in requests]
         try:
             if self.chat:
                 conversations = [r.prompt.messages for r in requests]
-                ids = self._engine.enqueue_chat(conversations, parameters, use_tqdm=False)
+                ids = self.engine.enqueue_chat(conversations, parameters, use_tqdm=False)
             else:
-                ids = self._engine.enqueue([r.prompt.text for r in requests], parameters, use_tqdm=False)
+                ids = self.engine.enqueue([r.prompt.text for r in requests], parameters, use_tqdm=False)
         except self._refusal as error:
             raise ConfigError(
                 f"vLLM refused a prompt: {error} If it is too long, raise teacher.max_len as far "
@@ -125,7 +125,7 @@ class VllmSampler:
         """Work for about `seconds`, or until all is done, and return what has been finished."""
         until, finished = time.monotonic() + seconds, []
         while self._running and time.monotonic() < until:
-            for output in self._engine.llm_engine.step():
+            for output in self.engine.llm_engine.step():
                 if output.finished:
                     request, answer = self._running.pop(output.request_id), output.outputs[0]
                     finished.append(
