@@ -73,7 +73,8 @@ def bench_sampling(cell: Cell, home: Home, m: int, questions: int, rounds: int, 
             shares = Shares.of(resources, have.cpus, have.gpus)
             way = sampler(cell.teacher, stop, requests, resources, shares, home, say)
             engines = stack.enter_context(way)
-            _through_the_store(engines, requests, cell)  # each engine is up and warm
+            engines.ready()
+            _through_the_store(engines, requests, cell)
             return engines
 
         one = started(1)

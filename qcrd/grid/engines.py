@@ -116,6 +116,15 @@ class Engines:
         for worker in {*self.workers, *self.busy.values()}:
             ray.kill(worker.actor)
 
+    def ready(self) -> None:
+        """Start all of them now and wait until they are up; without it they start with the first request."""
+        while len(self.workers) < self.count:
+            self._start()
+            (reference, worker), *_ = self.busy.items()
+            answer(reference)
+            del self.busy[reference]
+            self.workers.append(worker)
+
     def __call__(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
         """The samples of `requests`, as the engines finish them.
 

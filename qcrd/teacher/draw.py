@@ -13,6 +13,7 @@ Progress = Callable[[int, int, float], None]  # samples there, samples wanted, s
 
 COMMIT = 2000  # samples, or
 SECONDS = 10.0  # after which what has come is stored: what a kill can lose
+LOOK = 15.0  # seconds after which a job that waits for another looks what has come
 
 
 def draw(
@@ -23,50 +24,71 @@ def draw(
     *,
     commit: int = COMMIT,
     seconds: float = SECONDS,
+    look: float = LOOK,
 ) -> int:
     """Draw the requests that are not stored yet.
 
-    The store is locked meanwhile, so of two jobs that want the same samples one draws and the other finds
-    them. Draws made for a smaller m are kept: going from m = 5 to 20 draws 15. An error or an interrupt
-    loses nothing that the teacher has handed over; a kill loses what came since the last commit.
+    Only one job at a time draws into a store, so of two that want the same samples one draws and the other
+    finds them. Draws made for a smaller m are kept: going from m = 5 to 20 draws 15. An error or an
+    interrupt loses nothing that the teacher has handed over; a kill loses what came since the last commit.
 
     Args:
         store: where the samples go.
         requests: what is wanted; what is there already costs nothing.
         sample: the teacher. It is not called when nothing is missing.
-        progress: called at the beginning and whenever samples have come.
+        progress: called at the beginning, whenever samples have come, and while another job draws.
         commit: samples after which they are stored.
         seconds: time after which they are.
+        look: time after which a job that waits for another looks whether what it wants has come.
 
     Returns:
         How many requests the teacher had no answer for.
 
     Raises:
+        StoreError: if samples cannot be stored, or another job went on in the place of this one.
         ValueError: if the teacher returns a sample that was not asked for, or one twice.
     """
-    with store.lock():
+    wanted = len({r.key for r in requests})
+    missing = store.missing(requests)
+    progress(wanted - len(missing), wanted, 0.0)
+    while missing and not store.acquire(timeout=look):
         missing = store.missing(requests)
-        wanted = len({r.key for r in requests})
-        there = wanted - len(missing)
-        progress(there, wanted, 0.0)
-        if not missing:
-            return 0
-        prompts = {r.prompt_id: r.prompt.text for r in missing}
-        begun = last = time.monotonic()
-        drawn, waiting = 0, []
-        try:
-            for samples in _checked(missing, sample(missing)):
-                waiting += samples
-                drawn += len(samples)
-                now = time.monotonic()
-                if len(waiting) >= commit or now - last >= seconds:
-                    store.add(waiting, prompts)
-                    waiting, last = [], now
-                progress(there + drawn, wanted, drawn / max(now - begun, 1e-9))
-        finally:
-            store.add(waiting, prompts)
-            store.compact()
-        return len(missing) - drawn
+        progress(wanted - len(missing), wanted, 0.0)
+    if not missing:
+        return 0
+    try:
+        missing = store.missing(requests)  # what another job has not drawn until now
+        return _draw(store, missing, wanted, sample, progress, commit, seconds) if missing else 0
+    finally:
+        store.release()
+
+
+def _draw(
+    store: SampleStore,
+    missing: Sequence[Request],
+    wanted: int,
+    sample: SampleFn,
+    progress: Progress,
+    commit: int,
+    seconds: float,
+) -> int:
+    there = wanted - len(missing)
+    prompts = {r.prompt_id: r.prompt.text for r in missing}
+    begun = last = time.monotonic()
+    drawn, waiting = 0, []
+    try:
+        for samples in _checked(missing, sample(missing)):
+            waiting += samples
+            drawn += len(samples)
+            now = time.monotonic()
+            if len(waiting) >= commit or now - last >= seconds:
+                store.add(waiting, prompts)
+                waiting, last = [], now
+            progress(there + drawn, wanted, drawn / max(now - begun, 1e-9))
+    finally:
+        store.add(waiting, prompts)
+        store.compact()
+    return len(missing) - drawn
 
 
 def _checked(asked: Sequence[Request], answered: Iterable[list[Sample]]) -> Iterator[list[Sample]]:

@@ -35,6 +35,8 @@ class VllmSampler:
 
     Attributes:
         chat: whether prompts go through a chat template.
+        engine: the `vllm.LLM`.
+        parameters: its sampling parameters for a seed.
     """
 
     def __init__(
