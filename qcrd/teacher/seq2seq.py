@@ -1,0 +1,207 @@
+"""The teacher in transformers, inside this process: encoder-decoders such as FLAN-T5, which vLLM lacks."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    StoppingCriteria,
+)
+
+from qcrd.errors import ConfigError
+from qcrd.teacher.base import Request
+from qcrd.teacher.draws import processors, uniforms
+from qcrd.types import Sample
+
+log = logging.getLogger(__name__)
+
+CHECK = 8  # tokens between two looks for a stop string: each decodes the whole batch
+
+
+class Seq2SeqSampler:
+    """A SampleFn over an encoder-decoder in transformers, on the GPU where there is one.
+
+    A sample depends on its request alone, up to the rounding that the shape of a batch brings: its seed
+    decides every one of its tokens (see draws.py). T5's tokenizer knows no newline and makes one space of
+    any white space, in prompts as in answers; so white space in a stop string stands for any of it.
+
+    Args:
+        model: Hub id or folder.
+        revision: of a Hub model.
+        temperature: of the sampling; 0 is greedy.
+        top_p: nucleus mass.
+        max_tokens: longest answer in tokens.
+        stop: strings at which an answer ends; they are not part of it.
+        dtype: of the weights; None takes float32 on CPU and the model's own elsewhere.
+        batch_tokens: most tokens, of prompts and answers with their padding, that are worked on at once.
+
+    Raises:
+        ConfigError: if the model cannot be loaded, or cannot write as many tokens.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        revision: str | None = None,
+        temperature: float = 0.7,
+        top_p: float = 1.0,
+        max_tokens: int = 256,
+        stop: Sequence[str] = (),
+        dtype: str | None = None,
+        batch_tokens: int = 16_384,
+    ):
+        on_gpu = torch.cuda.is_available()
+        self._name = model
+        self._tokenizer, network = _load(model, revision, dtype or ("auto" if on_gpu else "float32"))
+        self._network = network.to("cuda" if on_gpu else "cpu").eval()
+        # T5's positions are relative and have no end; BART and its kin have a table of them.
+        self._positions = getattr(network.config, "max_position_embeddings", None)
+        if self._positions is not None and max_tokens >= self._positions:
+            raise ConfigError(
+                f"teacher.max_tokens is {max_tokens}, but {model} can write at most {self._positions - 1}; "
+                "lower it, or take another teacher.model"
+            )
+        self._temperature, self._top_p = temperature, top_p
+        self._max_tokens, self._batch_tokens = max_tokens, batch_tokens
+        self._stop = re.compile("|".join(map(_pattern, stop))) if stop else None
+        self._network.generation_config = _plain(network.generation_config, max_tokens)
+        self._waiting: list[tuple[list[int], Request]] = []  # the longest prompts first
+        self._warned = False
+
+    def __call__(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
+        """The samples of `requests`, batch by batch."""
+        self.feed(requests)
+        while self._waiting:
+            yield self.take(0.0)
+
+    def feed(self, requests: Sequence[Request]) -> None:
+        """Hand over more to do; it is worked on within `take`.
+
+        Raises:
+            ConfigError: if a prompt is longer than the model can read.
+        """
+        if not requests:
+            return
+        rows = self._tokenizer([r.prompt.text for r in requests], verbose=False).input_ids
+        longest = max(map(len, rows))
+        if self._positions is not None and longest > self._positions:
+            raise ConfigError(
+                f"a prompt has {longest} tokens, and {self._name} reads at most {self._positions}; give "
+                "task.prompt a file with fewer examples, or take another teacher.model"
+            )
+        if longest > self._tokenizer.model_max_length and not self._warned:
+            self._warned = True
+            log.warning(
+                "teacher: prompts have up to %d tokens; %s reads them whole, but says that it was made for "
+                "%d. A task.prompt with fewer examples may serve better",
+                *(longest, self._name, self._tokenizer.model_max_length),
+            )
+        self._waiting += zip(rows, requests, strict=True)
+        self._waiting.sort(key=lambda waiting: -len(waiting[0]))  # like lengths pad each other least
+
+    def take(self, seconds: float) -> list[Sample]:
+        """Work for about `seconds`, one batch at least, or until all is done; returns what is finished."""
+        until, finished = time.monotonic() + seconds, []
+        while self._waiting and (not finished or time.monotonic() < until):
+            rows = max(1, self._batch_tokens // (len(self._waiting[0][0]) + self._max_tokens))
+            finished += self._answer(self._waiting[:rows])
+            del self._waiting[:rows]
+        return finished
+
+    @torch.inference_mode()
+    def _answer(self, batch: Sequence[tuple[list[int], Request]]) -> list[Sample]:
+        device = self._network.device
+        asked = self._tokenizer.pad(
+            {"input_ids": [tokens for tokens, _ in batch]}, padding_side="right", return_tensors="pt"
+        ).to(device)
+        numbers = uniforms([request.seed for _, request in batch], self._max_tokens).to(device)
+        written = self._network.generate(
+            input_ids=asked.input_ids,
+            attention_mask=asked.attention_mask,
+            logits_processor=LogitsProcessorList(processors(self._temperature, self._top_p, numbers)),
+            stopping_criteria=[_Stop(self._stop, self._tokenizer)] if self._stop else [],
+        )
+        rows = written[:, 1:].tolist()  # without the token that every answer starts from
+        return [self._sample(row, request) for row, (_, request) in zip(rows, batch, strict=True)]
+
+    def _sample(self, row: list[int], request: Request) -> Sample:
+        text, reason, tokens = self._read(row)
+        return Sample(request.prompt_id, request.question_id, request.index, text, reason, tokens)
+
+    def _read(self, row: list[int]) -> tuple[str, str, int]:
+        """Text, finish reason and number of tokens of an answer and what pads it."""
+        end = self._network.generation_config.eos_token_id
+        ends = end if isinstance(end, list) else [end]
+        ended = next((i for i, token in enumerate(row) if token in ends), None)
+        tokens = row if ended is None else row[: ended + 1]
+        text = _text(self._tokenizer, tokens)
+        if self._stop and self._stop.search(text):
+            # The first tokens that hold it: how many came after them is chance.
+            for length in range(1, len(tokens) + 1):
+                text = _text(self._tokenizer, tokens[:length])
+                if found := self._stop.search(text):
+                    return text[: found.start()], "stop", length
+        return text, "length" if ended is None else "stop", len(tokens)
+
+
+class _Stop(StoppingCriteria):
+    """Ends the answers that hold a stop string, so that nobody waits for what is cut off."""
+
+    def __init__(self, pattern: re.Pattern[str], tokenizer: PreTrainedTokenizerBase):
+        self.pattern, self.tokenizer = pattern, tokenizer
+
+    def __call__(self, input_ids: Tensor, scores: object, **_: object) -> Tensor:
+        """[B] bool: which answers end here."""
+        if input_ids.shape[1] % CHECK:
+            return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+        found = [bool(self.pattern.search(_text(self.tokenizer, row))) for row in input_ids.tolist()]
+        return torch.tensor(found, device=input_ids.device)
+
+
+def _load(model: str, revision: str | None, dtype: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    safe = {"revision": revision, "trust_remote_code": False}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model, **safe)
+        network = AutoModelForSeq2SeqLM.from_pretrained(model, dtype=dtype, use_safetensors=True, **safe)
+    except (OSError, ValueError) as error:
+        at = f" (revision {revision})" if revision else ""
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"teacher.model is {model!r}{at}, which teacher.engine transformers cannot load: {reason} "
+            "Allowed: an encoder-decoder such as google/flan-t5-xl, a Hub id or a folder, with weights in "
+            "safetensors and without code of its own; for a causal model set teacher.engine: vllm"
+        ) from error
+    return tokenizer, network
+
+
+def _plain(own: GenerationConfig, max_tokens: int) -> GenerationConfig:
+    """Greedy decoding (the draws are in the scores) without a checkpoint's own beams and penalties."""
+    return GenerationConfig(
+        do_sample=False,
+        num_beams=1,
+        max_new_tokens=max_tokens,
+        decoder_start_token_id=own.decoder_start_token_id,
+        bos_token_id=own.bos_token_id,
+        eos_token_id=own.eos_token_id,
+        pad_token_id=own.pad_token_id,
+    )
+
+
+def _pattern(stop: str) -> str:
+    return r"\s+".join(map(re.escape, re.split(r"\s+", stop))) if stop.strip() else re.escape(stop)
+
+
+def _text(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> str:
+    return tokenizer.decode(tokens, skip_special_tokens=True)
