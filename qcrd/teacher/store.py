@@ -1,169 +1,200 @@
 """The teacher's samples on disk: drawn once, kept for good, shared by all cells.
 
-A folder per sampler holds its identity and immutable Parquet shards. A shard is named after the SHA-256
-of its bytes and appears by rename, so whatever a crash, a full disk or a bad sector leaves behind is told
-from a good shard by its name alone.
+A folder per sampler holds its identity and its shards. The limit at which answers are cut off is no part
+of the identity but is kept with each sample: one that ended before it is the same under a higher limit, so
+a raised limit redraws only what was cut off, and going back finds the old ones.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
+import pyarrow.compute as pc
 
 from qcrd.errors import StoreError
-from qcrd.files import atomic, read_json, write_json
+from qcrd.files import read_json, write_json
 from qcrd.fingerprint import canonical
+from qcrd.teacher import shards
 from qcrd.teacher.base import Request, sampler_key
+from qcrd.teacher.lease import EXPIRY, Lease
 from qcrd.types import Limit, Sample
 
 log = logging.getLogger(__name__)
 
-SCHEMA = pa.schema(
-    [
-        ("prompt_id", pa.string()),
-        ("question_id", pa.string()),
-        ("index", pa.int32()),
-        ("text", pa.string()),
-        ("finish_reason", pa.string()),
-        ("tokens", pa.int32()),
-        ("prompt", pa.string()),
-    ]
-)
+IDENTITY = "identity.json"
+FEW = 16  # small shards that are not worth merging yet
+
 _FIELDS = ("prompt_id", "question_id", "index", "text", "finish_reason", "tokens")
+_LIMIT = ("finish_reason", "tokens", "max_tokens", "max_len")
 
 Key = tuple[str, int]  # (prompt_id, index)
 
 
 class SampleStore:
-    """The samples of one sampler, in `root/<key of the identity>/`.
+    """The samples of one sampler, in `root/<key of the identity>/`, as far as they hold under a limit.
+
+    A sample holds if it was drawn under exactly this limit, or ended by itself within `max_tokens`. (How
+    long its prompt was is not known here, so a lower `max_len` alone redraws nothing that ended.)
 
     Attributes:
         folder: where they are.
+        limit: where answers are cut off.
         damaged: shards that this object found torn or altered, under the names they were moved to.
 
     Raises:
         StoreError: if the folder cannot be made or holds another sampler's identity.
     """
 
-    def __init__(self, root: Path, identity: dict[str, Any], limit: Limit):
+    def __init__(self, root: Path, identity: dict[str, Any], limit: Limit, *, expiry: float = EXPIRY):
         self.folder = Path(root) / sampler_key(identity)
         self.limit = limit
         self.damaged: list[Path] = []
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._claim(identity)
-        except OSError as error:
-            raise StoreError(f"cannot use the sample store {self.folder}: {error}") from error
+        self._identity = identity
+        self._lease = Lease(self.folder / "lease", expiry=expiry)
+        self._claim()
 
-    def load(self) -> dict[Key, Sample]:
-        """Every stored sample by (prompt_id, index), which is a request's `key`.
+    def load(self, requests: Iterable[Request] | None = None) -> dict[Key, Sample]:
+        """The stored samples by (prompt_id, index), which is a request's `key`.
 
-        Questions with the same prompt share samples, which carry the id of one of them.
-        A shard that is torn or altered is reported, renamed to *.damaged and left out: its samples count
-        as missing and are drawn again.
+        Questions with the same prompt share samples, which carry the id of one of them. A shard that is
+        torn or altered is reported, renamed to *.damaged and left out: its samples count as missing and
+        are drawn again.
+
+        Args:
+            requests: what is wanted of them; all if None.
         """
-        found: dict[Key, Sample] = {}
-        for shard in sorted(self.folder.glob("*.parquet")):
-            for sample in self._read(shard):
-                found.setdefault((sample.prompt_id, sample.index), sample)
-        return found
+        wanted = None if requests is None else _bits(r.key for r in requests)
+        exact: dict[Key, Sample] = {}
+        ended: dict[Key, Sample] = {}
+        for table in self._tables({*_FIELDS, *_LIMIT}):
+            if wanted is not None:
+                table = table.filter(_among(table["prompt_id"], wanted))
+            for found, mask in zip((exact, ended), self._holding(table), strict=True):
+                for row in _rows(table.filter(mask)):
+                    sample = Sample(*row)
+                    key = (sample.prompt_id, sample.index)
+                    if wanted is not None and not wanted[key[0]] >> key[1] & 1:
+                        continue
+                    # Which of two versions counts must not depend on the files that they lie in.
+                    if key not in found or sample.text < found[key].text:
+                        found[key] = sample
+        return ended | exact
 
     def missing(self, requests: Iterable[Request]) -> list[Request]:
         """The requests without a stored sample, each prompt and index once."""
-        found = self.load()
-        return list({r.key: r for r in requests if r.key not in found}.values())
+        have: dict[str, int] = {}
+        for table in self._tables({"prompt_id", "index", *_LIMIT}):
+            held = table.filter(pc.or_(*self._holding(table)))
+            _bits(zip(_texts(held["prompt_id"]), held["index"].to_pylist(), strict=True), have)
+        return list({r.key: r for r in requests if not have.get(r.prompt_id, 0) >> r.index & 1}.values())
 
     def add(self, samples: Sequence[Sample], prompts: Mapping[str, str] | None = None) -> None:
-        """Commit `samples` as one shard: all of them or, if anything goes wrong, none. Hold the lock.
+        """Commit `samples` as one shard: all of them or, if anything goes wrong, none. Needs the lease.
 
         Args:
-            samples: what was drawn.
+            samples: what was drawn under the store's limit.
             prompts: prompt_id to prompt, kept beside the samples so that they can be followed back.
+
+        Raises:
+            StoreError: if the disk is full or cannot be written, or the lease is not ours (any more).
         """
         if not samples:
             return
         rows = {name: [getattr(s, name) for s in samples] for name in _FIELDS}
         rows["prompt"] = [(prompts or {}).get(s.prompt_id, "") for s in samples]
-        buffer = pa.BufferOutputStream()
-        pq.write_table(pa.table(rows, schema=SCHEMA), buffer, compression="zstd")
-        payload = buffer.getvalue().to_pybytes()
-        try:
-            with atomic(self.folder / f"{_checksum(payload)}.parquet") as temporary:
-                temporary.write_bytes(payload)
-        except OSError as error:
-            raise StoreError(f"cannot write samples to {self.folder}: {error}") from error
+        rows["max_tokens"] = [self.limit.max_tokens] * len(samples)
+        rows["max_len"] = [self.limit.max_len] * len(samples)
+        shards.write(self.folder, pa.table(rows, schema=shards.SCHEMA), self._lease.check)
 
     def compact(self) -> None:
-        """Merge small shards. Hold the lock."""
+        """Merge small shards, of which a slow teacher leaves many. Needs the lease."""
+        shards.merge(self.folder, self._lease.check, FEW)
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the store: whoever comes second waits here, and then finds the work done.
+    def acquire(self, timeout: float | None = None) -> bool:
+        """Take the lease that writing needs, waiting up to `timeout` seconds; see `Lease.acquire`."""
+        if not self._lease.acquire(timeout):
+            return False
+        self._claim()  # the folder may have been removed while we waited
+        for leftover in self.folder.glob(shards.LEFTOVERS):  # of a killed holder
+            leftover.unlink(missing_ok=True)
+        return True
 
-        The lock goes with the process that holds it, so a killed one leaves none behind.
-        """
-        lock = FileLock(self.folder / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            log.warning("another job is sampling this teacher; waiting for it (%s)", self.folder)
-            lock.acquire()
-        try:
-            for leftover in self.folder.glob(".*.parquet.*.tmp"):  # of a killed holder
-                leftover.unlink(missing_ok=True)
-            yield
-        finally:
-            lock.release()
+    def release(self) -> None:
+        """Give the lease back."""
+        self._lease.release()
 
-    def _claim(self, identity: dict[str, Any]) -> None:
+    def _claim(self) -> None:
         """Write the identity, or check the one that is there."""
-        path = self.folder / "identity.json"
-        stored = read_json(path)
-        if stored is None:
-            write_json(path, identity)
-        elif canonical(stored) != canonical(identity):
+        path = self.folder / IDENTITY
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            stored = read_json(path)
+            if stored is None:
+                write_json(path, self._identity)
+        except OSError as error:
+            raise StoreError(f"cannot use the sample store {self.folder}: {error}") from error
+        if stored is not None and canonical(stored) != canonical(self._identity):
             raise StoreError(
                 f"{path} describes another sampler than the one asked for; the folder was edited or two "
                 "samplers share its short id: move it away"
             )
 
-    def _read(self, shard: Path) -> list[Sample]:
-        try:
-            payload = shard.read_bytes()
-        except FileNotFoundError:  # another process has just moved it aside
-            return []
-        except PermissionError as error:
-            raise StoreError(f"cannot read {shard}: {error}; make it readable for this user") from error
-        except OSError as error:
-            return self._set_aside(shard, str(error))
-        if _checksum(payload) != shard.stem:
-            return self._set_aside(shard, f"checksum does not match its {len(payload)} bytes")
-        try:
-            # Without threads: Arrow's pools abort a process that ends soon after it has read a file.
-            source = pa.BufferReader(payload)
-            table = pq.read_table(source, columns=list(_FIELDS), use_threads=False, pre_buffer=False)
-        except (pa.ArrowException, KeyError) as error:
-            return self._set_aside(shard, str(error))
-        return [Sample(*row) for row in zip(*(table.column(f).to_pylist() for f in _FIELDS), strict=True)]
+    def _tables(self, columns: Iterable[str]) -> Iterator[pa.Table]:
+        """Those columns of every shard that is whole."""
+        for shard in shards.shards(self.folder):
+            try:
+                yield shards.read(shard, sorted(columns))
+            except FileNotFoundError:
+                continue
+            except shards.DamagedShard as error:
+                log.warning("damaged samples, drawn again when needed: %s (%s)", shard, error)
+                self.damaged.append(shards.put_aside(shard))
 
-    def _set_aside(self, shard: Path, why: str) -> list[Sample]:
-        target = shard.with_name(shard.name + ".damaged")
-        log.warning("damaged samples, drawn again when needed: %s (%s)", shard, why)
-        try:
-            shard.rename(target)
-        except OSError:  # a read-only store: report it where it lies
-            target = shard
-        self.damaged.append(target)
-        return []
+    def _holding(self, table: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+        """Masks: drawn under exactly this limit; else ended within it."""
+        limit, max_len = self.limit, pc.fill_null(table["max_len"], -1)
+        exact = pc.and_(
+            pc.equal(table["max_tokens"], limit.max_tokens),
+            pc.equal(max_len, -1 if limit.max_len is None else limit.max_len),
+        )
+        within = pc.less_equal(table["tokens"], limit.max_tokens)
+        ended = pc.and_(pc.equal(table["finish_reason"], "stop"), within)
+        return exact, pc.and_not(ended, exact)
 
 
-def _checksum(payload: bytes) -> str:
-    return hashlib.sha256(payload).hexdigest()
+def _bits(keys: Iterable[Key], bits: dict[str, int] | None = None) -> dict[str, int]:
+    """Indices by prompt, as the bits of an integer: a set of millions of pairs would fill the memory."""
+    bits = {} if bits is None else bits
+    for prompt_id, index in keys:
+        bits[prompt_id] = bits.get(prompt_id, 0) | 1 << index
+    return bits
+
+
+def _among(column: pa.ChunkedArray, wanted: Mapping[str, int]) -> pa.ChunkedArray:
+    """Mask of the rows of a dictionary-encoded column whose value is in `wanted`."""
+    return pa.chunked_array(
+        [
+            pa.array(np.array([v in wanted for v in chunk.dictionary.to_pylist()], bool)[chunk.indices])
+            for chunk in column.chunks
+        ],
+        pa.bool_(),
+    )
+
+
+def _texts(column: pa.ChunkedArray) -> Iterator[str]:
+    """Values of a dictionary-encoded column, equal ones being one object."""
+    for chunk in column.chunks:
+        values = chunk.dictionary.to_pylist()
+        yield from (values[code] for code in chunk.indices.to_pylist())
+
+
+def _rows(table: pa.Table) -> Iterator[tuple]:
+    columns = (
+        _texts(table[name]) if name in shards.REPEATED else table[name].to_pylist() for name in _FIELDS
+    )
+    return zip(*columns, strict=True)
