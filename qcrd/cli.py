@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from qcrd.commands import bench
+from qcrd.commands import bench, judge
 from qcrd.errors import QcrdError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 
 
 app.add_typer(bench.app, name="bench")
+app.command()(judge.judge)
 
 
 class Format(StrEnum):

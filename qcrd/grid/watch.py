@@ -28,8 +28,8 @@ def duration(seconds: float) -> str:
 class Sampling:
     """Progress of drawing; a `draw` progress function."""
 
-    def __init__(self, seconds: float = 5.0):
-        self.seconds = seconds
+    def __init__(self, seconds: float = 5.0, who: str = "teacher"):
+        self.seconds, self.who = seconds, who
         self.last = 0.0
 
     def __call__(self, there: int, wanted: int, rate: float) -> None:
@@ -39,7 +39,7 @@ class Sampling:
             return
         self.last = now
         left = f", {rate:.0f}/s, {duration((wanted - there) / rate)} left" if rate and there < wanted else ""
-        say(f"teacher: {there} of {wanted} samples{left}")
+        say(f"{self.who}: {there} of {wanted} samples{left}")
 
 
 class CellWatch(tune.Callback):

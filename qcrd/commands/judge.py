@@ -1,0 +1,83 @@
+"""`qcrd judge`: whose rationales are better, by an LLM (Tables 8 and 9)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def judge(
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="Id of a cell or its beginning; with --grid a method or name.")
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="The same for the cell to compare it with.")],
+    teacher: Annotated[
+        Path, typer.Option(help="The judge: a YAML file with the section `teacher:`, perhaps `resources:`.")
+    ],
+    grid: Annotated[
+        Path | None, typer.Option(help="Pair the cells of this grid that have the same task and seed.")
+    ] = None,
+    questions: Annotated[int, typer.Option(min=1, help="Test questions, drawn at random.")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="Of drawing them.")] = 0,
+    tau: Annotated[
+        list[float] | None,
+        typer.Option(min=0, help="Temperature of the students; may be given again. [default: 0 and 0.7]"),
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="File with your own prompt instead of judging/prompts/pair.txt.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """Let a language model say which of two cells' students explains better, in both orders of each pair.
+
+    The judge is set up as a teacher is, in a file such as
+
+      teacher: {engine: openai, model: gpt-3.5-turbo, max_tokens: 128}
+
+    Its answers are stored like samples, so that none is asked for twice.
+
+    Examples:
+
+      qcrd judge dss qcrd --grid grids/quickstart.yaml --teacher judge.yaml
+
+      qcrd judge 3f9a 81c0 --teacher judge.yaml --questions 200 --tau 0
+    """
+    from qcrd.grid.judges import asking, pair_cells, read_judge
+    from qcrd.grid.study import Study
+    from qcrd.grid.watch import Sampling, say
+    from qcrd.home import Home
+    from qcrd.judging import formats
+    from qcrd.judging.cells import Explainer
+    from qcrd.judging.prompt import template
+    from qcrd.judging.ranking import compare, rank
+
+    home, chosen, asked = Home.default(), read_judge(teacher), template(prompt)
+    taus = list(dict.fromkeys(tau or (0.0, 0.7)))
+    with redirect_stdout(sys.stderr):  # what is said meanwhile; the result alone goes to stdout
+        pairs = [(a, b)]
+        if grid:
+            pairing = pair_cells(Study.open(grid, home), a, b)
+            pairs = pairing.pairs
+            for name in pairing.unfinished:
+                say(f"left out, for it is not finished: {name}")
+        comparisons = []
+        for ids in pairs:
+            first, second = (Explainer.find(home, each) for each in ids)
+            say(f"students: {first.name} and {second.name} explain {questions} test questions")
+            comparisons += compare(first, second, taus, questions, seed)
+        rankings = rank(
+            comparisons,
+            chosen.teacher,
+            asked,
+            home,
+            lambda requests: asking(chosen, requests, home, say),
+            Sampling(who="judge"),
+        )
+    shape = formats.as_object if as_json else formats.text
+    found = shape(rankings, chosen.teacher, seed)
+    typer.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else found)

@@ -1,0 +1,121 @@
+"""The two cells whose rationales are compared, and the questions that both are asked."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from qcrd.config import Cell
+from qcrd.errors import ConfigError, DataError
+from qcrd.home import Home
+from qcrd.methods import METHODS
+from qcrd.pipeline import STUDENT
+from qcrd.preparation import load_task
+from qcrd.student.batches import derive
+from qcrd.types import Question
+
+_ID = re.compile(r"[0-9a-f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Explainer:
+    """A finished cell whose student was taught to explain, and is still there."""
+
+    id: str
+    name: str  # for people, as its grid named it
+    cell: Cell
+    folder: Path
+
+    @property
+    def student(self) -> Path:
+        """Its student in the Hugging Face format."""
+        return self.folder / STUDENT
+
+    @classmethod
+    def find(cls, home: Home, prefix: str) -> Explainer:
+        """The cell whose id begins with `prefix`.
+
+        Raises:
+            ConfigError: where no cell or several have such an id, or its settings are of another version.
+            DataError: where it is not finished, writes no rationales, kept no student, or its data changed.
+        """
+        cell_id = _resolve(home, prefix)
+        record = home.record(cell_id)
+        if record is None or record.status != "done":
+            state = "is not finished" if record is None else f"ended as {record.status}"
+            raise DataError(f"cell {cell_id} {state}; only finished cells can be judged: `qcrd run` its grid")
+        try:
+            cell = Cell.model_validate_json(json.dumps(record.settings))
+        except ValidationError as error:
+            raise ConfigError(
+                f"cell {cell_id}: its settings are of another version of qcrd ({error.error_count()} do not "
+                "fit); run its grid again with this version"
+            ) from error
+        found = cls(cell_id, record.name, cell, home.cell(cell_id))
+        if "max_rationale" not in METHODS[cell.method].uses:
+            able = [name for name, method in METHODS.items() if "max_rationale" in method.uses]
+            raise DataError(
+                f"cell {cell_id} ({record.name}): its method {cell.method!r} teaches no rationales; "
+                f"allowed: {', '.join(able)}"
+            )
+        if not found.student.is_dir():
+            raise DataError(
+                f"cell {cell_id} ({record.name}): its student was not kept; set resources.keep_students: "
+                f"true, remove the folder {found.folder} and run its grid again"
+            )
+        if load_task(cell.task)[1].fingerprint() != record.identity["task"]["data"]:
+            raise DataError(
+                f"cell {cell_id} ({record.name}): task.source no longer holds the data that it was trained "
+                "on; restore it, or run its grid again"
+            )
+        return found
+
+
+def common_questions(first: Explainer, second: Explainer, n: int, seed: int) -> list[Question]:
+    """`n` random test questions of the task that both cells have, the same whichever comes first.
+
+    They are the first n of a random order that depends on the seed and the questions' ids alone, so that
+    asking for more keeps those that have been judged already.
+
+    Raises:
+        DataError: where the cells' tasks or test sets differ, or there are fewer questions.
+    """
+    tests = [load_task(side.cell.task)[1].test for side in (first, second)]
+    names = [side.cell.task.name for side in (first, second)]
+    if names[0] != names[1]:
+        raise DataError(
+            f"cells {first.id} and {second.id} are of different tasks, {names[0]} and {names[1]}; allowed: "
+            "two cells of one task"
+        )
+    if _content(tests[0]) != _content(tests[1]):
+        raise DataError(
+            f"cells {first.id} and {second.id} have different test sets of {names[0]} ({len(tests[0])} and "
+            f"{len(tests[1])} questions); allowed: cells with the same task.source, task.test and task.seed"
+        )
+    if n > len(tests[0]):
+        raise DataError(
+            f"{n} questions are to be judged, the test set of {names[0]} has {len(tests[0])}; lower "
+            "--questions"
+        )
+    return sorted(tests[0], key=lambda q: (derive(seed, "judging", q.id), q.id))[:n]
+
+
+def _content(questions: Sequence[Question]) -> list[tuple[str, str, str]]:
+    return sorted((q.id, q.text, q.label) for q in questions)
+
+
+def _resolve(home: Home, prefix: str) -> str:
+    known = sorted(folder.name for folder in home.cell("_").parent.glob("*") if _ID.fullmatch(folder.name))
+    found = [cell_id for cell_id in known if cell_id.startswith(prefix)] if prefix else []
+    if len(found) == 1 or prefix in found:
+        return prefix if prefix in found else found[0]
+    what = f"{len(found)} cells ({', '.join(found[:4])}, ...)" if found else "no cell"
+    raise ConfigError(
+        f"cell {prefix!r}: {what} in {home.root} with an id that begins so; allowed: the id of a cell, or as "
+        "much of it as no other begins with (`qcrd plan GRID` lists them)"
+    )

@@ -1,0 +1,110 @@
+"""Rankings as text and as JSON, beside the paper's (Table 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from qcrd.config import Teacher
+from qcrd.judging.ranking import Comparison, Ranking
+from qcrd.judging.tally import Share
+from qcrd.report.paper import published
+
+HEADER = (
+    "pair", "task", "tau", "A better", "both good", "B better", "unread", "B of decided", "p", "paper",
+    "first shown chosen", "orders agree",
+)  # fmt: skip
+
+
+def text(rankings: Sequence[Ranking], judge: Teacher, seed: int) -> str:
+    """Markdown that reads in a terminal too."""
+    pairs = list(dict.fromkeys((r.comparison.a, r.comparison.b) for r in rankings))
+    rows = [HEADER, *(_row(r, 1 + pairs.index((r.comparison.a, r.comparison.b))) for r in rankings)]
+    if all(row[HEADER.index("paper")] == "" for row in rows[1:]):
+        rows = [[value for name, value in zip(HEADER, row, strict=True) if name != "paper"] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    head = (
+        f"judge {judge.model if judge.engine != 'recorded' else judge.path} ({judge.engine}), temperature "
+        f"{judge.temperature:g}; questions drawn with seed {seed}; each pair is asked in both orders, and "
+        "orders that contradict each other count as both good"
+    )
+    return "\n".join(["## Which rationales are better", "", head, "", *lines, "", *_notes(rankings, pairs)])
+
+
+def as_object(rankings: Sequence[Ranking], judge: Teacher, seed: int) -> dict[str, Any]:
+    """All of it for programs: counts, shares, and every question with rationales, answers and verdict."""
+    return {
+        "judge": judge.model_dump(mode="json"),
+        "seed": seed,
+        "comparisons": [
+            {
+                "task": _task(r.comparison),
+                "tau": r.comparison.tau,
+                "a": {"id": r.comparison.a.id, "name": r.comparison.a.name},
+                "b": {"id": r.comparison.b.id, "name": r.comparison.b.name},
+                **asdict(r.tally),
+                "paper": paper(r.comparison),
+                "judged": [{**asdict(each), "verdict": each.verdict} for each in r.judged],
+            }
+            for r in rankings
+        ],
+    }
+
+
+def paper(comparison: Comparison) -> dict[str, int] | None:
+    """Table 9's counts for the same task and temperature, as a, both and b; None where it has none."""
+    methods = (comparison.a.cell.method, comparison.b.cell.method)
+    if set(methods) != {"dss", "qcrd"}:
+        return None
+    better = {"a": methods[0], "both": "both", "b": methods[1]}
+    key = {"task": _task(comparison), "tau": comparison.tau}
+    found = {side: published("table9", **key, better=name) for side, name in better.items()}
+    return None if None in found.values() else {side: int(count) for side, count in found.items()}
+
+
+def _row(ranking: Ranking, number: int) -> list[str]:
+    found, published_counts = ranking.tally, paper(ranking.comparison)
+    return [
+        f"[{number}]",
+        _task(ranking.comparison),
+        f"{ranking.comparison.tau:g}",
+        str(found.a),
+        str(found.both),
+        str(found.b),
+        str(found.unread),
+        _percent(found.b_share),
+        "<0.001" if found.p < 0.001 else f"{found.p:.3f}",
+        "/".join(map(str, published_counts.values())) if published_counts else "",
+        _percent(found.shown_first),
+        _percent(found.consistent),
+    ]
+
+
+def _notes(rankings: Sequence[Ranking], pairs: Sequence[tuple]) -> list[str]:
+    notes = [
+        f"[{i}] A is {a.name} ({a.id}), B is {b.name} ({b.id})  " for i, (a, b) in enumerate(pairs, start=1)
+    ]
+    for r in rankings:
+        where = f"{_task(r.comparison)}, tau {r.comparison.tau:g}"
+        if r.tally.identical:
+            notes.append(f"{where}: {r.tally.identical} pairs are the same text; both good without asking  ")
+        if r.tally.unreadable:
+            reasons = ", ".join(f"{reason} {count}" for reason, count in r.tally.unreadable.items())
+            notes.append(f"{where}: answers that could not be read: {reasons}  ")
+    notes.append("In brackets: 95% intervals (Wilson). p: sign test over the decided questions  ")
+    if any(paper(r.comparison) for r in rankings):
+        notes.append("paper: Table 9, A better/both good/B better of 50; T5-base, judged by GPT-3.5-turbo  ")
+    return notes
+
+
+def _percent(share: Share | None) -> str:
+    if share is None:
+        return "-"
+    return f"{100 * share.share:.0f}% [{100 * share.low:.0f}, {100 * share.high:.0f}]"
+
+
+def _task(comparison: Comparison) -> str:
+    return comparison.a.cell.task.name

@@ -1,0 +1,67 @@
+"""What the students of finished cells say for themselves: written once, kept in the cell's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from qcrd import tasks
+from qcrd.files import read_json, write_json
+from qcrd.judging.cells import Explainer
+from qcrd.methods import METHODS
+from qcrd.methods.base import inputs
+from qcrd.student.batches import derive
+from qcrd.student.model import EXPLAIN, PREDICT, Student, load_student
+from qcrd.types import Question
+
+
+def rationales(side: Explainer, questions: Sequence[Question], tau: float) -> list[str]:
+    """The student's rationale for each question, "" where it writes none.
+
+    A rationale depends on the cell, the question and `tau` alone: each question has a random stream of its
+    own, from the cell's seed, and one that was written before is read from `rationales/tau-<tau>.json`.
+
+    Args:
+        side: whose student writes.
+        questions: what it explains.
+        tau: sampling temperature; 0 decodes greedily.
+    """
+    path = side.folder / "rationales" / f"tau-{tau:g}.json"
+    path.parent.mkdir(exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        kept: dict[str, str] = read_json(path) or {}
+        lacking = [q for q in questions if q.id not in kept]
+        if lacking:
+            kept |= dict(zip((q.id for q in lacking), _write(side, lacking, tau), strict=True))
+            write_json(path, kept)
+    return [kept[q.id] for q in questions]
+
+
+def _write(side: Explainer, questions: Sequence[Question], tau: float) -> list[str]:
+    """As in training: after `explain: `, or before the label where the method writes both in one."""
+    settings, method, task = side.cell.student, METHODS[side.cell.method], tasks.get(side.cell.task.name)
+    student = _load(side.student, side)
+    whole = method.writes == "sequence"
+    limit = settings.max_rationale + (settings.max_label if whole else 0) - 1  # without end of sequence
+    asked = inputs(student, PREDICT if whole else EXPLAIN, questions, settings.max_input)
+    if tau > 0:
+        written = []
+        for question, row in zip(questions, asked, strict=True):  # alone: a batch would share one stream
+            generator = torch.Generator(student.device)
+            generator.manual_seed(derive(side.cell.seed, "explain", question.id))
+            written += student.generate([row], limit, temperature=tau, generator=generator)
+    else:
+        written = student.generate(asked, limit)
+    texts = [student.text(tokens) for tokens in written]
+    if whole:
+        texts = [task.parse(t, q).rationale or "" for t, q in zip(texts, questions, strict=True)]
+    return texts
+
+
+def _load(folder: Path, side: Explainer) -> Student:
+    here = {"checkpoint": str(folder), "revision": None, "tokenizer": None}
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return load_student(side.cell.student.model_copy(update=here), side.cell.seed, device).eval()
