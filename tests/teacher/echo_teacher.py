@@ -44,7 +44,12 @@ class Echo:
         if self.diary:
             with open(self.diary, "a") as file:
                 file.writelines(f"{r.prompt_id} {r.index} {os.getpid()}\n" for r in batch)
-        return [Sample(r.prompt_id, r.question_id, r.index, f"seed {r.seed} é\n", "stop", 3) for r in batch]
+        return samples_of(batch)
+
+
+def samples_of(asked: list[Request]) -> list[Sample]:
+    """What it answers."""
+    return [Sample(r.prompt_id, r.question_id, r.index, f"seed {r.seed} é\n", "stop", 3) for r in asked]
 
 
 def draw_in_process(root: Path, diary: Path, pause: float) -> None:
