@@ -43,9 +43,11 @@ def as_object(rankings: Sequence[Ranking], judge: Teacher, seed: int) -> dict[st
             {
                 "task": _task(r.comparison),
                 "tau": r.comparison.tau,
-                "a": {"id": r.comparison.a.id, "name": r.comparison.a.name},
-                "b": {"id": r.comparison.b.id, "name": r.comparison.b.name},
-                **asdict(r.tally),
+                "cells": {
+                    side: {"id": each.id, "name": each.name}
+                    for side, each in (("a", r.comparison.a), ("b", r.comparison.b))
+                },
+                "tally": asdict(r.tally),
                 "paper": paper(r.comparison),
                 "judged": [{**asdict(each), "verdict": each.verdict} for each in r.judged],
             }

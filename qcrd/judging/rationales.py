@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from filelock import FileLock
@@ -40,10 +39,17 @@ def rationales(side: Explainer, questions: Sequence[Question], tau: float) -> li
     return [kept[q.id] for q in questions]
 
 
+def load(side: Explainer) -> Student:
+    """The cell's student as it was evaluated."""
+    here = {"checkpoint": str(side.student), "revision": None, "tokenizer": None}
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return load_student(side.cell.student.model_copy(update=here), side.cell.seed, device)
+
+
 def _write(side: Explainer, questions: Sequence[Question], tau: float) -> list[str]:
     """As in training: after `explain: `, or before the label where the method writes both in one."""
     settings, method, task = side.cell.student, METHODS[side.cell.method], tasks.get(side.cell.task.name)
-    student = _load(side.student, side)
+    student = load(side)
     whole = method.writes == "sequence"
     limit = settings.max_rationale + (settings.max_label if whole else 0) - 1  # without end of sequence
     asked = inputs(student, PREDICT if whole else EXPLAIN, questions, settings.max_input)
@@ -59,9 +65,3 @@ def _write(side: Explainer, questions: Sequence[Question], tau: float) -> list[s
     if whole:
         texts = [task.parse(t, q).rationale or "" for t, q in zip(texts, questions, strict=True)]
     return texts
-
-
-def _load(folder: Path, side: Explainer) -> Student:
-    here = {"checkpoint": str(folder), "revision": None, "tokenizer": None}
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return load_student(side.cell.student.model_copy(update=here), side.cell.seed, device).eval()
