@@ -345,6 +345,27 @@ class Resources(Section):
 Seeds = Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=0)]]
 
 
+Settings = dict[str, Any]
+"""Dotted paths (or the paper's symbols) with values."""
+
+
+class Overlay(Section):
+    """What a grid has otherwise in one preset; it goes over what the file says for both."""
+
+    base: dict[str, Any] = {}
+    """Over the grid's `base`, section by section."""
+    sweep: dict[str, list[Any]] = {}
+    """More factors, or other values of a factor."""
+    product: dict[str, list[Any]] = {}
+    """The same for `product`."""
+    variants: dict[str, Settings] = {}
+    """More variants, or other settings of one."""
+    seeds: Seeds | None = None
+    """Instead of the grid's."""
+    baseline: Settings | None = None
+    """Instead of the grid's."""
+
+
 class Grid(Section):
     """The cells of one YAML file."""
 
@@ -361,6 +382,38 @@ class Grid(Section):
     """Factor (dotted path) to its values: one factor at a time around the base."""
     product: dict[str, list[Any]] = {}
     """Factor to its values: every combination; a sweep then goes around each of them."""
-    seeds: Seeds | dict[Literal["embedded", "paper"], Seeds] = 1
-    """How many seeds, or which, or either for each preset."""
+    variants: dict[str, Settings] = {}
+    """Name to settings that go together, such as the lines of Table 4; combined with every combination of
+    `product`, whose settings go over a variant's."""
+    seeds: Seeds = 1
+    """How many seeds, or which."""
+    presets: dict[Literal["embedded", "paper"], Overlay] = {}
+    """What is otherwise in one preset."""
+    baseline: Settings = {}
+    """Values of product factors (or `variant`): the lines that have them are what the others in their
+    section are compared with. A sweep compares with its base by itself."""
+    paper: list[Literal["table1", "table2", "table3", "table4", "table5", "table6", "table7"]] = []
+    """The paper's tables whose figures stand beside the measured ones."""
     resources: Resources = Resources()
+
+    def within(self, preset: Literal["embedded", "paper"]) -> Grid:
+        """The grid as it is in a preset: with its overlay, and without any."""
+        over = self.presets.get(preset)
+        if over is None:
+            return self.model_copy(update={"presets": {}})
+        parts = {
+            name: {**getattr(self, name), **getattr(over, name)} for name in ("sweep", "product", "variants")
+        }
+        for name in ("seeds", "baseline"):
+            if getattr(over, name) is not None:
+                parts[name] = getattr(over, name)
+        return self.model_copy(update={**parts, "base": merged(self.base, over.base), "presets": {}})
+
+
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`above` over `below`, section by section; neither is changed."""
+    both = dict(below)
+    for key, value in above.items():
+        sections = isinstance(value, dict) and isinstance(both.get(key), dict)
+        both[key] = merged(both[key], value) if sections else value
+    return both

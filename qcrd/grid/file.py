@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,9 @@ from qcrd.presets import PRESETS
 DEEPEST = 12  # levels, and
 LARGEST = 200_000  # values of a file: YAML's anchors could make it endless
 _FIELDS = ", ".join(Grid.model_fields)
-_SEEDS = (
-    "allowed: how many (3), which ([0, 7]), or either for each preset ({embedded: 1, paper: 3}), all from "
-    "0 up and a count from 1 up"
-)
+_SEEDS = "allowed: how many (3) or which ([0, 7]), a count from 1 up and seeds from 0 up"
+_FACTORS = ("sweep", "product")  # sections whose names may be the paper's symbols, and
+_BELOW = "variants"  # one in which those of each entry may
 
 
 def read_grid(path: str | Path) -> Grid:
@@ -53,7 +53,7 @@ def read_grid(path: str | Path) -> Grid:
         try:
             expand(grid, preset)
         except GridProblems as error:
-            problems += error.problems
+            problems += [source.within(preset, problem) for problem in error.problems]
     source.report(problems)
     return grid
 
@@ -96,6 +96,11 @@ class _Source:
         if found:
             raise ConfigError("\n".join(f"{self.path}:{line}: {message}" for line, message in sorted(found)))
 
+    def within(self, preset: str, problem: Problem) -> Problem:
+        """The problem where the file says it for that preset alone, if it does."""
+        where = ("presets", preset, *problem.where)
+        return replace(problem, where=where) if where in self.lines else problem
+
     def _plain(self, node: yaml.Node, where: Where) -> Any:
         if len(where) > DEEPEST or len(self.lines) > LARGEST:
             raise _at(
@@ -113,7 +118,8 @@ class _Source:
         data: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
-            if where in (("sweep",), ("product",)):
+            inside = where[2:] if where[:1] == ("presets",) else where
+            if inside in ((_FACTORS[0],), (_FACTORS[1],)) or (len(inside) == 2 and inside[0] == _BELOW):
                 key = dotted(key)
             if key in data:
                 field = ".".join(map(str, (*where, key)))
@@ -140,8 +146,8 @@ def _of_grid(errors: list[dict[str, Any]]) -> list[Problem]:
     problems = []
     for error in errors:
         where, message = tuple(error["loc"]), worded(error, Grid)
-        if where[0] == "seeds":  # one problem, not one for each form that it might have had
-            where, message = ("seeds",), f"value {shown(error['input'])}; {_SEEDS}"
+        if "seeds" in where:  # one problem, not one for each form that it might have had
+            where, message = where[: where.index("seeds") + 1], f"value {shown(error['input'])}; {_SEEDS}"
             if any(p.where == where for p in problems):
                 continue
         elif error["type"] == "extra_forbidden" and where[0] in Cell.model_fields:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from qcrd.config import Grid
-from qcrd.grid.factors import get, short, show
-from qcrd.grid.plan import PlannedCell, Row
+from qcrd.grid.factors import dotted, get, short, show
+from qcrd.grid.plan import VARIANT, PlannedCell, Row
 
 Cells = dict[str, PlannedCell]  # by id: one setting's, over the seeds
 
@@ -41,12 +41,15 @@ def places(grid: Grid, cells: Sequence[PlannedCell], ids: Sequence[str]) -> list
     """
     layout = _Layout(grid, cells, ids)
     sections = list(layout.sections())
-    return (layout.overview() if grid.product or not sections else []) + sections
+    return (layout.overview() if layout.product or not sections else []) + sections
 
 
 class _Layout:
     def __init__(self, grid: Grid, cells: Sequence[PlannedCell], ids: Sequence[str]):
         self.product, self.sweep = list(grid.product.items()), list(grid.sweep.items())
+        if grid.variants:
+            self.product.insert(0, (VARIANT, list(grid.variants)))
+        self.baseline = {dotted(name): value for name, value in grid.baseline.items()}
         self.at: dict[_Position, Cells] = {}
         for planned, cell_id in zip(cells, ids, strict=True):
             for row in planned.rows:
@@ -54,13 +57,21 @@ class _Layout:
         self.combinations = sorted({position.combination for position in self.at})
 
     def overview(self) -> list[Place]:
-        """Each combination as it is before any sweep."""
+        """Each combination as it is before any sweep; a section for each task, where there are several."""
         found = []
         for same in _alike(self.combinations, lambda c: tuple(self._base(c))):
             cells = self._base(same[0])
-            label = self._combination(same) or next(iter(cells.values())).cell.method
-            found.append(Place("", label, None, False, cells))
-        return found
+            cell = next(iter(cells.values())).cell
+            label = self._combination(same, but="task.name") or cell.method
+            found.append(Place(cell.task.name, label, None, self._is_baseline(same[0]), cells))
+        groups = list(dict.fromkeys(place.group for place in found))
+        if len(groups) == 1:
+            return [replace(place, group="") for place in found]
+        return sorted(found, key=lambda place: groups.index(place.group))
+
+    def _is_baseline(self, combination: tuple[int, ...]) -> bool:
+        values = {path: each[i] for i, (path, each) in zip(combination, self.product, strict=True)}
+        return bool(self.baseline) and all(values.get(p) == v for p, v in self.baseline.items())
 
     def sections(self) -> Iterator[Place]:
         """The sweeps; combinations between which a sweep does not differ share its section."""
@@ -92,13 +103,20 @@ class _Layout:
         values = range(len(self.sweep[number][1]))
         return tuple(tuple(self.at[_Position(combination, number, value)]) for value in values)
 
-    def _combination(self, same: list[tuple[int, ...]]) -> str:
-        """What combinations with the same cells share; a factor of which all values give them is left out."""
+    def _combination(self, same: list[tuple[int, ...]], but: str = "") -> str:
+        """What combinations with the same cells share; a factor of which all values give them is left out.
+
+        Args:
+            same: the combinations.
+            but: a factor that is said elsewhere.
+        """
         said, silent = [], []
         for number, (path, values) in enumerate(self.product):
+            if path == but:
+                continue
             own = sorted({combination[number] for combination in same})
             text = "|".join(show(values[value]) for value in own)
-            text = text if path == "method" else f"{short(path)}={text}"
+            text = text if path in ("method", VARIANT) else f"{short(path)}={text}"
             (silent if 1 < len(own) == len(values) else said).append(text)
         return " ".join(said or silent)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from qcrd import tasks
-from qcrd.config import Cell, Grid, Task, Teacher
+from qcrd.config import Cell, Grid, Task, Teacher, merged
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.factors import did_you_mean, dotted, get, refusal, short, show
 from qcrd.grid.problems import GridProblems, Problem, Where, shown, worded
@@ -60,28 +60,34 @@ class SampleNeed:
     splits: tuple[str, ...]  # ("train",), with "validation" where a cell takes its labels from the teacher
 
 
+VARIANT = "variant"
+"""The factor whose values are the names of a grid's variants."""
+
+
 class _Choice(NamedTuple):
     where: Where
     path: str
     value: Any
+    settings: tuple[_Choice, ...] = ()  # of a variant, which is no setting itself
 
 
 def expand(grid: Grid, preset: Preset) -> list[PlannedCell]:
-    """The cells of a grid, those of the first seed first, so that a whole table is there early.
+    """The cells of a grid in a preset, those of the first seed first, so that a whole table is there early.
 
-    What is set later counts: preset, base, product combination, swept value, seed. Cells that would give
-    the same result (a swept value equal to the base's, a baseline beside a sweep of what only QCRD reads)
-    are one cell with several rows.
+    What is set later counts: preset, base, variant, product combination, swept value, seed. Cells that
+    would give the same result (a swept value equal to the base's, a baseline beside a sweep of what only
+    QCRD reads) are one cell with several rows.
 
     Raises:
         GridProblems: everything that is wrong, naming factor and value.
     """
     problems: dict[Problem, None] = {}  # a set that keeps its order
-    product = _factors(grid.product, "product", problems)
+    grid = grid.within(preset)
+    product = _variants(grid.variants, problems) | _factors(grid.product, "product", problems)
     sweep = _factors(grid.sweep, "sweep", problems)
     for path in sweep.keys() & product.keys():
         _add(problems, ("sweep", path), "is in product as well; a factor belongs into one of them")
-    seeds = _seeds(grid, preset, problems)
+    seeds = _seeds(grid.seeds, problems)
     if "seed" in grid.base:
         _add(problems, ("base", "seed"), f"use `seeds: [{grid.base['seed']}]` instead")
 
@@ -131,7 +137,7 @@ class _Builder:
 
     def __init__(self, base: dict[str, Any], preset: Preset, problems: dict[Problem, None]):
         self.problems = problems
-        self.base = _merge(PRESETS[preset], base)
+        self.base = merged(PRESETS[preset], base)
         for path in PLACES:
             value = _get(self.base, path)
             if isinstance(value, str):
@@ -140,7 +146,10 @@ class _Builder:
 
     def build(self, choices: tuple[_Choice, ...]) -> Cell | None:
         tree = self.base
-        for where, path, value in choices:
+        choices = tuple(itertools.chain(*(choice.settings or (choice,) for choice in choices)))
+        for where, path, value, _ in choices:
+            if path == VARIANT:  # one that sets nothing
+                continue
             if path in PLACES and isinstance(value, str):
                 value = self._place(where, value)
             tree = _set(tree, path, value)
@@ -229,19 +238,29 @@ def _factors(
     return usable
 
 
-def _seeds(grid: Grid, preset: Preset, problems: dict[Problem, None]) -> list[int]:
-    per_preset = grid.seeds if isinstance(grid.seeds, dict) else {None: grid.seeds}
-    for name, seeds in per_preset.items():
-        where = ("seeds",) if name is None else ("seeds", name)
-        if seeds == []:
-            _add(problems, where, "value []; allowed: a number of seeds, or a list of at least one")
-        for i, again in _repeated(seeds) if isinstance(seeds, list) else ():
-            _add(problems, (*where, i), f"seed {again} is there twice; remove one")
-    seeds = per_preset.get(None, per_preset.get(preset))
-    if seeds is None:
-        _add(problems, ("seeds",), f"nothing for the preset {preset}; add `{preset}: 1`")
-        return [0]
-    return list(range(seeds)) if isinstance(seeds, int) else seeds
+def _variants(named: dict[str, dict[str, Any]], problems: dict[Problem, None]) -> dict[str, list[_Choice]]:
+    """The variants as a factor; none is none."""
+    choices = []
+    for name, settings in named.items():
+        usable = []
+        for alias, value in settings.items():
+            path = dotted(alias)
+            if reason := refusal(path):
+                _add(problems, ("variants", name, path), reason)
+            else:
+                usable.append(_Choice(("variants", name, path), path, value))
+        choices.append(_Choice(("variants", name), VARIANT, name, tuple(usable)))
+    return {VARIANT: choices} if choices else {}
+
+
+def _seeds(seeds: int | list[int], problems: dict[Problem, None]) -> list[int]:
+    if isinstance(seeds, int):
+        return list(range(seeds))
+    if not seeds:
+        _add(problems, ("seeds",), "value []; allowed: a number of seeds, or a list of at least one")
+    for i, again in _repeated(seeds):
+        _add(problems, ("seeds", i), f"seed {again} is there twice; remove one")
+    return seeds
 
 
 def _repeated(values: list[Any]) -> Iterator[tuple[int, Any]]:
@@ -264,22 +283,17 @@ def _row(cell: Cell, chosen: tuple[_Choice, ...], swept: _Choice | None) -> Row:
 
 
 def _name(cell: Cell, factors: dict[str, Any], seed: int) -> str:
-    settings = [f"{short(path)}={show(value)}" for path, value in factors.items() if path != "method"]
+    settings = [
+        show(value) if path == VARIANT else f"{short(path)}={show(value)}"
+        for path, value in factors.items()
+        if path != "method"
+    ]
     return " ".join([cell.method, *settings, f"seed={seed}"])
 
 
 def _same_result(cell: Cell) -> str:
     """Equal for cells with equal results. Task and teacher enter by their settings: nothing is loaded yet."""
     return cell_id(cell, fingerprint(cell.task.model_dump()), cell.teacher.model_dump())
-
-
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """`above` over `below`, section by section; neither is changed."""
-    merged = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
 
 
 def _get(tree: dict[str, Any], path: str) -> Any:

@@ -26,7 +26,10 @@ def tables(study: Study) -> Table:
     """The grid's table from what is finished now."""
     rows = [_row(study, place) for place in places(study.grid, study.cells, study.ids)]
     names = sorted({planned.cell.task.name for planned in study.cells})
-    lines = [teacher_line(y.teacher, y.task, y.split, y.m, y.statistics) for y in found_yields(study)]
+    lines = [
+        teacher_line(y.teacher, y.task, y.split, y.m, y.statistics, "table3" in study.grid.paper)
+        for y in found_yields(study)
+    ]
     return table(rows, study.grid.name, study.preset, ", ".join(names), lines)
 
 
@@ -96,7 +99,7 @@ def _row(study: Study, place: Place) -> Row:
         else:
             missing += 1
     cell = next(iter(place.cells.values())).cell
-    published = counterpart(cell, place.factor)
+    published = counterpart(cell, study.grid.paper, place.factor)
     return Row(
         place.group,
         place.label,

@@ -56,7 +56,7 @@ class Study:
 
             gpus = torch.cuda.device_count()
         resolved = resolve(wanted, gpus or 0)
-        return cls(grid, resolved, home, tuple(expand(grid, resolved)))
+        return cls(grid.within(resolved), resolved, home, tuple(expand(grid, resolved)))
 
     @cached_property
     def identities(self) -> list[dict[str, Any]]:

@@ -5,7 +5,9 @@ Each table maps a key (names of the things it varies, with their values) to the 
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +17,23 @@ Value = str | int | float | bool
 
 _TASKS = ("svamp", "cqa", "anli1", "esnli")
 _TRAIN = {"svamp": 720, "cqa": 8766, "anli1": 16946, "esnli": 549367}  # training questions
-_SIZES = {"base": "table1", "small": "table2"}
+_STAND_IN = {"arithmetic": "svamp"}  # whose figures stand beside a task that the paper has not
 
 # What Tables 5-7 vary, of QCRD on SVAMP with T5-base, the others being at their default meanwhile.
 _VARIED = {
-    "contrastive.scheme": "table5",
-    "rationales.m": "table6",
-    "selfplay.k": "table6",
-    "selfplay.tau": "table7",
+    "table5": ("contrastive.scheme",),
+    "table6": ("rationales.m", "selfplay.k"),
+    "table7": ("selfplay.tau",),
+}
+# What is not at its default in the lines of Table 4, with the line's key.
+_ADDED: dict[frozenset[tuple[str, Value]], dict[str, Value]] = {
+    frozenset({("contrastive.beta", 0.0), ("selfplay.k", 0), ("discriminator.enabled", False)}): {
+        "ed": True,
+        "nk": False,
+        "qj": False,
+    },
+    frozenset({("discriminator.enabled", False)}): {"ed": True, "nk": True, "qj": False},
+    frozenset(): {"ed": True, "nk": True, "qj": True},
 }
 # What its figures of a method have in common (section 4.1), as far as a grid is likely to vary it.
 _DEFAULTS: dict[str, dict[str, Value]] = {
@@ -56,37 +67,56 @@ class Counterpart:
     comparable: bool  # whether it is of the same task, student and kind of labels
 
 
-def counterpart(cell: Cell, factor: str | None = None) -> Counterpart | None:
+def counterpart(cell: Cell, tables: Sequence[str], factor: str | None = None) -> Counterpart | None:
     """What the paper reports where this cell stands in a table, None where it reports nothing.
 
     Args:
-        cell: its task, student, method and settings.
-        factor: the swept factor (dotted path) in whose section it stands. For a cell of another task,
-            student or labels, the figure of the same value in Tables 5-7 is given, as not comparable.
+        cell: its task, student, method and settings. On `arithmetic`, which stands in for SVAMP, SVAMP's
+            figures are given as not comparable; so are those of another student or kind of labels.
+        tables: of the paper, such as table1; the first that has a figure counts.
+        factor: the swept factor (dotted path) in whose section the cell stands.
     """
-    if cell.method not in _DEFAULTS:
+    if cell.method not in _DEFAULTS or factor not in (None, *itertools.chain(*_VARIED.values())):
         return None
-    off = [path for path, value in _DEFAULTS[cell.method].items() if _get(cell, path) != value]
-    student = re.fullmatch(r"(?:.*/)?t5(?:-v1_1)?-(base|small)", cell.student.checkpoint or "")
-    task, gold = cell.task.name, cell.rationales.labels == "gold"
-    if student and task in _TASKS and gold and cell.task.train in (None, _TRAIN[task]):
-        if not off:
-            figure = published(_SIZES[student[1]], method=cell.method, task=task)
-        else:
-            figure = _varied(cell, off) if (task, student[1]) == ("svamp", "base") else None
-        return None if figure is None else Counterpart(figure, True)
-    if factor in _VARIED and cell.method == "qcrd":
-        figure = _varied(cell, [path for path in off if path != "rationales.chooses"] or [factor])
-        return None if figure is None else Counterpart(figure, False)
+    off = {
+        path: _get(cell, path) for path, value in _DEFAULTS[cell.method].items() if _get(cell, path) != value
+    }
+    gold = off.pop("rationales.chooses", "gold") == "gold" and cell.rationales.labels == "gold"
+    for table in tables:
+        key = _key(table, cell, off, factor)
+        figure = None if key is None else published(table, **key)
+        if figure is not None:
+            size = "small" if table == "table2" else "base"
+            alike = re.fullmatch(rf"(?:.*/)?t5(?:-v1_1)?-{size}", cell.student.checkpoint or "")
+            whole = cell.task.name in _TASKS and cell.task.train in (None, _TRAIN[cell.task.name])
+            labels = not gold if table == "table3" else gold
+            return Counterpart(figure, bool(alike and whole and labels))
     return None
 
 
-def _varied(cell: Cell, off: list[str]) -> float | None:
-    """QCRD's figure on SVAMP with T5-base, `off` being what is not at its default."""
-    path = off[0]
-    if len(off) > 1 or path not in _VARIED:
+def _key(table: str, cell: Cell, off: dict[str, Value], factor: str | None) -> dict[str, Value] | None:
+    """What the cell's figure is filed under in `table`, None where it has none there.
+
+    Args:
+        table: the table.
+        cell: the cell.
+        off: its settings that are not at their default.
+        factor: as in `counterpart`.
+    """
+    task = _STAND_IN.get(cell.task.name, cell.task.name)
+    if table in ("table1", "table2", "table3"):
+        return None if off or task not in _TASKS else {"method": cell.method, "task": task}
+    if task != "svamp":
         return None
-    return published(_VARIED[path], **{path.rpartition(".")[2]: _get(cell, path)})
+    if table == "table4":
+        if cell.method == "dss":
+            return None if off else {"ed": False, "nk": False, "qj": False}
+        return _ADDED.get(frozenset(off.items())) if cell.method == "qcrd" else None
+    varied = [path for path in _VARIED[table] if factor in (None, path)]
+    if cell.method != "qcrd" or not varied or len(off) > 1 or not off.keys() <= set(varied):
+        return None
+    path = next(iter(off), varied[0])
+    return {path.rpartition(".")[2]: _get(cell, path)}
 
 
 def _get(cell: Cell, path: str) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from qcrd.report.paper import published
 from qcrd.report.statistics import Estimate, share_of_questions
 
 _REASON = "unparsed."
@@ -33,10 +34,14 @@ class TeacherLine:
     majority_right: int  # questions with a strict winner, by whether it is right
     majority_wrong: int
     unparsed: Mapping[str, int]  # reason to number of samples
+    published: tuple[float, float] | None = None  # the paper's teacher: one answer, vote; in percent
 
 
-def teacher_line(teacher: str, task: str, split: str, m: int, statistics: Mapping[str, float]) -> TeacherLine:
-    """A line from `rationales.statistics.vote_statistics`."""
+def teacher_line(
+    teacher: str, task: str, split: str, m: int, statistics: Mapping[str, float], beside_paper: bool = False
+) -> TeacherLine:
+    """A line from `rationales.statistics.vote_statistics`, with Table 3's figures where they are wanted."""
+    papers = [published("table3", method=method, task=task) for method in ("teacher", "vote")]
     single, error = statistics["single"], 1.96 * statistics["single_error"]
     questions = int(statistics["questions"])
     return TeacherLine(
@@ -57,12 +62,14 @@ def teacher_line(teacher: str, task: str, split: str, m: int, statistics: Mappin
             for name, count in statistics.items()
             if name.startswith(_REASON)
         },
+        published=(papers[0], papers[1]) if beside_paper and None not in papers else None,
     )
 
 
 def texts(line: TeacherLine) -> list[str]:
     """The line under `HEADER`."""
     lost = sum(line.unparsed.values())
+    one, vote = ("", "") if line.published is None else (f" (paper {x:.2f})" for x in line.published)
     why = ", ".join(f"{count} {reason}" for reason, count in line.unparsed.items())
     return [
         line.teacher,
@@ -70,8 +77,8 @@ def texts(line: TeacherLine) -> list[str]:
         line.split,
         str(line.m),
         str(line.questions),
-        f"{line.single.mean:.1f} ± {line.single.half:.1f}",
-        f"{line.vote.mean:.1f} ± {line.vote.half:.1f}",
+        f"{line.single.mean:.1f} ± {line.single.half:.1f}{one}",
+        f"{line.vote.mean:.1f} ± {line.vote.half:.1f}{vote}",
         f"{line.agreement:.1f}",
         str(line.ties),
         str(line.majority_right),

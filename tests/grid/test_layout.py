@@ -101,3 +101,27 @@ def test_a_sweep_that_changes_nothing_leaves_one_plain_line():
     assert lines(base={"method": "finetuning"}, sweep={"beta": [0, 0.1], "k": [0]}) == [
         ("", "finetuning", False)
     ]
+
+
+def test_each_task_has_a_section_of_its_own_with_its_baseline():
+    grid = Grid(
+        name="g",
+        base={"student": {"tokenizer": "t"}, "teacher": {"engine": "recorded", "path": "p"}},
+        product={"method": ["dss", "finetuning"], "task.name": ["svamp", "arithmetic"]},
+        baseline={"method": "dss"},
+    )
+    cells = expand(grid, "embedded")
+    found = places(grid, cells, [str(i) for i in range(len(cells))])
+    assert [(p.group, p.label, p.base) for p in found] == [
+        ("svamp", "dss", True),
+        ("svamp", "finetuning", False),
+        ("arithmetic", "dss", True),
+        ("arithmetic", "finetuning", False),
+    ]
+
+
+def test_a_variant_is_a_line_under_its_name():
+    grid = Grid(name="g", variants={"DSS": {"method": "dss"}, "QCRD": {}}, baseline={"variant": "DSS"})
+    cells = expand(grid, "embedded")
+    found = places(grid, cells, [str(i) for i in range(len(cells))])
+    assert [(p.label, p.base) for p in found] == [("DSS", True), ("QCRD", False)]

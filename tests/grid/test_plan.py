@@ -93,7 +93,7 @@ def test_the_first_seeds_whole_table_comes_first():
 
 @pytest.mark.parametrize(("preset", "count"), [("embedded", 1), ("paper", 3)])
 def test_each_preset_can_have_its_own_seeds(preset, count):
-    assert len(names(preset, seeds={"embedded": 1, "paper": 3})) == count
+    assert len(names(preset, presets={"paper": {"seeds": 3}})) == count
 
 
 def test_names_and_ids_are_unique():
@@ -214,3 +214,39 @@ def test_a_slip_in_a_product_does_not_fill_the_memory():
     values = list(range(1, 1001))
     with pytest.raises(ConfigError, match="1000000000 cells; allowed: up to 100000"):
         planned(product={"m": values, "k": values, "selfplay.lag": values})
+
+
+VARIANTS = {
+    "DSS": {"method": "dss"},
+    "ED": {"contrastive.beta": 0.0, "selfplay.k": 0, "discriminator.enabled": False},
+    "QCRD": {},
+}
+
+
+def test_a_variant_sets_several_things_at_once_and_is_named():
+    cells = expand(Grid(name="g", variants=VARIANTS), "embedded")
+    assert [c.name for c in cells] == ["dss DSS seed=0", "qcrd ED seed=0", "qcrd QCRD seed=0"]
+    assert [c.factors for c in cells] == [{"variant": name} for name in VARIANTS]
+    ed = cells[1].cell
+    assert (ed.contrastive.beta, ed.selfplay.k, ed.discriminator.enabled) == (0, 0, False)
+
+
+def test_variants_are_combined_with_the_product_whose_settings_count_more():
+    grid = Grid(name="g", variants={"a": {"selfplay.k": 0}, "b": {}}, product={"selfplay.k": [1, 2]})
+    cells = expand(grid, "embedded")
+    assert [c.cell.selfplay.k for c in cells] == [1, 2]
+    assert [row.product["variant"] for row in cells[0].rows] == ["a", "b"]
+
+
+def test_a_preset_can_have_parts_of_its_own():
+    over = {"product": {"task.train": [10]}, "base": {"training": {"lr": 0.1}}, "seeds": 2}
+    parts = {
+        "product": {"method": ["dss"]},
+        "base": {"training": {"steps": 7}},
+        "presets": {"embedded": over},
+    }
+    cells = expand(Grid(name="g", **parts), "embedded")
+    assert [c.name for c in cells] == ["dss train=10 seed=0", "dss train=10 seed=1"]
+    assert (cells[0].cell.training.steps, cells[0].cell.training.lr) == (7, 0.1)
+    (plain,) = expand(Grid(name="g", **parts), "paper")
+    assert (plain.cell.training.steps, plain.cell.training.lr) == (7, 5e-5)

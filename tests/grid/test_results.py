@@ -21,6 +21,7 @@ base:
 sweep:
   beta: [1, 0.2, 0]
   scheme: [minmax, mean]
+paper: [table5]
 seeds: 2
 """
 
