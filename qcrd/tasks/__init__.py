@@ -5,13 +5,19 @@ from __future__ import annotations
 import difflib
 
 from qcrd.errors import ConfigError
+from qcrd.tasks.anli1 import Anli1
 from qcrd.tasks.arithmetic import Arithmetic
 from qcrd.tasks.base import Task
+from qcrd.tasks.cqa import Cqa
+from qcrd.tasks.esnli import Esnli
 from qcrd.tasks.svamp import Svamp
 
 TASKS: dict[str, Task] = {
     "arithmetic": Arithmetic(),
     "svamp": Svamp(),
+    "cqa": Cqa(),
+    "anli1": Anli1(),
+    "esnli": Esnli(),
 }
 
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import re
 
-from qcrd.tasks import equations
+from qcrd.tasks import answers, equations
+from qcrd.tasks.answers import CUE, first_answer, reasoning
 from qcrd.tasks.equations import Equation
 from qcrd.types import Parsed, Question
 
-# Where an answer runs on into an invented next question.
-_NEXT = re.compile(r"\n\s*Q\s*:|\bQuestion\s*:", re.IGNORECASE)
-_CUE = re.compile(r"\bthe\s+(?:final\s+)?answer\s+(?:is|would\s+be)\b\s*:?|\bAnswer\s*:", re.IGNORECASE)
-_OPENING = re.compile(r"\s*(?:A|Rationale)\s*:\s*")
-_CONNECTIVE = re.compile(r"\b(?:hence|therefore|thus|so|then|and)$", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"\n|[.!?](?!\d)")
 _ANOTHER = re.compile(r"\s*(?:[A-Za-z-]+\s+){0,2}and\s+[-(]*[0-9]")
 
@@ -27,7 +23,7 @@ class EquationTask:
         punctuation, as word-level decoding writes them, change nothing.
         """
         text = first_answer(text)
-        cues = list(_CUE.finditer(text))
+        cues = list(CUE.finditer(text))
         if not cues:
             return Parsed(None, None, None, "truncated" if finish_reason == "length" else "no cue")
         rationale = reasoning(text[: cues[0].start()])
@@ -52,20 +48,7 @@ class EquationTask:
 
     def target(self, rationale: str, label: str) -> str:
         """`RATIONALE The answer is LABEL.`"""
-        return f"{rationale} The answer is {label}.".strip()
-
-
-def first_answer(text: str) -> str:
-    """`text` up to an invented next question."""
-    following = _NEXT.search(text)
-    return text[: following.start()] if following else text
-
-
-def reasoning(text: str) -> str | None:
-    """`text` without `Rationale:` before it or `Hence` behind it; None where nothing is left."""
-    if opening := _OPENING.match(text):
-        text = text[opening.end() :]
-    return _CONNECTIVE.sub("", text.strip().rstrip(",; ")).strip().rstrip(",; ") or None
+        return answers.target(rationale, label)
 
 
 def _label(rest: str) -> Equation | None:

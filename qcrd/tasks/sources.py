@@ -1,0 +1,158 @@
+"""Rows of a data set, from the archive of Distilling Step-by-Step (DSS) or from the Hub.
+
+A source (`task.source`) is DSS's `datasets.zip`, its unpacked folder, a Hub id, or a folder with files in the
+Hub's layout (a copy of the Hub's repository, or JSON lines named after its splits). None is the data set's
+own Hub id. Both layouts have the same rows in the same order, so that a row's number names the same question
+wherever it was read, and recorded answers join.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qcrd.errors import DataError
+from qcrd.places import replaced
+
+Rows = dict[str, list[dict[str, Any]]]
+"""By split, in the order of the file: field name to value."""
+Fields = dict[str, type]
+"""What every row must have, and of which type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """Where a data set is on the Hub."""
+
+    id: str
+    config: str | None = None
+    revision: str | None = None  # None is the newest; the data's fingerprint is in every result's identity
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One data set in both layouts; their rows have the same fields."""
+
+    name: str  # DSS's, in its folder and file names
+    fields: Fields
+    splits: dict[str, tuple[str, ...]]  # DSS's split to the Hub's names for it, the preferred one first
+    hub: Hub
+
+    def rows(self, source: str | None) -> Rows:
+        """The rows of every split, by DSS's name of the split.
+
+        Raises:
+            DataError: where the source is absent, out of reach or in another form.
+        """
+        source = source or self.hub.id
+        rows = dss(source, self.name, list(self.splits), self.fields)
+        if rows is not None:
+            return rows
+        loaded = load(source, self.hub)
+        found = {}
+        for split, names in self.splits.items():
+            name = next((name for name in names if name in loaded), None)
+            if name is None:
+                raise DataError(
+                    f"task.source: {source!r} has the splits {', '.join(loaded)}; expected one of "
+                    f"{', '.join(names)} as in {self.hub.id}"
+                )
+            found[split] = loaded[name]
+            for number, row in enumerate(found[split]):
+                _check(row, self.fields, f"task.source: row {number} of {name} in {source!r}")
+        return found
+
+
+def dss(source: str, name: str, splits: Sequence[str], fields: Fields) -> Rows | None:
+    """Rows of `<name>_<split>.json` (JSON lines) in DSS's zip or folder.
+
+    Returns:
+        None where `source` is a Hub id, or a folder without any such file.
+
+    Raises:
+        DataError: where `source` is neither, lacks a split or has another form; names file and line.
+    """
+    try:
+        path = Path(replaced(source))
+    except ValueError as error:
+        raise DataError(f"task.source: {error}") from error
+    if path.is_dir():
+        files = {file.name: file.read_bytes for file in sorted(path.rglob(f"{name}_*.json"))}
+        return _dss(source, name, files, splits, fields) if files else None
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            files = {Path(entry).name: _reader(archive, entry) for entry in archive.namelist()}
+            return _dss(source, name, files, splits, fields)
+    if path.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+        raise DataError(
+            f"task.source: {source!r} is no folder, zip or Hub id; give DSS's datasets.zip, its unpacked "
+            "folder, or a Hub id; null is the data set's own"
+        )
+    return None
+
+
+def load(source: str, hub: Hub) -> Rows:
+    """Rows of a Hub id, or of a folder in that layout, by the Hub's names of the splits.
+
+    Raises:
+        DataError: where the Hub is out of reach, or `datasets` cannot read what is there.
+    """
+    import datasets
+
+    place = replaced(source)
+    own = source == hub.id
+    try:
+        config = hub.config
+        if config and not own and config not in datasets.get_dataset_config_names(place):
+            config = None  # a folder of plain files has none
+        loaded = datasets.load_dataset(place, config, revision=hub.revision if own else None)
+    except Exception as error:  # the library raises many kinds, of connections and of formats
+        raise DataError(
+            f"task.source: {source!r} could not be loaded ({type(error).__name__}: {error}); without a "
+            "connection give DSS's datasets.zip or its unpacked folder, or a folder with a copy of "
+            f"{hub.id} (on a machine with a connection: hf download {hub.id} --repo-type dataset "
+            "--local-dir FOLDER)"
+        ) from error
+    return {name: rows.to_list() for name, rows in loaded.items()}
+
+
+def _reader(archive: zipfile.ZipFile, entry: str) -> Callable[[], bytes]:
+    return lambda: archive.read(entry)
+
+
+def _dss(
+    source: str,
+    name: str,
+    files: dict[str, Callable[[], bytes]],
+    splits: Sequence[str],
+    fields: Fields,
+) -> Rows:
+    rows: Rows = {}
+    for split in splits:
+        file = f"{name}_{split}.json"
+        if file not in files:
+            raise DataError(f"task.source: {source!r} has no {file}; give DSS's datasets.zip or its folder")
+        rows[split] = []
+        # Not splitlines: a text may hold characters such as U+2028, which JSON need not escape.
+        for number, line in enumerate(files[file]().split(b"\n"), 1):
+            if line.strip():
+                where = f"task.source: {file} in {source!r}, line {number}"
+                try:
+                    row = json.loads(line)
+                except ValueError as error:
+                    raise DataError(f"{where}: not JSON ({error}); expected one object a line") from error
+                _check(row, fields, where)
+                rows[split].append(row)
+    return rows
+
+
+def _check(row: Any, fields: Fields, where: str) -> None:
+    for field, kind in fields.items():
+        if not isinstance(row, dict) or not isinstance(row.get(field), kind):
+            expected = ", ".join(f"`{name}` ({wanted.__name__})" for name, wanted in fields.items())
+            raise DataError(f"{where}: no `{field}` ({kind.__name__}); expected an object with {expected}")
