@@ -7,9 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from qcrd.config import Teacher
-from qcrd.judging.ranking import Comparison, Ranking
-from qcrd.judging.tally import Share
+from qcrd.judging.ranking import STOP, Comparison, Ranking
+from qcrd.judging.tally import Share, Tally
 from qcrd.report.paper import published
+from qcrd.teacher.base import sampler_identity, sampler_key
 
 HEADER = (
     "pair", "task", "tau", "A better", "both good", "B better", "unread", "B of decided", "p", "paper",
@@ -38,6 +39,7 @@ def as_object(rankings: Sequence[Ranking], judge: Teacher, seed: int) -> dict[st
     """All of it for programs: counts, shares, and every question with rationales, answers and verdict."""
     return {
         "judge": judge.model_dump(mode="json"),
+        "sampler": sampler_key(sampler_identity(judge, STOP)),  # where its answers are stored
         "seed": seed,
         "comparisons": [
             {
@@ -78,7 +80,7 @@ def _row(ranking: Ranking, number: int) -> list[str]:
         str(found.b),
         str(found.unread),
         _percent(found.b_share),
-        "<0.001" if found.p < 0.001 else f"{found.p:.3f}",
+        _p_value(found),
         "/".join(map(str, published_counts.values())) if published_counts else "",
         _percent(found.shown_first),
         _percent(found.consistent),
@@ -92,14 +94,21 @@ def _notes(rankings: Sequence[Ranking], pairs: Sequence[tuple]) -> list[str]:
     for r in rankings:
         where = f"{_task(r.comparison)}, tau {r.comparison.tau:g}"
         if r.tally.identical:
-            notes.append(f"{where}: {r.tally.identical} pairs are the same text; both good without asking  ")
+            notes.append(f"{where}: pairs of the same text, both good without asking: {r.tally.identical}  ")
         if r.tally.unreadable:
             reasons = ", ".join(f"{reason} {count}" for reason, count in r.tally.unreadable.items())
-            notes.append(f"{where}: answers that could not be read: {reasons}  ")
+            remedy = "; raise teacher.max_tokens" if "truncated" in r.tally.unreadable else ""
+            notes.append(f"{where}: answers that could not be read: {reasons}{remedy}  ")
     notes.append("In brackets: 95% intervals (Wilson). p: sign test over the decided questions  ")
     if any(paper(r.comparison) for r in rankings):
         notes.append("paper: Table 9, A better/both good/B better of 50; T5-base, judged by GPT-3.5-turbo  ")
     return notes
+
+
+def _p_value(found: Tally) -> str:
+    if not found.b_share:
+        return "-"  # nothing was decided
+    return "<0.001" if found.p < 0.001 else f"{found.p:.3f}"
 
 
 def _percent(share: Share | None) -> str:

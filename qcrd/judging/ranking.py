@@ -133,7 +133,13 @@ def _judged(
     if both is None:
         return Judged(question.id, *rationales)
     answers = [stored.get(request.key) for request in both]
-    return Judged(question.id, *rationales, *map(_read, answers), tuple(s and s.text for s in answers))
+    return Judged(
+        question.id,
+        *rationales,
+        *map(_read, answers),
+        texts=tuple(sample and sample.text for sample in answers),
+        prompts=tuple(request.prompt_id for request in both),
+    )
 
 
 def _read(sample: Sample | None) -> Answer:

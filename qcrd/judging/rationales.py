@@ -28,7 +28,7 @@ def rationales(side: Explainer, questions: Sequence[Question], tau: float) -> li
         questions: what it explains.
         tau: sampling temperature; 0 decodes greedily.
     """
-    path = side.folder / "rationales" / f"tau-{tau:g}.json"
+    path = side.folder / "rationales" / f"tau-{float(tau)}.json"
     path.parent.mkdir(exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         kept: dict[str, str] = read_json(path) or {}
@@ -36,6 +36,7 @@ def rationales(side: Explainer, questions: Sequence[Question], tau: float) -> li
         if lacking:
             kept |= dict(zip((q.id for q in lacking), _write(side, lacking, tau), strict=True))
             write_json(path, kept)
+            torch.cuda.empty_cache()  # the judge may start on this GPU
     return [kept[q.id] for q in questions]
 
 

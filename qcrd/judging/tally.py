@@ -20,6 +20,7 @@ class Judged:
     shown_ab: Answer | None = None  # None where the rationales are the same, which nobody was asked about
     shown_ba: Answer | None = None
     texts: tuple[str | None, str | None] = (None, None)  # the raw answers
+    prompts: tuple[str | None, str | None] = (None, None)  # ids under which they are stored
 
     @property
     def verdict(self) -> Verdict | None:

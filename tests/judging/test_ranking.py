@@ -15,13 +15,15 @@ from qcrd.home import Home
 from qcrd.judging import formats
 from qcrd.judging.cells import Explainer, common_questions
 from qcrd.judging.prompt import template
-from qcrd.judging.ranking import Comparison, Ranking, compare, rank
+from qcrd.judging.ranking import STOP, Comparison, Ranking, compare, rank
 from qcrd.judging.rationales import load, rationales
 from qcrd.judging.tally import tally
 from qcrd.methods import METHODS
 from qcrd.pipeline import run_cell
 from qcrd.student.evaluate import Evaluator
 from qcrd.student.model import Student
+from qcrd.teacher.base import sampler_identity
+from qcrd.teacher.store import SampleStore
 from qcrd.types import Sample
 
 JUDGE = config.Teacher(engine="openai", model="a-judge", temperature=0.0)
@@ -190,7 +192,13 @@ def test_text_and_json_say_the_same(home, cells, tmp_path):
     assert "judge a-judge (openai), temperature 0" in text
     assert "paper" not in text, "it has no arithmetic"
     values = json.loads(json.dumps(formats.as_object(found, JUDGE, 0), allow_nan=False))
+    stored = SampleStore(home.samples, sampler_identity(JUDGE, STOP), JUDGE.limit)
+    assert stored.folder.name == values["sampler"]
+    kept = stored.load()
     for one, ranking in zip(values["comparisons"], found, strict=True):
+        for each in one["judged"]:
+            if each["prompts"][0]:  # every verdict can be followed back to what was asked and answered
+                assert [kept[prompt, 0].text for prompt in each["prompts"]] == each["texts"]
         assert {side: each["id"] for side, each in one["cells"].items()} == {
             "a": cells["dss"].id,
             "b": cells["qcrd"].id,
