@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 
 
+# Read when Ray is imported: whatever Ray a test starts listens on loopback alone.
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder with the real data (see its SOURCES.md); tests that want it skip where it is absent."""

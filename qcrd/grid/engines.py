@@ -36,7 +36,8 @@ def answer(reference: Any) -> Any:
 class _Engine:
     """An engine in a process of its own; a crash of the engine is a crash of this actor."""
 
-    def __init__(self, name: str, settings: dict[str, Any]):
+    def start(self, name: str, settings: dict[str, Any]) -> None:
+        """Load the model; not when the actor is made, so that what is wrong is raised as it is."""
         self.sampler = _sampler(name)(**settings)
 
     def feed(self, requests: Sequence[Request]) -> None:
@@ -159,8 +160,8 @@ class Engines:
         return any(worker not in self.workers for worker in self.busy.values())
 
     def _start(self) -> None:
-        actor = ray.remote(_Engine).options(**self.options).remote(self.name, self.settings)
-        self.busy[actor.take.remote(0)] = _Worker(actor)  # answers once the engine is up
+        actor = ray.remote(_Engine).options(**self.options).remote()
+        self.busy[actor.start.remote(self.name, self.settings)] = _Worker(actor)
 
     def _work(self, worker: _Worker, queue: deque[Request]) -> None:
         """Fill up what the worker has to do, to its fair share of what is left, and let it work."""
@@ -188,7 +189,7 @@ class Engines:
         reason = _reason(error)
         if self.died > self.restarts:
             raise QcrdError(
-                f"the teacher's engine died {self.died} times, the last time of: {reason}\n"
+                f"the teacher's engine died (times: {self.died}), the last time of: {reason}\n"
                 "What it had answered is stored, and the same command goes on from there. If it lacks "
                 "memory, lower resources.teacher_memory or teacher.max_len, or set teacher.quantization; "
                 "resources.teacher_restarts allows more attempts"
