@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 
-# "the answer is", "the correct answer would be:" or "Answer:".
+# "the answer is", "the correct answer would be:" or "Answer:", also in bold type.
 CUE = re.compile(
-    r"\bthe\s+(?:(?:final|correct|best)\s+)?answer\s+(?:is|would\s+be)\b\s*:?|\bAnswer\s*:", re.IGNORECASE
+    r"(?:\*\*)?\b(?:the\s+(?:(?:final|correct|best)\s+)?answer\s+(?:is|would\s+be)\b\s*:?|Answer\s*:)",
+    re.IGNORECASE,
 )
 # Where an answer runs on into an invented next question.
 _NEXT = re.compile(r"\n[^\S\n]*(?:Q|Premise)\s*:|\bQuestion\s*:", re.IGNORECASE)

@@ -44,7 +44,7 @@ def read(path: str) -> Shots:
     """
     try:
         file = Path(replaced(path))
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise ConfigError(f"task.prompt: {path!r} cannot be read as a text file ({error})") from error
     return parse(text, f"task.prompt: {file}")
