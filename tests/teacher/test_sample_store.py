@@ -1,19 +1,26 @@
+import errno
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from echo_teacher import IDENTITY, LIMIT, Echo, asked, draw_in_process, ignore
+from echo_teacher import IDENTITY, LIMIT, Echo, asked, draw_in_process, ignore, samples_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qcrd.errors import StoreError
+from qcrd.teacher import shards as shard_files
 from qcrd.teacher.draw import draw
-from qcrd.teacher.store import SampleStore
+from qcrd.teacher.store import FEW, SampleStore
+from qcrd.types import Limit, Sample
 
 
 @pytest.fixture
@@ -137,10 +144,11 @@ def test_answers_that_were_not_asked_for_are_refused(store):
     assert store.load() == {}
 
 
-def test_two_jobs_at_once_draw_each_sample_once(tmp_path):
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_jobs_at_once_draw_each_sample_once(tmp_path, jobs):
     diary = tmp_path / "diary"
     spawn = multiprocessing.get_context("spawn")
-    jobs = [spawn.Process(target=draw_in_process, args=(tmp_path / "s", diary, 0.02)) for _ in range(2)]
+    jobs = [spawn.Process(target=draw_in_process, args=(tmp_path / "s", diary, 0.02)) for _ in range(jobs)]
     for job in jobs:
         job.start()
     for job in jobs:
@@ -176,3 +184,188 @@ def test_a_job_killed_between_chunks_loses_at_most_one_and_leaves_no_lock(tmp_pa
     draw(store, asked(20, 2), echo, ignore, commit=4)
     assert len(echo.drawn) == 40 - kept
     assert store.damaged == []
+
+
+def test_samples_of_one_shard_each_are_merged_and_read_the_same(store):
+    requests = asked(2 * FEW, 1)
+    draw(store, requests, Echo(size=1), ignore, commit=1)
+    assert len(shards(store)) == 1
+    assert stored(store, requests) == answered(requests)
+    assert store.missing(requests) == [] == store.damaged
+
+
+def test_shards_are_merged_up_to_a_bounded_size(store, monkeypatch):
+    monkeypatch.setattr(shard_files, "LARGE", 12)
+    requests = asked(10 * FEW, 1)
+    draw(store, requests, Echo(), ignore, commit=4)  # shards of 4, and 6 would be large
+    rows = [len(shard_files.read(shard)) for shard in shards(store)]
+    assert max(rows) == 12 and sum(rows) == len(requests)
+    before = shards(store)
+    draw(store, [*requests, *asked(1, 2)], Echo(), ignore, commit=4)
+    assert set(before) < set(shards(store))  # what is large is left alone
+
+
+def test_a_crash_while_merging_leaves_doubles_that_read_the_same(store, monkeypatch):
+    requests = asked(2 * FEW, 1)
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "unlink", lambda path, **_: killed() if path.suffix == ".parquet" else None)
+    with pytest.raises(KeyboardInterrupt):
+        draw(store, requests, Echo(size=1), ignore, commit=1)
+    monkeypatch.undo()
+    assert len(shards(store)) == 2 * FEW + 1
+    assert stored(store, requests) == answered(requests)
+    draw(store, [*requests, *asked(1, 2)], Echo(), ignore)
+    assert sum(len(shard_files.read(shard)) for shard in shards(store)) == len(requests) + 1
+
+
+def test_a_damaged_shard_among_the_merged_costs_only_its_own_samples(store):
+    requests = asked(FEW, 1)
+    draw(store, requests, Echo(size=1), ignore, commit=1)
+    shards(store)[3].write_bytes(b"hello")
+    echo = Echo()
+    draw(store, asked(FEW + 4, 1), echo, ignore, commit=1)
+    assert len(echo.drawn) == 5 and len(store.damaged) == 1
+    assert len(shards(store)) == 1 and len(store.load()) == FEW + 4
+
+
+def test_a_reader_whose_shards_are_merged_meanwhile_misses_nothing(store):
+    requests = asked(2 * FEW, 1)
+    store.acquire()
+    for request in requests:
+        store.add(samples_of([request]))
+    files = shard_files.shards(store.folder)
+    seen = [shard_files.read(next(files))]
+    store.compact()
+    for shard in files:
+        if shard.exists():
+            seen.append(shard_files.read(shard))
+    found = {key for table in seen for key in table["prompt_id"].to_pylist()}
+    assert found == {r.prompt_id for r in requests}
+    store.release()
+
+
+def test_only_what_is_wanted_is_loaded(store):
+    draw(store, asked(5, 3), Echo(), ignore)
+    wanted = asked(2, 2)
+    assert list(store.load(wanted)) == [r.key for r in wanted]
+
+
+class Verbose(Echo):
+    """Answer i of every question takes 8 i tokens, and is cut off by the limit."""
+
+    def __init__(self, limit):
+        super().__init__()
+        self.limit = limit
+
+    def answer(self, batch):
+        super().answer(batch)
+        return [self.cut(r) for r in batch]
+
+    def cut(self, request):
+        tokens = 8 * request.index
+        reason = "stop" if tokens <= self.limit.max_tokens else "length"
+        tokens = min(tokens, self.limit.max_tokens)
+        return Sample(request.prompt_id, request.question_id, request.index, "x" * tokens, reason, tokens)
+
+
+def test_a_raised_limit_redraws_what_was_cut_off_and_going_back_finds_the_old(tmp_path):
+    requests = asked(2, 5)  # of 0, 8, ..., 32 tokens
+    drawn = []
+    for limit in (16, 24, 16, 40, 32, 24, 8):
+        teacher = Verbose(Limit(limit))
+        draw(SampleStore(tmp_path, IDENTITY, Limit(limit)), requests, teacher, ignore)
+        drawn.append(len(teacher.drawn))
+    assert drawn == [10, 4, 0, 2, 0, 0, 6]
+
+
+def test_another_length_of_prompt_and_answer_together_redraws_what_was_cut_off(tmp_path):
+    requests = asked(1, 5)
+    drawn = []
+    for max_len in (None, 512, None, 512):
+        limit = Limit(16, max_len)
+        teacher = Verbose(limit)
+        draw(SampleStore(tmp_path, IDENTITY, limit), requests, teacher, ignore)
+        drawn.append(len(teacher.drawn))
+    assert drawn == [5, 2, 0, 0]
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 6), st.booleans()), min_size=1, max_size=6))
+@settings(max_examples=40, deadline=None)
+def test_under_any_history_of_limits_a_store_gives_what_would_be_drawn_anew(jobs):
+    with TemporaryDirectory() as root:
+        for max_tokens, m, merge in jobs:
+            limit, requests = Limit(max_tokens), asked(2, m)
+            store, teacher = SampleStore(root, IDENTITY, limit), Verbose(limit)
+            draw(store, requests, teacher, ignore, commit=1)
+            if merge:
+                store.acquire()
+                shard_files.merge(store.folder, lambda: None)
+                store.release()
+            found = store.load(requests)
+            assert found == {r.key: teacher.cut(r) for r in requests}
+            assert draw(store, requests, None, ignore) == 0  # and nothing is drawn twice
+
+
+def test_which_of_two_versions_counts_does_not_depend_on_the_files(tmp_path):
+    request = asked(1, 1)[0]
+    for order in ("ab", "ba"):
+        store = SampleStore(tmp_path / order, IDENTITY, LIMIT)
+        store.acquire()
+        for text in order:
+            store.add([Sample(request.prompt_id, request.question_id, 0, text, "stop", 1)])
+        assert stored(store, [request])[0].text == "a"
+        shard_files.merge(store.folder, lambda: None)
+        assert stored(store, [request])[0].text == "a"
+        store.release()
+
+
+def test_a_waiting_job_goes_on_as_soon_as_all_it_wants_is_there(tmp_path):
+    holder, waiter = (SampleStore(tmp_path, IDENTITY, LIMIT) for _ in range(2))
+    wanted, seen = asked(4, 1), []
+
+    def watch(done, total, rate):
+        seen.append(done)
+        if done < 4:  # the holder draws another, and will go on with work of its own
+            holder.add(samples_of([wanted[done]]))
+
+    holder.acquire()
+    holder.add(samples_of(wanted[:1]))
+    assert draw(waiter, wanted, None, watch, look=0) == 0
+    assert seen == [1, 2, 3, 4]
+    holder.release()
+
+
+def test_a_full_disk_is_said_and_costs_only_what_does_not_fit(store, monkeypatch):
+    requests, write = asked(12, 1), Path.write_bytes
+
+    def full(path, payload):
+        if len(shards(store)) == 2:
+            write(path, payload[:100])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, payload)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        draw(store, requests, Echo(), ignore, commit=4)
+    assert len(store.load()) == 8 and store.damaged == []
+    assert not list(store.folder.glob(".*.tmp"))
+    monkeypatch.undo()
+    echo = Echo()
+    draw(store, requests, echo, ignore, commit=4)  # at once: the lease was given back
+    assert len(echo.drawn) == 4
+    assert stored(store, requests) == answered(requests)
+
+
+def test_a_store_that_cannot_be_written_can_be_read(store):
+    requests = asked(3, 1)
+    draw(store, requests, Echo(), ignore)
+    shutil.rmtree(store.folder / "lease")
+    store.folder.chmod(0o500)
+    try:
+        assert draw(store, requests, None, ignore) == 0
+    finally:
+        store.folder.chmod(0o700)
+    assert not (store.folder / "lease").exists()
