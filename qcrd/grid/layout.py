@@ -62,7 +62,8 @@ class _Layout:
         for same in _alike(self.combinations, lambda c: tuple(self._base(c))):
             cells = self._base(same[0])
             cell = next(iter(cells.values())).cell
-            label = self._combination(same, but="task.name") or cell.method
+            label = self._combination(same, but="task.name").removeprefix(f"{cell.task.name} ")
+            label = label or cell.method
             found.append(Place(cell.task.name, label, None, self._is_baseline(same[0]), cells))
         groups = list(dict.fromkeys(place.group for place in found))
         if len(groups) == 1:

@@ -270,3 +270,36 @@ def test_a_written_grid_reads_the_same(tmp_path):
     grid = read_grid(next(p for p in GRIDS if p.stem == "ablation"))
     (tmp_path / "copy.yaml").write_text(yaml.safe_dump(grid.model_dump()))
     assert read_grid(tmp_path / "copy.yaml") == grid
+
+
+@pytest.mark.parametrize(
+    ("name", "paper", "embedded"),
+    [
+        ("table1", 16, 4),
+        ("table2", 12, 3),
+        ("table3", 6, 2),
+        ("table4", 4, 4),
+        ("table5", 5, 5),
+        ("table6", 7, 7),  # the default stands in both halves
+        ("table7", 5, 5),
+        ("table9", 8, 2),
+        ("figure5", 40, 10),
+    ],
+)
+def test_a_papers_grid_has_exactly_the_cells_of_its_table(name, paper, embedded):
+    grid = read_grid(next(p for p in GRIDS if p.stem == name))
+    seeds = 1 if name == "table9" else 3
+    assert len(expand(grid, "paper")) == paper * seeds
+    assert len(expand(grid, "embedded")) == embedded * seeds
+
+
+def test_the_papers_grids_ask_the_papers_sets_once_each_and_share_their_cells():
+    def cells(name):
+        return [planned.cell for planned in expand(read_grid(paths[name]), "paper")]
+
+    paths = {p.stem: p for p in GRIDS}
+    needs = required_samples(cells("table1"))
+    assert [need.task.name for need in needs] == ["svamp", "cqa", "anli1", "esnli"]
+    assert all((need.m, need.splits) == (5, ("train",)) for need in needs)
+    assert all(cell in cells("table1") for cell in cells("table9"))
+    assert all(cell.rationales.labels == "teacher" for cell in cells("table3"))
