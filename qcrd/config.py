@@ -30,13 +30,13 @@ class Task(Section):
     """The data set and its splits."""
 
     name: str = "arithmetic"
-    """A registered task: arithmetic, svamp."""
+    """A registered task: arithmetic, svamp, cqa, anli1, esnli."""
     source: str | None = None
     """Where its data is: a folder, a zip, or a Hub id; None takes the task's own default."""
     train: Count | None = None
     """Number of training questions; None takes all (arithmetic: 720)."""
     validation: Count | None = None
-    """Number of validation questions; None takes the task's own (arithmetic, svamp: 80)."""
+    """Number of validation questions; None takes the task's own (arithmetic, svamp: 80; cqa: 975)."""
     test: Count | None = None
     """Number of test questions; None takes all (arithmetic: 200)."""
     prompt: str | None = None
@@ -162,7 +162,7 @@ class Student(Section):
     """Revision of a Hub checkpoint."""
     tokenizer: str | None = None
     """Folder or Hub id; None takes the checkpoint's, or without one the task's word-level one, which
-    arithmetic has and svamp has not."""
+    only arithmetic has."""
     architecture: Architecture = Architecture()
     """Only read where there is no checkpoint."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0

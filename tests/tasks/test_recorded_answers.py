@@ -39,7 +39,7 @@ CASES = {
     # Choices are compared without regard to case, and so is the rest of what is around them: PaLM writes
     # names such as Michigan with a capital, which the data does not. "(a) sleep or (b) rest" (284 of the
     # 315) names no choice, nor does a choice whose misspelling PaLM has mended (most of the others).
-    # SOURCES.md counts one choice with three spaces in it as none: 2059 and 445 for our 2060 and 444.
+    # SOURCES.md counts one choice with a space behind it (row 2950) as none: 2059 and 445, not 2060 and 444.
     ("cqa", "train"): {
         ("right", "right"): 7234,
         ("wrong", "wrong"): 2060,
