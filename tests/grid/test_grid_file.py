@@ -261,7 +261,7 @@ def test_the_ablation_studies_six_factors_with_one_set_of_samples():
 
 def test_the_recorded_grid_says_where_its_data_is_wanted(monkeypatch):
     monkeypatch.delenv("QCRD_DATA", raising=False)
-    path = next(p for p in GRIDS if p.stem == "svamp_recorded")
+    path = next(p for p in GRIDS if p.stem == "recorded")
     with pytest.raises(ConfigError, match=r"QCRD_DATA is not set; export QCRD_DATA=.*--runtime-env-json"):
         read_grid(path)
 
