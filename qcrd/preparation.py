@@ -185,7 +185,7 @@ def parsed(cell: Cell, home: Home, split: str, m: int, blank: bool = False) -> l
     task, splits = load_task(cell.task)
     questions = getattr(splits, split)
     wanted = sample_requests(cell, split, m)
-    stored = sample_store(cell, home).load()
+    stored = sample_store(cell, home).load(wanted)
     found: dict[str, list[Parsed]] = {q.id: [] for q in questions}
     asked = {q.id: _blank(q) if blank else q for q in questions}
     for request in wanted:
