@@ -112,11 +112,12 @@ def load(source: str, hub: Hub) -> Rows:
             config = None  # a folder of plain files has none
         loaded = datasets.load_dataset(place, config, revision=hub.revision if own else None)
     except Exception as error:  # the library raises many kinds, of connections and of formats
+        revision = f" --revision {hub.revision}" if hub.revision else ""
         raise DataError(
             f"task.source: {source!r} could not be loaded ({type(error).__name__}: {error}); without a "
             "connection give DSS's datasets.zip or its unpacked folder, or a folder with a copy of "
-            f"{hub.id} (on a machine with a connection: hf download {hub.id} --repo-type dataset "
-            "--local-dir FOLDER)"
+            f"{hub.id} (on a machine with a connection: hf download {hub.id} --repo-type dataset"
+            f"{revision} --local-dir FOLDER)"
         ) from error
     return {name: rows.to_list() for name, rows in loaded.items()}
 

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 
 import pytest
+from datasets import Dataset
 from transformers import AutoTokenizer
 
 from qcrd import config
@@ -88,6 +89,15 @@ def test_a_copy_of_anlis_repository_gives_its_first_round(tmp_path, monkeypatch)
     readme = f"---\nconfigs:\n- config_name: plain_text\n  data_files:\n{files}---\n"
     (tmp_path / "README.md").write_text(readme, encoding="utf-8")
     assert load("anli1", tmp_path) == load("anli1", write("anli1", tmp_path / "dss"))
+
+
+def test_a_copy_of_esnlis_converted_repository_gives_the_same_questions(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    for part, split in enumerate(HUB["esnli"]):
+        (tmp_path / "hub" / "plain_text" / split).mkdir(parents=True)
+        part = Dataset.from_list(rows(6, "explanation_1", 10 * part))
+        part.to_parquet(tmp_path / "hub" / "plain_text" / split / "0000.parquet")
+    assert load("esnli", tmp_path / "hub") == load("esnli", write("esnli", tmp_path / "dss"))
 
 
 @pytest.mark.parametrize("name", NAMES)
