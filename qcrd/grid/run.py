@@ -192,11 +192,12 @@ def _sample(
             stop = preparation.load_task(need.task)[0].stop
             groups.setdefault((need.teacher, stop), []).append((need, store, requests, missing))
     for (teacher, stop), needs in groups.items():
-        lacking = sum(len(missing) for *_, missing in needs)
+        lacking = [r for *_, missing in needs for r in missing]
         everything = [r for _, _, requests, _ in needs for r in requests]
         name = teacher.path or teacher.model
-        say(f"teacher: {name} ({teacher.engine}) for {lacking} of {len(everything)} samples")
-        with sampler(teacher, stop, everything, study.grid.resources, shares, study.home, say) as sample:
+        say(f"teacher: {name} ({teacher.engine}) for {len(lacking)} of {len(everything)} samples")
+        resources = study.grid.resources
+        with sampler(teacher, stop, everything, resources, shares, study.home, say, lacking) as sample:
             for need, store, requests, _ in needs:
                 short = draw(store, requests, sample, Sampling())
                 if short:

@@ -29,18 +29,20 @@ def sampler(
     shares: Shares,
     home: Home,
     say: Say,
+    missing: Sequence[Request] | None = None,
 ) -> Iterator[SampleFn]:
     """A SampleFn over the teacher's engine, which ends with the context.
 
     Args:
         teacher: who answers, and how it is sampled.
         stop: strings at which an answer ends.
-        requests: all that the grid wants of it, stored or not: to see that recorded answers are of these
-            questions, and to say what a server will cost.
+        requests: all that is wanted of it, stored or not: to see that recorded answers are of these
+            questions.
         resources: of the grid.
         shares: of one engine.
         home: where teachers that are trained here are kept.
         say: what a person is told.
+        missing: those that are not stored, to say what a server will cost; None is all.
 
     Raises:
         QcrdError: for what the user can mend.
@@ -53,7 +55,11 @@ def sampler(
         from qcrd.teacher.openai import ServerTeacher
 
         with ServerTeacher(teacher, stop, resources.api) as server:
-            yield server
+            say(f"teacher: {server.url}: {server.estimate(requests if missing is None else missing)}")
+            try:
+                yield server
+            finally:
+                say(f"teacher: {server.url}: {server.summary()}")
     else:
         model = teacher.model
         if teacher.embedded:
