@@ -164,7 +164,7 @@ def test_a_process_that_reads_a_store_ends_well(store, tmp_path):
     code = "import sys; from qcrd.teacher.store import SampleStore; from echo_teacher import IDENTITY, LIMIT"
     code += "\nassert len(SampleStore(sys.argv[1], IDENTITY, LIMIT).load()) == 8"
     for _ in range(8):
-        subprocess.run([sys.executable, "-c", code, tmp_path], check=True, cwd=Path(__file__).parent)
+        subprocess.run([sys.executable, "-c", code, tmp_path], check=True, cwd=Path(__file__).parents[1])
 
 
 def test_a_job_killed_between_chunks_loses_at_most_one_and_leaves_no_lock(tmp_path):
