@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -59,6 +59,11 @@ def _data_fingerprint(section: str) -> str:
     return _load_task(section)[1].fingerprint()
 
 
+def prompts_fingerprint(section: TaskConfig) -> str:
+    """Short id of what the teacher is asked about the training and validation questions."""
+    return _prompts_fingerprint(section.model_dump_json())
+
+
 @lru_cache(maxsize=64)
 def _prompts_fingerprint(section: str) -> str:
     splits = _load_task(section)[1]
@@ -89,8 +94,7 @@ def teacher_identity(cell: Cell) -> dict[str, Any]:
 def answers_identity(cell: Cell) -> dict[str, Any]:
     """Identity of what the teacher answers: of its sampler and of the prompts, and where it is cut off."""
     identity = teacher_identity(cell)
-    prompts = _prompts_fingerprint(cell.task.model_dump_json())
-    found = {"sampler": fingerprint(identity), "prompts": prompts}
+    found = {"sampler": fingerprint(identity), "prompts": prompts_fingerprint(cell.task)}
     return found if identity["engine"] == "recorded" else {**found, "limit": asdict(cell.teacher.limit)}
 
 
@@ -110,9 +114,12 @@ def judge_id(cell: Cell) -> str | None:
 
 def sample_requests(cell: Cell, split: str, m: int) -> list[Request]:
     """The first m draws for each question of a split."""
-    splits = load_task(cell.task)[1]
-    ask = _ask(cell.task.model_dump_json())
-    return requests(getattr(splits, split), ask, m, cell.teacher.seed)
+    return question_requests(cell, getattr(load_task(cell.task)[1], split), m)
+
+
+def question_requests(cell: Cell, questions: Iterable[Question], m: int) -> list[Request]:
+    """The first m draws for each of the questions."""
+    return requests(questions, _ask(cell.task.model_dump_json()), m, cell.teacher.seed)
 
 
 def sample_store(cell: Cell, home: Home) -> SampleStore:
@@ -130,8 +137,7 @@ def prepare(cell: Cell, home: Home) -> Prepared:
         DataError: where samples are missing or no question is left to train on.
     """
     task, splits = load_task(cell.task)
-    method, rationales = METHODS[cell.method], cell.rationales
-    from_teacher = rationales.labels == "teacher"
+    from_teacher = cell.rationales.labels == "teacher"
     m = teacher_samples(cell)
     train, validation, statistics = list(splits.train), list(splits.validation), {}
     if m:
@@ -141,20 +147,16 @@ def prepare(cell: Cell, home: Home) -> Prepared:
         statistics["teacher/missing"] = m * len(train) - found["samples"]
     else:
         answers = [[] for _ in train]
-    denoise = method.denoise(rationales) if m else "gold"
-    sets = []
-    for question, samples in zip(train, answers, strict=True):
-        gold = None if from_teacher else (question.label, task.answer(question.label, question))
-        sets.append(build_set(question.id, samples, rationales.labels, denoise, gold))
+    sets = [rationale_set(cell, *each) for each in zip(train, answers, strict=True)]
     statistics |= {f"rationales/{name}": value for name, value in set_statistics(sets).items()}
     if from_teacher:
-        train = [_blank(q) for q in train]
+        train = [without_gold(q) for q in train]
         votes = [
             vote(q.id, samples)
             for q, samples in zip(validation, parsed(cell, home, "validation", m, blank=True), strict=True)
         ]
         validation = [
-            replace(_blank(q), label=v.label)
+            replace(without_gold(q), label=v.label)
             for q, v in zip(validation, votes, strict=True)
             if v.label is not None
         ]
@@ -167,6 +169,19 @@ def prepare(cell: Cell, home: Home) -> Prepared:
     return Prepared(
         [train[i] for i in kept], [sets[i] for i in kept], validation, list(splits.test), statistics
     )
+
+
+def rationale_set(cell: Cell, question: Question, samples: Sequence[Parsed]) -> RationaleSet:
+    """What a training question offers the cell, from its samples as `parsed` reads them.
+
+    Where labels are the teacher's, the question's gold label is not looked at.
+    """
+    denoise = METHODS[cell.method].denoise(cell.rationales) if teacher_samples(cell) else "gold"
+    gold = None
+    if cell.rationales.labels == "gold":
+        task, _ = load_task(cell.task)
+        gold = question.label, task.answer(question.label, question)
+    return build_set(question.id, samples, cell.rationales.labels, denoise, gold)
 
 
 def parsed(cell: Cell, home: Home, split: str, m: int, blank: bool = False) -> list[list[Parsed]]:
@@ -187,7 +202,7 @@ def parsed(cell: Cell, home: Home, split: str, m: int, blank: bool = False) -> l
     wanted = sample_requests(cell, split, m)
     stored = sample_store(cell, home).load(wanted)
     found: dict[str, list[Parsed]] = {q.id: [] for q in questions}
-    asked = {q.id: _blank(q) if blank else q for q in questions}
+    asked = {q.id: without_gold(q) if blank else q for q in questions}
     for request in wanted:
         sample = stored.get(request.key)
         if sample is not None:
@@ -203,5 +218,6 @@ def parsed(cell: Cell, home: Home, split: str, m: int, blank: bool = False) -> l
     return [found[q.id] for q in questions]
 
 
-def _blank(question: Question) -> Question:
+def without_gold(question: Question) -> Question:
+    """The question as training on the teacher's labels sees it."""
     return replace(question, label="", rationale=None)
