@@ -36,8 +36,8 @@ class Equation:
 
 def equation(text: str) -> Equation | None:
     """The equation that `text` is, or None where it is none."""
-    found = _read(text, 0)
-    return found[0] if found and not text[found[1] :].strip() else None
+    found, end = _read(text, 0)
+    return found if found and not text[end:].strip() else None
 
 
 def value(text: str) -> Fraction | None:
@@ -59,25 +59,31 @@ def every(text: str) -> Iterator[tuple[Equation, int, int]]:
     """
     at = 0
     while match := _START.search(text, at):
-        at = match.end()
-        if found := _read(text, match.start()):
-            yield found[0], match.start(), found[1]
-            at = found[1]
+        found, end = _read(text, match.start())
+        if found:
+            yield found, match.start(), end
+        at = max(end, match.end())
 
 
 class _NotArithmetic(Exception):
-    """The text leaves the grammar or its bounds."""
+    """The text leaves the grammar."""
 
 
-def _read(text: str, start: int) -> tuple[Equation, int] | None:
-    """The longest equation from `start` on, and where it ends."""
+class _TooDeep(Exception):
+    """The text leaves the bounds."""
+
+
+def _read(text: str, start: int) -> tuple[Equation | None, int]:
+    """The longest equation from `start` on, and where to look for the next one."""
     reader = _Reader(_TIMES.sub("*", text[start : start + MAX_LENGTH].translate(_SIGNS)))
     try:
         found = reader.expression(0)
     except _NotArithmetic:
-        return None
+        return None, start
+    except _TooDeep:
+        return None, start + reader.at  # none of its parts either: looking at each would take seconds
     whole = reader.at < MAX_LENGTH and len(found.text) <= MAX_LENGTH
-    return (found, start + reader.at) if whole else None
+    return found if whole else None, start + reader.at
 
 
 class _Reader:
@@ -113,7 +119,7 @@ class _Reader:
 
     def unary(self, depth: int) -> Equation:
         if depth > MAX_DEPTH:
-            raise _NotArithmetic
+            raise _TooDeep
         token, end = self.peek()
         if token == "-":
             self.at = end

@@ -12,6 +12,9 @@ from qcrd.types import Parsed, Question
 _SENTENCE_END = re.compile(r"\n|[.!?](?!\d)")
 _ANOTHER = re.compile(r"\s*(?:[A-Za-z-]+\s+){0,2}and\s+[-(]*[0-9]")
 
+LONGEST = 500
+"""Characters of an answer that are searched for an equation: more is no answer, and would take seconds."""
+
 
 class EquationTask:
     """What tasks whose labels are equations share. Labels agree where their values do."""
@@ -57,7 +60,7 @@ def _label(rest: str) -> Equation | None:
     It is the first equation, and what an opening bracket begins must be one; only where a calculation with
     units in it comes to a result in the same sentence (`6 shirts / 3 = 2`), it is that result.
     """
-    rest = rest.lstrip(" $:\n")
+    rest = rest.lstrip(" $:\n")[:LONGEST]
     end_of_sentence = _SENTENCE_END.search(rest)
     sentence = rest[: end_of_sentence.start()] if end_of_sentence else rest
     found = next(equations.every(sentence), None)

@@ -17,7 +17,7 @@ from qcrd.errors import DataError
 from qcrd.tasks import equations, sources
 from qcrd.tasks.answers import first_answer, reasoning
 from qcrd.tasks.dealing import Sizes, deal
-from qcrd.tasks.reading import EquationTask
+from qcrd.tasks.reading import LONGEST, EquationTask
 from qcrd.tasks.shots import Shots, own
 from qcrd.tasks.sources import Hub
 from qcrd.types import Parsed, Prompt, Question, Splits
@@ -71,7 +71,7 @@ def _statement(text: str) -> Parsed | None:
     text = first_answer(text).strip()
     if len(text) > _SHORT and not _SENTENCE_END.search(text):
         return None
-    found = [equation for equation, *_ in equations.every(text)]
+    found = [equation for equation, *_ in equations.every(text[-LONGEST:])]
     if not found or found[-1].value is None:
         return None
     return Parsed(reasoning(text) if "=" in text else None, found[-1].text, str(found[-1].value))

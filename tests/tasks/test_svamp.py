@@ -279,3 +279,19 @@ def test_rationales_of_recorded_answers_hold_no_cue_and_no_next_question(questio
             assert rationale is None or not re.search(
                 r"the answer is|\nQ:|^Rationale:", rationale, re.IGNORECASE
             )
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["9**9**9", "__import__('os').system('true')", "(" * 10_000, "8 - " * 2500, "(1+" * 3000 + "1" + ")" * 3000,
+     "-" * 10_000, "((8 -" * 2000, "٣ - ١", "1e999", "x" * 10_000],
+)  # fmt: skip
+def test_hostile_answers_are_wrong_and_cost_a_bounded_number_of_readings(hostile, monkeypatch):
+    readings = []
+    read = equations._read
+    monkeypatch.setattr(equations, "_read", lambda *a: readings.append(a) or read(*a))
+    question = Question("q", "?", "( 8 - 3 )")
+    assert not TASK.correct(hostile, question)
+    for text in (hostile, f"So the answer is {hostile}"):
+        assert TASK.parse(text, question).answer != "5"
+    assert len(readings) < 300
