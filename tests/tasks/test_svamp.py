@@ -12,6 +12,7 @@ from qcrd import config
 from qcrd.errors import DataError
 from qcrd.presets import PRESETS
 from qcrd.tasks import equations, get
+from qcrd.types import Question
 
 TASK = get("svamp")
 
@@ -283,7 +284,7 @@ def test_rationales_of_recorded_answers_hold_no_cue_and_no_next_question(questio
 
 @pytest.mark.parametrize(
     "hostile",
-    ["9**9**9", "__import__('os').system('true')", "(" * 10_000, "8 - " * 2500, "(1+" * 3000 + "1" + ")" * 3000,
+    ["9**9**9", "exec(1)", "__import__(0)", "(" * 10_000, "8 - " * 2500, "(1+" * 3000 + "1" + ")" * 3000,
      "-" * 10_000, "((8 -" * 2000, "٣ - ١", "1e999", "x" * 10_000],
 )  # fmt: skip
 def test_hostile_answers_are_wrong_and_cost_a_bounded_number_of_readings(hostile, monkeypatch):
