@@ -28,6 +28,7 @@ LAYERS = [
     ["preparation"],
     ["yields"],
     ["pipeline"],
+    ["provenance"],
     ["judging"],
     ["grid", "tracking.mlflow", "teacher.vllm"],
     ["commands", "cli", "__main__"],

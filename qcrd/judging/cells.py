@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from qcrd.config import Cell
-from qcrd.errors import ConfigError, DataError
+from qcrd.errors import DataError
 from qcrd.home import Home
 from qcrd.methods import METHODS
 from qcrd.pipeline import STUDENT
 from qcrd.preparation import load_task
+from qcrd.provenance.ended import Ended
 from qcrd.student.batches import derive
 from qcrd.types import Question
-
-_ID = re.compile(r"[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,35 +39,24 @@ class Explainer:
             ConfigError: where no cell or several have such an id, or its settings are of another version.
             DataError: where it is not finished, writes no rationales, kept no student, or its data changed.
         """
-        cell_id = _resolve(home, prefix)
-        record = home.record(cell_id)
-        if record is None or record.status != "done":
-            state = "is not finished" if record is None else f"ended as {record.status}"
-            raise DataError(f"cell {cell_id} {state}; only finished cells can be judged: `qcrd run` its grid")
-        try:
-            cell = Cell.model_validate_json(json.dumps(record.settings))
-        except ValidationError as error:
-            raise ConfigError(
-                f"cell {cell_id}: its settings are of another version of qcrd ({error.error_count()} do not "
-                "fit); run its grid again with this version"
-            ) from error
-        found = cls(cell_id, record.name, cell, home.cell(cell_id))
-        if "max_rationale" not in METHODS[cell.method].uses:
+        ended = Ended.find(home, prefix)
+        if ended.record.status != "done":
+            raise DataError(
+                f"cell {ended.id} ended as {ended.record.status}; only finished cells can be judged"
+            )
+        found = cls(ended.id, ended.name, ended.cell, ended.folder)
+        if "max_rationale" not in METHODS[found.cell.method].uses:
             able = [name for name, method in METHODS.items() if "max_rationale" in method.uses]
             raise DataError(
-                f"cell {cell_id} ({record.name}): its method {cell.method!r} teaches no rationales; "
+                f"cell {ended.id} ({found.name}): its method {found.cell.method!r} teaches no rationales; "
                 f"allowed: {', '.join(able)}"
             )
         if not found.student.is_dir():
             raise DataError(
-                f"cell {cell_id} ({record.name}): its student was not kept; set resources.keep_students: "
+                f"cell {ended.id} ({found.name}): its student was not kept; set resources.keep_students: "
                 f"true, remove the folder {found.folder} and run its grid again"
             )
-        if load_task(cell.task)[1].fingerprint() != record.identity["task"]["data"]:
-            raise DataError(
-                f"cell {cell_id} ({record.name}): task.source no longer holds the data that it was trained "
-                "on; restore it, or run its grid again"
-            )
+        ended.check_data()
         return found
 
 
@@ -107,15 +91,3 @@ def common_questions(first: Explainer, second: Explainer, n: int, seed: int) -> 
 
 def _content(questions: Sequence[Question]) -> list[tuple[str, str, str]]:
     return sorted((q.id, q.text, q.label) for q in questions)
-
-
-def _resolve(home: Home, prefix: str) -> str:
-    known = sorted(folder.name for folder in home.cell("_").parent.glob("*") if _ID.fullmatch(folder.name))
-    found = [cell_id for cell_id in known if cell_id.startswith(prefix)] if prefix else []
-    if len(found) == 1 or prefix in found:
-        return prefix if prefix in found else found[0]
-    what = f"{len(found)} cells ({', '.join(found[:4])}, ...)" if found else "no cell"
-    raise ConfigError(
-        f"cell {prefix!r}: {what} in {home.root} with an id that begins so; allowed: the id of a cell, or as "
-        "much of it as no other begins with (`qcrd plan GRID` lists them)"
-    )

@@ -12,8 +12,9 @@ from qcrd.files import read_json, write_json
 from qcrd.judging.cells import Explainer
 from qcrd.methods import METHODS
 from qcrd.methods.base import inputs
+from qcrd.provenance.ended import kept_student
 from qcrd.student.batches import derive
-from qcrd.student.model import EXPLAIN, PREDICT, Student, load_student
+from qcrd.student.model import EXPLAIN, PREDICT, Student
 from qcrd.types import Question
 
 
@@ -42,9 +43,7 @@ def rationales(side: Explainer, questions: Sequence[Question], tau: float) -> li
 
 def load(side: Explainer) -> Student:
     """The cell's student as it was evaluated."""
-    here = {"checkpoint": str(side.student), "revision": None, "tokenizer": None}
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return load_student(side.cell.student.model_copy(update=here), side.cell.seed, device)
+    return kept_student(side.cell, side.student)
 
 
 def _write(side: Explainer, questions: Sequence[Question], tau: float) -> list[str]:
