@@ -38,6 +38,10 @@ class Home:
         """What the teacher's answers are worth, a file for each split of a task."""
         return self.root / "yields"
 
+    def rate(self, sampler: str) -> Path:
+        """How fast a sampler was, for estimates."""
+        return self.root / "rates" / f"{sampler}.json"
+
     @property
     def discriminators(self) -> Path:
         """Pretrained discriminators."""

@@ -25,29 +25,37 @@ class Estimate:
 
     seconds: float | None  # None where nothing like these cells was measured
     basis: str  # for people: what it is of, where it is from, what it leaves out
+    cpu_hours: float | None = None  # of the cells' shares, without the teacher's
+    gpu_hours: float | None = None
 
 
 def estimate(
-    todo: Sequence[Cell], needs: Sequence[tuple[SampleNeed, int]], home: Home, resources: Resources
+    todo: Sequence[Cell], needs: Sequence[tuple[SampleNeed, str, int]], home: Home, resources: Resources
 ) -> Estimate:
     """Time for sampling and then training, cells side by side as far as this machine has room.
 
     Args:
         todo: cells that are not finished.
-        needs: what is asked of a teacher, with how many samples are missing.
-        home: whose finished cells are taken as the measure.
+        needs: what is asked of a teacher, with the key of its sampler and how many samples are missing.
+        home: whose finished cells and sampling are taken as the measure, by step and by sample.
         resources: of the grid.
     """
     known = _measured(todo, home)
     here = [known.get(_kind(cell)) for cell in todo]
-    each = [_rough(cell) if found is None else found for cell, found in zip(todo, here, strict=True)]
-    side = min(side_by_side(resources), max(len(todo), 1))
-    sampled = [
-        (need.teacher, missing) for need, missing in needs if missing and need.teacher.engine == "vllm"
+    each = [
+        _rough(cell) if found is None else found * cell.training.steps
+        for cell, found in zip(todo, here, strict=True)
     ]
-    timed = [missing for teacher, missing in sampled if teacher.model == "embedded"]
-    without = [f"sampling {teacher.model}" for teacher, _ in sampled if teacher.model != "embedded"]
-    without += ["training the embedded teacher"] * bool(timed) + ["starting vLLM"] * bool(sampled)
+    side = min(side_by_side(resources), max(len(todo), 1))
+    sampling, without = 0.0, []
+    for need, sampler, missing in needs:
+        if missing and need.teacher.engine != "recorded":
+            rough = SAMPLES_PER_SECOND if need.teacher.embedded else None
+            rate = (read_json(home.rate(sampler)) or {}).get("samples_per_second") or rough
+            sampling += missing / rate if rate else 0.0
+            without += [] if rate else [f"sampling {need.teacher.model}"]
+            without += ["training the embedded teacher"] * need.teacher.embedded
+            without += ["starting vLLM"] * (need.teacher.engine == "vllm")
 
     parts = [f"{side} cells side by side" if side > 1 else "one cell after the other"]
     parts.append("as measured here" if None not in here else "rough, from trials on two cores")
@@ -56,7 +64,9 @@ def estimate(
         return Estimate(None, "how long is known once one of each method has been trained here")
     # No order of the cells can beat these two bounds.
     training = max(sum(each) / side, max(each, default=0.0))
-    return Estimate(training + sum(timed) / SAMPLES_PER_SECOND, "; ".join(parts))
+    gpus = _gpu_share(resources)
+    hours = sum(each) / 3600
+    return Estimate(training + sampling, "; ".join(parts), hours * resources.cell_cpus, hours * gpus)
 
 
 def side_by_side(resources: Resources) -> int:
@@ -66,21 +76,28 @@ def side_by_side(resources: Resources) -> int:
     own = getattr(os, "sched_getaffinity", None)  # Linux alone tells which cores are ours
     cpus, gpus = len(own(0)) if own else os.cpu_count() or 1, torch.cuda.device_count()
     fit = cpus / resources.cell_cpus
-    share = (0.25 if gpus else 0) if resources.cell_gpus is None else resources.cell_gpus
+    share = _gpu_share(resources)
     if gpus and share:
         fit = min(fit, gpus / share)
     return max(1, int(min(fit, resources.concurrent_cells or fit)))
 
 
+def _gpu_share(resources: Resources) -> float:
+    import torch
+
+    default = 0.25 if torch.cuda.device_count() else 0.0
+    return default if resources.cell_gpus is None else resources.cell_gpus
+
+
 def _kind(cell: Cell) -> tuple:
-    """Equal for cells that take about the same time."""
+    """Equal for cells that take about the same time for a step."""
     student = cell.student
     shape = (student.checkpoint, student.tokenizer, tuple(student.architecture.model_dump().values()))
-    return (cell.method, cell.task.name, cell.training.steps, cell.training.batch, *shape)
+    return (cell.method, cell.task.name, cell.training.batch, *shape)
 
 
 def _measured(cells: Sequence[Cell], home: Home) -> dict[tuple, float]:
-    """Median seconds of the finished cells of each kind among `cells`."""
+    """Median seconds per step, evaluation included, of the finished cells of each kind among `cells`."""
     wanted = {_kind(cell) for cell in cells}
     found: dict[tuple, list[float]] = {}
     for path in (home.root / "cells").glob(f"*/{RECORD}") if wanted else ():
@@ -88,11 +105,11 @@ def _measured(cells: Sequence[Cell], home: Home) -> dict[tuple, float]:
         if record is None or record["status"] != "done":
             continue
         try:
-            kind = _kind(Cell.model_validate(record["settings"]))
+            done = Cell.model_validate(record["settings"])
         except ValueError:  # written by another version, so no measure for this one
             continue
-        if kind in wanted:
-            found.setdefault(kind, []).append(record["seconds"])
+        if (kind := _kind(done)) in wanted:
+            found.setdefault(kind, []).append(record["seconds"] / done.training.steps)
     return {kind: median(values) for kind, values in found.items()}
 
 

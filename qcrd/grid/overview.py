@@ -29,7 +29,9 @@ def plan_object(study: Study) -> dict[str, Any]:
         }
         for planned, cell_id, state in zip(study.cells, study.ids, study.states(), strict=True)
     ]
-    needs = [(need, len(requests), len(missing)) for need, _, requests, missing in study.samples()]
+    found = list(study.samples())
+    needs = [(need, len(requests), len(missing)) for need, _, requests, missing in found]
+    keys = [store.folder.name for _, store, *_ in found]
     samples = [
         {
             "task": need.task.name,
@@ -42,7 +44,9 @@ def plan_object(study: Study) -> dict[str, Any]:
         for need, wanted, missing in needs
     ]
     todo = [p.cell for p, c in zip(study.cells, cells, strict=True) if c["state"] not in FINISHED]
-    time = estimate(todo, [(need, missing) for need, _, missing in needs], study.home, study.grid.resources)
+    time = estimate(
+        todo, [(n, k, m) for (n, _, m), k in zip(needs, keys, strict=True)], study.home, study.grid.resources
+    )
     return {
         "grid": study.grid.name,
         "preset": study.preset,
@@ -51,6 +55,8 @@ def plan_object(study: Study) -> dict[str, Any]:
         "samples": samples,
         "estimate_seconds": time.seconds,
         "estimate_basis": time.basis,
+        "cpu_hours": time.cpu_hours,
+        "gpu_hours": time.gpu_hours,
     }
 
 
@@ -73,6 +79,8 @@ def plan_text(plan: dict[str, Any]) -> str:
         lines.append(f"{left} cells to train; {plan['estimate_basis']}")
     else:
         lines.append(f"{left} cells to train: about {duration(seconds)} ({plan['estimate_basis']})")
+        hours = ((plan["gpu_hours"], "GPU"), (plan["cpu_hours"], "CPU"))
+        lines.append("in all " + ", ".join(f"{each:.2g} {what} hours" for each, what in hours if each))
     return "\n".join(lines)
 
 

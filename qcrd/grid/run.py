@@ -18,6 +18,7 @@ import ray
 
 from qcrd import preparation
 from qcrd.config import Cell
+from qcrd.files import write_json
 from qcrd.grid.discriminators import pretrain_discriminators
 from qcrd.grid.results import found_yields, sources, tables
 from qcrd.grid.shares import Shares
@@ -199,7 +200,10 @@ def _sample(
         resources = study.grid.resources
         with sampler(teacher, stop, everything, resources, shares, study.home, say, lacking) as sample:
             for need, store, requests, _ in needs:
-                short = draw(store, requests, sample, Sampling())
+                watch = Sampling()
+                short = draw(store, requests, sample, watch)
+                if watch.rate:
+                    write_json(study.home.rate(store.folder.name), {"samples_per_second": watch.rate})
                 if short:
                     say(f"teacher: {name} lacks {short} of {len(requests)} answers to {need.task.name}")
 

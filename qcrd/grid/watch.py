@@ -31,10 +31,12 @@ class Sampling:
     def __init__(self, seconds: float = 5.0, who: str = "teacher"):
         self.seconds, self.who = seconds, who
         self.last = 0.0
+        self.rate = 0.0  # samples per second, the last that was seen
 
     def __call__(self, there: int, wanted: int, rate: float) -> None:
         """Say it if it is time, and at the end."""
         now = time.monotonic()
+        self.rate = rate
         if there < wanted and now - self.last < self.seconds:
             return
         self.last = now

@@ -59,25 +59,31 @@ def test_what_was_measured_here_counts_where_it_is_alike(home):
     finished(home, 1, cell(seed=1), 20.0)
     finished(home, 2, cell(seed=2), 24.0)
     finished(home, 3, cell(seed=3), 1.0, status="diverged")
-    finished(home, 4, cell(training={**EMBEDDED["training"], "steps": 30}), 2.0)
+    finished(home, 4, cell(training={**EMBEDDED["training"], "batch": 8}), 2.0)
     finished(home, 5, cell("qcrd"), 99.0)
     finished(home, 6, cell(student={**EMBEDDED["student"], "tokenizer": "t5"}), 500.0)
     found = estimate([cell(), cell(seed=7), cell(seed=8)], [], home, Resources())
     assert found.seconds == pytest.approx(3 * 22 / 2)
     assert found.basis == "2 cells side by side; as measured here"
+    assert found.cpu_hours == pytest.approx(3 * 22 / 3600) and found.gpu_hours == 0
     assert estimate([cell()], [], home, Resources()).seconds == 22, "one cell is not shared between cores"
+    longer = cell(training={**EMBEDDED["training"], "steps": 600})
+    assert estimate([longer], [], home, ALONE).seconds == pytest.approx(44), "it is counted by step"
 
 
 def test_sampling_is_in_it_where_its_rate_is_known_and_named_where_not(home):
     embedded = SampleNeed(cell().task, cell().teacher, 5, ("train",))
     large = SampleNeed(cell().task, Teacher(model="Qwen/Qwen2.5-7B-Instruct"), 5, ("train",))
     recorded = SampleNeed(cell().task, Teacher(engine="recorded", path="answers.jsonl"), 4, ("train",))
-    plain = estimate([cell()], [(embedded, 0), (recorded, 10)], home, ALONE)
+    plain = estimate([cell()], [(embedded, "e", 0), (recorded, "r", 10)], home, ALONE)
     assert plain.seconds == 60 and "without" not in plain.basis
-    more = estimate([cell()], [(embedded, 2400)], home, ALONE)
+    more = estimate([cell()], [(embedded, "e", 2400)], home, ALONE)
     assert more.seconds == pytest.approx(60 + 2400 / module.SAMPLES_PER_SECOND)
     assert "without training the embedded teacher, starting vLLM" in more.basis
-    assert "without sampling Qwen/" in estimate([cell()], [(large, 5)], home, ALONE).basis
+    assert "without sampling Qwen/" in estimate([cell()], [(large, "l", 5)], home, ALONE).basis
+    write_json(home.rate("l"), {"samples_per_second": 50.0})
+    known = estimate([cell()], [(large, "l", 500)], home, ALONE)
+    assert known.seconds == 60 + 10 and "without sampling" not in known.basis
 
 
 def test_settings_of_another_version_are_no_measure(home):
