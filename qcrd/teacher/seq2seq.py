@@ -21,7 +21,7 @@ from transformers import (
 
 from qcrd.errors import ConfigError
 from qcrd.teacher.base import Request
-from qcrd.teacher.draws import processors, uniforms
+from qcrd.teacher.seeded import processors, uniforms
 from qcrd.types import Sample
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Seq2SeqSampler:
     """A SampleFn over an encoder-decoder in transformers, on the GPU where there is one.
 
     A sample depends on its request alone, up to the rounding that the shape of a batch brings: its seed
-    decides every one of its tokens (see draws.py). T5's tokenizer knows no newline and makes one space of
+    decides every one of its tokens (see seeded.py). T5's tokenizer knows no newline and makes one space of
     any white space, in prompts as in answers; so white space in a stop string stands for any of it.
 
     Args:

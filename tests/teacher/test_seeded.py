@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcrd.errors import ConfigError
-from qcrd.teacher.draws import pick, processors, uniforms
+from qcrd.teacher.seeded import pick, processors, uniforms
 
 GRID = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000  # every part of [0, 1) alike
 
