@@ -99,17 +99,22 @@ def _row(study: Study, place: Place) -> Row:
         else:
             missing += 1
     cell = next(iter(place.cells.values())).cell
+    splits = preparation.load_task(cell.task)[1]
     published = counterpart(cell, study.grid.paper, place.factor)
     return Row(
-        place.group,
-        place.label,
-        records,
-        len(preparation.load_task(cell.task)[1].test),
-        failed,
-        missing,
-        place.base,
-        published.figure if published else None,
-        published.comparable if published else True,
-        cell.rationales.labels == "teacher",
-        predictions,
+        group=place.group,
+        label=place.label,
+        records=records,
+        n_test=len(splits.test),
+        failed=failed,
+        missing=missing,
+        base=place.base,
+        published=published.figure if published else None,
+        comparable=published.comparable if published else True,
+        source=published.source if published else "",
+        agreement=cell.rationales.labels == "teacher",
+        predictions=predictions,
+        factor=place.factor,
+        method=cell.method,
+        train=len(splits.train),
     )

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict
 
+from qcrd.report.columns import header, rows
 from qcrd.report.tables import Line, Table
 from qcrd.report.teachers import HEADER, texts
 
@@ -25,7 +26,10 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": "$<$",
     ">": "$>$",
+    "[": "{[}",  # after the end of a row it would begin an argument
+    "|": r"\textbar{}",
     "±": r"$\pm$",
+    "≥": r"$\ge$",
 }
 
 
@@ -42,15 +46,19 @@ def render(table: Table, format: str = "md") -> str:
 
 def markdown(table: Table) -> str:
     """For people: columns padded, so that it reads in a terminal too."""
-    blocks = [f"## {table.grid}", f"preset {table.preset}, task {table.task}; {table.about}"]
+    about = "; ".join(table.about)
+    blocks = [f"## {table.grid}", f"preset {table.preset}, task {table.task}; {about}"]
     for group, lines in table.sections():
         if group:
             blocks.append(f"### {group}")
-        blocks.append(_markdown(_grid(table, lines, "**{}**".format)))
+        body = rows(table, lines)
+        for line, row in zip(lines, body, strict=True):
+            row[1] = (f"**{row[1]}**" if line.best else row[1]) + _marks(line)
+        blocks.append(_markdown([header(table), *body]))
     if table.teachers:
         blocks += ["### teacher", _markdown([list(HEADER), *map(texts, table.teachers)])]
-    if table.notes:
-        blocks.append("\n".join(f"[{i}] {note}  " for i, note in enumerate(table.notes, start=1)).rstrip())
+    notes = [f"[{i}] {note}" for i, note in enumerate(table.notes, start=1)]
+    blocks += ["  \n".join(several) for several in (table.findings, notes) if several]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -65,25 +73,23 @@ def _markdown(rows: list[list[str]]) -> str:
 
 def latex(table: Table) -> str:
     r"""Table environments for the booktabs package; notes are in the caption, nothing is left unescaped."""
-    sections = table.sections()
-    columns = len(_header(table))
+    names = header(table)
     body = []
-    for group, lines in sections:
-        rows = _grid(table, lines, str)[1:]
+    for group, lines in table.sections():
         if group:
-            body += [r"\midrule", rf"\multicolumn{{{columns}}}{{l}}{{\emph{{{_escape(group)}}}}} \\"]
+            body += [r"\midrule", rf"\multicolumn{{{len(names)}}}{{l}}{{\emph{{{_escape(group)}}}}} \\"]
         body.append(r"\midrule")
-        for line, row in zip(lines, rows, strict=True):
-            texts = [_escape(text) for text in row]
-            if line.best:
-                texts[1] = rf"\textbf{{{texts[1]}}}"
-            body.append(" & ".join(texts) + r" \\")
-    caption = f"{table.grid}: preset {table.preset}, task {table.task}; {table.about}."
+        for line, row in zip(lines, rows(table, lines), strict=True):
+            escaped = [_escape(text) for text in row]
+            escaped[1] = (rf"\textbf{{{escaped[1]}}}" if line.best else escaped[1]) + _escape(_marks(line))
+            body.append(" & ".join(escaped) + r" \\")
+    caption = f"{table.grid}: preset {table.preset}, task {table.task}; {'; '.join(table.about)}."
+    caption += "".join(f" {finding}" for finding in table.findings)
     caption += "".join(f" [{i}] {note}." for i, note in enumerate(table.notes, start=1))
-    written = _latex(caption, _header(table), body)
+    written = _latex(caption, names, body)
     if table.teachers:
-        rows = [" & ".join(map(_escape, texts(line))) + r" \\" for line in table.teachers]
-        written += _latex(f"{table.grid}: the teacher.", list(HEADER), [r"\midrule", *rows])
+        lines = [" & ".join(map(_escape, texts(line))) + r" \\" for line in table.teachers]
+        written += _latex(f"{table.grid}: the teacher.", list(HEADER), [r"\midrule", *lines])
     return written
 
 
@@ -91,6 +97,7 @@ def _latex(caption: str, header: list[str], body: list[str]) -> str:
     lines = [
         r"\begin{table}",
         r"\centering",
+        r"\small",
         rf"\caption{{{_escape(caption)}}}",
         rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
         r"\toprule",
@@ -127,41 +134,8 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 }
 
 
-def _header(table: Table) -> list[str]:
-    header = ["setting", "test accuracy", "seeds", "validation", "last", "best"]
-    if any(line.versus_base for line in table.lines):
-        header += ["vs base", "p"]
-    if any(line.published is not None for line in table.lines):
-        header.append("paper")
-    if any(line.versus_published is not None for line in table.lines):
-        header.append("difference")
-    return header
-
-
-def _grid(table: Table, lines: list[Line], emphasise: Callable[[str], str]) -> list[list[str]]:
-    """Header and lines as texts; the best line's accuracy goes through `emphasise`."""
-    header = _header(table)
-    rows = [header]
-    for line in lines:
-        test = f"{line.test.mean:.1f} ± {line.test.half:.1f}" if line.test else "-"
-        marks = "".join(f" [{mark}]" for mark in line.marks)
-        row = [
-            line.label + (" (base)" if line.base else ""),
-            (emphasise(test) if line.best else test) + marks,
-            f"{line.done}/{line.planned}",
-            _number(line.validation),
-            _number(line.test_last),
-            _number(line.test_best),
-        ]
-        if "p" in header:
-            versus = line.versus_base
-            row += [f"{versus.points:+.1f}", _p_value(versus.p)] if versus else ["", ""]
-        if "paper" in header:
-            row.append(_number(line.published, 2) if line.published is not None else "")
-        if "difference" in header:
-            row.append(f"{line.versus_published:+.1f}" if line.versus_published is not None else "")
-        rows.append(row)
-    return rows
+def _marks(line: Line) -> str:
+    return "".join(f" [{mark}]" for mark in line.marks)
 
 
 def _flat(table: Table, line: Line | None) -> dict[str, object]:
@@ -185,20 +159,16 @@ def _flat(table: Table, line: Line | None) -> dict[str, object]:
         },
         **{name: line and getattr(line, name) for name in ("validation", "test_last", "test_best")},
         "versus_base": versus and versus.points,
+        "versus_base_low": versus and versus.low,
+        "versus_base_high": versus and versus.high,
         "versus_base_p": versus and versus.p,
+        "versus_base_p_holm": line and line.corrected_p,
         "versus_base_test": versus and versus.test,
         "published": line and line.published,
+        "published_in": line and line.source,
         "versus_published": line and line.versus_published,
         "cells": line and " ".join(line.cells),
     }
-
-
-def _number(value: float | None, digits: int = 1) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def _p_value(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _escape(text: str) -> str:

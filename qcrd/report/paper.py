@@ -15,7 +15,8 @@ from qcrd.config import Cell
 
 Value = str | int | float | bool
 
-_TASKS = ("svamp", "cqa", "anli1", "esnli")
+_NAMES = {"svamp": "SVAMP", "cqa": "CQA", "anli1": "ANLI1", "esnli": "e-SNLI"}
+_TASKS = tuple(_NAMES)
 _TRAIN = {"svamp": 720, "cqa": 8766, "anli1": 16946, "esnli": 549367}  # training questions
 _STAND_IN = {"arithmetic": "svamp"}  # whose figures stand beside a task that the paper has not
 
@@ -65,6 +66,7 @@ class Counterpart:
 
     figure: float  # percent
     comparable: bool  # whether it is of the same task, student and kind of labels
+    source: str  # where it stands and of what it is: "Table 1 (SVAMP, T5-base, gold labels)"
 
 
 def counterpart(cell: Cell, tables: Sequence[str], factor: str | None = None) -> Counterpart | None:
@@ -90,8 +92,14 @@ def counterpart(cell: Cell, tables: Sequence[str], factor: str | None = None) ->
             alike = re.fullmatch(rf"(?:.*/)?t5(?:-v1_1)?-{size}", cell.student.checkpoint or "")
             whole = cell.task.name in _TASKS and cell.task.train in (None, _TRAIN[cell.task.name])
             labels = not gold if table == "table3" else gold
-            return Counterpart(figure, bool(alike and whole and labels))
+            return Counterpart(figure, bool(alike and whole and labels), _source(table, cell, size))
     return None
+
+
+def _source(table: str, cell: Cell, size: str) -> str:
+    task = _NAMES[_STAND_IN.get(cell.task.name, cell.task.name)]
+    labels = "the teacher's" if table == "table3" else "gold"
+    return f"Table {table.removeprefix('table')} ({task}, T5-{size}, {labels} labels)"
 
 
 def _key(table: str, cell: Cell, off: dict[str, Value], factor: str | None) -> dict[str, Value] | None:

@@ -1,4 +1,4 @@
-"""How sure an accuracy and a difference between two are."""
+"""How sure an accuracy is, and the exact test of two systems on the same questions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from qcrd.types import Prediction
-
 CONFIDENCE = 0.95
-RESAMPLES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +28,6 @@ class Estimate:
     def half(self) -> float:
         """Half the interval's width, in points."""
         return (self.high - self.low) / 2
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Accuracy of one set of predictions minus another's on the same questions."""
-
-    points: float
-    low: float  # 95% interval, in points, by paired bootstrap over the questions
-    high: float
-    p: float  # two-sided, for no difference
-    test: Literal["McNemar", "bootstrap"]  # where p is from
-    questions: int
 
 
 def accuracy(percents: Sequence[float], questions: int) -> Estimate:
@@ -99,50 +84,3 @@ def mcnemar(only_first: int, only_second: int) -> float:
     if only_first + only_second == 0:
         return 1.0
     return float(stats.binomtest(only_first, only_first + only_second, 0.5).pvalue)
-
-
-def compare(
-    first: Sequence[Sequence[Prediction]], second: Sequence[Sequence[Prediction]], seed: int = 0
-) -> Difference:
-    """First minus second, paired by question; a question counts by its share of right seeds.
-
-    With one seed each, p is McNemar's; else it is from the bootstrap, where questions are drawn anew
-    and the seeds are taken as they are.
-
-    Args:
-        first, second: one list of predictions a seed; all lists answer the same questions.
-        seed: of the resampling.
-
-    Raises:
-        ValueError: where there are no predictions or the questions differ.
-    """
-    shares = [_share_of_right_seeds(side) for side in (first, second)]
-    if shares[0].keys() != shares[1].keys():
-        raise ValueError("the two sets of predictions answer different questions, so they cannot be paired")
-    differences = np.array([share - shares[1][question] for question, share in shares[0].items()])
-    means = _resampled_means(differences, seed)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    if len(first) == len(second) == 1:
-        test, p = "McNemar", mcnemar(int((differences > 0).sum()), int((differences < 0).sum()))
-    else:
-        tail = min((means <= 0).sum(), (means >= 0).sum())
-        test, p = "bootstrap", min(1.0, 2 * (tail + 1) / (RESAMPLES + 1))
-    points = 100 * float(differences.mean())
-    return Difference(points, 100 * float(low), 100 * float(high), float(p), test, len(differences))
-
-
-def _share_of_right_seeds(seeds: Sequence[Sequence[Prediction]]) -> dict[str, float]:
-    if not seeds or not seeds[0]:
-        raise ValueError("no predictions given: a comparison needs at least one seed and one question")
-    right = [{prediction.question_id: prediction.correct for prediction in seed} for seed in seeds]
-    if any(seed.keys() != right[0].keys() for seed in right):
-        raise ValueError("the seeds answer different questions, so they cannot be paired")
-    return {question: fmean(seed[question] for seed in right) for question in right[0]}
-
-
-def _resampled_means(values: np.ndarray, seed: int) -> np.ndarray:
-    """Means of RESAMPLES draws with replacement of as many values. Shape: (RESAMPLES,)."""
-    # few values are distinct, and how often each is drawn is multinomial: no index matrix is needed
-    distinct, counts = np.unique(np.round(values, 12), return_counts=True)
-    drawn = np.random.default_rng(seed).multinomial(len(values), counts / len(values), size=RESAMPLES)
-    return drawn @ distinct / len(values)

@@ -1,12 +1,15 @@
-"""From finished cells to the lines of a table: means, intervals, and what is missing from them."""
+"""From finished cells to the lines of a table: means, intervals, comparisons, and what is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
-from qcrd.report.statistics import Difference, Estimate, accuracy, compare
+from qcrd.report import wording
+from qcrd.report.agreement import Agreement, agreement
+from qcrd.report.comparison import LEVEL, Difference, compare, holm
+from qcrd.report.statistics import Estimate, accuracy
 from qcrd.report.teachers import TeacherLine
 from qcrd.types import CellRecord, Prediction
 
@@ -24,13 +27,22 @@ class Row:
     base: bool = False  # whether it is the base setting, with which its section is compared
     published: float | None = None  # the paper's figure, in percent
     comparable: bool = True  # whether that figure is of the same task, student and labels
+    source: str = ""  # where that figure stands in the paper, and of what it is
     agreement: bool = False  # whether the validation labels are the teacher's
     predictions: Sequence[Sequence[Prediction]] = ()  # on the test set, one list a finished cell
+    factor: str | None = None  # the swept setting, as a dotted path
+    method: str = ""
+    train: int = 0  # training questions
 
     @property
     def done(self) -> list[CellRecord]:
         """The cells whose accuracies count."""
         return [record for record in self.records if record.status == "done"]
+
+    @property
+    def planned(self) -> int:
+        """Cells that the setting has."""
+        return len(self.records) + len(self.failed) + self.missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +63,26 @@ class Line:
     failed: int
     missing: int
     published: float | None
+    comparable: bool  # whether the paper's figure is of the same task, student and labels
+    source: str  # where it stands
     versus_published: float | None  # points; None where either is, and where they are not comparable
     versus_base: Difference | None  # None for the base, and without predictions of both
+    corrected_p: float | None  # that difference's, for the number of comparisons in the table (Holm)
+    factor: str | None  # the swept setting, as a dotted path
+    method: str
+    train: int  # training questions
     cells: tuple[str, ...]  # ids of the cells that the means are over
     marks: tuple[int, ...]  # numbers of its notes, from 1
+
+    @property
+    def complete(self) -> bool:
+        """Whether all its cells count."""
+        return 0 < self.done == self.planned
+
+    @property
+    def differs(self) -> bool:
+        """Whether there is evidence of a difference from the base."""
+        return self.corrected_p is not None and self.corrected_p < LEVEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +92,11 @@ class Table:
     grid: str
     preset: str
     task: str
-    about: str  # what the figures and intervals are
+    about: tuple[str, ...]  # what the figures and intervals are
     lines: tuple[Line, ...]
+    findings: tuple[str, ...]  # what the comparisons come to, in words
     notes: tuple[str, ...]  # what the figures leave out; note i + 1 is the line's mark i + 1
+    agreements: tuple[Agreement, ...] = ()  # with the paper's order, of each section that has figures
     teachers: tuple[TeacherLine, ...] = ()
 
     def sections(self) -> list[tuple[str, list[Line]]]:
@@ -87,11 +117,18 @@ def table(
     notes: list[str] = []
     lines = []
     for row in rows:
-        own = _notes(row)
+        own = wording.notes(row)
         notes += own
         marks = range(len(notes) - len(own) + 1, len(notes) + 1)
         lines.append(_line(row, _base_of(row, rows), _is_best(row, rows), tuple(marks)))
-    return Table(grid, preset, task, _about(lines, rows), tuple(lines), tuple(notes), tuple(teachers))
+    found = Table(grid, preset, task, (), _corrected(lines), (), tuple(notes), teachers=tuple(teachers))
+    agreements = tuple(filter(None, (_agreement(*section) for section in found.sections())))
+    return replace(
+        found,
+        about=tuple(wording.about(found.lines, rows)),
+        findings=tuple(wording.findings(found.lines, agreements)),
+        agreements=agreements,
+    )
 
 
 def _line(row: Row, base: Row | None, best: bool, marks: tuple[int, ...]) -> Line:
@@ -110,16 +147,33 @@ def _line(row: Row, base: Row | None, best: bool, marks: tuple[int, ...]) -> Lin
         test_last=_mean(row, "test_last"),
         test_best=_mean(row, "test_best"),
         done=len(row.done),
-        planned=len(row.records) + len(row.failed) + row.missing,
+        planned=row.planned,
         diverged=len(row.records) - len(row.done),
         failed=len(row.failed),
         missing=row.missing,
         published=row.published,
+        comparable=row.comparable,
+        source=row.source,
         versus_published=test.mean - row.published if test and row.comparable and has_figure else None,
         versus_base=versus_base,
+        corrected_p=None,
+        factor=row.factor,
+        method=row.method,
+        train=row.train,
         cells=tuple(record.id for record in row.done),
         marks=marks,
     )
+
+
+def _corrected(lines: Sequence[Line]) -> tuple[Line, ...]:
+    corrected = iter(holm([line.versus_base.p for line in lines if line.versus_base]))
+    return tuple(replace(line, corrected_p=next(corrected)) if line.versus_base else line for line in lines)
+
+
+def _agreement(group: str, lines: Sequence[Line]) -> Agreement | None:
+    """With the paper's order, None where fewer than two settings have both figures."""
+    both = [(line.test.mean, line.published) for line in lines if line.test and line.published is not None]
+    return agreement(group, *zip(*both, strict=True)) if len(both) > 1 else None
 
 
 def _mean(row: Row, key: str) -> float | None:
@@ -128,7 +182,7 @@ def _mean(row: Row, key: str) -> float | None:
 
 
 def _is_complete(row: Row) -> bool:
-    return bool(row.done) and len(row.done) == len(row.records) and not row.failed and not row.missing
+    return 0 < len(row.done) == row.planned
 
 
 def _is_best(row: Row, rows: Sequence[Row]) -> bool:
@@ -144,52 +198,3 @@ def _same_questions(first: Row, second: Row) -> bool:
     """Whether both have predictions, and on the same questions: a swept task has others."""
     asked = [{p.question_id for seed in row.predictions for p in seed} for row in (first, second)]
     return bool(asked[0]) and asked[0] == asked[1]
-
-
-def _notes(row: Row) -> list[str]:
-    name = f"{row.group} {row.label}".strip()
-    planned = len(row.records) + len(row.failed) + row.missing
-    notes = []
-    diverged = [record for record in row.records if record.status != "done"]
-    if diverged:
-        seeds = ", ".join(str(record.settings.get("seed", "?")) for record in diverged)
-        notes.append(f"{name}: {len(diverged)} of {planned} cells diverged (seed {seeds}), not in the mean")
-    if row.failed:
-        reasons = "; ".join(dict.fromkeys(row.failed))
-        notes.append(f"{name}: {len(row.failed)} of {planned} cells failed ({reasons}), not in the mean")
-    if row.missing:
-        notes.append(f"{name}: {row.missing} of {planned} cells not finished yet")
-    return notes
-
-
-def _about(lines: Sequence[Line], rows: Sequence[Row]) -> str:
-    questions = sorted({row.n_test for row in rows})
-    over = {line.test.over for line in lines if line.test}
-    about = [f"{' or '.join(map(str, questions))} test questions"] if questions else []
-    about += [
-        "accuracy in percent at the step chosen on validation; last: at the last step; "
-        "best: at the step that is best on test, an upper bound"
-    ]
-    if any(row.agreement for row in rows):
-        about.append(
-            "validation: agreement with the teacher's labels as each line has them (the first sample, or the "
-            "vote over m), so not comparable across lines"
-        )
-    intervals = {
-        "seeds": "half the 95% interval over seeds (Student's t)",
-        "questions": "half the 95% interval over test questions where there is one seed (Wilson)",
-    }
-    if over:
-        about.append("±: " + "; or ".join(intervals[each] for each in sorted(over, reverse=True)))
-    tests = sorted({line.versus_base.test for line in lines if line.versus_base})
-    if tests:
-        about.append(
-            f"p: no difference from the base on the same questions ({' or '.join(tests)}), "
-            "not corrected for the number of lines"
-        )
-    if any(row.published is not None and not row.comparable for row in rows):
-        about.append(
-            "paper: QCRD's on SVAMP with T5-base and gold labels; task, student or labels are others here, "
-            "so no difference is given"
-        )
-    return "; ".join(about)

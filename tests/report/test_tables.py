@@ -102,21 +102,21 @@ def test_the_papers_figure_stands_beside_the_measured_one():
 
 def test_a_figure_of_another_task_is_no_measure():
     found = table(
-        [Row("m", "5", records(30.0), 200, published=69.0, comparable=False)],
+        [Row("m", "5", records(30.0), 200, published=69.0, comparable=False, source="Table 6 (SVAMP)")],
         "grid",
         "embedded",
         "arithmetic",
     )
     assert found.lines[0].published == 69.0 and found.lines[0].versus_published is None
-    assert "paper: QCRD's on SVAMP with T5-base" in found.about
+    assert "paper: Table 6 (SVAMP)" in found.about and "no difference is given" in found.about[-1]
     alike = table([Row("m", "5", records(30.0), 200, published=69.0)], "grid", "paper", "svamp")
-    assert "paper:" not in alike.about
+    assert not any("no difference" in clause for clause in alike.about)
 
 
 def test_the_table_says_where_validation_is_agreement_with_the_teacher():
     def about(agreement):
         row = Row("", "dss", records(30.0), 200, agreement=agreement)
-        return table([row], "grid", "embedded", "arithmetic").about
+        return "; ".join(table([row], "grid", "embedded", "arithmetic").about)
 
     assert "agreement with the teacher's labels" in about(True) and "not comparable" in about(True)
     assert "agreement" not in about(False)
@@ -124,7 +124,7 @@ def test_the_table_says_where_validation_is_agreement_with_the_teacher():
 
 def test_the_table_says_what_its_intervals_are_over():
     def about(*rows):
-        return table(rows, "grid", "embedded", "arithmetic").about
+        return "; ".join(table(rows, "grid", "embedded", "arithmetic").about)
 
     one, three = Row("", "a", records(50.0), 1000), Row("", "b", records(50.0, 51.0, 52.0), 1000)
     assert "over test questions" in about(one) and "over seeds" not in about(one)
@@ -140,3 +140,52 @@ def test_sections_keep_the_order_of_their_rows():
         ("k", ["0", "2"]),
         ("beta", ["1"]),
     ]
+
+
+def compared(*shares):
+    """Three seeds of 1,000 questions each, the first setting being the base."""
+    return [
+        Row(
+            *("", f"s{i}", records(share, share, share), 1000),
+            base=i == 0,
+            predictions=[predictions(share)] * 3,
+        )
+        for i, share in enumerate(shares)
+    ]
+
+
+def test_p_values_are_corrected_for_the_comparisons_of_the_whole_table():
+    base, near, far = lines(*compared(50, 51, 60))
+    assert near.corrected_p == near.versus_base.p > 0 and far.corrected_p == 2 * far.versus_base.p
+    assert base.corrected_p is None and far.differs and not base.differs
+
+
+def test_no_evidence_of_a_difference_is_said_where_it_holds():
+    noisy = [[Prediction(f"q{i}", "", "", (i + turn) % 2 == 0) for i in range(1000)] for turn in (0, 1)]
+    rows = [
+        *compared(50, 90),
+        Row("", "noisy", records(50.0, 50.0), 1000, predictions=noisy),
+    ]
+    found = table(rows, "grid", "embedded", "arithmetic")
+    assert [line.differs for line in found.lines] == [False, True, False]
+    assert found.findings == (
+        "Different from the base (p < 0.05): s1 (+40.0).",
+        "No evidence of a difference from the base for 1 other setting.",
+    )
+    assert any("corrected for 2 comparisons (Holm)" in clause for clause in found.about)
+    alike = table([rows[0], rows[2]], "grid", "embedded", "arithmetic")
+    assert alike.findings == ("No evidence of a difference from the base for 1 setting.",)
+
+
+def test_the_order_of_the_settings_is_held_against_the_papers():
+    rows = [
+        Row("k", str(i), records(accuracy), 100, published=figure)
+        for i, (accuracy, figure) in enumerate([(30.0, 67.0), (34.0, 69.0), (33.0, 68.5), (20.0, 66.0)])
+    ]
+    lone = Row("m", "5", records(30.0), 100, published=69.0)
+    found = table([*rows, lone, Row("k", "9", [], 100, published=1.0)], "grid", "embedded", "arithmetic")
+    [order] = found.agreements
+    assert (order.group, order.tau, order.n) == ("k", 1.0, 4)
+    assert (
+        found.findings[0].startswith("k: order of the 4 settings") and "the same order" in found.findings[0]
+    )

@@ -1,0 +1,94 @@
+"""What a table says in words: what its figures are, what they come to, what they leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from qcrd.report.agreement import Agreement
+from qcrd.report.comparison import LEVEL
+
+if TYPE_CHECKING:
+    from qcrd.report.tables import Line, Row
+
+_INTERVALS = {
+    "seeds": "half the 95% interval over seeds (Student's t)",
+    "questions": "half the 95% interval over test questions where there is one seed (Wilson)",
+}
+_TESTS = {
+    "McNemar": "McNemar's exact test where there is one seed each, which is about these students alone",
+    "t": "t-test over questions and seeds, Satterthwaite's degrees of freedom",
+}
+
+
+def about(lines: Sequence[Line], rows: Sequence[Row]) -> list[str]:
+    """What the figures and intervals are, as clauses."""
+    questions = sorted({row.n_test for row in rows})
+    over = {line.test.over for line in lines if line.test}
+    said = [f"{' or '.join(map(str, questions))} test questions"] if questions else []
+    said.append(
+        "accuracy in percent at the step chosen on validation; last: at the last step; "
+        "best: at the step that is best on test, an upper bound"
+    )
+    if any(row.agreement for row in rows):
+        said.append(
+            "validation: agreement with the teacher's labels as each line has them (the first sample, or the "
+            "vote over m), so not comparable across lines"
+        )
+    if over:
+        said.append("±: " + "; or ".join(_INTERVALS[each] for each in sorted(over, reverse=True)))
+    compared = [line.versus_base for line in lines if line.versus_base]
+    if compared:
+        tests = "; or ".join(_TESTS[test] for test in sorted({each.test for each in compared}))
+        said.append(
+            "vs base: points more than the base, on the same questions; p: two-sided, for no difference "
+            f"({tests}), corrected for {_number(len(compared), 'comparison')} (Holm); "
+            f"no evidence: of a difference, p ≥ {LEVEL}"
+        )
+    with_figure = [row for row in rows if row.published is not None]
+    if with_figure:
+        said.append("paper: " + ", ".join(dict.fromkeys(row.source for row in with_figure)))
+    if not all(row.comparable for row in with_figure):
+        said.append("where data, student or labels are others than the paper's, no difference is given")
+    return said
+
+
+def findings(lines: Sequence[Line], agreements: Iterable[Agreement]) -> list[str]:
+    """What the comparisons with the base and with the paper's order come to, as sentences."""
+    compared = [line for line in lines if line.versus_base]
+    found = []
+    if compared:
+        differing = [f"{_name(line)} ({line.versus_base.points:+.1f})" for line in compared if line.differs]
+        alike = len(compared) - len(differing)
+        if differing:
+            found.append(f"Different from the base (p < {LEVEL}): {', '.join(differing)}.")
+        if alike:
+            others = "other setting" if differing else "setting"
+            found.append(f"No evidence of a difference from the base for {_number(alike, others)}.")
+    return found + [f"{each}." for each in agreements]
+
+
+def notes(row: Row) -> list[str]:
+    """What the row's mean leaves out."""
+    name = f"{row.group} {row.label}".strip()
+    diverged = [record for record in row.records if record.status != "done"]
+    found = []
+    if diverged:
+        seeds = ", ".join(str(record.settings.get("seed", "?")) for record in diverged)
+        found.append(
+            f"{name}: {len(diverged)} of {row.planned} cells diverged (seed {seeds}), not in the mean"
+        )
+    if row.failed:
+        reasons = "; ".join(dict.fromkeys(row.failed))
+        found.append(f"{name}: {len(row.failed)} of {row.planned} cells failed ({reasons}), not in the mean")
+    if row.missing:
+        found.append(f"{name}: {row.missing} of {row.planned} cells not finished yet")
+    return found
+
+
+def _name(line: Line) -> str:
+    return f"{line.group} {line.label}".strip()
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
