@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,15 @@ def canonical(value: Any) -> str:
 def fingerprint(value: Any) -> str:
     """The first 12 hex digits of the SHA-256 of `canonical(value)`."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:LENGTH]
+
+
+def fingerprint_each(values: Iterable[Any]) -> str:
+    """`fingerprint(list(values))`, for half a million values that need not be in memory at once."""
+    digest = hashlib.sha256(b"[")
+    for i, value in enumerate(values):
+        digest.update(b"," * (i > 0) + canonical(value).encode())
+    digest.update(b"]")
+    return digest.hexdigest()[:LENGTH]
 
 
 def fingerprint_file(path: Path) -> str:

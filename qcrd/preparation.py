@@ -11,7 +11,7 @@ from qcrd import tasks
 from qcrd.config import Cell
 from qcrd.config import Task as TaskConfig
 from qcrd.errors import DataError
-from qcrd.fingerprint import fingerprint
+from qcrd.fingerprint import fingerprint, fingerprint_each
 from qcrd.home import Home
 from qcrd.identity import cell_identity, discriminator_identity, needs_discriminator, teacher_samples
 from qcrd.methods import METHODS
@@ -68,7 +68,7 @@ def prompts_fingerprint(section: TaskConfig) -> str:
 def _prompts_fingerprint(section: str) -> str:
     splits = _load_task(section)[1]
     ask = _ask(section)
-    return fingerprint([ask(q).text for q in (*splits.train, *splits.validation)])
+    return fingerprint_each(ask(q).text for q in (*splits.train, *splits.validation))
 
 
 def _ask(section: str) -> Callable[[Question], Prompt]:

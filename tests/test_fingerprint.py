@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qcrd.fingerprint import LENGTH, canonical, fingerprint, fingerprint_file
+from qcrd.fingerprint import LENGTH, canonical, fingerprint, fingerprint_each, fingerprint_file
 
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -54,3 +54,9 @@ def test_a_files_fingerprint_depends_on_its_bytes_alone(tmp_path):
     (tmp_path / "c").write_bytes(b"other")
     a, b, c = (fingerprint_file(tmp_path / name) for name in "abc")
     assert a == b != c
+
+
+@settings(max_examples=40)
+@given(st.lists(values, max_size=6))
+def test_values_one_by_one_have_the_fingerprint_of_their_list(found):
+    assert fingerprint_each(iter(found)) == fingerprint(found)
