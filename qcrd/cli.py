@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from qcrd.commands import bench, judge, samples
+from qcrd.commands import bench, judge, samples, why
 from qcrd.errors import QcrdError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.add_typer(bench.app, name="bench")
 app.add_typer(samples.app, name="samples")
 app.command()(judge.judge)
+app.command()(why.why)
 
 
 class Format(StrEnum):

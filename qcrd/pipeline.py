@@ -47,7 +47,7 @@ def ensure_discriminator(cell: Cell, home: Home, prepared: Prepared | None = Non
         if path.exists():
             return path
         prepared = prepared or prepare(cell, home)
-        model = _new_discriminator(cell)
+        model = new_discriminator(cell)
         judge = Judge(model, cell.discriminator, cell.seed)
         texts = [q.text for q in prepared.questions]
         sets = augmented(prepared.sets, cell.discriminator, cell.seed)
@@ -58,7 +58,8 @@ def ensure_discriminator(cell: Cell, home: Home, prepared: Prepared | None = Non
     return path
 
 
-def _new_discriminator(cell: Cell) -> Discriminator:
+def new_discriminator(cell: Cell) -> Discriminator:
+    """The discriminator of a cell before any training."""
     return load_discriminator(
         cell.discriminator,
         load_tokenizer(cell.student),
@@ -127,7 +128,7 @@ def _train(
     statistics = prepared.statistics | _cut_statistics(prepared, student, cell.student)
     if judge_id(cell) is not None:
         path = ensure_discriminator(cell, home, prepared)
-        model = _new_discriminator(cell)
+        model = new_discriminator(cell)
         set_weights(model, load_file(path))
         judge = Judge(model, cell.discriminator, cell.seed)
         texts = [q.text for q in prepared.questions]

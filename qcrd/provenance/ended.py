@@ -115,7 +115,7 @@ def _near(home: Home, prefix: str, known: list[str]) -> list[str]:
         cell_id: (read_json(home.cell(cell_id) / "cell.json") or {}).get("name", "") for cell_id in known
     }
     alike = difflib.get_close_matches(prefix, set(names.values()), n=NEAR)
-    by_name = [cell_id for name in alike for cell_id in known if names[cell_id] == name]
+    by_name = [c for c in known if prefix and (prefix in names[c] or names[c] in alike)]
     ratio = {c: difflib.SequenceMatcher(None, prefix, c[: len(prefix)]).ratio() for c in known}
     by_id = sorted((c for c in known if ratio[c] >= 0.5), key=lambda c: -ratio[c])
     return [f"{c} ({names[c]})" for c in list(dict.fromkeys([*by_name, *by_id]))[:NEAR]]

@@ -1,0 +1,128 @@
+"""A question's rationales as the cell weighed them: recomputed with the models that are still there.
+
+A training chooses anew in each step, by the student of that step, and by a discriminator that is updated
+along the way. Neither is kept. What is kept is the student of the chosen step and the discriminator as it
+was after pretraining, and everything here is theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from qcrd.config import Cell
+from qcrd.losses import SCHEMES
+from qcrd.losses.contrastive import Candidates, choose
+from qcrd.losses.scheme import Scheme, one_at_random
+from qcrd.methods import METHODS
+from qcrd.methods.base import inputs
+from qcrd.pipeline import new_discriminator
+from qcrd.provenance.ended import kept_student
+from qcrd.student.model import EXPLAIN, load_tokenizer, tokenise
+from qcrd.student.weights import set_weights
+from qcrd.types import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A distinct rationale of a question."""
+
+    text: str
+    positive: bool
+    draws: tuple[int, ...]  # the teacher's answers that give it
+    loss: float | None = None  # l(f(x), r), nats per token; None without student
+    quality: float | None = None  # the discriminator's s, 0 to 1; None without one
+    share: float | None = None  # of its side's loss that the method gives it; None where it is not known
+
+
+def weighed(
+    cell: Cell,
+    student: Path | None,
+    judge: Path | None,
+    question: Question,
+    rationales: Sequence[tuple[str, bool, int]],
+) -> list[Candidate]:
+    """What each distinct rationale of a training question counts.
+
+    Args:
+        cell: whose method and settings count.
+        student: folder of its student; None for none.
+        judge: weights of its pretrained discriminator; None for none.
+        question: a training question.
+        rationales: text, whether it is a positive, and number of the draw; positives first.
+
+    Returns:
+        Positives, then negatives, in the order in which they were drawn.
+    """
+    texts = [text for text, *_ in rationales]
+    positive = [kind for _, kind, _ in rationales]
+    loss = quality = None
+    if texts and student is not None and explains(cell):
+        loss = _losses(cell, student, question, texts)
+    if texts and judge is not None:
+        quality = _qualities(cell, judge, question, texts).tolist()
+    share = _shares(cell, positive, loss)
+    distinct: dict[tuple[str, bool], list[int]] = {}
+    for row, (text, kind, _) in enumerate(rationales):
+        distinct.setdefault((text, kind), []).append(row)
+    return [
+        Candidate(
+            text,
+            kind,
+            tuple(rationales[row][2] for row in rows),
+            loss[rows[0]].item() if loss is not None else None,
+            quality[rows[0]] if quality is not None else None,
+            sum(share[row] for row in rows) if share is not None else None,
+        )
+        for (text, kind), rows in distinct.items()
+    ]
+
+
+def explains(cell: Cell) -> bool:
+    """Whether the student writes a rationale by itself, and not before the label."""
+    method = METHODS[cell.method]
+    return "max_rationale" in method.uses and method.writes == "label"
+
+
+def draws_lots(scheme: Scheme) -> bool:
+    """Whether a scheme takes others in every step."""
+    return one_at_random in (scheme.positives, scheme.negatives)
+
+
+def _shares(cell: Cell, positive: Sequence[bool], loss: Tensor | None) -> list[float] | None:
+    """Coefficient of each row in its side's loss, before the discriminator's weights."""
+    uses = METHODS[cell.method].uses
+    if "contrastive" not in uses:
+        first = positive.index(True) if "max_rationale" in uses and True in positive else None
+        return [float(row == first) for row in range(len(positive))]
+    scheme = SCHEMES[cell.contrastive.scheme]
+    if not any(positive):
+        return [0.0] * len(positive)  # the question is out of the contrastive loss
+    if draws_lots(scheme) or (scheme.needs_values and loss is None):
+        return None
+    kinds = torch.tensor(positive)
+    rows = Candidates(torch.zeros(len(positive), dtype=torch.long), kinds, 1)
+    chosen = choose(rows, loss, scheme, cell.contrastive.delta, torch.Generator())
+    share = torch.zeros(len(positive))
+    share[chosen.row] = chosen.coefficient.float()
+    return share.tolist()
+
+
+@torch.no_grad()
+def _losses(cell: Cell, folder: Path, question: Question, texts: Sequence[str]) -> Tensor:
+    student, lengths = kept_student(cell, folder).eval(), cell.student
+    encoded = student.encode(inputs(student, EXPLAIN, [question], lengths.max_input))
+    source = torch.zeros(len(texts), dtype=torch.long, device=student.device)
+    return student.cross_entropy(encoded, source, student.tokens(texts, lengths.max_rationale)).cpu()
+
+
+def _qualities(cell: Cell, path: Path, question: Question, texts: Sequence[str]) -> Tensor:
+    judge, tokenizer = new_discriminator(cell), load_tokenizer(cell.student)
+    set_weights(judge, load_file(path))
+    asked = tokenise(tokenizer, [question.text], cell.student.max_input)[0]
+    return judge.quality([asked + r for r in tokenise(tokenizer, texts, cell.student.max_rationale)]).cpu()

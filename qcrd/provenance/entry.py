@@ -1,0 +1,118 @@
+"""A table's entry: what the cell behind it scored, with which settings, taught by whom, and what is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qcrd.files import read_json
+from qcrd.fingerprint import fingerprint
+from qcrd.home import RECORD, Home
+from qcrd.identity import discriminator_identity, needs_discriminator
+from qcrd.provenance.ended import Ended
+from qcrd.student.trainer import PREDICTIONS
+from qcrd.teacher.store import IDENTITY
+from qcrd.tracking.journal import FILE
+from qcrd.types import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The student's answers to one split, at the chosen step."""
+
+    right: int
+    questions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """Who answered, and where the answers are; everything as it was when the cell was trained."""
+
+    id: str
+    samples: int  # answers to each question that the cell read
+    settings: dict[str, Any]  # of the cell's section `teacher`
+    identity: dict[str, Any] | None  # engine, version, model, ...; None where the answers are gone
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One cell."""
+
+    id: str
+    name: str
+    status: str
+    message: str
+    accuracy: dict[str, float]  # percent
+    chosen_step: int
+    seconds: float
+    scores: dict[str, Score]  # by split; empty where the predictions are gone
+    settings: dict[str, Any]  # all that the result depends on: what the id was made from
+    versions: dict[str, str]
+    statistics: dict[str, float]
+    sampler: Sampler | None  # None where the cell reads no answers of a teacher
+    kept: dict[str, Path | None]  # None for what is no longer there
+
+
+def entry(ended: Ended, home: Home) -> Entry:
+    """What is known of a cell without loading its data."""
+    record = ended.record
+    judge = judge_file(ended, home)
+    sampler = sampler_of(ended, home)
+    places = {name: ended.folder / file for name, file in FILES.items()} | {"student": ended.student}
+    if judge is not None:
+        places["pretrained discriminator"] = judge
+    if sampler is not None:
+        places["samples"] = sampler.folder
+    return Entry(
+        id=ended.id,
+        name=ended.name,
+        status=record.status,
+        message=record.message,
+        accuracy=record.accuracy,
+        chosen_step=record.chosen_step,
+        seconds=record.seconds,
+        scores={
+            split: Score(sum(p.correct for p in rows), len(rows))
+            for split, rows in predictions(ended).items()
+        },
+        settings=record.identity,
+        versions=record.versions,
+        statistics=record.statistics,
+        sampler=sampler,
+        kept={name: place if place.exists() else None for name, place in places.items()},
+    )
+
+
+FILES = {"record": RECORD, "predictions": PREDICTIONS, "journal": FILE}
+
+
+def predictions(ended: Ended) -> dict[str, list[Prediction]]:
+    """The predictions of the chosen step by split, {} where they are gone."""
+    found = read_json(ended.folder / PREDICTIONS) or {}
+    return {
+        split: [Prediction(**row) for row in rows] for split, rows in found.items() if isinstance(rows, list)
+    }
+
+
+def sampler_of(ended: Ended, home: Home) -> Sampler | None:
+    """Whose answers the cell read, by its record: today's versions and settings do not come in."""
+    read = ended.record.identity.get("rationales")
+    if read is None:
+        return None
+    folder = home.samples / read["teacher"]["sampler"]
+    settings = {k: v for k, v in ended.record.settings["teacher"].items() if v is not None}
+    if settings["engine"] == "recorded":  # nothing else of it is read
+        settings = {k: settings[k] for k in ("engine", "path")}
+    return Sampler(folder.name, read["samples"], settings, read_json(folder / IDENTITY), folder)
+
+
+def judge_file(ended: Ended, home: Home) -> Path | None:
+    """Where the discriminator that the cell began with is or was; None where it had none."""
+    if not needs_discriminator(ended.cell):
+        return None
+    identity = ended.record.identity
+    found = discriminator_identity(ended.cell, identity["task"]["data"], identity["rationales"]["teacher"])
+    found["version"] = identity["version"]  # of its time
+    return home.discriminators / f"{fingerprint(found)}.safetensors"

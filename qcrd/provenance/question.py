@@ -1,0 +1,193 @@
+"""One question of a cell, followed back from the student's answer to what the teacher was asked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from qcrd.errors import DataError, QcrdError
+from qcrd.files import read_json
+from qcrd.home import Home
+from qcrd.identity import RESULT_VERSION, needs_discriminator
+from qcrd.losses import SCHEMES
+from qcrd.methods import METHODS
+from qcrd.preparation import load_task, rationale_set
+from qcrd.provenance.choice import Candidate, draws_lots, explains, weighed
+from qcrd.provenance.ended import Ended
+from qcrd.provenance.entry import judge_file, predictions
+from qcrd.provenance.samples import Answers, answers
+from qcrd.rationales.vote import vote
+from qcrd.types import Prediction, Question, Splits, Vote
+
+SPLITS = ("test", "validation", "train")
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a training question offered."""
+
+    label: str | None  # that was trained on; None dropped the question
+    denoise: str  # whose answer a positive gives: gold, or the majority's
+    candidates: list[Candidate]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """All that is known of one question in one cell."""
+
+    split: str
+    number: int  # in its split, from 0
+    question: Question
+    prediction: Prediction | None  # of the chosen step; None for training questions
+    explanations: dict[str, str]  # what the student wrote for `qcrd judge`, by temperature
+    answers: Answers | None  # the teacher's, where the cell read some
+    vote: Vote | None
+    training: Training | None  # for a training question
+    notes: list[str] = field(default_factory=list)  # what is not kept, and what figures are of
+
+
+def trace(ended: Ended, home: Home, asked: str, split: str = "test") -> Trace:
+    """Follow one question back.
+
+    Args:
+        ended: the cell.
+        home: where its samples and models are.
+        asked: id of a question, or its number in `split` (from 0).
+        split: train, validation or test; only read with a number.
+
+    Raises:
+        DataError: where there is no such question, or the cell's data has changed.
+    """
+    ended.check_data()
+    split, number, question = locate(load_task(ended.cell.task)[1], asked, split)
+    notes: list[str] = []
+    version = ended.record.identity["version"]
+    if version != RESULT_VERSION:
+        notes.append(
+            f"the cell is of version {version} of what makes results, this is version {RESULT_VERSION}: "
+            "answers may be read otherwise now"
+        )
+    prediction = None
+    if split != "train":
+        rows = predictions(ended).get(split, [])
+        prediction = next((p for p in rows if p.question_id == question.id), None)
+        if prediction is None:
+            notes.append(
+                "the predictions are gone"
+                if not rows
+                else "it was not asked: without a readable answer of the teacher it has no label"
+            )
+    from_teacher = ended.cell.rationales.labels == "teacher"
+    found = None
+    if "rationales" in ended.record.identity and (
+        split == "train" or (split == "validation" and from_teacher)
+    ):
+        try:
+            found = answers(ended, home, question)
+        except DataError as error:
+            notes.append(str(error))
+    samples = [draw.parsed for draw in found.draws] if found else []
+    return Trace(
+        split,
+        number,
+        question,
+        prediction,
+        _explanations(ended, question),
+        found,
+        vote(question.id, samples) if found else None,
+        _training(ended, home, question, found, notes) if split == "train" else None,
+        notes,
+    )
+
+
+def locate(splits: Splits, asked: str, split: str) -> tuple[str, int, Question]:
+    """Split and number of the question with the id `asked`, or of that number in `split`.
+
+    Raises:
+        DataError: where there is none; names ids that are near.
+    """
+    for name in SPLITS:
+        for number, question in enumerate(getattr(splits, name)):
+            if question.id == asked:
+                return name, number, question
+    questions = getattr(splits, split)
+    if asked.isdecimal() and int(asked) < len(questions):
+        return split, int(asked), questions[int(asked)]
+    ids = [question.id for name in SPLITS for question in getattr(splits, name)]
+    near = difflib.get_close_matches(asked, ids, n=3) or [questions[0].id]
+    raise DataError(
+        f"question {asked!r}: allowed: a number from 0 to {len(questions) - 1} ({split} questions; --split "
+        f"train, validation or test), or an id such as {', '.join(near)}"
+    )
+
+
+def _training(
+    ended: Ended, home: Home, question: Question, found: Answers | None, notes: list[str]
+) -> Training | None:
+    cell = ended.cell
+    if found is None and "rationales" in ended.record.identity:
+        return None
+    draws = found.draws if found else []
+    # Numbers in place of the texts, so that the set says which draw each of its rationales is.
+    tagged = [
+        replace(draw.parsed, rationale=str(number) if draw.parsed.rationale else None)
+        for number, draw in enumerate(draws)
+    ]
+    group = rationale_set(cell, question, tagged)
+    rationales = [
+        (draws[int(tag)].parsed.rationale, positive, draws[int(tag)].index)
+        for positive, tags in ((True, group.positives), (False, group.negatives))
+        for tag in tags
+    ]
+    student = ended.student if ended.student.is_dir() else None
+    judge = judge_file(ended, home)
+    judge = judge if judge is not None and judge.exists() else None
+    try:
+        candidates = weighed(cell, student, judge, question, rationales)
+    except QcrdError as error:  # a checkpoint that is out of reach
+        notes.append(f"no figures of student and discriminator: {error}")
+        candidates = weighed(cell, None, None, question, rationales)
+    else:
+        if rationales:
+            notes += _caveats(ended, judge)
+    denoise = ended.record.identity.get("rationales", {}).get("denoise", "gold")
+    return Training(group.label, denoise, candidates)
+
+
+def _caveats(ended: Ended, judge: Path | None) -> Iterator[str]:
+    """What the figures of the candidates are not."""
+    cell = ended.cell
+    if not explains(cell):
+        return
+    if ended.student.is_dir():
+        yield f"l and the choice are of the student of step {ended.record.chosen_step}, the one that is kept"
+    else:
+        yield "the student is not kept (resources.keep_students), so there is no l"
+    if "contrastive" not in METHODS[cell.method].uses:
+        return
+    if draws_lots(SCHEMES[cell.contrastive.scheme]):
+        yield f"{cell.contrastive.scheme} draws one positive and one negative anew in each step"
+    else:
+        yield "in training, every step chose by the student that it then had"
+    if judge is not None:
+        updates = "; its updates during training are not kept" if cell.discriminator.update_steps else ""
+        yield f"s is of the discriminator as pretrained{updates}"
+    elif needs_discriminator(cell):
+        yield "the discriminator is not kept, so there is no s"
+    if cell.selfplay.k:
+        yield (
+            f"{cell.selfplay.k} self-play rationales an iteration stood among the negatives too; they are "
+            "not kept"
+        )
+
+
+def _explanations(ended: Ended, question: Question) -> dict[str, str]:
+    """What `judging.rationales` wrote down."""
+    found = {}
+    for path in sorted((ended.folder / "rationales").glob("tau-*.json")):
+        text = (read_json(path) or {}).get(question.id)
+        if text is not None:
+            found[path.stem.removeprefix("tau-")] = text
+    return found

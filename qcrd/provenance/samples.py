@@ -1,0 +1,92 @@
+"""The teacher's raw answers to one question, as they lie in the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from qcrd import preparation
+from qcrd.errors import DataError
+from qcrd.home import Home
+from qcrd.preparation import load_task, prompts_fingerprint
+from qcrd.provenance.ended import Ended
+from qcrd.provenance.entry import sampler_of
+from qcrd.teacher import shards
+from qcrd.teacher.base import Request
+from qcrd.teacher.store import SampleStore
+from qcrd.types import Parsed, Question, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One of a teacher's answers to a question."""
+
+    index: int  # number of the draw, from 0
+    seed: int  # that it was drawn with, where the teacher takes one
+    text: str
+    finish_reason: str  # "stop" or "length"
+    tokens: int  # 0 where nobody counted
+    parsed: Parsed
+    shard: Path | None  # the file that it is in
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the teacher was asked about a question, and what it answered."""
+
+    prompt_id: str
+    prompt: str
+    draws: list[Draw]  # fewer than the cell's m where recorded answers are fewer
+
+
+def answers(ended: Ended, home: Home, question: Question) -> Answers:
+    """The answers to one question that the cell read.
+
+    Raises:
+        DataError: where they cannot be followed back: they are gone, or the prompts have changed since.
+    """
+    cell, sampler = ended.cell, sampler_of(ended, home)
+    if sampler is None:
+        raise DataError(f"cell {ended.id} reads no answers of a teacher")
+    if sampler.identity is None:
+        raise DataError(f"the teacher's answers are gone: there is no sampler {sampler.id} in {home.samples}")
+    if prompts_fingerprint(cell.task) != ended.record.identity["rationales"]["teacher"]["prompts"]:
+        raise DataError(
+            "the prompts have changed since this cell was trained, so that its answers cannot be found; look "
+            f"them up with `qcrd samples show {sampler.id} {question.id}`"
+        )
+    task, _ = load_task(cell.task)
+    asked = preparation.without_gold(question) if cell.rationales.labels == "teacher" else question
+    requests = preparation.question_requests(cell, [question], sampler.samples)
+    stored = SampleStore(home.samples, sampler.identity, cell.teacher.limit).load(requests)
+    places = _shards(sampler.folder, requests[0].prompt_id)
+    found = []
+    for request in requests:
+        sample = stored.get(request.key)
+        if sample is not None:
+            read = task.parse(sample.text, asked, sample.finish_reason)
+            found.append(_draw(request, sample, read, places.get((request.index, sample.text))))
+    if not found or (len(found) < len(requests) and cell.teacher.engine != "recorded"):
+        raise DataError(
+            f"{len(requests) - len(found)} of the {len(requests)} answers to {question.id} are no longer in "
+            f"{sampler.folder}; `qcrd sample` its grid draws them again"
+        )
+    return Answers(requests[0].prompt_id, requests[0].prompt.text, found)
+
+
+def _draw(request: Request, sample: Sample, read: Parsed, shard: Path | None) -> Draw:
+    return Draw(request.index, request.seed, sample.text, sample.finish_reason, sample.tokens, read, shard)
+
+
+def _shards(folder: Path, prompt_id: str) -> dict[tuple[int, str], Path]:
+    """The file that each answer to a prompt is in, by number of the draw and text."""
+    found = {}
+    for shard in shards.shards(folder):
+        try:
+            table = shards.read(shard, ["prompt_id", "index", "text"])
+        except (FileNotFoundError, shards.DamagedShard):
+            continue
+        prompts = table["prompt_id"].to_pylist()
+        for row in (i for i, one in enumerate(prompts) if one == prompt_id):
+            found[table["index"][row].as_py(), table["text"][row].as_py()] = shard
+    return found

@@ -1,0 +1,242 @@
+"""Questions of finished cells, followed back to what the teacher was asked."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_pipeline import SILENT, TASK, M, Teacher, elsewhere, make_cell
+
+from qcrd import config
+from qcrd.errors import DataError
+from qcrd.home import Home
+from qcrd.pipeline import ensure_discriminator, new_discriminator, run_cell
+from qcrd.preparation import load_task, parsed, prepare, sample_requests, sample_store
+from qcrd.provenance.ended import Ended, kept_student
+from qcrd.provenance.entry import entry, judge_file
+from qcrd.provenance.question import trace
+from qcrd.provenance.text import as_object, entry_text, trace_text
+from qcrd.student.judge import Judge
+from qcrd.student.model import tokenise
+from qcrd.student.weights import set_weights
+from qcrd.teacher import shards
+from qcrd.teacher.draw import draw
+
+TRAIN = [q.id for q in load_task(TASK)[1].train]
+
+
+class Wordy(Teacher):
+    """Says the same in several ways, so that there is something to choose from."""
+
+    def answer(self, request):
+        return f"{['', 'So ', 'Now ', 'Then '][request.seed % 4]}{super().answer(request)}"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("home"))
+    cell, splits = make_cell(home), load_task(TASK)[1]
+    teacher = Wordy([*splits.train, *splits.validation], {TRAIN[SILENT]})
+    for split in ("train", "validation"):
+        draw(sample_store(cell, home), sample_requests(cell, split, M), teacher, lambda *_: None)
+    return home
+
+
+def ended(home, method="qcrd", labels="teacher", **sections):
+    record = run_cell(make_cell(home, method, labels, **sections), f"{method} {labels}", home)
+    return Ended.find(home, record.id)
+
+
+@pytest.fixture(scope="module")
+def qcrd(home):
+    return ended(home)
+
+
+def copied(cell, home, folder):
+    """The cell in another home, for a test that takes something away."""
+    made = elsewhere(home, folder)
+    for part in ("cells", "discriminators"):
+        shutil.copytree(home.root / part, folder / part)
+    return made, Ended.find(made, cell.id)
+
+
+def distinct(found, positive):
+    return [c.text for c in found.training.candidates if c.positive == positive]
+
+
+@pytest.mark.parametrize("labels", ["gold", "teacher"])
+def test_a_training_question_has_the_rationales_that_the_cell_was_trained_with(home, labels):
+    cell = ended(home, labels=labels)
+    sets = {s.question_id: s for s in prepare(cell.cell, home).sets}
+    answers = dict(zip(TRAIN, parsed(cell.cell, home, "train", M), strict=True))
+    for question_id in TRAIN:
+        found = trace(cell, home, question_id)
+        group = sets.get(question_id)
+        assert found.training.label == (group.label if group else None)
+        assert [each.parsed.answer for each in found.answers.draws] == [
+            p.answer for p in answers[question_id]
+        ]
+        if group:
+            assert distinct(found, True) == list(dict.fromkeys(group.positives))
+            assert distinct(found, False) == list(dict.fromkeys(group.negatives))
+        for candidate in found.training.candidates:
+            texts = {found.answers.draws[i].parsed.rationale for i in candidate.draws}
+            assert texts == {candidate.text}
+    assert found.training.denoise == {"gold": "gold", "teacher": "majority"}[labels]
+
+
+def test_a_question_that_nobody_answered_is_left_out_and_says_why(home, qcrd):
+    found = trace(qcrd, home, TRAIN[SILENT])
+    assert found.training.label is None
+    assert found.vote.label is None
+    assert {each.parsed.reason for each in found.answers.draws} == {"no cue"}
+    text = trace_text(found, entry(qcrd, home))
+    assert "none: the question is left out" in text
+    assert "none of 4 answers could be read" in text
+
+
+def test_minmax_takes_the_likeliest_of_each_side_under_the_kept_student(home, qcrd):
+    student = kept_student(qcrd.cell, qcrd.student).eval()
+    questions = load_task(TASK)[1].train
+    rivals = 0
+    for number in range(8):
+        found = trace(qcrd, home, str(number), "train")
+        question = student.tokens(["explain: " + questions[number].text], 64)
+        for positive in (True, False):
+            group = [c for c in found.training.candidates if c.positive == positive]
+            with torch.no_grad():
+                rows = student.tokens([c.text for c in group], 24)
+                encoded = student.encode(question)
+                own = [student.cross_entropy(encoded, torch.tensor([0]), [row]).item() for row in rows]
+            assert [c.loss for c in group] == pytest.approx(own, abs=1e-5)
+            if group:
+                assert [c.share for c in group] == [
+                    float(c.loss == min(c.loss for c in group)) for c in group
+                ]
+            rivals += len(group) > 1
+    assert rivals, "no question had anything to choose from"
+
+
+def test_scores_are_the_pretrained_discriminators(home, qcrd):
+    path = ensure_discriminator(qcrd.cell, home)
+    assert judge_file(qcrd, home) == path
+    model = new_discriminator(qcrd.cell)
+    set_weights(model, load_file(path))
+    judge = Judge(model, qcrd.cell.discriminator, 0)
+    found = trace(qcrd, home, "0", "train")
+    tokenizer = kept_student(qcrd.cell, qcrd.student).tokenizer
+    text = tokenise(tokenizer, [found.question.text], 64)[0]
+    rows = tokenise(tokenizer, [c.text for c in found.training.candidates], 24)
+    quality = judge.quality([(0, text, row) for row in rows]).tolist()
+    assert [c.quality for c in found.training.candidates] == pytest.approx(quality, abs=1e-6)
+    assert any("as pretrained; its updates during training are not kept" in note for note in found.notes)
+
+
+def test_each_method_and_scheme_says_what_it_takes(home):
+    mean = trace(ended(home, contrastive=config.Contrastive(scheme="mean")), home, "1", "train")
+    for positive in (True, False):
+        group = [c for c in mean.training.candidates if c.positive == positive]
+        total = sum(len(c.draws) for c in group)
+        assert [c.share for c in group] == pytest.approx([len(c.draws) / total for c in group])
+    lots = trace(ended(home, contrastive=config.Contrastive(scheme="sampling")), home, "1", "train")
+    assert {c.share for c in lots.training.candidates} == {None}
+    assert any("anew in each step" in note for note in lots.notes)
+    for method, losses in (("dss", True), ("single_task", False)):
+        found = trace(ended(home, method), home, "1", "train").training.candidates
+        assert [c.share for c in found] == [1.0] + [0.0] * (len(found) - 1)
+        assert all((c.loss is not None) == losses and c.quality is None for c in found)
+    label_only = trace(ended(home, "finetuning"), home, "1", "train")
+    assert {c.share for c in label_only.training.candidates} == {0.0}
+
+
+def test_answers_are_as_they_lie_in_the_store(home, qcrd):
+    found = trace(qcrd, home, "5", "train")
+    assert len(found.answers.draws) == M
+    for each in found.answers.draws:
+        rows = shards.read(each.shard).to_pylist()
+        row = next(r for r in rows if r["prompt_id"] == found.answers.prompt_id and r["index"] == each.index)
+        assert (row["text"], row["finish_reason"]) == (each.text, each.finish_reason)
+        assert row["prompt"] == found.answers.prompt
+    assert found.question.text in found.answers.prompt
+
+
+def test_a_test_question_ends_with_the_students_answer(home, qcrd):
+    found = trace(qcrd, home, "3")
+    assert found.question.id == "arithmetic-test-3"
+    assert found.prediction.question_id == found.question.id
+    assert (found.answers, found.training, found.vote) == (None, None, None)
+    assert found.prediction.label == found.question.label
+
+
+def test_a_validation_question_has_the_votes_label_where_labels_are_the_teachers(home, qcrd):
+    for number in range(TASK.validation):
+        found = trace(qcrd, home, str(number), "validation")
+        if found.prediction is None:
+            assert found.vote.label is None
+        else:
+            assert found.prediction.label == found.vote.label
+    assert trace(ended(home, labels="gold"), home, "0", "validation").vote is None
+
+
+def test_what_is_gone_is_said_and_the_rest_still_told(home, qcrd, tmp_path):
+    made, cell = copied(qcrd, home, tmp_path / "home")
+    shutil.rmtree(cell.student)
+    judge_file(cell, made).unlink()
+    (cell.folder / "predictions.json").unlink()
+    found = trace(cell, made, "1", "train")
+    assert {(c.loss, c.quality, c.share) for c in found.training.candidates} == {(None, None, None)}
+    assert {"the student is not kept", "the discriminator is not kept"} <= {
+        note.partition(" (")[0].partition(",")[0] for note in found.notes
+    }
+    assert trace(cell, made, "1").notes == ["the predictions are gone"]
+    kept = entry(cell, made).kept
+    assert {name for name, place in kept.items() if place is None} == {
+        "student", "predictions", "pretrained discriminator",
+    }  # fmt: skip
+    assert entry(cell, made).scores == {}
+    assert "not kept" in entry_text(entry(cell, made))
+
+    (made.root / "samples").unlink()
+    found = trace(cell, made, "1", "train")
+    assert (found.answers, found.training) == (None, None)
+    assert "answers are gone" in found.notes[0]
+    assert "no longer known" in entry_text(entry(cell, made))
+    assert not made.samples.exists(), "looking makes no folder"
+
+
+def test_changed_data_and_unknown_questions_are_refused(home, qcrd, monkeypatch):
+    with pytest.raises(DataError, match=r"from 0 to 15 \(test questions.*arithmetic-t"):
+        trace(qcrd, home, "arithmetic-tset-4")
+    with pytest.raises(DataError, match="from 0 to 31"):
+        trace(qcrd, home, "32", "train")
+    monkeypatch.setitem(qcrd.record.identity["task"], "data", "other")
+    with pytest.raises(DataError, match=r"task\.source no longer holds the data"):
+        trace(qcrd, home, "0")
+
+
+def test_changed_prompts_are_said(home, qcrd, monkeypatch):
+    monkeypatch.setitem(qcrd.record.identity["rationales"]["teacher"], "prompts", "other")
+    found = trace(qcrd, home, "0", "train")
+    assert found.answers is None
+    assert "the prompts have changed" in found.notes[0]
+
+
+def test_an_entry_counts_what_its_figures_are_made_of(home, qcrd):
+    found = entry(qcrd, home)
+    for split in ("test", "validation"):
+        score = found.scores[split]
+        assert 100 * score.right / score.questions == pytest.approx(found.accuracy[split])
+    assert found.sampler.identity["engine"] == "recorded"
+    assert found.sampler.samples == M
+    assert found.kept["samples"] == found.sampler.folder
+    assert entry(ended(home, "finetuning", "gold"), home).sampler is None
+    as_object(found)
+
+
+def test_what_a_model_wrote_cannot_steer_the_terminal(home, qcrd):
+    found = trace(qcrd, home, "1", "train")
+    found.answers.draws[0] = replace(found.answers.draws[0], text="red \x1b[31m\nand \x07 a bell")
+    text = trace_text(found, entry(qcrd, home))
+    assert "| red \\x1b[31m\n  | and \\x07 a bell" in text
+    assert not any(ord(c) < 32 and c != "\n" for c in text)
