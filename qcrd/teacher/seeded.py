@@ -1,8 +1,9 @@
 """Sampling in which an answer's seed decides each of its tokens, whatever is sampled beside it.
 
-Of every answer's seed comes one uniform number per position, and a token is where that number falls in
-the distribution's cumulative sum. So a token has exactly its probability, and the numbers are the same on
-every device and in every batch.
+The Gumbel-max trick: the largest of scores plus Gumbel noise is a draw from their softmax. Every answer
+has a generator of its own for the noise, and greedy decoding does the rest. Unlike an inverted cumulative
+sum, whose many boundaries all move a little, it seldom changes its mind over the rounding that another
+shape of batch brings.
 """
 
 from __future__ import annotations
@@ -16,40 +17,38 @@ from transformers import LogitsProcessor, TemperatureLogitsWarper, TopPLogitsWar
 from qcrd.errors import ConfigError
 
 
-def uniforms(seeds: Sequence[int], length: int) -> Tensor:
-    """[B, length] float64 in [0, 1): the numbers that decide the tokens of each answer."""
-    rows = [torch.rand(length, generator=Generator().manual_seed(s), dtype=torch.float64) for s in seeds]
-    return torch.stack(rows)
-
-
-def processors(temperature: float, top_p: float, numbers: Tensor) -> list[LogitsProcessor]:
-    """What turns greedy decoding into sampling.
+def processors(
+    temperature: float, top_p: float, seeds: Sequence[int], device: torch.device
+) -> list[LogitsProcessor]:
+    """What turns greedy decoding into sampling, for one batch.
 
     Args:
         temperature: 0 stays greedy.
         top_p: nucleus mass.
-        numbers: [B, positions] from `uniforms`.
+        seeds: one for each of the batch's answers.
+        device: of the scores. The noise is another on a GPU than on a CPU.
     """
     made: list[LogitsProcessor] = [Finite()]
     if temperature > 0:
         made.append(TemperatureLogitsWarper(float(temperature)))
         if top_p < 1:
             made.append(TopPLogitsWarper(top_p))
-        made.append(Drawn(numbers))
+        made.append(GumbelNoise(seeds, device))
     return made
 
 
-class Drawn(LogitsProcessor):
-    """Leaves of each row's scores only the token that its number picks."""
+class GumbelNoise(LogitsProcessor):
+    """Adds noise to the scores of one position after the other."""
 
-    def __init__(self, numbers: Tensor):
-        self.numbers = numbers
+    def __init__(self, seeds: Sequence[int], device: torch.device):
+        self.generators = [Generator(device).manual_seed(seed) for seed in seeds]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Scores [B, V] after the tokens `input_ids` [B, 1 + position]: 0 at the token, -inf elsewhere."""
-        number = self.numbers[:, input_ids.shape[1] - 1, None]
-        token = pick(scores, number)
-        return torch.full_like(scores, -torch.inf).scatter_(1, token, 0.0)
+        """Scores [B, V] in nats with their noise: the negative logarithm of an exponential variable."""
+        noise = torch.empty_like(scores)
+        for row, generator in zip(noise, self.generators, strict=True):
+            row.exponential_(generator=generator)
+        return scores - noise.log_()
 
 
 class Finite(LogitsProcessor):
@@ -66,12 +65,3 @@ class Finite(LogitsProcessor):
                 "the teacher computes NaN; T5 does so in float16: set teacher.dtype to bfloat16 or float32"
             )
         return scores
-
-
-def pick(scores: Tensor, number: Tensor) -> Tensor:
-    """[B, 1] tokens of scores [B, V] in nats at numbers [B, 1] in [0, 1).
-
-    Token v is picked for a share softmax(scores)[v] of all numbers, and never where its score is -inf.
-    """
-    total = scores.double().softmax(-1).cumsum(-1)
-    return torch.searchsorted(total, number * total[:, -1:], right=True)

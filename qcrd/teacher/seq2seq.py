@@ -21,7 +21,7 @@ from transformers import (
 
 from qcrd.errors import ConfigError
 from qcrd.teacher.base import Request
-from qcrd.teacher.seeded import processors, uniforms
+from qcrd.teacher.seeded import processors
 from qcrd.types import Sample
 
 log = logging.getLogger(__name__)
@@ -126,11 +126,11 @@ class Seq2SeqSampler:
         asked = self._tokenizer.pad(
             {"input_ids": [tokens for tokens, _ in batch]}, padding_side="right", return_tensors="pt"
         ).to(device)
-        numbers = uniforms([request.seed for _, request in batch], self._max_tokens).to(device)
+        seeds = [request.seed for _, request in batch]
         written = self._network.generate(
             input_ids=asked.input_ids,
             attention_mask=asked.attention_mask,
-            logits_processor=LogitsProcessorList(processors(self._temperature, self._top_p, numbers)),
+            logits_processor=LogitsProcessorList(processors(self._temperature, self._top_p, seeds, device)),
             stopping_criteria=[_Stop(self._stop, self._tokenizer)] if self._stop else [],
         )
         rows = written[:, 1:].tolist()  # without the token that every answer starts from
