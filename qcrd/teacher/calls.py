@@ -21,6 +21,7 @@ from tenacity import (
 )
 
 from qcrd.config import Api
+from qcrd.teacher.spending import Spending
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +49,13 @@ class Stopped(Exception):
 class Calls:
     """Makes the calls of one round of sampling, in one event loop.
 
-    Attributes:
-        begun: calls, repetitions included.
-        repeated: of them, those that were made again.
+    Args:
+        api: how the server is asked.
+        spent: where calls and repetitions are counted.
     """
 
-    def __init__(self, api: Api):
-        self.begun = self.repeated = 0
+    def __init__(self, api: Api, spent: Spending):
+        self._spent = spent
         self._timeout = api.timeout
         self._gap = 60 / api.requests_per_minute if api.requests_per_minute else 0.0
         self._next = self._said = time.monotonic()
@@ -88,7 +89,7 @@ class Calls:
         await self._pause(turn - now)
         if self._stopping.is_set():
             raise Stopped
-        self.begun += 1
+        self._spent.calls += 1
         try:
             # The client's own limits are for each piece of an answer; a server that drips would never end.
             async with asyncio.timeout(self._timeout):
@@ -104,11 +105,12 @@ class Calls:
                 await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _note(self, state: RetryCallState) -> None:
-        self.repeated += 1
+        self._spent.repeated += 1
         if time.monotonic() - self._said >= SAID:
             self._said = time.monotonic()
             reason = state.outcome.exception()
-            log.warning("teacher: %d calls made again so far, the last because of: %s", self.repeated, reason)
+            again = self._spent.repeated
+            log.warning("teacher: %d calls made again so far, the last because of: %s", again, reason)
 
 
 def _wait(state: RetryCallState) -> float:

@@ -103,7 +103,7 @@ class ServerTeacher:
 
     async def _work(self, requests: Sequence[Request], put: Callable[[list[Sample]], None]) -> None:
         waiting, arrived, errors = iter(requests), [], []
-        calls = Calls(self._api)
+        calls = Calls(self._api, self.spent)
         async with self._client() as client:
 
             async def worker() -> None:
@@ -119,13 +119,9 @@ class ServerTeacher:
                     arrived.append(request)
                     put([self._sample(request, reply)])
 
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(min(self._api.concurrency, len(requests))):
-                        group.create_task(worker())
-            finally:
-                self.spent.calls += calls.begun
-                self.spent.repeated += calls.repeated
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._api.concurrency, len(requests))):
+                    group.create_task(worker())
         if errors:
             raise self._last_word(errors, f"{len(arrived):,} of {len(requests):,}")
 
@@ -220,5 +216,10 @@ def _host(url: str) -> str:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ConfigError(
             f"teacher.base_url is {url!r}; allowed: an address such as http://127.0.0.1:8000/v1"
+        )
+    if parsed.userinfo:
+        raise ConfigError(
+            "teacher.base_url holds a name or password, and is written into records and logs; take it out and "
+            "put the server's key into the variable that resources.api.key names"
         )
     return parsed.host

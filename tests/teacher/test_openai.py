@@ -314,6 +314,9 @@ def test_settings_that_cannot_work_are_refused_before_anything_is_asked(monkeypa
     for url in ("127.0.0.1:8000/v1", "ftp://a/v1", "http://"):
         with pytest.raises(ConfigError, match=r"teacher\.base_url"):
             made(base_url=url)
+    with pytest.raises(ConfigError, match="holds a name or password") as caught:
+        made(base_url="http://me:pass1234@127.0.0.1/v1")
+    assert "pass1234" not in str(caught.value)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-a\nb")
     with pytest.raises(ConfigError, match="characters that no key has") as caught:
         made()
