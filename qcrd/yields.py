@@ -39,13 +39,14 @@ class Yield:
 def yields(cell: Cell, home: Home, m: int) -> Iterator[Yield]:
     """The yield of each split whose first `m` answers are in the store.
 
-    It is kept in a file: the answers to half a million questions are not parsed for every table.
+    It is kept in a file: the answers to half a million questions are not parsed for every table. Where
+    recorded answers are too few it is measured anew, since more of them may have come.
     """
     teacher = cell.teacher.path if cell.teacher.engine == "recorded" else cell.teacher.model
     for split in SPLITS:
         path = home.yields / f"{_id(cell, split, m)}.json"
         found = read_json(path)
-        if found is None:
+        if found is None or found["statistics"]["samples"] < m * found["statistics"]["questions"]:
             try:
                 found = _measure(cell, home, split, m)
             except DataError:
