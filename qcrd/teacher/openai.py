@@ -219,7 +219,7 @@ def _host(url: str) -> str:
         )
     if parsed.userinfo:
         raise ConfigError(
-            "teacher.base_url holds a name or password, and is written into records and logs; take it out and "
-            "put the server's key into the variable that resources.api.key names"
+            "teacher.base_url holds a name or password, and is written into records and logs; take it out "
+            "and put the server's key into the variable that resources.api.key names"
         )
     return parsed.host
