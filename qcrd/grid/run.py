@@ -28,7 +28,7 @@ from qcrd.grid.tune import train_cells
 from qcrd.grid.watch import CellWatch, Sampling, say
 from qcrd.home import Home
 from qcrd.report.formats import FORMATS, render
-from qcrd.report.teachers import HEADER, teacher_line, texts
+from qcrd.report.teachers import sentence, teacher_line
 from qcrd.teacher.draw import draw
 from qcrd.tracking import journal
 from qcrd.tracking.feeder import Feeder
@@ -173,7 +173,7 @@ def sample(path: Path, home: Home, preset: str | None = None, splits: Sequence[s
 def _say_yields(study: Study) -> None:
     for found in found_yields(study):
         line = teacher_line(found.teacher, found.task, found.split, found.m, found.statistics)
-        say("teacher: " + "; ".join(f"{name} {text}" for name, text in zip(HEADER, texts(line), strict=True)))
+        say(f"teacher: {sentence(line)}")
 
 
 def _sample(

@@ -85,3 +85,13 @@ def texts(line: TeacherLine) -> list[str]:
         str(line.majority_wrong),
         f"{lost} of {line.samples} ({why})" if lost else f"0 of {line.samples}",
     ]
+
+
+def sentence(line: TeacherLine) -> str:
+    """The line for a log."""
+    _, _, _, m, questions, single, vote, agreement, ties, right, wrong, unreadable = texts(line)
+    return (
+        f"{line.teacher} on {line.task} {line.split} ({questions} questions, m = {m}): one sample {single}% "
+        f"right, vote {vote}%; agreement {agreement}%, {ties} ties; majority right {right}, wrong {wrong}; "
+        f"unreadable {unreadable}"
+    )
