@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
+from transformers import PreTrainedTokenizerBase
 
 from qcrd.config import Cell, Section
-from qcrd.config import Student as StudentConfig
 from qcrd.errors import Diverged
 from qcrd.files import atomic, read_json, write_json
 from qcrd.fingerprint import fingerprint
@@ -28,7 +30,7 @@ from qcrd.student.batches import derive
 from qcrd.student.discriminator import Discriminator, load_discriminator
 from qcrd.student.evaluate import Evaluator
 from qcrd.student.judge import Judge, augmented, judged
-from qcrd.student.model import EXPLAIN, Student, count_cut, load_student, load_tokenizer
+from qcrd.student.model import EXPLAIN, load_student, load_tokenizer, token_counts
 from qcrd.student.trainer import PREDICTIONS, WEIGHTS, Progress, Trainer
 from qcrd.student.weights import set_weights, weights
 from qcrd.tracking.journal import FILE, Journal
@@ -36,7 +38,10 @@ from qcrd.types import CellRecord
 
 DIVERGED = "diverged.json"  # step and questions of the batch whose loss was no number
 ERROR = "error.txt"  # trace of an attempt that failed
+BEARABLE = 1.0  # percent of texts that may be cut without a warning
 STUDENT = "student"  # folder of the finished student, in the Hugging Face format
+
+logger = logging.getLogger(__name__)
 
 
 def ensure_discriminator(cell: Cell, home: Home, prepared: Prepared | None = None) -> Path:
@@ -125,7 +130,7 @@ def _train(
     prepared = prepare(cell, home)
     student = load_student(cell.student, derive(cell.seed, "init"), device)
     judge, seen = None, []
-    statistics = prepared.statistics | _cut_statistics(prepared, student, cell.student)
+    statistics = prepared.statistics | _length_statistics(cell, prepared, student.tokenizer)
     if judge_id(cell) is not None:
         path = ensure_discriminator(cell, home, prepared)
         model = new_discriminator(cell)
@@ -172,6 +177,8 @@ def _train(
         journal.artifact(folder / PREDICTIONS)
     journal.artifact(folder / "cell.json")
     versions = _versions(device)
+    if student.commit is not None:
+        versions["student_commit"] = student.commit
     journal.params(**versions)
     record = CellRecord(
         id=folder.name,
@@ -198,16 +205,31 @@ def _train(
     return record
 
 
-def _cut_statistics(prepared: Prepared, student: Student, limits: StudentConfig) -> dict[str, float]:
+def _length_statistics(
+    cell: Cell, prepared: Prepared, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, float]:
+    """Lengths in tokens of what the student reads and writes, and the percentage that is cut; warns of it."""
     texts = {
-        "inputs": ([EXPLAIN + q.text for q in prepared.questions], limits.max_input),
-        "positives": ([r for group in prepared.sets for r in group.positives], limits.max_rationale),
-        "labels": ([group.label for group in prepared.sets], limits.max_label),
+        "inputs": ([EXPLAIN + q.text for q in prepared.questions], "max_input"),
+        "labels": ([group.label for group in prepared.sets], "max_label"),
     }
-    return {
-        f"student/cut_{name}": count_cut(student.tokenizer, rows, limit)
-        for name, (rows, limit) in texts.items()
-    }
+    if "max_rationale" in METHODS[cell.method].uses:
+        texts["positives"] = [r for group in prepared.sets for r in group.positives], "max_rationale"
+    found = {}
+    for name, (rows, setting) in texts.items():
+        counts, limit = token_counts(tokenizer, rows) or [0], getattr(cell.student, setting)
+        cut = 100 * sum(count > limit for count in counts) / len(counts)
+        if cut > BEARABLE:
+            logger.warning(
+                "%.1f%% of the %s are cut at student.%s = %d tokens (longest: %d); raise it",
+                cut, name, setting, limit, max(counts),
+            )  # fmt: skip
+        found |= {
+            f"student/cut_{name}": cut,
+            f"student/median_{name}": median(counts),
+            f"student/longest_{name}": max(counts),
+        }
+    return found
 
 
 def _device() -> torch.device:

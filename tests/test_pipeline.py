@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import random
+import statistics
 from dataclasses import asdict, replace
 
 import pytest
@@ -18,6 +19,7 @@ from qcrd.methods import METHODS
 from qcrd.pipeline import run_cell
 from qcrd.preparation import prepare, sample_requests, sample_store
 from qcrd.student import trainer
+from qcrd.student.model import load_student, load_tokenizer
 from qcrd.tasks.arithmetic import Arithmetic
 from qcrd.teacher.draw import draw
 from qcrd.tracking import journal as journals
@@ -323,12 +325,40 @@ def test_two_processes_on_one_cell_train_it_once(home, tmp_path):
     assert notes == ["4", "8", "10", "12"]
 
 
-def test_inputs_that_are_cut_are_counted(home):
+def test_lengths_and_what_is_cut_are_reported_and_much_of_it_is_warned_of(home, caplog):
     section = config.Student(
-        architecture=SHAPE, precision="fp32", max_input=12, max_rationale=24, max_label=12
+        architecture=SHAPE, precision="fp32", max_input=24, max_rationale=24, max_label=12
     )
     cell = make_cell(home, "finetuning", student=section)
-    record = run_cell(cell, "cut", home)
-    assert record.statistics["student/cut_inputs"] == len(prepare(cell, home).questions)
-    whole = run_cell(make_cell(home, "finetuning"), "whole", home)
-    assert whole.statistics["student/cut_inputs"] == whole.statistics["student/cut_labels"] == 0
+    cut = run_cell(cell, "cut", home).statistics
+    tokenizer = load_tokenizer(section)
+    counts = [len(tokenizer(f"explain: {q.text}")["input_ids"]) for q in prepare(cell, home).questions]
+    assert cut["student/cut_inputs"] == 100 * sum(n > 24 for n in counts) / len(counts)
+    assert 1 < cut["student/cut_inputs"] < 100
+    assert cut["student/longest_inputs"] == max(counts)
+    assert cut["student/median_inputs"] == statistics.median(counts)
+    said = [r.message for r in caplog.records if "are cut at" in r.message]
+    assert len(said) == 1 and "of the inputs are cut at student.max_input = 24 tokens" in said[0]
+
+    caplog.clear()
+    whole = run_cell(make_cell(home, "finetuning"), "whole", home).statistics
+    assert whole["student/cut_inputs"] == whole["student/cut_labels"] == 0
+    assert 0 < whole["student/median_labels"] <= whole["student/longest_labels"] <= 12
+    assert "are cut at" not in caplog.text
+    assert "student/cut_positives" not in whole, "finetuning learns no rationales"
+
+
+def test_the_commit_of_a_hub_checkpoint_is_kept_with_the_versions(home, tmp_path, monkeypatch):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "models--someone--tiny-t5"
+    load_student(make_cell(home).student, 0, torch.device("cpu")).save(cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    plain = make_cell(home, "finetuning")
+    section = plain.student.model_copy(update={"checkpoint": "someone/tiny-t5"})
+    record = run_cell(make_cell(home, "finetuning", student=section), "hub", home)
+    assert record.versions["student_commit"] == commit
+    assert record.identity["student"]["model"] == {"hub": "someone/tiny-t5", "revision": None}
+    assert "student_commit" not in run_cell(plain, "whole", home).versions

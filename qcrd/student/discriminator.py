@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase, T5EncoderModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, T5EncoderModel
 
 from qcrd import config
 from qcrd.student.batches import pad
 from qcrd.student.model import t5_config
+from qcrd.student.pretrained import commit, pretrained
 
 MOMENTUM = 0.9  # of the running midpoint
 
@@ -22,7 +23,7 @@ class Discriminator(nn.Module):
     s = sigmoid(g - c), with c a running midpoint between the mean scores of positives and of negatives.
     """
 
-    def __init__(self, encoder: T5EncoderModel, pad_id: int, bf16: bool):
+    def __init__(self, encoder: PreTrainedModel, pad_id: int, bf16: bool):
         super().__init__()
         width = encoder.config.d_model
         self.encoder = encoder
@@ -78,21 +79,17 @@ def load_discriminator(
     """An encoder from a checkpoint, or random from `seed`; the linear layers are always random.
 
     Raises:
-        ValueError: where the checkpoint's vocabulary is smaller than the tokenizer's.
+        ConfigError: where the checkpoint cannot be used; see `pretrained`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if section.checkpoint is not None:
-            encoder = T5EncoderModel.from_pretrained(
-                section.checkpoint, revision=section.revision, use_safetensors=True, dtype=torch.float32
+            revision = commit(section.checkpoint, section.revision) or section.revision
+            encoder = pretrained(
+                "discriminator.checkpoint", section.checkpoint, revision, "encoder", tokenizer
             )
         else:
             encoder = T5EncoderModel(t5_config(section.architecture, tokenizer, 0.0, device))
-        if encoder.config.vocab_size < len(tokenizer):
-            raise ValueError(
-                f"discriminator.checkpoint {section.checkpoint!r} knows {encoder.config.vocab_size} tokens, "
-                f"the student's tokenizer has {len(tokenizer)}; use a checkpoint of the same family"
-            )
         model = Discriminator(encoder, tokenizer.pad_token_id, precision == "bf16")
     return model.to(device)
 

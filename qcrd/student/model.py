@@ -13,12 +13,13 @@ from pathlib import Path
 
 import torch
 from torch import Generator, Tensor, nn
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from qcrd import config
 from qcrd.losses.likelihood import token_mean_cross_entropy
 from qcrd.student.batches import length_groups, pad
+from qcrd.student.pretrained import commit, pretrained, pretrained_tokenizer
 from qcrd.tasks.arithmetic import vocabulary
 from qcrd.teacher.tokenizer import word_level_tokenizer
 
@@ -35,16 +36,29 @@ class Encoded:
 
 
 class Student(nn.Module):
-    """An encoder-decoder with its tokenizer."""
+    """An encoder-decoder with its tokenizer.
 
-    def __init__(self, model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, bf16: bool):
+    Attributes:
+        commit: the Hub's commit that the weights were loaded from; None for a folder or random ones.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        bf16: bool,
+        commit: str | None = None,
+    ):
         super().__init__()
+        self.commit = commit
         self.model = model
         self.tokenizer = tokenizer
         self.bf16 = bf16
         self.pad_id = tokenizer.pad_token_id
         self.eos_id = tokenizer.eos_token_id
         self.start_id = model.config.decoder_start_token_id
+        # T5 v1.0 scales what its head reads; v1.1 and mT5, whose heads are their own, do not.
+        self.scale = model.model_dim**-0.5 if getattr(model.config, "scale_decoder_outputs", False) else 1.0
 
     @property
     def device(self) -> torch.device:
@@ -172,9 +186,7 @@ class Student(nn.Module):
         return [_until(row, self.eos_id) for row in written.tolist()]
 
     def _head(self, hidden: Tensor) -> Tensor:
-        if self.model.config.scale_decoder_outputs:
-            hidden = hidden * self.model.model_dim**-0.5
-        return self.model.lm_head(hidden)
+        return self.model.lm_head(hidden * self.scale)
 
     def save(self, folder: Path) -> None:
         """Write weights (safetensors), configuration and tokenizer in the Hugging Face format."""
@@ -190,44 +202,50 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: in
     return [[*row[: limit - 1], tokenizer.eos_token_id] for row in rows]
 
 
-def count_cut(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: int) -> int:
-    """How many of the texts `tokenise` cuts."""
+def token_counts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:
+    """How many tokens each text has uncut, with the end-of-sequence token."""
     if not texts:
-        return 0
+        return []
     rows = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-    return sum(len(row) + 1 > limit for row in rows)
+    return [len(row) + 1 for row in rows]
 
 
 def load_tokenizer(section: config.Student) -> PreTrainedTokenizerBase:
     """The tokenizer that the settings name; the arithmetic task's word-level one where they name none."""
     if section.tokenizer is None and section.checkpoint is None:
         return word_level_tokenizer([*vocabulary(), *PREFIX_WORDS], append_eos=True)
-    source, revision = section.checkpoint, section.revision
-    if section.tokenizer is not None:
-        source, revision = section.tokenizer, None  # the revision is the checkpoint's
-    return AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
+    if section.tokenizer is not None:  # the revision is the checkpoint's
+        return pretrained_tokenizer("student.tokenizer", section.tokenizer, None)
+    return pretrained_tokenizer("student.checkpoint", section.checkpoint, section.revision)
 
 
 def load_student(section: config.Student, seed: int, device: torch.device) -> Student:
     """A checkpoint's weights, or random ones from `seed`.
 
     Dropout is set from the settings because checkpoints differ in what they were pretrained with.
+
+    Raises:
+        ConfigError: where the checkpoint cannot be used; see `pretrained`.
     """
+    found = commit(section.checkpoint, section.revision) if section.checkpoint is not None else None
+    if found is not None:  # the weights and the tokenizer of one commit, whatever is pushed meanwhile
+        section = section.model_copy(update={"revision": found})
     tokenizer = load_tokenizer(section)
     if section.checkpoint is not None:
-        model = T5ForConditionalGeneration.from_pretrained(
+        model = pretrained(
+            "student.checkpoint",
             section.checkpoint,
-            revision=section.revision,
+            section.revision,
+            "whole",
+            tokenizer,
             dropout_rate=section.dropout,
-            use_safetensors=True,
-            dtype=torch.float32,
         )
     else:
         shape = t5_config(section.architecture, tokenizer, section.dropout, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = T5ForConditionalGeneration(shape)
-    return Student(model.to(device), tokenizer, bf16=section.precision == "bf16")
+    return Student(model.to(device), tokenizer, section.precision == "bf16", found)
 
 
 def t5_config(
