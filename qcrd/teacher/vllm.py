@@ -84,6 +84,8 @@ class VllmSampler:
                 dtype=dtype or ("float32" if on_cpu else "auto"),
                 quantization=quantization,
                 tensor_parallel_size=tensor_parallel,
+                # Left to itself vLLM asks Ray for GPUs that this very actor holds, and waits for ever.
+                distributed_executor_backend="mp" if tensor_parallel > 1 else None,
                 max_model_len=max_len,
                 seed=0,
                 use_tqdm_on_load=False,
