@@ -30,7 +30,8 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
 
     Args:
         cell: the cell.
-        data: fingerprint of the task's `Splits`; stands for all of `cell.task` but its name.
+        data: fingerprint of the task's `Splits`; stands for all of `cell.task` but its name and how
+            own answers are read.
         teacher: identity of the teacher's answers, sampler and prompts; stands for all of `cell.teacher`.
     """
     uses = _method(cell).uses
@@ -40,7 +41,7 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
     identity = {
         "version": RESULT_VERSION,
         "method": cell.method,
-        "task": {"name": cell.task.name, "data": data},
+        "task": task_identity(cell, data),
         "student": _student(cell, unread),
         "training": cell.training.model_dump(exclude=unread),
         "labels": cell.rationales.labels,
@@ -74,7 +75,7 @@ def discriminator_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> di
         settings.pop(after, None)
     return {
         "version": RESULT_VERSION,
-        "task": {"name": cell.task.name, "data": data},
+        "task": task_identity(cell, data),
         "rationales": _rationales(cell, teacher),
         "discriminator": settings,
         "tokenizer": _tokenizer(cell),
@@ -109,6 +110,12 @@ def _method(cell: Cell) -> Method:
     from qcrd.methods import METHODS  # imports torch, which reading a configuration should not wait for
 
     return METHODS[cell.method]
+
+
+def task_identity(cell: Cell, data: str) -> dict[str, Any]:
+    """The questions, and how answers to them are read, which the name says of all but own data sets."""
+    own = {"kind": cell.task.own.kind} if cell.task.name == "own" else {}
+    return {"name": cell.task.name, "data": data, **own}
 
 
 def _rationales(cell: Cell, teacher: dict[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def load_task(section: TaskConfig) -> tuple[Task, Splits]:
 @lru_cache(maxsize=8)
 def _load_task(section: str) -> tuple[Task, Splits]:
     settings = TaskConfig.model_validate_json(section)
-    task = tasks.get(settings.name)
+    task = tasks.of(settings)
     return task, task.load(settings)
 
 
@@ -74,7 +74,7 @@ def _prompts_fingerprint(section: str) -> str:
 def _ask(section: str) -> Callable[[Question], Prompt]:
     """How the teacher is asked, with the user's instructions and examples where there are any."""
     settings = TaskConfig.model_validate_json(section)
-    task = tasks.get(settings.name)
+    task = tasks.of(settings)
     return partial(task.prompt, shots=shots.read(settings.prompt) if settings.prompt else None)
 
 
@@ -88,7 +88,7 @@ def teacher_identity(cell: Cell) -> dict[str, Any]:
     recipe = None
     if cell.teacher.embedded:
         recipe = _recipe_fingerprint(EmbeddedRecipe.of(cell.teacher))
-    return sampler_identity(cell.teacher, tasks.get(cell.task.name).stop, recipe=recipe)
+    return sampler_identity(cell.teacher, tasks.of(cell.task).stop, recipe=recipe)
 
 
 def answers_identity(cell: Cell) -> dict[str, Any]:

@@ -26,6 +26,17 @@ OTHER = {
     "task.test": 10,
     "task.prompt": "other.txt",
     "task.seed": 1,
+    "task.own.question": "question",  # these are only allowed where task.name is own: see below
+    "task.own.label": "label",
+    "task.own.kind": "text",
+    "task.own.choices": None,
+    "task.own.rationale": None,
+    "task.own.id": None,
+    "task.own.train_split": "train",
+    "task.own.validation_split": None,
+    "task.own.test_split": None,
+    "task.own.subset": None,
+    "task.own.revision": None,
     "teacher.engine": "vllm",
     "teacher.model": "other/model",
     "teacher.revision": "main",
@@ -142,8 +153,20 @@ def test_the_id_changes_with_what_the_method_reads_and_with_nothing_else(method)
             if path == "selfplay.enabled"
             else changed(base, path, value)
         )
-        assert get(cell, path) != get(base, path) or path in ("teacher.engine", "teacher.path", "teacher.base_url")
+        unchanged = path in ("teacher.engine", "teacher.path", "teacher.base_url")
+        assert get(cell, path) != get(base, path) or unchanged or path.startswith("task.own.")
         assert (cell_id(cell, "d", TEACHER) != cell_id(base, "d", TEACHER)) == depends(method, path), path
+
+
+def test_how_own_answers_are_read_enters_the_id_and_where_the_fields_are_does_not():
+    def own(**settings):
+        return Cell.model_validate({"task": {"name": "own", "source": "a.jsonl", "own": settings}})
+
+    ids = {kind: cell_id(own(kind=kind), "d", TEACHER) for kind in ("text", "equation")}
+    assert ids["text"] != ids["equation"]
+    judges = {discriminator_identity(own(kind=k), "d", TEACHER)["task"]["kind"] for k in ids}
+    assert judges == set(ids)
+    assert cell_id(own(question="body", id="key", test_split="held"), "d", TEACHER) == ids["text"]
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))

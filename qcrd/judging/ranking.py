@@ -105,7 +105,7 @@ def rank(
 
 def _pairs(comparison: Comparison, template: str, seed: int) -> list[list[Request] | None]:
     """For each question the requests with A first and with B first; None where both are the same."""
-    task = tasks.get(comparison.a.cell.task.name)
+    task = tasks.of(comparison.a.cell.task)
     return [
         None
         if _same(a, b)

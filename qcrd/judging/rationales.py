@@ -48,7 +48,7 @@ def load(side: Explainer) -> Student:
 
 def _write(side: Explainer, questions: Sequence[Question], tau: float) -> list[str]:
     """As in training: after `explain: `, or before the label where the method writes both in one."""
-    settings, method, task = side.cell.student, METHODS[side.cell.method], tasks.get(side.cell.task.name)
+    settings, method, task = side.cell.student, METHODS[side.cell.method], tasks.of(side.cell.task)
     student = load(side)
     whole = method.writes == "sequence"
     limit = settings.max_rationale + (settings.max_label if whole else 0) - 1  # without end of sequence

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 
+from qcrd import config
 from qcrd.errors import ConfigError
 from qcrd.tasks.anli1 import Anli1
 from qcrd.tasks.arithmetic import Arithmetic
 from qcrd.tasks.base import Task
 from qcrd.tasks.cqa import Cqa
 from qcrd.tasks.esnli import Esnli
+from qcrd.tasks.own import OwnText, task
 from qcrd.tasks.svamp import Svamp
 
 TASKS: dict[str, Task] = {
@@ -18,7 +20,17 @@ TASKS: dict[str, Task] = {
     "cqa": Cqa(),
     "anli1": Anli1(),
     "esnli": Esnli(),
+    "own": OwnText(),  # stands for every kind of label; `of` knows which
 }
+
+
+def of(section: config.Task) -> Task:
+    """The task that a configuration means; an own data set's depends on more than its name.
+
+    Raises:
+        ConfigError: as `get`.
+    """
+    return task(section.own) if section.name == "own" else get(section.name)
 
 
 def get(name: str) -> Task:
