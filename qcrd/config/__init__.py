@@ -1,0 +1,39 @@
+"""What a user can set: the pydantic models of a cell and of a grid.
+
+Every field's docstring says what it is and where its default comes from. Unknown keys are errors.
+Nothing below `pipeline` receives a whole `Cell`; stages get the section that they need.
+"""
+
+from qcrd.config.cell import (
+    Architecture,
+    Cell,
+    Contrastive,
+    Discriminator,
+    Rationales,
+    SelfPlay,
+    Student,
+    Training,
+)
+from qcrd.config.data import Own, Task, Teacher
+from qcrd.config.grid import Api, Grid, Overlay, Resources, merged
+from qcrd.config.section import Section
+
+__all__ = [
+    "Api",
+    "Architecture",
+    "Cell",
+    "Contrastive",
+    "Discriminator",
+    "Grid",
+    "Overlay",
+    "Own",
+    "Rationales",
+    "Resources",
+    "Section",
+    "SelfPlay",
+    "Student",
+    "Task",
+    "Teacher",
+    "Training",
+    "merged",
+]

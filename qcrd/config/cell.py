@@ -1,0 +1,196 @@
+"""Settings of one training run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from qcrd.config.data import Task, Teacher
+from qcrd.config.section import Count, NonNegative, Positive, Section
+
+
+class Rationales(Section):
+    """Which of the teacher's samples a cell uses, and what it trains on (section 3.2)."""
+
+    m: Count = 5
+    """Teacher samples per question that QCRD votes over (section 4.1: 5)."""
+    baseline_m: Count = 1
+    """The same for finetuning, single_task and dss: 1 is one rationale per question, as published;
+    more gives the baselines the vote too, which separates its effect from QCRD's losses."""
+    labels: Literal["gold", "teacher"] = "gold"
+    """Labels to train and validate on: gold, or the teacher's (Table 3)."""
+    denoise: Literal["gold", "majority"] | None = None
+    """What a rationale's label must equal to be a positive; None follows `labels`."""
+
+    @model_validator(mode="after")
+    def _no_gold(self) -> Rationales:
+        if self.labels == "teacher" and self.denoise == "gold":
+            raise ValueError(
+                "rationales.denoise 'gold' would let gold labels in where rationales.labels is 'teacher'; "
+                "allowed: majority"
+            )
+        return self
+
+    @property
+    def chooses(self) -> Literal["gold", "majority"]:
+        """`denoise` with its default resolved."""
+        return self.denoise or ("gold" if self.labels == "gold" else "majority")
+
+
+class Architecture(Section):
+    """Shape of a randomly initialised T5 (gated GELU, head tied to the embeddings)."""
+
+    d_model: Count = 64
+    """Width."""
+    d_kv: Count = 8
+    """Width of one head."""
+    d_ff: Count = 128
+    """Width of the feed-forward layer."""
+    layers: Count = 2
+    """Encoder layers, and as many decoder layers."""
+    heads: Count = 8
+    """Attention heads."""
+
+
+class Student(Section):
+    """The model to be trained."""
+
+    checkpoint: str | None = None
+    """T5-family checkpoint, a folder or a Hub id; None initialises `architecture` at random."""
+    revision: str | None = None
+    """Revision of a Hub checkpoint."""
+    tokenizer: str | None = None
+    """Folder or Hub id; None takes the checkpoint's, or without one the task's word-level one, which
+    only arithmetic has."""
+    architecture: Architecture = Architecture()
+    """Only read where there is no checkpoint."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Set on purpose because T5 v1.1 checkpoints were pretrained without any."""
+    max_input: Count = 128
+    """Longest input in tokens; longer ones are cut, and counted."""
+    max_rationale: Count = 96
+    """Longest rationale in tokens, in training and in self-play."""
+    max_label: Count = 32
+    """Longest label in tokens."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 is autocast, for GPUs that have it. T5 gives NaN in fp16. Not left to the machine, because it
+    changes the result."""
+
+
+class Training(Section):
+    """The optimisation. AdamW with linear decay, as DSS (the paper is silent)."""
+
+    steps: Count = 10_000
+    """Optimiser steps (DSS: 10,000)."""
+    batch: Count = 32
+    """Questions per step (section 4.1: 32)."""
+    lr: Positive = 5e-5
+    """Peak learning rate (DSS: 5e-5)."""
+    warmup: Annotated[int, Field(ge=0)] = 0
+    """Steps of linear warm-up before the decay."""
+    weight_decay: NonNegative = 0.0
+    """Decoupled weight decay."""
+    clip: Positive | None = 1.0
+    """Largest gradient norm; None never clips."""
+    alpha1: NonNegative = 0.5
+    """Weight of the label loss (Eq. 8)."""
+    alpha2: NonNegative = 0.5
+    """Weight of the rationale loss (Eq. 8)."""
+    iteration: Count | None = None
+    """Steps per iteration, the unit of snapshots, self-play and discriminator updates; None: one epoch."""
+    evaluate_every: Count = 250
+    """Steps between evaluations (DSS: 250); the last step is always evaluated."""
+
+    @model_validator(mode="after")
+    def _warm_before_the_end(self) -> Training:
+        if self.warmup >= self.steps:
+            raise ValueError(
+                f"training.warmup is {self.warmup} but training.steps is {self.steps}; "
+                "allowed: less warm-up than steps"
+            )
+        return self
+
+
+class Contrastive(Section):
+    """The many-to-one contrastive loss (Eqs. 3-7, section 5.1)."""
+
+    scheme: str = "minmax"
+    """minmax, maxmin, sampling, mean, wmean, or one that a plugin registered."""
+    beta: NonNegative = 0.2
+    """Weight of the negatives (section 4.1: 0.2)."""
+    delta: NonNegative = 4.0
+    """Margin, in nats per token, beyond which a negative is far enough (section 4.1: 4)."""
+    negative: Literal["hinge", "printed"] = "hinge"
+    """hinge adds beta * max(delta - l, 0); printed subtracts it, as Eq. 3 does literally."""
+
+
+class SelfPlay(Section):
+    """Negatives sampled from the student's own past (section 3.2.2, A.1)."""
+
+    enabled: bool = True
+    """Whether there is any; off means k = 0."""
+    k: Annotated[int, Field(ge=0)] = 1
+    """Rationales per question and iteration (section 4.1: 1)."""
+    tau: NonNegative = 1.5
+    """Sampling temperature; 0 is greedy (section 4.1: 1.5)."""
+    lag: Count = 5
+    """How many iterations before the sampled snapshot was taken (section 4.1: 5)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _off_means_none(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("enabled") is False:
+            if values.get("k", 0):
+                raise ValueError(
+                    f"selfplay.k is {values['k']} but selfplay.enabled is false; "
+                    "set selfplay.k: 0 or selfplay.enabled: true"
+                )
+            return {**values, "k": 0}
+        return values
+
+
+class Discriminator(Section):
+    """The judge of rationales (sections 3.3.1, A.2)."""
+
+    enabled: bool = True
+    """Off: every weight is 1 (no quality judge, Table 4)."""
+    checkpoint: str | None = None
+    """T5-family checkpoint whose encoder is taken; None initialises `architecture` at random."""
+    revision: str | None = None
+    """Revision of a Hub checkpoint."""
+    architecture: Architecture = Architecture()
+    """Only read where there is no checkpoint."""
+    loss: Literal["bounded", "printed"] = "bounded"
+    """bounded has positives and negatives below the line; printed is Eq. 2, without lower bound."""
+    lr: Positive = 1e-4
+    """Learning rate of pretraining and, before decay, of the updates."""
+    batch: Count = 32
+    """Questions per step."""
+    pretrain_steps: Annotated[int, Field(ge=0)] = 1000
+    """Steps on the teacher's rationales and augmented negatives before training."""
+    update_steps: Annotated[int, Field(ge=0)] = 8
+    """Steps at each iteration boundary, self-play negatives included; 0 keeps the pretrained one."""
+    alpha3: NonNegative = 0.5
+    """Weight of the discriminator's loss in the first iteration (Eq. 8)."""
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Factor on alpha3 and the learning rate per iteration (section 4.1: 0.9)."""
+    augment: Annotated[int, Field(ge=0)] = 2
+    """Augmented negatives per positive in pretraining."""
+    augmentation: Literal["words", "numbers", "both"] = "both"
+    """Replace words by others of their class (the paper's), swap numbers and operators, or both by turns."""
+
+
+class Cell(Section):
+    """One training run: task x method x settings x seed."""
+
+    task: Task = Task()
+    teacher: Teacher = Teacher()
+    rationales: Rationales = Rationales()
+    student: Student = Student()
+    method: str = "qcrd"
+    training: Training = Training()
+    contrastive: Contrastive = Contrastive()
+    selfplay: SelfPlay = SelfPlay()
+    discriminator: Discriminator = Discriminator()
+    seed: Annotated[int, Field(ge=0)] = 0
