@@ -38,6 +38,7 @@ class Format(StrEnum):
     csv = "csv"
     json = "json"
     latex = "latex"
+    html = "html"
 
 
 class PresetName(StrEnum):
@@ -158,13 +159,55 @@ def table(
       qcrd table grids/quickstart.yaml
 
       qcrd table grids/ablation.yaml --format latex > ablation.tex
+
+      qcrd table grids/table5.yaml --format html > table5.html     with its figures and provenance
     """
+    from qcrd.grid.report import html
     from qcrd.grid.results import tables
     from qcrd.grid.study import Study
     from qcrd.home import Home
     from qcrd.report.formats import render
 
-    typer.echo(render(tables(Study.open(grid, Home.default(), preset)), format), nl=False)
+    study = Study.open(grid, Home.default(), preset)
+    found = tables(study)
+    typer.echo(html(study, found) if format == Format.html else render(found, format), nl=False)
+
+
+class Picture(StrEnum):
+    """Forms of a figure."""
+
+    svg = "svg"
+    png = "png"
+
+
+@app.command()
+def figure(
+    grid: Grid,
+    out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("figures"),
+    format: Annotated[
+        list[Picture] | None, typer.Option(help="Repeatable; without it both svg and png.")
+    ] = None,
+    preset: Preset = None,
+) -> None:
+    """Draw a grid's sections, the paper's figures among the measured ones, and say where the files are.
+
+    Examples:
+
+      qcrd figure grids/table7.yaml
+
+      qcrd figure grids/figure5.yaml --out paper/ --format svg
+    """
+    from qcrd.grid.report import figures
+    from qcrd.grid.results import tables
+    from qcrd.grid.study import Study
+    from qcrd.home import Home
+
+    found = tables(Study.open(grid, Home.default(), preset))
+    files = figures(found, out, format or list(Picture))
+    if not files:
+        raise QcrdError(f"{grid}: no cell is finished yet, so there is nothing to draw; `qcrd run` it first")
+    for path in files:
+        typer.echo(path)
 
 
 @app.command()

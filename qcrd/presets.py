@@ -103,4 +103,4 @@ def resolve(preset: str, gpus: float) -> Preset:
         return "paper" if gpus > 0 else "embedded"
     if preset not in PRESETS:
         raise ConfigError(f"preset: value {preset!r}; allowed: auto, {', '.join(PRESETS)}")
-    return preset
+    return next(name for name in PRESETS if name == preset)  # plain text, also where an enum was given

@@ -19,15 +19,15 @@ import ray
 from qcrd import preparation
 from qcrd.config import Cell
 from qcrd.files import write_json
+from qcrd.grid import report
 from qcrd.grid.discriminators import pretrain_discriminators
-from qcrd.grid.results import found_yields, sources, tables
+from qcrd.grid.results import found_yields, sources
 from qcrd.grid.shares import Shares
 from qcrd.grid.study import Study, last_status
 from qcrd.grid.teachers import sampler
 from qcrd.grid.tune import train_cells
 from qcrd.grid.watch import CellWatch, Sampling, say
 from qcrd.home import Home
-from qcrd.report.formats import FORMATS, render
 from qcrd.report.teachers import sentence, teacher_line
 from qcrd.teacher.draw import draw
 from qcrd.tracking import journal
@@ -209,18 +209,17 @@ def _sample(
 
 
 def _report(study: Study, log: Journal) -> None:
-    """Print the table and keep it in every format."""
+    """Print the table; keep it, its figures and its page."""
     finished = [study.home.record(cell_id) for cell_id in study.ids]
-    found = tables(study)
-    for name in FORMATS:
-        path = study.folder / f"table.{'tex' if name == 'latex' else name}"
-        path.write_text(render(found, name))
+    files = report.write(study)
+    for path in files:
         log.artifact(path)
     for each in found_yields(study):
         name = f"teacher/{each.task}/{each.split}"
         log.metrics(0, **{f"{name}/{key}": value for key, value in each.statistics.items()})
     log.metrics(0, done=sum(record is not None for record in finished), cells=len(finished))
-    say("\n" + render(found, "md"))
+    say("\n" + (study.folder / "table.md").read_text())
+    say(f"report: {files[-1]}")
 
 
 def _mark_stopped(study: Study) -> None:
@@ -239,8 +238,8 @@ def _append(home: Home, cell_id: str, status: str, message: str) -> None:
 
 
 def _finish(feeder: Feeder, mirror: Mirror) -> None:
-    report = feeder.stop(LAST_PUSH)
-    if report is None or report.error:
+    sent = feeder.stop(LAST_PUSH)
+    if sent is None or sent.error:
         say("MLflow has not taken everything; `qcrd sync GRID` sends the rest once it is back")
     elif mirror.url():
         say(f"compare the runs: {mirror.url()}")

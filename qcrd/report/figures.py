@@ -1,0 +1,201 @@
+"""A table's sections as figures: curves over a swept number or the training-set size, dots for the rest.
+
+The paper's figures stand among ours where they are comparable, and in a panel of their own where they are of
+other data, students or labels: there only the shape can be compared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from qcrd.report.drawing import COLOURS, MARKERS, PAPER, headed, panels, style
+from qcrd.report.tables import Line, Table
+
+_AXES = {
+    "contrastive.beta": "β, weight of the negatives",
+    "contrastive.delta": "δ, margin (nats per token)",
+    "rationales.m": "m, teacher samples per question",
+    "selfplay.k": "k, self-play samples per question",
+    "selfplay.tau": "τ, temperature of self-play",
+}
+_ACCURACY = "test accuracy (%)"
+_OURS = "ours"
+_PART = "ours, seeds missing"
+_PAPER = "paper"
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One section's figure."""
+
+    name: str  # for a file, unique in the table
+    group: str  # the section
+    about: str  # what is to be seen, for those who cannot see it
+    figure: Figure
+
+
+def draw(table: Table) -> Iterator[Drawn]:
+    """The figure of each section that has a result."""
+    names: dict[str, int] = {}
+    for group, lines in table.sections():
+        if not any(line.test for line in lines):
+            continue
+        name = re.sub(r"[^a-z0-9]+", "-", (group or "settings").lower()).strip("-") or "section"
+        names[name] = names.get(name, 0) + 1
+        name += f"-{names[name]}" if names[name] > 1 else ""
+        with style():
+            if _over_sizes(lines):
+                figure, about = _sizes(lines), "accuracy against the number of training questions"
+            elif lines[0].factor and all(_is_number(line.label) for line in lines):
+                figure, about = _curve(lines), f"accuracy against {_axis(lines[0])}"
+            else:
+                figure, about = _dots(lines), "accuracy of each setting"
+            headed(figure, f"{table.grid}: {group}" if group else table.grid, _subtitle(table, lines))
+        yield Drawn(name, group, f"{table.grid} {group}: {about}, in percent", figure)
+
+
+def _curve(lines: Sequence[Line]) -> Figure:
+    """Accuracy at each value of a swept number; values are evenly spaced, for they seldom are."""
+    figure, ours, papers = _stacked(lines)
+    places = range(len(lines))
+    _measured(ours, list(zip(places, lines, strict=True)), COLOURS[0], MARKERS[0])
+    _published(papers, [(place, line) for place, line in zip(places, lines, strict=True)])
+    bottom = figure.axes[-1]
+    bottom.set_xticks(places, [line.label + ("\n(base)" if line.base else "") for line in lines])
+    bottom.set_xlim(-0.4, len(lines) - 0.6)
+    bottom.set_xlabel(_axis(lines[0]))
+    return figure
+
+
+def _sizes(lines: Sequence[Line]) -> Figure:
+    """Accuracy against the training-set size, a curve for each method."""
+    figure, ours, papers = _stacked(lines)
+    methods = list(dict.fromkeys(line.method for line in lines))
+    for method, colour, marker in zip(methods, COLOURS, MARKERS, strict=False):
+        own = sorted((line.train, line) for line in lines if line.method == method)
+        _measured(ours, own, colour, marker, method)
+        _published(papers, own, colour, marker, f"{method}, paper")
+    bottom = figure.axes[-1]
+    sizes = sorted({line.train for line in lines})
+    bottom.set_xscale("log")
+    bottom.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    bottom.xaxis.set_minor_locator(NullLocator())
+    bottom.set_xlabel("training questions")
+    return figure
+
+
+def _dots(lines: Sequence[Line]) -> Figure:
+    """A dot with its interval for each setting, from top to bottom as in the table."""
+    apart = _apart(lines)
+    height = 1.1 + 0.24 * len(lines) + (0.15 if any(line.published is not None for line in lines) else 0)
+    figure, axes = panels(2 if apart else 1, height, (2, 1) if apart else (1,), across=True)
+    for place, line in enumerate(lines):
+        if line.test:
+            _point(axes[0], line, place, across=True)
+        else:
+            axes[0].annotate(
+                "no result yet", (0.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=6.5
+            )
+        if line.published is not None:
+            axes[-1].plot(line.published, place, "D", mfc="none", color=PAPER, label=_PAPER, zorder=3)
+    axes[0].set_yticks(range(len(lines)), [line.label + (" (base)" if line.base else "") for line in lines])
+    axes[0].set_ylim(len(lines) - 0.5, -0.5)
+    axes[0].set_xlabel(_ACCURACY)
+    if apart:
+        axes[-1].set_xlabel("the paper's (%)")
+        axes[-1].margins(x=0.25)
+    for axis, ticks in zip(axes, (4, 2) if apart else (6,), strict=True):
+        axis.xaxis.set_major_locator(MaxNLocator(ticks))
+    return figure
+
+
+def _stacked(lines: Sequence[Line]) -> tuple[Figure, Axes, Axes]:
+    """An empty figure, the axes for our points and those for the paper's, perhaps the same."""
+    apart = _apart(lines)
+    figure, axes = panels(2 if apart else 1, 3.4 if apart else 2.5, (2, 1) if apart else (1,))
+    axes[0].set_ylabel(_ACCURACY)
+    if apart:
+        axes[-1].set_ylabel("the paper's (%)")
+    return figure, axes[0], axes[-1]
+
+
+def _measured(
+    axis: Axes, points: Sequence[tuple[float, Line]], colour: str, marker: str, name: str = _OURS
+) -> None:
+    """Our points, joined where there is a result for each in between."""
+    heights = [line.test.mean if line.test else float("nan") for _, line in points]
+    axis.plot([place for place, _ in points], heights, color=colour, zorder=2)
+    for place, line in points:
+        if line.test:
+            _point(axis, line, place, colour, marker, name)
+
+
+def _point(
+    axis: Axes,
+    line: Line,
+    place: float,
+    colour: str = COLOURS[0],
+    marker: str = MARKERS[0],
+    name: str = _OURS,
+    across: bool = False,
+) -> None:
+    """A mean with its interval; hollow where cells are missing from it."""
+    reach = [[line.test.mean - line.test.low], [line.test.high - line.test.mean]]
+    if not line.complete:
+        name = _PART if name == _OURS else f"{name}, seeds missing"
+    at = {"x": line.test.mean, "y": place, "xerr": reach} if across else {
+        "x": place, "y": line.test.mean, "yerr": reach,
+    }  # fmt: skip
+    face = colour if line.complete else "white"
+    axis.errorbar(**at, fmt=marker, color=colour, mfc=face, elinewidth=0.9, label=name, zorder=3)
+
+
+def _published(
+    axis: Axes,
+    points: Sequence[tuple[float, Line]],
+    colour: str = PAPER,
+    marker: str = "D",
+    name: str = _PAPER,
+) -> None:
+    known = [(place, line.published) for place, line in points if line.published is not None]
+    if known:
+        axis.plot(*zip(*known, strict=True), f"{marker}:", mfc="none", color=colour, label=name, zorder=3)
+
+
+def _apart(lines: Sequence[Line]) -> bool:
+    """Whether the paper's figures need a panel of their own."""
+    return any(line.published is not None and not line.comparable for line in lines)
+
+
+def _over_sizes(lines: Sequence[Line]) -> bool:
+    """Whether the section is about the training-set size: methods, each on several sizes."""
+    pairs = {(line.method, line.train) for line in lines}
+    methods, sizes = ({pair[i] for pair in pairs} for i in (0, 1))
+    return lines[0].factor is None and len(sizes) > 1 and len(pairs) == len(lines) and len(methods) <= 6
+
+
+def _is_number(label: str) -> bool:
+    """Also of values that give the same cells, which share a label: 0, 0.7."""
+    try:
+        return bool([float(part) for part in label.split(", ")])
+    except ValueError:
+        return False
+
+
+def _axis(line: Line) -> str:
+    return _AXES.get(line.factor, line.factor.replace("_", " "))
+
+
+def _subtitle(table: Table, lines: Sequence[Line]) -> str:
+    counts = sorted({line.done for line in lines if line.done})
+    seeds = "-".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+    over = " or ".join(sorted({line.test.over for line in lines if line.test}, reverse=True))
+    task = lines[0].group if lines[0].group in table.task.split(", ") else table.task
+    seeds += " seed" if seeds == "1" else " seeds"
+    return f"preset {table.preset}, {task}; {seeds}\nbars: 95% interval over {over}"
