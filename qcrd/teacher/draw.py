@@ -75,20 +75,27 @@ def _draw(
     there = wanted - len(missing)
     prompts = {r.prompt_id: r.prompt.text for r in missing}
     begun = last = time.monotonic()
-    drawn, waiting = 0, []
+    drawn, waiting, first = 0, [], 0
     try:
         for samples in _checked(missing, sample(missing)):
+            now = time.monotonic()
+            if not drawn:  # until here engines started, which is no rate
+                begun, first = now, len(samples)
             waiting += samples
             drawn += len(samples)
-            now = time.monotonic()
             if len(waiting) >= commit or now - last >= seconds:
                 store.add(waiting, prompts)
                 waiting, last = [], now
-            progress(there + drawn, wanted, drawn / max(now - begun, 1e-9))
+            progress(there + drawn, wanted, _rate(drawn - first, now - begun))
     finally:
         store.add(waiting, prompts)
         store.compact()
     return len(missing) - drawn
+
+
+def _rate(samples: int, seconds: float) -> float:
+    """Samples per second; 0 where it cannot be told yet."""
+    return samples / seconds if seconds > 0 else 0.0
 
 
 def _checked(asked: Sequence[Request], answered: Iterable[list[Sample]]) -> Iterator[list[Sample]]:
