@@ -42,7 +42,6 @@ def yields(cell: Cell, home: Home, m: int) -> Iterator[Yield]:
     It is kept in a file: the answers to half a million questions are not parsed for every table. Where
     recorded answers are too few it is measured anew, since more of them may have come.
     """
-    teacher = cell.teacher.path if cell.teacher.engine == "recorded" else cell.teacher.model
     for split in SPLITS:
         path = home.yields / f"{_id(cell, split, m)}.json"
         found = read_json(path)
@@ -52,7 +51,7 @@ def yields(cell: Cell, home: Home, m: int) -> Iterator[Yield]:
             except DataError:
                 continue  # not drawn, or not all of it
             write_json(path, found)
-        yield Yield(cell.task.name, teacher, split, m, found["statistics"], path)
+        yield Yield(cell.task.name, cell.teacher.name, split, m, found["statistics"], path)
 
 
 def _id(cell: Cell, split: str, m: int) -> str:

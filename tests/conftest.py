@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-
 # Read when Ray is imported: whatever Ray a test starts listens on loopback alone.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 

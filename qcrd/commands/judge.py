@@ -47,6 +47,7 @@ def judge(
 
       qcrd judge 3f9a 81c0 --teacher judge.yaml --questions 200 --tau 0
     """
+    from qcrd.errors import ConfigError
     from qcrd.grid.judges import asking, pair_cells, read_judge
     from qcrd.grid.study import Study
     from qcrd.grid.watch import Sampling, say
@@ -68,6 +69,8 @@ def judge(
         comparisons = []
         for ids in pairs:
             first, second = (Explainer.find(home, each) for each in ids)
+            if first.id == second.id:
+                raise ConfigError(f"{a!r} and {b!r} are one cell, {first.name}; name two")
             say(f"students: {first.name} and {second.name} explain {questions} test questions")
             comparisons += compare(first, second, taus, questions, seed)
         rankings = rank(

@@ -159,6 +159,11 @@ class Teacher(Section):
         return self
 
     @property
+    def name(self) -> str:
+        """What people call it: its model, or the file of recorded answers."""
+        return self.path if self.engine == "recorded" else self.model
+
+    @property
     def embedded(self) -> bool:
         """Whether it is the one that the project trains."""
         return self.engine == "vllm" and self.model == "embedded"

@@ -20,6 +20,7 @@ Say = Callable[[str], None]
 MOST = 4096  # requests that an engine holds at once: more than any works on side by side
 LEAST = 2048  # below which it is given more
 SECONDS = 1.0  # that an engine works before it hands over what is finished
+PATIENCE = 60.0  # seconds without a word from any engine after which that is said
 FAREWELL = 20.0  # seconds that an engine gets to free its memory
 
 
@@ -52,7 +53,7 @@ class _Engine:
 
         import torch
 
-        del self.sampler
+        self.__dict__.pop("sampler", None)
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -121,10 +122,7 @@ class Engines:
         """Start all of them now and wait until they are up; without it they start with the first request."""
         while len(self.workers) < self.count:
             self._start()
-            (reference, worker), *_ = self.busy.items()
-            answer(reference)
-            del self.busy[reference]
-            self.workers.append(worker)
+            self._next()
 
     def __call__(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
         """The samples of `requests`, as the engines finish them.
@@ -141,20 +139,37 @@ class Engines:
                 self._start()
             if samples:  # handed on while the engines work
                 yield samples
-            done, _ = ray.wait(list(self.busy), num_returns=1)
-            worker, samples = self.busy.pop(done[0]), []
-            try:
-                samples = answer(done[0]) or []
-            except RayError as error:
-                queue.extendleft(reversed(worker.open.values()))
-                self._bury(worker, error)
-                continue
-            for sample in samples:
-                del worker.open[sample.prompt_id, sample.index]
-            if worker not in self.workers:
-                self.workers.append(worker)  # it is up
+            samples, returned = self._next()
+            queue.extendleft(reversed(returned))
         if samples:
             yield samples
+
+    def _next(self) -> tuple[list[Sample], list[Request]]:
+        """Wait until an engine is up, has been fed or hands over.
+
+        Returns:
+            What it hands over, and what is to be asked again because it died.
+        """
+        while not (done := ray.wait(list(self.busy), num_returns=1, timeout=PATIENCE)[0]):
+            needs = ", ".join(
+                f"{amount:g} {name.removeprefix('num_')}" for name, amount in self.options.items()
+            )
+            what = f"to start (on one node: {needs})" if self._starting() else "to answer"
+            self.say(f"teacher: still waiting for an engine {what}")
+        worker = self.busy.pop(done[0])
+        try:
+            samples = answer(done[0]) or []
+        except RayError as error:
+            self._bury(worker, error)
+            return [], list(worker.open.values())
+        except QcrdError:
+            ray.kill(worker.actor)
+            raise
+        for sample in samples:
+            del worker.open[sample.prompt_id, sample.index]
+        if worker not in self.workers:
+            self.workers.append(worker)  # it is up
+        return samples, []
 
     def _starting(self) -> bool:
         return any(worker not in self.workers for worker in self.busy.values())

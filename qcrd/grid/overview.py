@@ -29,13 +29,17 @@ def plan_object(study: Study) -> dict[str, Any]:
         }
         for planned, cell_id, state in zip(study.cells, study.ids, study.states(), strict=True)
     ]
-    found = list(study.samples())
-    needs = [(need, len(requests), len(missing)) for need, _, requests, missing in found]
-    keys = [store.folder.name for _, store, *_ in found]
+    needs, keys, seen = [], [], {}
+    for need, store, requests, missing in study.samples():
+        counted = seen.setdefault(store.folder, set())  # what needs share is drawn for the first of them
+        fresh = {request.key for request in missing} - counted
+        counted |= fresh
+        needs.append((need, len(requests), len(fresh)))
+        keys.append(store.folder.name)
     samples = [
         {
             "task": need.task.name,
-            "teacher": need.teacher.model if need.teacher.engine == "vllm" else need.teacher.path,
+            "teacher": need.teacher.name,
             "m": need.m,
             "splits": list(need.splits),
             "wanted": wanted,

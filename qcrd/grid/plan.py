@@ -88,6 +88,7 @@ def expand(grid: Grid, preset: Preset) -> list[PlannedCell]:
     for path in sweep.keys() & product.keys():
         _add(problems, ("sweep", path), "is in product as well; a factor belongs into one of them")
     seeds = _seeds(grid.seeds, problems)
+    _check_baseline(grid.baseline, product, problems)
     if "seed" in grid.base:
         _add(problems, ("base", "seed"), f"use `seeds: [{grid.base['seed']}]` instead")
 
@@ -261,6 +262,21 @@ def _seeds(seeds: int | list[int], problems: dict[Problem, None]) -> list[int]:
     for i, again in _repeated(seeds):
         _add(problems, ("seeds", i), f"seed {again} is there twice; remove one")
     return seeds
+
+
+def _check_baseline(
+    baseline: dict[str, Any], product: dict[str, list[_Choice]], problems: dict[Problem, None]
+) -> None:
+    """That some line can be the one that the others are compared with."""
+    for name, value in baseline.items():
+        path = dotted(name)
+        known = [choice.value for choice in product.get(path, [])]
+        if path not in product:
+            allowed = ", ".join(map(short, product)) or "none, the grid has neither product nor variants"
+            _add(problems, ("baseline", name), f"is no factor of product or variants; allowed: {allowed}")
+        elif value not in known:
+            allowed = ", ".join(map(show, known))
+            _add(problems, ("baseline", name), f"value {shown(value)}; allowed: {allowed}")
 
 
 def _repeated(values: list[Any]) -> Iterator[tuple[int, Any]]:

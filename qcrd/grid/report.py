@@ -59,7 +59,7 @@ def figures(table: Table, folder: Path, formats: Sequence[str]) -> list[Path]:
 def _samplers(study: Study) -> Iterator[dict[str, Any]]:
     for (need, cell), (_, store, requests, missing) in zip(study.needs(), study.samples(), strict=True):
         yield {
-            "name": need.teacher.path if need.teacher.engine == "recorded" else need.teacher.model,
+            "name": need.teacher.name,
             "task": need.task.name,
             "wanted": len(requests),
             "missing": len(missing),

@@ -77,8 +77,8 @@ def _params(planned: PlannedCell, identity: dict[str, Any]) -> dict[str, Any]:
     teacher = cell.teacher
     if "rationales" in identity:
         params["denoise"] = identity["rationales"]["denoise"]
-        params["teacher"] = teacher.model if teacher.engine == "vllm" else "recorded"
-        if teacher.engine == "vllm":
+        params["teacher"] = "recorded" if teacher.engine == "recorded" else teacher.model
+        if teacher.engine != "recorded":
             params["temperature"] = show(teacher.temperature)
     # A factor that one cell has with several values makes no difference to it.
     alike = [p for p, v in planned.factors.items() if all(row.factors.get(p, v) == v for row in planned.rows)]

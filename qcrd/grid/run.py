@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,6 +175,11 @@ def _say_yields(study: Study) -> None:
     for found in found_yields(study):
         line = teacher_line(found.teacher, found.task, found.split, found.m, found.statistics)
         say(f"teacher: {sentence(line)}")
+        lost = sum(line.unparsed.values())
+        if 2 * lost > line.samples:
+            cut = line.unparsed.get("truncated", 0)
+            more = f"; {cut} were cut off, so raise teacher.max_tokens" if 2 * cut > lost else ""
+            say(f"teacher: most of these answers cannot be read; `qcrd samples show` shows them{more}")
 
 
 def _sample(
@@ -195,7 +201,7 @@ def _sample(
     for (teacher, stop), needs in groups.items():
         lacking = [r for *_, missing in needs for r in missing]
         everything = [r for _, _, requests, _ in needs for r in requests]
-        name = teacher.path or teacher.model
+        name = teacher.name
         say(f"teacher: {name} ({teacher.engine}) for {len(lacking)} of {len(everything)} samples")
         resources = study.grid.resources
         with sampler(teacher, stop, everything, resources, shares, study.home, say, lacking) as sample:
@@ -214,8 +220,12 @@ def _report(study: Study, log: Journal) -> None:
     files = report.write(study)
     for path in files:
         log.artifact(path)
-    for each in found_yields(study):
+    worth = found_yields(study)
+    names = Counter((each.task, each.split) for each in worth)
+    for each in worth:
         name = f"teacher/{each.task}/{each.split}"
+        if names[each.task, each.split] > 1:  # other sizes, counts or teachers in one grid
+            name += f"/{each.path.stem}"
         log.metrics(0, **{f"{name}/{key}": value for key, value in each.statistics.items()})
     log.metrics(0, done=sum(record is not None for record in finished), cells=len(finished))
     say("\n" + (study.folder / "table.md").read_text())

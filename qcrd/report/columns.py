@@ -31,7 +31,7 @@ def _texts(line: Line) -> dict[str, str]:
     versus = line.versus_base
     return {
         "setting": line.label + (" (base)" if line.base else ""),
-        ACCURACY: f"{line.test.mean:.1f} ± {line.test.half:.1f}" if line.test else "-",
+        ACCURACY: f"{line.test.mean:.1f} ± {line.test.reach:.1f}" if line.test else "-",
         "seeds": f"{line.done}/{line.planned}",
         "validation": _number(line.validation),
         "last": _number(line.test_last),

@@ -25,9 +25,9 @@ class Estimate:
     over: Literal["seeds", "questions"]  # what would be drawn anew: other seeds, or other test questions
 
     @property
-    def half(self) -> float:
-        """Half the interval's width, in points."""
-        return (self.high - self.low) / 2
+    def reach(self) -> float:
+        """Points from the mean to the farther end of the interval, which need not be in its middle."""
+        return max(self.high - self.mean, self.mean - self.low)
 
 
 def accuracy(percents: Sequence[float], questions: int) -> Estimate:

@@ -187,7 +187,7 @@ def _is_complete(row: Row) -> bool:
 
 def _is_best(row: Row, rows: Sequence[Row]) -> bool:
     rivals = [_mean(other, "test") for other in rows if other.group == row.group and _is_complete(other)]
-    return _is_complete(row) and len(rivals) > 1 and _mean(row, "test") == max(rivals)
+    return _is_complete(row) and len(set(rivals)) > 1 and _mean(row, "test") == max(rivals)
 
 
 def _base_of(row: Row, rows: Sequence[Row]) -> Row | None:

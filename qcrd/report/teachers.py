@@ -51,7 +51,9 @@ def teacher_line(
         m=m,
         questions=questions,
         samples=int(statistics["samples"]),
-        single=Estimate(single, max(0.0, single - error), min(100.0, single + error), 1, "questions"),
+        single=Estimate(single, max(0.0, single - error), min(100.0, single + error), 1, "questions")
+        if error
+        else share_of_questions(single, questions),  # all alike, which is no certainty
         vote=share_of_questions(statistics["vote"], questions),
         agreement=statistics["agreement"],
         ties=int(statistics["ties"]),
@@ -77,8 +79,8 @@ def texts(line: TeacherLine) -> list[str]:
         line.split,
         str(line.m),
         str(line.questions),
-        f"{line.single.mean:.1f} ± {line.single.half:.1f}{one}",
-        f"{line.vote.mean:.1f} ± {line.vote.half:.1f}{vote}",
+        f"{line.single.mean:.1f} ± {line.single.reach:.1f}{one}",
+        f"{line.vote.mean:.1f} ± {line.vote.reach:.1f}{vote}",
         f"{line.agreement:.1f}",
         str(line.ties),
         str(line.majority_right),

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from qcrd.report.tables import Line, Row
 
 _INTERVALS = {
-    "seeds": "half the 95% interval over seeds (Student's t)",
-    "questions": "half the 95% interval over test questions where there is one seed (Wilson)",
+    "seeds": "95% interval over seeds (Student's t)",
+    "questions": "95% interval over test questions where there is one seed (Wilson), to its farther end",
 }
 _TESTS = {
     "McNemar": "McNemar's exact test where there is one seed each, which is about these students alone",
@@ -31,6 +31,10 @@ def about(lines: Sequence[Line], rows: Sequence[Row]) -> list[str]:
         "best: at the step that is best on test, an upper bound"
     )
     if any(row.agreement for row in rows):
+        every = all(row.agreement for row in rows)
+        said.append(
+            f"{'students' if every else 'some students'} trained on the teacher's labels, no gold one"
+        )
         said.append(
             "validation: agreement with the teacher's labels as each line has them (the first sample, or the "
             "vote over m), so not comparable across lines"

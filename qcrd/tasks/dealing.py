@@ -16,11 +16,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Numbers of questions in the paper."""
+    """Numbers of questions in the paper, or of a data set that it has not."""
 
     train: int
     validation: int
     test: int
+    papers: bool = True
 
 
 def deal(
@@ -48,6 +49,11 @@ def deal(
     random.Random(config.seed).shuffle(train)
     if validation is None:
         held = min(config.validation or paper.validation, len(train))
+        if held == len(train):
+            raise DataError(
+                f"task.validation: {held} questions are to be held out of the training questions, of which "
+                f"{name} has {len(train)}; ask for fewer"
+            )
         train, validation = train[held:], train[:held]
     parts = {"train": train, "validation": validation, "test": test}
     return Splits(**{split: _take(name, paper, config, split, found) for split, found in parts.items()})
@@ -64,7 +70,7 @@ def _take(
             f"task.train, task.validation and task.test set to null are {name}'s own ({paper.train}, "
             f"{paper.validation} and {paper.test})"
         )
-    if size is None and len(found) < usual:
+    if paper.papers and size is None and len(found) < usual:
         log.warning(
             "%s: %d %s questions, of the paper's %d; task.source holds a part of the data set",
             name, len(found), split, usual,

@@ -62,9 +62,8 @@ class OwnTask:
             held = config.test or max(1, len(train) // HELD_OUT)
             train, found["test"] = train[held:], train[:held]
         validation = found.get("validation")
-        sizes = Sizes(
-            len(train), max(1, len(train) // HELD_OUT) if validation is None else len(validation), 1
-        )
+        held = max(1, len(train) // HELD_OUT) if validation is None else len(validation)
+        sizes = Sizes(len(train), held, len(found["test"]), papers=False)
         return deal(self.name, sizes, config, train, found["test"], validation)
 
     def prompt(self, question: Question, shots: Shots | None = None) -> Prompt:
@@ -167,6 +166,8 @@ def _rows(config: config.Task) -> Rows:
     import datasets
 
     place = Path(replaced(config.source))
+    if place.suffix in FORMATS and not place.exists():
+        raise DataError(f"task.source: {config.source!r}, but there is no such file")
     try:
         if place.is_file() and place.suffix not in FORMATS:
             raise DataError(

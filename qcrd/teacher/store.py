@@ -56,7 +56,7 @@ class SampleStore:
         self.damaged: list[Path] = []
         self._identity = identity
         self._lease = Lease(self.folder / "lease", expiry=expiry)
-        self._claim()
+        self._check()
 
     def load(self, requests: Iterable[Request] | None = None) -> dict[Key, Sample]:
         """The stored samples by (prompt_id, index), which is a request's `key`.
@@ -130,12 +130,19 @@ class SampleStore:
 
     def _claim(self) -> None:
         """Write the identity, or check the one that is there."""
-        path = self.folder / IDENTITY
+        if self._check():
+            return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(self.folder / IDENTITY, self._identity)
+        except OSError as error:
+            raise StoreError(f"cannot use the sample store {self.folder}: {error}") from error
+
+    def _check(self) -> bool:
+        """Whether the folder has an identity, which is then ours: who only looks writes nothing."""
+        path = self.folder / IDENTITY
+        try:
             stored = read_json(path)
-            if stored is None:
-                write_json(path, self._identity)
         except OSError as error:
             raise StoreError(f"cannot use the sample store {self.folder}: {error}") from error
         if stored is not None and canonical(stored) != canonical(self._identity):
@@ -143,6 +150,7 @@ class SampleStore:
                 f"{path} describes another sampler than the one asked for; the folder was edited or two "
                 "samplers share its short id: move it away"
             )
+        return stored is not None
 
     def _tables(self, columns: Iterable[str]) -> Iterator[pa.Table]:
         """Those columns of every shard that is whole."""

@@ -14,6 +14,12 @@ from qcrd.teacher.store import SampleStore
 from qcrd.types import Limit, Sample
 
 
+def claimed(store):
+    """A sampler whose drawing began and brought nothing."""
+    assert store.acquire()
+    store.release()
+
+
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     monkeypatch.setenv("QCRD_HOME", str(tmp_path))
@@ -31,7 +37,7 @@ def shards(store):
 
 
 def test_ls_sums_up_every_sampler(store, tmp_path):
-    SampleStore(tmp_path / "samples", {"engine": "recorded", "answers": "f00"}, LIMIT)
+    claimed(SampleStore(tmp_path / "samples", {"engine": "recorded", "answers": "f00"}, LIMIT))
     found = {s["id"]: s for s in json.loads(qcrd("ls", "--json").stdout)}
     ours = found[store.folder.name]
     assert (ours["engine"], ours["temperature"]) == ("echo", 0.7)
@@ -79,7 +85,7 @@ def test_an_unknown_sampler_or_question_is_said_with_what_there_is(store):
 
 
 def test_a_prefix_of_several_samplers_is_refused(store, tmp_path):
-    SampleStore(tmp_path / "samples", {"engine": "other"}, LIMIT)
+    claimed(SampleStore(tmp_path / "samples", {"engine": "other"}, LIMIT))
     with pytest.raises(StoreError, match="several begin so"):
         qcrd("show", "")
 

@@ -154,6 +154,8 @@ WRONG = [
     ("seeds of a preset", "presets:\n  paper:\n    seeds: few", 4, "seeds: value 'few'; allowed: how many"),
     ("factor of a preset", "presets:\n  embedded:\n    sweep:\n      bta: [1]", 5, "did you mean 'beta'"),
     ("value of a preset", "presets:\n  embedded:\n    sweep:\n      beta: [-1]", 5, "value -1; allowed"),
+    ("baseline's factor", "product: {method: [dss]}\nbaseline: {variant: a}", 3, "allowed: method"),
+    ("baseline's value", "product: {method: [dss]}\nbaseline: {method: qcrd}", 3, "allowed: dss"),
     ("no preset", "presets: {laptop: {}}", 2, "presets.laptop"),
     ("variant's setting", "variants:\n  plain:\n    bta: 1", 4, "variants.plain.bta: is no setting"),
     ("variant's value", "variants:\n  plain:\n    beta: -1", 4, "variants.plain.contrastive.beta: value -1"),

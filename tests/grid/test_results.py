@@ -149,3 +149,11 @@ def test_another_content_is_another_grid_but_the_same_cells(study, tmp_path):
     smaller = Study.open(tmp_path / "small.yaml", study.home)
     assert smaller.id != study.id
     assert set(smaller.ids) < set(study.ids)
+
+
+def test_samples_that_needs_share_are_counted_once(study, tmp_path):
+    text = GRID.replace("{train: 10,", "{").replace("sweep:", "product: {task.train: [4, 6]}\nsweep:")
+    (tmp_path / "sizes.yaml").write_text(text)
+    plan = plan_object(Study.open(tmp_path / "sizes.yaml", study.home))
+    assert [(need["wanted"], need["missing"]) for need in plan["samples"]] == [(40, 40), (50, 10)]
+    assert {need["teacher"] for need in plan["samples"]} == {"embedded"}

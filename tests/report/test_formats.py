@@ -40,7 +40,7 @@ def test_markdown_reads_in_a_terminal(sweep):
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len({len(row) for row in rows[:4]}) == 1, "columns do not line up"
     assert "| 52.0 ± 25.4 " in rows[2] and "| 2/2 " in rows[2] and "| -8.0" in rows[2]
-    assert r"| a_b\|c & 50% (base) | **60.0 ± 9.4** " in rows[3] and "| 69.00 | -9.0" in rows[3]
+    assert r"| a_b\|c & 50% (base) | **60.0 ± 9.8** " in rows[3] and "| 69.00 | -9.0" in rows[3]
     assert "| - [1] [2] " in text
     assert text.endswith("[2] selfplay.k 0: 1 of 2 cells not finished yet\n")
 
@@ -91,7 +91,7 @@ def test_json_leads_from_a_figure_to_its_cells(sweep):
 
 def test_latex_escapes_everything_that_means_something_to_it(sweep):
     text = render(sweep, "latex")
-    assert r"a\_b\textbar{}c \& 50\% (base) & \textbf{60.0 $\pm$ 9.4}" in text and r"my\_grid" in text
+    assert r"a\_b\textbar{}c \& 50\% (base) & \textbf{60.0 $\pm$ 9.8}" in text and r"my\_grid" in text
     assert r"$-$8.0" in text and "±" not in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
     assert {row.replace(r"\&", "").count("&") for row in rows} == {9}

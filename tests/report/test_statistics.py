@@ -12,11 +12,11 @@ def test_three_seeds_give_students_interval():
     # mean 52, standard deviation 2, t(2 degrees) = 4.30265: half = 4.30265 * 2 / sqrt(3)
     estimate = accuracy([50.0, 52.0, 54.0], questions=1000)
     assert estimate.mean == 52 and estimate.n == 3 and estimate.over == "seeds"
-    assert estimate.half == pytest.approx(4.96827, abs=1e-4)
+    assert estimate.reach == pytest.approx(4.96827, abs=1e-4)
 
 
 def test_two_seeds_have_the_wide_interval_of_one_degree_of_freedom():
-    assert accuracy([40.0, 42.0], 1000).half == pytest.approx(12.7062, abs=1e-3)
+    assert accuracy([40.0, 42.0], 1000).reach == pytest.approx(12.7062, abs=1e-3)
 
 
 def test_one_seed_has_an_interval_over_the_questions_and_says_so():
@@ -47,7 +47,7 @@ def test_wilson_holds_the_share_and_stays_within_bounds(right, n):
 def test_a_shift_moves_the_interval_and_keeps_its_width(values, shift):
     plain, moved = accuracy(values, 100), accuracy([v + shift for v in values], 100)
     assert moved.mean == pytest.approx(plain.mean + shift, abs=1e-6)
-    assert moved.half == pytest.approx(plain.half, abs=1e-6)
+    assert moved.reach == pytest.approx(plain.reach, abs=1e-6)
 
 
 @settings(deadline=None)

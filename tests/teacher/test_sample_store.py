@@ -49,6 +49,11 @@ def test_samples_come_back_as_they_were_drawn(store, tmp_path):
     assert again.missing(requests) == [] == again.damaged
 
 
+def test_who_only_looks_writes_nothing(store, tmp_path):
+    assert store.load() == {} and len(store.missing(asked(2, 1))) == 2
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_larger_m_draws_only_the_difference(store):
     draw(store, asked(4, 5), Echo(), ignore, commit=100)
     before, echo = store.load(), Echo()
@@ -105,6 +110,7 @@ def test_a_damaged_shard_is_reported_put_aside_and_its_samples_drawn_again(store
 
 def test_a_half_written_file_of_a_killed_job_is_no_shard_and_goes_with_the_next_draw(store):
     leftover = store.folder / ".abc.parquet.0.tmp"
+    leftover.parent.mkdir()
     leftover.write_bytes(b"PAR1 half")
     assert store.load() == {}
     draw(store, asked(), Echo(), ignore, commit=2)
@@ -112,10 +118,16 @@ def test_a_half_written_file_of_a_killed_job_is_no_shard_and_goes_with_the_next_
 
 
 def test_a_torn_identity_is_written_again_and_a_foreign_one_refused(tmp_path):
-    path = SampleStore(tmp_path, IDENTITY, LIMIT).folder / "identity.json"
+    def drawn():
+        store = SampleStore(tmp_path, IDENTITY, LIMIT)
+        assert store.acquire()
+        store.release()
+        return store.folder / "identity.json"
+
+    path = drawn()
     whole = path.read_text()
     path.write_text(whole[:5])
-    SampleStore(tmp_path, IDENTITY, LIMIT)
+    drawn()
     assert path.read_text() == whole
     path.write_text('{"engine": "another"}')
     with pytest.raises(StoreError, match="another sampler"):
