@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -53,8 +54,12 @@ def why(
     from qcrd.provenance.text import as_object, entry_text, trace_text
 
     home = Home.default()
-    ended = Ended.find(home, cell if grid is None else _named(Study.open(grid, home), cell))
+    name = None  # the one of the grid that is asked about; a cell may have been trained for another
+    if grid is not None:
+        cell, name = _named(Study.open(grid, home), cell)
+    ended = Ended.find(home, cell)
     found = entry(ended, home)
+    found = replace(found, name=name or found.name)
     followed = trace(ended, home, question, split) if question is not None else None
     if as_json:
         whole = {"cell": as_object(found), "question": as_object(followed)}
@@ -65,28 +70,31 @@ def why(
         typer.echo(f"cell {found.id}: {found.name}\n{trace_text(followed, found)}")
 
 
-def _named(study: Study, name: str) -> str:
-    """Id of the grid's finished cell of that name, with or without its seed; an id is left as it is."""
+def _named(study: Study, name: str) -> tuple[str, str | None]:
+    """Id and name of the grid's finished cell of that name, with or without its seed, or of that id."""
     from qcrd.grid.factors import did_you_mean
 
-    names = [planned.name for planned in study.cells]
+    names = [each for planned in study.cells for each in planned.names]
     found = [
         (cell_id, planned.name)
         for cell_id, planned in zip(study.ids, study.cells, strict=True)
-        if name in (planned.name, planned.name.removesuffix(f" seed={planned.cell.seed}"))
+        if planned.is_called(name)
     ]
     if len(found) == 1:
         cell_id, full = found[0]
         if study.home.record(cell_id) is None:
             raise DataError(f"{study.grid.name}: {full!r} is not finished; `qcrd run` the grid first")
-        return cell_id
+        return cell_id, full
     if found:
         raise ConfigError(
             f"{study.grid.name}: {name!r} is {len(found)} cells; allowed: one of "
             + ", ".join(repr(full) for _, full in found)
         )
-    if any(cell_id.startswith(name) for cell_id in study.ids):
-        return name
+    by_id = [
+        (i, planned.name) for i, planned in zip(study.ids, study.cells, strict=True) if i.startswith(name)
+    ]
+    if by_id:
+        return by_id[0] if len(by_id) == 1 else (name, None)
     raise ConfigError(
         f"{study.grid.name}: no cell is named {name!r}; `qcrd plan` lists the names and ids"
         + did_you_mean(name, names)

@@ -116,7 +116,7 @@ def asking(judge: Judge, requests: Sequence[Request], home: Home, say: Say) -> I
 def _named(study: Study, name: str) -> dict[tuple[Task, int], tuple[str, PlannedCell]]:
     """The cells that a name stands for, by task and seed."""
     cells = list(zip(study.ids, study.cells, strict=True))
-    found = [(i, c) for i, c in cells if c.name.removesuffix(f" seed={c.cell.seed}") == name]
+    found = [(i, c) for i, c in cells if c.is_called(name)]
     found = found or [(i, c) for i, c in cells if c.cell.method == name]
     if not found:
         methods = sorted({c.cell.method for _, c in cells})

@@ -49,6 +49,15 @@ class PlannedCell:
         """What the grid varies in this cell, {} for the base of a sweep: its first row's."""
         return self.rows[0].factors
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name in each of its rows: the base of a sweep is also the cell with the base's value."""
+        return tuple(dict.fromkeys(_name(self.cell, row.factors, self.cell.seed) for row in self.rows))
+
+    def is_called(self, name: str) -> bool:
+        """Whether `name` is one of its names, with or without its seed."""
+        return any(name in (each, each.removesuffix(f" seed={self.cell.seed}")) for each in self.names)
+
 
 @dataclass(frozen=True, slots=True)
 class SampleNeed:

@@ -250,3 +250,10 @@ def test_a_preset_can_have_parts_of_its_own():
     assert (cells[0].cell.training.steps, cells[0].cell.training.lr) == (7, 0.1)
     (plain,) = expand(Grid(name="g", **parts), "paper")
     assert (plain.cell.training.steps, plain.cell.training.lr) == (7, 5e-5)
+
+
+def test_the_base_of_a_sweep_is_also_called_by_the_bases_value():
+    base = expand(Grid(name="g", sweep={"contrastive.beta": [0.2, 0.4]}), "embedded")[0]
+    assert base.names == ("qcrd seed=0", "qcrd beta=0.2 seed=0")
+    assert base.is_called("qcrd beta=0.2") and base.is_called("qcrd seed=0")
+    assert not base.is_called("qcrd beta=0.4 seed=0")
