@@ -146,7 +146,7 @@ def _point(
     across: bool = False,
 ) -> None:
     """A mean with its interval; hollow where cells are missing from it."""
-    reach = [[line.test.mean - line.test.low], [line.test.high - line.test.mean]]
+    reach = [[max(0.0, line.test.mean - line.test.low)], [max(0.0, line.test.high - line.test.mean)]]
     if not line.complete:
         name = _PART if name == _OURS else f"{name}, seeds missing"
     at = {"x": line.test.mean, "y": place, "xerr": reach} if across else {

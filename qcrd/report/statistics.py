@@ -71,7 +71,7 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))  # rounding aside
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

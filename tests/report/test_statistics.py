@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from qcrd.report.statistics import accuracy, mcnemar, wilson
+from qcrd.report.statistics import accuracy, mcnemar, share_of_questions, wilson
 
 
 def test_three_seeds_give_students_interval():
@@ -73,3 +73,9 @@ def test_mcnemar_by_hand():
     assert mcnemar(1, 7) == pytest.approx(2 * 9 / 256)
     assert mcnemar(7, 1) == mcnemar(1, 7)
     assert mcnemar(0, 0) == mcnemar(4, 4) == 1
+
+
+@pytest.mark.parametrize("right", [0, 1, 6, 11, 12])
+def test_an_interval_over_questions_holds_its_mean(right):
+    found = share_of_questions(100 * right / 12, 12)
+    assert found.low <= found.mean <= found.high and found.reach >= 0
