@@ -39,8 +39,13 @@ class Objective(Protocol):
     lag: int
     """Iterations that snapshots must reach back; 0 where no snapshot is needed."""
 
-    def begin_iteration(self, iteration: int, snapshots: Snapshots) -> dict[str, float]:
-        """What happens between iterations; returns figures for the journal."""
+    def begin_iteration(
+        self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
+    ) -> dict[str, float]:
+        """What happens between iterations; returns figures for the journal.
+
+        `coming` are the numbers of the questions that the iteration's batches hold, in rising order.
+        """
         ...
 
     def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
@@ -82,7 +87,9 @@ class Stateless:
 
     lag = 0
 
-    def begin_iteration(self, iteration: int, snapshots: Snapshots) -> dict[str, float]:
+    def begin_iteration(
+        self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
+    ) -> dict[str, float]:
         """Nothing happens between iterations."""
         return {}
 

@@ -44,32 +44,34 @@ class Contrastive:
         self.positives = [student.tokens(s.positives, self.limit) for s in given.sets]
         self.negatives = [student.tokens(s.negatives, self.limit) for s in given.sets]
         self.played: list[list[Tokens]] = [[] for _ in given.sets]
-        # A question without positives is out of the contrastive loss, so nothing is played for it.
-        self.contrasted = [i for i, p in enumerate(self.positives) if p]
         self.lag = given.selfplay.lag if given.selfplay.k else 0
         self.player = copy.deepcopy(student).requires_grad_(False) if self.lag else None
 
-    def begin_iteration(self, iteration: int, snapshots: Snapshots) -> dict[str, float]:
-        """Draw the iteration's self-play negatives, then update the discriminator on them."""
-        figures = self._play(iteration, snapshots) if self.player is not None else {}
+    def begin_iteration(
+        self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
+    ) -> dict[str, float]:
+        """Draw self-play negatives for the iteration's questions, then update the discriminator on them."""
+        figures = self._play(iteration, snapshots, coming) if self.player is not None else {}
         if self.judge is not None:
             questions = [
-                replace(q, negatives=q.negatives + played)
-                for q, played in zip(self.judged, self.played, strict=True)
+                replace(self.judged[i], negatives=self.judged[i].negatives + self.played[i]) for i in coming
             ]
             found = self.judge.update(questions, iteration)
             figures |= {f"discriminator/{name}": value for name, value in found.items()}
         return figures
 
-    def _play(self, iteration: int, snapshots: Snapshots) -> dict[str, float]:
+    def _play(self, iteration: int, snapshots: Snapshots, coming: Sequence[int]) -> dict[str, float]:
         set_weights(self.player, snapshots.before(iteration))
-        rows = [self.explain[i] for i in self.contrasted]
+        # A question without positives is out of the contrastive loss, so nothing is played for it.
+        contrasted = [i for i in coming if self.positives[i]]
+        rows = [self.explain[i] for i in contrasted]
         drawn = self_play(
             self.player, rows, self.selfplay.k, self.selfplay.tau, self.limit, self.seed, iteration
         )
-        for i, group in zip(self.contrasted, drawn, strict=True):
+        self.played = [[] for _ in self.played]
+        for i, group in zip(contrasted, drawn, strict=True):
             self.played[i] = group
-        flat = [(i, r) for i, group in zip(self.contrasted, drawn, strict=True) for r in group]
+        flat = [(i, r) for i, group in zip(contrasted, drawn, strict=True) for r in group]
         return {
             "selfplay/tokens": sum(len(r) for _, r in flat) / max(len(flat), 1),
             # A sample equal to a positive is pushed away all the same; the judge is there to see it.

@@ -117,10 +117,11 @@ class Trainer:
             if iteration and waited > max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE):
                 self._save(iteration, self.spent + time.monotonic() - begun)
                 cost, saved = time.monotonic() - saved - waited, time.monotonic()
-            figures = self.objective.begin_iteration(iteration, self.snapshots)
+            end = min(step + self.iteration_steps, self.settings.steps)
+            coming = sorted({i for now in range(step + 1, end + 1) for i in self._batch(now)})
+            figures = self.objective.begin_iteration(iteration, self.snapshots, coming)
             if figures:
                 self.journal.metrics(step, **{"time/iteration": iteration}, **figures)
-            end = min(step + self.iteration_steps, self.settings.steps)
             while step < end:
                 step = self._steps(step, end)
             iteration += 1

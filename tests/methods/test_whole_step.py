@@ -101,7 +101,7 @@ def draws(objective, contrasted, step):
 def begin(objective, student):
     snapshots = Snapshots(objective.lag)
     snapshots.take(0, student)
-    return objective.begin_iteration(0, snapshots)
+    return objective.begin_iteration(0, snapshots, range(len(objective.labels)))
 
 
 def assert_same_step(student, fast, slow):

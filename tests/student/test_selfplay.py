@@ -1,6 +1,6 @@
 import pytest
 import torch
-from small import arithmetic_questions, objective_of, small_student, two_sided
+from small import arithmetic_questions, objective_of, small_judge, small_student, two_sided
 
 from qcrd import config
 from qcrd.methods import qcrd as qcrd_module
@@ -42,9 +42,28 @@ def test_qcrd_samples_from_that_snapshot(monkeypatch):
     for iteration in range(5):
         stamp(student, float(iteration))
         snapshots.take(iteration, student)
-        objective.begin_iteration(iteration, snapshots)
+        objective.begin_iteration(iteration, snapshots, range(3))
     assert seen == [[0.0], [0.0], [0.0], [1.0], [2.0]]
     assert student.model.shared.weight.unique().tolist() == [4.0]
+
+
+def test_an_iteration_plays_for_its_own_questions_and_judges_them_alone(monkeypatch):
+    questions = arithmetic_questions(4)
+    student, judge, seen = small_student(2), small_judge(), []
+    objective = objective_of(
+        "qcrd", student, questions, two_sided(questions), judge, selfplay=config.SelfPlay(k=2, lag=2)
+    )
+    monkeypatch.setattr(judge, "update", lambda asked, iteration: seen.append(asked) or {})
+    snapshots = Snapshots(objective.lag)
+    for iteration, coming in enumerate(([1, 2], [0, 2])):
+        snapshots.take(iteration, student)
+        objective.begin_iteration(iteration, snapshots, coming)
+        assert [i for i, group in enumerate(objective.played) if group] == coming
+        assert [q.text for q in seen[-1]] == [objective.judged[i].text for i in coming]
+        assert all(
+            q.negatives[-len(objective.played[i]) :] == objective.played[i]
+            for q, i in zip(seen[-1], coming, strict=True)
+        )
 
 
 def test_without_self_play_nothing_is_kept_or_drawn():
@@ -57,7 +76,7 @@ def test_without_self_play_nothing_is_kept_or_drawn():
     snapshots = Snapshots(objective.lag)
     snapshots.take(0, student)
     assert snapshots.kept == {}
-    assert objective.begin_iteration(0, snapshots) == {}
+    assert objective.begin_iteration(0, snapshots, range(2)) == {}
     assert objective.played == [[], []]
 
 

@@ -104,6 +104,27 @@ def killed_at(folder, step, **changes):
         make(folder, report=report, **changes).run()
 
 
+@pytest.mark.parametrize("iteration", [1, 3, 6, None])
+def test_an_iteration_is_told_the_questions_of_its_own_batches(iteration, tmp_path, monkeypatch):
+    one = make(tmp_path, settings=SETTINGS.model_copy(update={"iteration": iteration, "steps": 8}))
+    objective, events = one.objective, []
+    begin, loss = objective.begin_iteration, objective.loss
+
+    def told(number, snapshots, coming):
+        events.append((list(coming), set()))
+        return begin(number, snapshots, coming)
+
+    def trained(batch, step):
+        events[-1][1].update(batch)
+        return loss(batch, step)
+
+    monkeypatch.setattr(objective, "begin_iteration", told)
+    monkeypatch.setattr(objective, "loss", trained)
+    one.run()
+    assert len(events) == -(-8 // (iteration or 4))
+    assert all(coming == sorted(seen) for coming, seen in events)
+
+
 @pytest.mark.parametrize("step", [2, 10, 24])
 def test_a_killed_and_resumed_training_is_the_undisturbed_one(eager, undisturbed, tmp_path, step):
     killed_at(tmp_path, step)
