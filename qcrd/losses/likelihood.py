@@ -1,24 +1,93 @@
 """l(f(x), r): how unlikely the student finds a sequence (section 3.3.2)."""
 
+from __future__ import annotations
+
+import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.autograd.function import once_differentiable
+
+CHUNK = 64 * 2**20  # numbers of logits that are worked on at a time
+KEPT = 1024 * 2**20  # bytes that may be kept for the gradient; what is beyond is computed again
 
 
-def token_mean_cross_entropy(logits: Tensor, targets: Tensor, row: Tensor, rows: int) -> Tensor:
-    """Token-mean cross entropy of each sequence, from packed tokens.
+def token_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """Cross entropy of each token from what the head reads, without the whole [N, V] logits in memory.
 
-    Packing (one line per real token, no padding) means that no logits are computed for padding.
+    Where a gradient will be wanted, the logits are turned in place into their own gradient, softmax minus
+    one-hot, and kept up to a bound.
 
     Args:
-        logits: [N, V], any float type; the softmax is taken in float32.
+        hidden: [N, D] what the head reads.
+        weight: [V, D] the head's; the softmax is taken in float32 at least.
         targets: [N] token ids.
-        row: [N] the sequence that each token belongs to.
-        rows: number of sequences R.
 
     Returns:
-        [R] nats per token; 0 for a sequence without tokens.
+        [N] nats, float32 at least.
     """
-    nats = cross_entropy(logits.float(), targets, reduction="none")
-    total = nats.new_zeros(rows).index_add(0, row, nats)
-    count = nats.new_zeros(rows).index_add(0, row, nats.new_ones(len(nats)))
-    return total / count.clamp(min=1)
+    dtype = hidden.dtype
+    if torch.is_autocast_enabled(hidden.device.type):  # which does not reach into a Function
+        dtype = torch.get_autocast_dtype(hidden.device.type)
+    return _TokenCrossEntropy.apply(hidden, weight, targets, dtype, torch.is_grad_enabled())
+
+
+def row_means(values: Tensor, row: Tensor, rows: int) -> Tensor:
+    """[N, ...] values of packed tokens -> [R, ...] their means; 0 for a row without tokens.
+
+    Args:
+        values: of the tokens.
+        row: [N] long, the sequence that each token belongs to.
+        rows: R.
+    """
+    total = values.new_zeros(rows, *values.shape[1:]).index_add(0, row, values)
+    count = torch.bincount(row, minlength=rows).clamp(min=1)
+    return total / count.view(-1, *[1] * (values.dim() - 1))
+
+
+class _TokenCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype, grad: bool):
+        step = max(1, CHUNK // len(weight))
+        narrow, head = hidden.detach().to(dtype), weight.detach().to(dtype)
+        nats, kept, room = [], [], KEPT
+        for start in range(0, len(targets), step):
+            rows = slice(start, start + step)
+            keep = grad and room > 0
+            found, slope = _nats(narrow[rows], head, targets[rows], keep)
+            nats.append(found)
+            if keep:
+                kept.append(slope)
+                room -= slope.nbytes
+        ctx.save_for_backward(hidden, weight, targets)
+        ctx.dtype, ctx.step, ctx.kept = dtype, step, kept
+        return torch.cat(nats) if nats else hidden.new_zeros(0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor):
+        hidden, weight, targets = ctx.saved_tensors
+        narrow, head = hidden.to(ctx.dtype), weight.to(ctx.dtype)
+        into_hidden = torch.empty_like(hidden)
+        into_weight = torch.zeros_like(weight)
+        scaled = (narrow * grad[:, None]).to(ctx.dtype)
+        for number, start in enumerate(range(0, len(targets), ctx.step)):
+            rows = slice(start, start + ctx.step)
+            if number < len(ctx.kept):
+                slope = ctx.kept[number]
+            else:
+                slope = _nats(narrow[rows], head, targets[rows], True)[1]
+            into_hidden[rows] = (slope @ head) * grad[rows, None]
+            into_weight += slope.t() @ scaled[rows]
+        return into_hidden, into_weight, None, None, None
+
+
+def _nats(hidden: Tensor, head: Tensor, targets: Tensor, slope: bool) -> tuple[Tensor, Tensor | None]:
+    """[n] nats, and [n, V] their gradient with respect to the logits."""
+    logits = hidden @ head.t()
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    whole = torch.logsumexp(logits, -1)
+    places = targets[:, None]
+    nats = whole - logits.gather(1, places).squeeze(1)
+    if not slope:
+        return nats, None
+    share = logits.sub_(whole[:, None]).exp_()
+    return nats, share.scatter_add_(1, places, share.new_full((len(share), 1), -1.0)).to(hidden.dtype)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from qcrd.methods.base import Ingredients, Method, Stateless, inputs
@@ -30,8 +29,7 @@ class StepByStep(Stateless):
             [self.predict[i] for i in batch] + [self.explain[i] for i in with_rationale]
         )
         targets = [self.labels[i] for i in batch] + [self.rationales[i] for i in with_rationale]
-        source = torch.arange(len(targets), device=self.student.device)
-        each = self.student.cross_entropy(encoded, source, targets)
+        each = self.student.cross_entropy(encoded, range(len(targets)), targets)
         predict = each[: len(batch)].mean()
         explain = each[len(batch) :].mean() if with_rationale else predict * 0
         loss = self.alpha1 * predict + self.alpha2 * explain

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from qcrd.methods.base import Ingredients, Method, Stateless, inputs
@@ -20,8 +19,7 @@ class Supervised(Stateless):
     def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
         """L_pred."""
         encoded = self.student.encode([self.inputs[i] for i in batch])
-        source = torch.arange(len(batch), device=self.student.device)
-        loss = self.student.cross_entropy(encoded, source, [self.targets[i] for i in batch]).mean()
+        loss = self.student.cross_entropy(encoded, range(len(batch)), [self.targets[i] for i in batch]).mean()
         return {"loss": loss, "predict": loss.detach()}
 
 

@@ -23,9 +23,10 @@ Tokens = list[int]
 class Contrastive:
     """alpha1 * L_pred + alpha2 * L_cl (Eq. 8); L_D has its own optimiser, since it shares no parameter.
 
-    A step encodes each question once per task prefix, scores the rationales that a scheme must compare
-    without gradient, and differentiates only the chosen ones. Rationales that occur twice in a question
-    are computed once.
+    A step encodes each question once per task prefix, runs all rationales that a scheme must compare through
+    the decoder once, without gradient, and differentiates only the chosen ones, whose forward pass is not
+    repeated (see `qcrd.student.tape`). The choice is made under the step's dropout, as where each rationale
+    has a pass of its own.
     """
 
     def __init__(self, given: Ingredients):
@@ -35,8 +36,6 @@ class Contrastive:
         self.scheme = SCHEMES[given.contrastive.scheme]
         self.alpha1, self.alpha2 = given.training.alpha1, given.training.alpha2
         self.limit, self.seed = lengths.max_rationale, given.seed
-        # Without dropout a scored l is the l of the training pass, so that a hinge of 0 needs no pass.
-        self.exact = lengths.dropout == 0
         self.judge, self.judged = given.judge, given.judged
         self.predict = inputs(student, PREDICT, given.questions, lengths.max_input)
         self.explain = inputs(student, EXPLAIN, given.questions, lengths.max_input)
@@ -80,33 +79,37 @@ class Contrastive:
 
     def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
         """The student's total loss on a batch, with its parts."""
-        device = self.student.device
         contrasted = [i for i in batch if self.positives[i]]
-        asked_for = [self.predict[i] for i in batch] + [self.explain[i] for i in contrasted]
-        encoded = self.student.encode(asked_for)
+        memory = self.student.encode([self.predict[i] for i in batch] + [self.explain[i] for i in contrasted])
         rows, candidates = self._candidates(contrasted)
-        source = candidates.question + len(batch)
+        numbers = candidates.question.tolist()
+        # Equal rationales of one question (doubles among its samples) go through the decoder once.
+        unique: dict[tuple[int, tuple[int, ...]], int] = {}
+        slot = [unique.setdefault((n, tuple(r)), len(unique)) for n, r in zip(numbers, rows, strict=True)]
+        source = [*range(len(batch)), *(len(batch) + n for n, _ in unique)]
+        targets = [self.labels[i] for i in batch] + [list(tokens) for _, tokens in unique]
 
         generator = torch.Generator().manual_seed(derive(self.seed, "scheme", step))
-        values = None
+        scored, values = None, None
         if self.scheme.needs_values:
-            values = self._score(contrasted, encoded, source, rows, candidates)
+            scored = self.student.score(memory, source, targets)
+            values = scored.values[len(batch) :][torch.tensor(slot, dtype=torch.long, device=memory.device)]
         chosen = choose(candidates, values, self.scheme, self.settings.delta, generator)
-        scored = values[chosen.row[~chosen.positive]] if values is not None else None
+        considered = values[chosen.row[~chosen.positive]] if values is not None else None
         kept = chosen.positive | self._pushes(chosen, values)
         chosen = Chosen(chosen.row[kept], chosen.coefficient[kept], chosen.positive[kept])
         picked = chosen.row.tolist()
-        numbers = candidates.question.tolist()
 
-        # Equal rationales of one question (a mean over doubles) go through the decoder once.
-        unique: dict[tuple[int, tuple[int, ...]], int] = {}
-        slot = [unique.setdefault((numbers[r], tuple(rows[r])), len(unique)) for r in picked]
-        targets = [self.labels[i] for i in batch] + [list(tokens) for _, tokens in unique]
-        asked = torch.tensor([*range(len(batch)), *(len(batch) + q for q, _ in unique)], device=device)
-        each = self.student.cross_entropy(encoded, asked, targets)
-
+        passed = {s: n for n, s in enumerate(dict.fromkeys(slot[r] for r in picked), len(batch))}
+        wanted = [*range(len(batch)), *(len(batch) + s for s in passed)]
+        if scored is not None:
+            each = scored.differentiable(wanted)
+        else:
+            each = self.student.cross_entropy(
+                memory, [source[w] for w in wanted], [targets[w] for w in wanted]
+            )
         predict = each[: len(batch)].mean()
-        found = each[len(batch) :][torch.tensor(slot, dtype=torch.long, device=device)]
+        found = each[torch.tensor([passed[slot[r]] for r in picked], dtype=torch.long, device=each.device)]
         quality = self._quality(contrasted, rows, numbers, picked)
         weight = None
         if quality is not None and self.scheme.weighted:
@@ -114,11 +117,11 @@ class Contrastive:
         contrast, parts = contrastive_loss(
             candidates, chosen, found, weight, self.settings.beta, self.settings.delta, self.settings.negative
         )
-        if scored is not None and self.exact:  # all that were chosen, not only those that had to be passed
-            parts["weight/active"] = (hinge(scored, self.settings.delta) > 0).float().mean()
+        if considered is not None:  # all that were chosen, not only those that had to be differentiated
+            parts["weight/active"] = (hinge(considered, self.settings.delta) > 0).float().mean()
         else:
-            scored = found[~chosen.positive].detach()
-        parts["negative"] = scored.mean()
+            considered = found[~chosen.positive].detach()
+        parts["negative"] = considered.mean()
         if weight is not None:
             parts["weight/positive"] = weight[chosen.positive].mean()
             parts["weight/negative"] = weight[~chosen.positive].mean()
@@ -129,7 +132,7 @@ class Contrastive:
         """[C] whether a chosen negative can have a gradient at all; one beyond the margin has none."""
         if self.settings.beta == 0:
             return torch.zeros_like(chosen.positive)
-        if values is None or not self.exact:
+        if values is None:
             return ~chosen.positive
         return ~chosen.positive & (hinge(values[chosen.row], self.settings.delta) > 0)
 
@@ -146,38 +149,6 @@ class Contrastive:
             torch.tensor(positive, dtype=torch.bool, device=device),
             len(contrasted),
         )
-
-    @torch.no_grad()
-    def _score(self, contrasted, encoded, source, rows, candidates) -> Tensor:
-        """[R] l of what a choice or a hinge depends on; 0 for lone positives, which win anyway.
-
-        The choice is made without dropout: which rationale the student finds likely should not depend on
-        the step's mask.
-        """
-        numbers, kinds = candidates.question.tolist(), candidates.positive.tolist()
-        groups: dict[tuple[int, bool], dict[tuple[int, ...], list[int]]] = {}
-        for r, tokens in enumerate(rows):
-            groups.setdefault((numbers[r], kinds[r]), {}).setdefault(tuple(tokens), []).append(r)
-        rivals = [
-            same
-            for (_, positive), group in groups.items()
-            if len(group) > 1 or (self.exact and not positive)
-            for same in group.values()
-        ]
-        values = torch.zeros(len(rows), device=source.device)
-        if not rivals:
-            return values
-        if not self.exact:
-            self.student.eval()
-            encoded = self.student.encode([self.explain[i] for i in contrasted])
-            source = candidates.question
-        first = [same[0] for same in rivals]
-        found = self.student.cross_entropy(encoded, source[first], [rows[r] for r in first])
-        self.student.train()
-        where = [r for same in rivals for r in same]
-        copies = torch.tensor([n for n, same in enumerate(rivals) for _ in same], device=source.device)
-        values[where] = found[copies]
-        return values
 
     def _quality(self, contrasted, rows, numbers, picked) -> Tensor | None:
         """[C] s of the chosen rationales."""

@@ -117,8 +117,9 @@ def _shares(cell: Cell, positive: Sequence[bool], loss: Tensor | None) -> list[f
 def _losses(cell: Cell, folder: Path, question: Question, texts: Sequence[str]) -> Tensor:
     student, lengths = kept_student(cell, folder).eval(), cell.student
     encoded = student.encode(inputs(student, EXPLAIN, [question], lengths.max_input))
-    source = torch.zeros(len(texts), dtype=torch.long, device=student.device)
-    return student.cross_entropy(encoded, source, student.tokens(texts, lengths.max_rationale)).cpu()
+    return student.cross_entropy(
+        encoded, [0] * len(texts), student.tokens(texts, lengths.max_rationale)
+    ).cpu()
 
 
 def _qualities(cell: Cell, path: Path, question: Question, texts: Sequence[str]) -> Tensor:

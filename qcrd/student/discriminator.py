@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, T5EncoderModel
 
 from qcrd import config
-from qcrd.student.batches import pad
+from qcrd.losses.likelihood import row_means
 from qcrd.student.model import t5_config
+from qcrd.student.packing import Layout
 from qcrd.student.pretrained import commit, pretrained
+from qcrd.student.t5 import Stack
 
 MOMENTUM = 0.9  # of the running midpoint
 
@@ -23,7 +25,7 @@ class Discriminator(nn.Module):
     s = sigmoid(g - c), with c a running midpoint between the mean scores of positives and of negatives.
     """
 
-    def __init__(self, encoder: PreTrainedModel, pad_id: int, bf16: bool):
+    def __init__(self, encoder: PreTrainedModel, bf16: bool):
         super().__init__()
         width = encoder.config.d_model
         self.encoder = encoder
@@ -31,17 +33,18 @@ class Discriminator(nn.Module):
         self.out = nn.Linear(width, 1)
         self.register_buffer("center", torch.zeros(()))
         self.register_buffer("centered", torch.zeros((), dtype=torch.bool))
-        self.pad_id = pad_id
         self.bf16 = bf16
+        self.stack = Stack(encoder.encoder)
 
     def forward(self, rows: Sequence[Sequence[int]]) -> Tensor:
         """Raw scores g [R] of R token sequences `question </s> rationale </s>`."""
         device = self.center.device
-        ids, mask = pad(rows, self.pad_id, device)
+        lengths = [len(row) for row in rows]
+        ids = torch.tensor([token for row in rows for token in row]).to(device, non_blocking=True)
+        row = torch.repeat_interleave(torch.tensor(lengths)).to(device, non_blocking=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-            states = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-            weight = mask[..., None].to(states.dtype)
-            pooled = (states * weight).sum(1) / weight.sum(1)
+            states = self.stack.encode(ids, Layout.of(lengths, device))
+            pooled = row_means(states, row, len(rows))
             return self.out(torch.tanh(self.hidden(pooled))).squeeze(1).float()
 
     @torch.no_grad()
@@ -89,8 +92,8 @@ def load_discriminator(
                 "discriminator.checkpoint", section.checkpoint, revision, "encoder", tokenizer
             )
         else:
-            encoder = T5EncoderModel(t5_config(section.architecture, tokenizer, 0.0, device))
-        model = Discriminator(encoder, tokenizer.pad_token_id, precision == "bf16")
+            encoder = T5EncoderModel(t5_config(section.architecture, tokenizer, 0.0))
+        model = Discriminator(encoder, precision == "bf16")
     return model.to(device)
 
 

@@ -1,7 +1,7 @@
-"""The student: a T5-family model behind three calls, so that nothing above knows its architecture.
+"""The student: a T5-family model behind a few calls, so that nothing above knows its architecture.
 
-`encode` reads inputs once, `cross_entropy` scores any number of target sequences against them, and
-`generate` writes. Sequences are lists of token ids; padding happens here and nowhere else.
+`encode` reads inputs once, `cross_entropy` and `score` take any number of target sequences against them, and
+`generate` writes. Sequences are lists of token ids.
 """
 
 from __future__ import annotations
@@ -9,30 +9,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import torch
 from torch import Generator, Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
-from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from qcrd import config
-from qcrd.losses.likelihood import token_mean_cross_entropy
-from qcrd.student.batches import length_groups, pad
+from qcrd.losses.likelihood import row_means, token_cross_entropy
+from qcrd.student.packing import Layout
 from qcrd.student.pretrained import commit, pretrained, pretrained_tokenizer
+from qcrd.student.t5 import Block, Memory, Stack
+from qcrd.student.tape import Arithmetic, Recorder, Replay
+from qcrd.student.writing import Writer
 from qcrd.tasks.arithmetic import vocabulary
 from qcrd.teacher.tokenizer import word_level_tokenizer
 
 PREDICT, EXPLAIN = "predict: ", "explain: "  # task prefixes of DSS, section 3.1
+RECORDED = 4 * 2**30  # bytes that a recorded forward pass may take; beyond that, the chosen are run again
 PREFIX_WORDS = ("predict", "explain", ":")  # their tokens, for a closed vocabulary
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
-    """Inputs as the decoder attends to them."""
+class Targets:
+    """R sequences that the decoder reads, packed."""
 
-    memory: Tensor  # [B, S, D]
-    mask: Tensor  # [B, S] bool, True at real tokens
+    rows: Sequence[Sequence[int]]
+    source: Sequence[int]  # the input that each answers
+    ids: Tensor  # [N] what is to be predicted
+    shifted: Tensor  # [N] what is read: each sequence behind the start token, without its last
+    row: Tensor  # [N] the sequence that each token belongs to
+    layout: Layout
+    cross: Layout
 
 
 class Student(nn.Module):
@@ -59,6 +68,7 @@ class Student(nn.Module):
         self.start_id = model.config.decoder_start_token_id
         # T5 v1.0 scales what its head reads; v1.1 and mT5, whose heads are their own, do not.
         self.scale = model.model_dim**-0.5 if getattr(model.config, "scale_decoder_outputs", False) else 1.0
+        self.encoder, self.decoder = Stack(model.encoder), Stack(model.decoder)
 
     @property
     def device(self) -> torch.device:
@@ -77,121 +87,110 @@ class Student(nn.Module):
         """Text of one generated sequence, without special tokens."""
         return self.tokenizer.decode(tokens, skip_special_tokens=True).strip()
 
-    def encode(self, inputs: Sequence[Sequence[int]]) -> Encoded:
-        """Read B inputs."""
-        ids, mask = pad(inputs, self.pad_id, self.device)
+    def encode(self, inputs: Sequence[Sequence[int]]) -> Memory:
+        """Read B inputs, once for all sequences that will attend to them."""
+        ids = torch.tensor([token for row in inputs for token in row])
+        layout = Layout.of([len(row) for row in inputs], self.device)
         with self.precision():
-            memory = self.model.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        return Encoded(memory, mask)
+            states = self.encoder.encode(ids.to(self.device, non_blocking=True), layout)
+            return self.decoder.remember(states, layout)
 
-    def cross_entropy(self, encoded: Encoded, source: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
-        """l(f(x), r) of R targets; short and long ones go through the decoder apart where that pays.
+    def cross_entropy(
+        self, memory: Memory, source: Sequence[int], targets: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """l(f(x), r) of R targets.
 
         Args:
-            encoded: B inputs.
-            source: [R] long, the input that each target answers.
-            targets: R token sequences, each with its end-of-sequence token.
+            memory: B inputs.
+            source: for each target the number of the input that it answers.
+            targets: token sequences, each with its end-of-sequence token.
 
         Returns:
             [R] token-mean cross entropy in nats per token.
         """
-        groups = length_groups([len(target) for target in targets])
-        found = [
-            self._cross_entropy(
-                encoded, source[torch.tensor(rows, device=self.device)], [targets[r] for r in rows]
-            )
-            for rows in groups
-        ]
-        back = torch.tensor([r for rows in groups for r in rows], device=self.device).argsort()
-        return torch.cat(found)[back]
+        return self._cross_entropy(memory, self._targets(memory, source, targets), self.decoder.arithmetic())
 
-    def _cross_entropy(self, encoded: Encoded, source: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
-        ids, mask = pad(targets, self.pad_id, self.device)
-        shifted = torch.cat([ids.new_full((len(ids), 1), self.start_id), ids[:, :-1]], dim=1)
+    def score(self, memory: Memory, source: Sequence[int], targets: Sequence[Sequence[int]]) -> Scored:
+        """The same without gradient, in a way that lets some of them be differentiated afterwards."""
+        return Scored(self, memory, self._targets(memory, source, targets))
+
+    def _cross_entropy(self, memory: Memory, targets: Targets, way: Arithmetic) -> Tensor:
         with self.precision():
-            hidden = self.model.decoder(
-                input_ids=shifted,
-                encoder_hidden_states=encoded.memory[source],
-                encoder_attention_mask=encoded.mask[source].long(),
-                use_cache=False,
-            ).last_hidden_state
-            logits = self._head(hidden[mask])
-        row = torch.nonzero(mask)[:, 0]
-        return token_mean_cross_entropy(logits, ids[mask], row, len(ids))
+            hidden = self.decoder.decode(targets.shifted, targets.layout, targets.cross, memory, way)
+            nats = token_cross_entropy(hidden * self.scale, self.model.lm_head.weight, targets.ids)
+        return row_means(nats, targets.row, len(targets.rows))
 
-    @torch.no_grad()
+    def _targets(self, memory: Memory, source: Sequence[int], targets: Sequence[Sequence[int]]) -> Targets:
+        lengths = [len(row) for row in targets]
+        ids = [token for row in targets for token in row]
+        shifted = [token for row in targets for token in (self.start_id, *row[:-1])]
+        both = torch.tensor([ids, shifted]).to(self.device, non_blocking=True)
+        return Targets(
+            targets,
+            source,
+            *both,
+            torch.repeat_interleave(torch.tensor(lengths)).to(self.device, non_blocking=True),
+            Layout.of(lengths, self.device),
+            Layout.grouped(lengths, source, len(memory.bias), self.device),
+        )
+
     def generate(
         self,
         inputs: Sequence[Sequence[int]],
-        limit: int,
+        limit: int | Sequence[int],
         temperature: float = 0.0,
         generator: Generator | None = None,
+        draws: int = 1,
         batch: int = 256,
     ) -> list[list[int]]:
-        """One sequence for each input, without its end-of-sequence token.
+        """Sequences without their end-of-sequence token, `draws` for each input one after the other.
 
         Args:
             inputs: token sequences.
-            limit: most tokens per sequence.
+            limit: most tokens per sequence, for all or for each.
             temperature: 0 decodes greedily, more samples.
             generator: on the student's device; what sampling draws from.
-            batch: inputs decoded side by side.
+            draws: sequences per input.
+            batch: sequences written side by side.
         """
         was_training = self.training
         self.eval()
-        order = sorted(range(len(inputs)), key=lambda i: len(inputs[i]))  # like lengths pad each other least
-        outputs: list[list[int]] = [[] for _ in inputs]
-        for start in range(0, len(order), batch):
-            rows = order[start : start + batch]
-            found = self._decode([inputs[i] for i in rows], limit, temperature, generator)
-            for i, tokens in zip(rows, found, strict=True):
-                outputs[i] = tokens
+        dtype = torch.bfloat16 if self.bf16 else self.model.lm_head.weight.dtype
+        writer = Writer(self, dtype, temperature, generator)
+        found = writer.write(inputs, limit, draws, batch)
         self.train(was_training)
-        return outputs
-
-    def _decode(
-        self, inputs: Sequence[Sequence[int]], limit: int, temperature: float, generator: Generator | None
-    ) -> list[list[int]]:
-        encoded = self.encode(inputs)
-        memory, mask = encoded.memory, encoded.mask.long()
-        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        written = torch.full((len(inputs), limit), self.eos_id, device=self.device)
-        alive = torch.arange(len(inputs), device=self.device)
-        ended = torch.zeros(len(inputs), dtype=torch.bool, device=self.device)
-        last = torch.full((len(inputs), 1), self.start_id, device=self.device)
-        for position in range(limit):
-            with self.precision():
-                hidden = self.model.decoder(
-                    input_ids=last,
-                    encoder_hidden_states=memory,
-                    encoder_attention_mask=mask,
-                    past_key_values=cache,
-                    use_cache=True,
-                ).last_hidden_state
-                logits = self._head(hidden[:, -1]).float()
-            if temperature > 0:
-                token = torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)
-            else:
-                token = logits.argmax(-1, keepdim=True)
-            written[alive, position] = token[:, 0]
-            ended |= token[:, 0] == self.eos_id  # a row still in the batch writes on, unread
-            going = torch.nonzero(~ended).squeeze(1)
-            if len(going) == 0:
-                break
-            last = token
-            if len(going) <= 0.75 * len(alive):  # dropping finished rows costs a copy of the cache
-                cache.batch_select_indices(going)
-                memory, mask, last = memory[going], mask[going], last[going]
-                alive, ended = alive[going], ended[going]
-        return [_until(row, self.eos_id) for row in written.tolist()]
-
-    def _head(self, hidden: Tensor) -> Tensor:
-        return self.model.lm_head(hidden * self.scale)
+        return found
 
     def save(self, folder: Path) -> None:
         """Write weights (safetensors), configuration and tokenizer in the Hugging Face format."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+
+
+class Scored:
+    """l(f(x), r) of R targets, with what it takes to differentiate some without computing them anew."""
+
+    def __init__(self, student: Student, memory: Memory, targets: Targets):
+        """Score them, with dropout where the student is in training."""
+        self._student, self._memory, self._targets = student, memory, targets
+        rate = student.decoder.arithmetic().rate
+        size = sum(w.shape[0] for block in student.decoder.blocks for w in _linear(block))
+        needed = len(targets.ids) * size * (2 if student.bf16 else 4)
+        self._first = Recorder(rate, keep=needed <= RECORDED)
+        with torch.no_grad():
+            self.values = student._cross_entropy(memory, targets, self._first)
+            """[R] nats per token."""
+
+    def differentiable(self, chosen: Sequence[int]) -> Tensor:
+        """The values of the chosen targets, with the gradient that they have."""
+        student, all_ = self._student, self._targets
+        begin = [0, *accumulate(map(len, all_.rows))]
+        tokens = [n for r in chosen for n in range(begin[r], begin[r + 1])]
+        some = student._targets(
+            self._memory, [all_.source[r] for r in chosen], [all_.rows[r] for r in chosen]
+        )
+        replay = Replay(self._first, torch.tensor(tokens).to(student.device, non_blocking=True))
+        return student._cross_entropy(self._memory, some, replay)
 
 
 def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: int) -> list[list[int]]:
@@ -241,26 +240,21 @@ def load_student(section: config.Student, seed: int, device: torch.device) -> St
             dropout_rate=section.dropout,
         )
     else:
-        shape = t5_config(section.architecture, tokenizer, section.dropout, device)
+        shape = t5_config(section.architecture, tokenizer, section.dropout)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = T5ForConditionalGeneration(shape)
     return Student(model.to(device), tokenizer, section.precision == "bf16", found)
 
 
-def t5_config(
-    shape: config.Architecture, tokenizer: PreTrainedTokenizerBase, dropout: float, device: torch.device
-) -> T5Config:
+def t5_config(shape: config.Architecture, tokenizer: PreTrainedTokenizerBase, dropout: float) -> T5Config:
     """Configuration of a T5 of the given shape: gated GELU as in v1.1, tied and scaled head as in v1.0.
 
     transformers 5 ties a new T5's head to the embeddings whatever the configuration says (only a v1.1
     checkpoint, which holds both, comes with a head of its own). Without the scale a fresh student would
     begin at twice the loss of a uniform guess.
     """
-    narrow = device.type == "cpu" and shape.d_kv < 32
     return T5Config(
-        # Measured on 2 cores: with heads of 8 a step takes 0.83 of the time that the fused kernel takes.
-        attn_implementation="eager" if narrow else "sdpa",
         vocab_size=len(tokenizer),
         d_model=shape.d_model,
         d_kv=shape.d_kv,
@@ -276,5 +270,6 @@ def t5_config(
     )
 
 
-def _until(tokens: list[int], end: int) -> list[int]:
-    return tokens[: tokens.index(end)] if end in tokens else tokens
+def _linear(block: Block) -> list[Tensor]:
+    own, cross, dense = block.own, block.cross, block.feed_forward
+    return [own.q, own.k, own.v, own.o, cross.q, cross.o, *dense.inner, dense.outer]

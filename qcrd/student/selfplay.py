@@ -59,8 +59,7 @@ def self_play(
     """
     draws = k if tau > 0 else min(k, 1)
     generator = torch.Generator(player.device).manual_seed(derive(seed, "selfplay", iteration))
-    flat = [row for row in inputs for _ in range(draws)]
-    found = player.generate(flat, limit - 1, temperature=tau, generator=generator)
+    found = player.generate(inputs, limit - 1, temperature=tau, generator=generator, draws=draws)
     rows = [found[i * draws : (i + 1) * draws] for i in range(len(inputs))]
     repeat = k // draws if draws else 0
     return [[[*r, player.eos_id] for r in group if r] * repeat for group in rows]

@@ -8,9 +8,10 @@ from torch.nn.functional import cross_entropy
 from qcrd import config
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, choose
-from qcrd.methods import qcrd as qcrd_module
+from qcrd.student import model
 from qcrd.student.batches import derive
 from qcrd.student.selfplay import Snapshots
+from qcrd.student.tape import Arithmetic, Recorder, Replay
 from qcrd.types import RationaleSet
 
 MIDDLE = 5.65  # nats per token: some negatives of the untrained student lie within, some beyond
@@ -158,19 +159,50 @@ def test_only_chosen_rationales_are_differentiated_and_doubles_are_computed_once
     for scheme in ("minmax", "mean"):
         student = double_student()
         objective = objective_of("qcrd", student, questions, sets, scheme=scheme, delta=100.0)
-        count = rows[scheme] = {True: 0, False: 0}  # by whether they have a gradient
+        count, decode = rows.setdefault(scheme, {}), student.decoder.decode
 
-        def add(module, args, kwargs, out, count=count):
-            count[out.last_hidden_state.requires_grad] += len(kwargs["input_ids"])
+        def add(ids, layout, cross, memory, way, count=count, decode=decode):
+            count[type(way)] = layout.rows
+            return decode(ids, layout, cross, memory, way)
 
-        student.model.decoder.register_forward_hook(add, with_kwargs=True)
+        student.decoder.decode = add
         objective.loss(BATCH, 1)
     # Five labels, four positives, three negatives; the text on both sides of question 3 may be one of each.
-    assert rows["minmax"][True] in (5 + 6, 5 + 7)
-    # Distinct rivals: 2 + 2 of question 0, 2 of 2, 3 + 2 of 3; at most the lone ones of 4 are scored too.
-    assert 11 <= rows["minmax"][False] <= 13
-    # Five labels and all distinct rationales.
-    assert rows["mean"] == {True: 5 + 4 + 2 + 4 + 2, False: 0}
+    assert rows["minmax"][Replay] in (5 + 6, 5 + 7)
+    # Five labels and all distinct rationales of questions 0, 2, 3 and 4, each once.
+    everything = 5 + 4 + 2 + 4 + 2
+    assert rows["minmax"][Recorder] == everything
+    assert rows["mean"] == {Arithmetic: everything}
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_what_is_differentiated_after_scoring_has_the_values_and_gradients_of_one_pass(
+    keep, dropout, monkeypatch
+):
+    monkeypatch.setattr(model, "RECORDED", 1e9 if keep else 0)
+    questions, _ = questions_and_sets()
+    student = small_student(3, dropout=dropout).double().train()
+    asked = student.tokens([f"explain: {q.text}" for q in questions], 64)
+    targets = student.tokens([q.rationale for q in questions] * 2, 20)
+    source, chosen = [*range(5), *range(5)], [7, 0, 4, 2]
+    torch.manual_seed(5)
+    memory = student.encode(asked)
+    scored = student.score(memory, source, targets)
+    again = scored.differentiable(chosen)
+    torch.testing.assert_close(again, scored.values[chosen], rtol=1e-10, atol=1e-10)
+    # The same masks in a pass with gradient over all: the recorder is one whose every output has one.
+    torch.manual_seed(5)
+    memory = student.encode(asked)
+    whole = student._cross_entropy(
+        memory, student._targets(memory, source, targets), Recorder(dropout, keep=False)
+    )
+    torch.testing.assert_close(whole, scored.values, rtol=1e-10, atol=1e-10)
+    assert_same_step(
+        student,
+        again @ torch.tensor([1.0, -2, 3, 4]).double(),
+        whole[chosen] @ torch.tensor([1.0, -2, 3, 4]).double(),
+    )
 
 
 def test_a_batch_without_any_positive_has_its_label_loss_alone():
@@ -180,25 +212,6 @@ def test_a_batch_without_any_positive_has_its_label_loss_alone():
     parts = objective.loss([1], 1)
     label = separate(student, objective.predict[1], objective.labels[1])
     assert_same_step(student, parts["loss"], ALPHA1 * label)
-
-
-def test_the_choice_is_made_without_dropout(monkeypatch):
-    questions, sets = questions_and_sets()
-    section = lengths(dropout=0.5)
-    student = small_student(3, dropout=0.5)
-    objective = objective_of("qcrd", student, questions, sets, section=section, delta=MIDDLE)
-    seen = []
-    monkeypatch.setattr(
-        qcrd_module, "choose", lambda c, values, *rest: seen.append(values) or choose(c, values, *rest)
-    )
-    student.train()
-    objective.loss([0, 3], 1)
-    objective.loss([0, 3], 2)
-    assert student.training
-    assert torch.equal(*seen)
-    student.eval()
-    wanted = [separate(student, objective.explain[0], r).item() for r in objective.positives[0]]
-    assert seen[0][: len(wanted)].tolist() == pytest.approx(wanted, rel=1e-4)
 
 
 def test_dss_equals_two_separate_passes():

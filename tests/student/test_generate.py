@@ -8,6 +8,7 @@ from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
 from qcrd import config
 from qcrd.student.model import Student, load_student, load_tokenizer
+from qcrd.student.writing import Writer, draw
 from qcrd.teacher.tokenizer import word_level_tokenizer
 
 LIMIT = 14
@@ -65,7 +66,7 @@ def test_greedy_equals_transformers_for_unequal_lengths_and_any_batch_size(tied_
     assert student.generate(INPUTS[::-1], LIMIT) == wanted[::-1]
 
 
-def test_rows_that_end_early_do_not_change_the_others_nor_keep_the_loop_going():
+def test_rows_that_end_early_do_not_change_the_others_nor_keep_the_loop_going(monkeypatch):
     student = chatty(10)
     alone = [student.generate([row], LIMIT)[0] for row in INPUTS]
     short = [i for i, row in enumerate(alone) if len(row) < 4]
@@ -74,8 +75,8 @@ def test_rows_that_end_early_do_not_change_the_others_nor_keep_the_loop_going():
     for left_out in short:
         rest = [row for i, row in enumerate(INPUTS) if i != left_out]
         assert student.generate(rest, LIMIT) == [row for i, row in enumerate(alone) if i != left_out]
-    steps = []
-    student.model.decoder.register_forward_hook(lambda *_: steps.append(1))
+    steps, step = [], Writer._step
+    monkeypatch.setattr(Writer, "_step", lambda *given: steps.append(1) or step(*given))
     ends = sorted((len(answer), i) for i, answer in enumerate(alone) if len(answer) < LIMIT)
     for _, early in ends[:-1]:
         (length, late), steps[:] = ends[-1], []
@@ -104,6 +105,27 @@ def test_sampling_follows_the_tempered_distribution():
     assert (counts - wanted).abs().max() < 0.04
 
 
+@pytest.mark.parametrize("words", [5, 128, 1000])
+def test_a_token_is_drawn_as_often_as_its_softmax_says(words):
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(words, generator=generator) * 3
+    logits[1] = -torch.inf
+    drawn = draw(logits.expand(20_000, -1), generator)
+    share, wanted = torch.bincount(drawn, minlength=words) / 20_000, logits.softmax(-1)
+    assert share[1] == 0
+    assert ((share - wanted).abs() <= 5 * (wanted / 20_000).sqrt() + 1e-4).all()
+
+
+@pytest.mark.parametrize("batch", [1, 3, 5, 256])
+def test_a_slot_that_is_free_takes_the_next_input_with_its_own_limit(batch):
+    student = chatty(10)
+    limits = [LIMIT, 3, 0, 9, 1, LIMIT, 5, 2] * 2
+    wanted = [student.generate([row], LIMIT)[0][:n] for row, n in zip(INPUTS * 2, limits, strict=True)]
+    assert student.generate(INPUTS * 2, limits, batch=batch) == wanted
+    twice = [row for row in student.generate(INPUTS, LIMIT, batch=256) for _ in range(2)]
+    assert student.generate(INPUTS, LIMIT, draws=2, batch=batch) == twice
+
+
 def test_generating_leaves_training_mode_as_it_was_and_needs_no_input():
     student = chatty(0)
     for mode in (True, False):
@@ -117,10 +139,10 @@ def test_generating_leaves_training_mode_as_it_was_and_needs_no_input():
 def test_padding_changes_no_likelihood():
     student = chatty(2)
     targets = [[4, 1], [5, 6, 7, 8, 9, 3, 1], [3, 3, 1], [1]]
-    source = torch.tensor([2, 0, 2, 1])
+    source = [2, 0, 2, 1]
     together = student.cross_entropy(student.encode(INPUTS[:4]), source, targets)
     for n, target in enumerate(targets):
-        alone = student.cross_entropy(student.encode([INPUTS[source[n]]]), torch.tensor([0]), [target])
+        alone = student.cross_entropy(student.encode([INPUTS[source[n]]]), [0], [target])
         torch.testing.assert_close(together[n], alone[0])
         ids = torch.tensor([INPUTS[source[n]]])
         logits = student.model(input_ids=ids, decoder_input_ids=torch.tensor([[0, *target[:-1]]])).logits[0]
@@ -150,7 +172,7 @@ def test_a_saved_student_is_a_checkpoint_to_start_from(tmp_path):
 def test_bf16_gives_numbers_near_those_of_fp32():
     student = chatty(5)
     targets = [[4, 5, 1], [6, 1]]
-    source = torch.tensor([0, 1])
+    source = [0, 1]
     exact = student.cross_entropy(student.encode(INPUTS[:2]), source, targets)
     student.bf16 = True
     rough = student.cross_entropy(student.encode(INPUTS[:2]), source, targets)

@@ -77,7 +77,7 @@ def test_scores_do_not_depend_on_what_they_are_asked_with(trained, learnable):
 def test_scores_are_kept_until_an_update_and_asked_afresh_after_it(learnable):
     judge = small_judge(update_steps=2)
     calls = []
-    judge.model.encoder.register_forward_hook(lambda *_: calls.append(1))
+    judge.model.register_forward_hook(lambda *_: calls.append(1))
     row = (0, learnable[0].text, learnable[0].positives[0])
     first, again = judge.quality([row, row]), judge.quality([row])
     assert len(calls) == 1

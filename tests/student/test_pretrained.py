@@ -22,6 +22,7 @@ from qcrd import config
 from qcrd.errors import ConfigError
 from qcrd.student.discriminator import load_discriminator
 from qcrd.student.model import load_student, load_tokenizer
+from qcrd.student.packing import Layout
 from qcrd.teacher.tokenizer import word_level_tokenizer
 
 TOKENIZER = word_level_tokenizer(list("abcdefg"), append_eos=True)
@@ -85,7 +86,7 @@ def load(folder, **changes):
 
 def losses(student):
     encoded = student.encode(INPUTS)
-    return student.cross_entropy(encoded, torch.arange(len(INPUTS)), TARGETS)
+    return student.cross_entropy(encoded, range(len(INPUTS)), TARGETS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -147,10 +148,9 @@ def test_a_discriminator_takes_the_encoder_of_any_of_them(published, kind):
     section = config.Discriminator(checkpoint=str(published[kind]))
     judge = load_discriminator(section, TOKENIZER, "fp32", 0, CPU)
     student = load(published[kind]).eval()
-    encoded = student.encode(INPUTS).memory
-    ids = torch.tensor([INPUTS[2]])
-    own = judge.eval().encoder(input_ids=ids).last_hidden_state
-    assert torch.allclose(own[0], encoded[2], atol=1e-5)
+    ids, layout = torch.tensor(INPUTS[2]), Layout.of([len(INPUTS[2])], CPU)
+    wanted = student.model.encoder(input_ids=ids[None]).last_hidden_state[0]
+    assert torch.allclose(judge.eval().stack.encode(ids, layout), wanted, atol=1e-5)
 
 
 def test_a_checkpoint_without_safetensors_is_refused_with_what_to_do(published, tmp_path):

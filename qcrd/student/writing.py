@@ -1,0 +1,252 @@
+"""Writing sequences with a fixed student: for self-play and for evaluation.
+
+Sequences are written side by side in slots. A slot whose sequence has ended takes the next input, so that no
+step waits for the longest sequence of a batch; each slot is at a position of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import embedding, linear, pad, rms_norm
+
+from qcrd.student.t5 import FeedForward, Memory, buckets
+
+if TYPE_CHECKING:
+    from qcrd.student.model import Student
+
+ROOM = 32  # positions that the cache of keys and values has room for at first
+FREE = 0.125  # share of the slots that must be free before others move in: inputs are encoded together
+GONE = 0.25  # share of the slots that must be free at the end before the rest is moved together
+GROUP = 128  # tokens whose probabilities are added up before one is drawn
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """A decoder layer's weights in the type that is computed in; those that read the same are one."""
+
+    own_norm: Tensor
+    qkv: Tensor
+    o: Tensor
+    cross_norm: Tensor
+    cross_q: Tensor
+    cross_o: Tensor
+    dense: FeedForward
+
+
+@dataclass(slots=True)
+class _Slots:
+    """n sequences that are being written."""
+
+    job: Tensor  # [n] long: place among all sequences
+    last: Tensor  # [n] long: token before the one to be written
+    position: Tensor  # [n] long: of the one to be written
+    limit: Tensor  # [n] long: tokens at most
+    live: Tensor  # [n] bool: still writing
+    keys: list[Tensor]  # of each layer, [n, H, room, d]
+    values: list[Tensor]
+    memory: Memory  # of the inputs; n of them
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop all other slots."""
+        for name in ("job", "last", "position", "limit", "live"):
+            setattr(self, name, getattr(self, name)[rows])
+        for cache in (self.keys, self.values):
+            cache[:] = [tensor[rows] for tensor in cache]
+        pairs = [(keys[rows], values[rows]) for keys, values in self.memory.keys_values]
+        self.memory = Memory(pairs, self.memory.bias[rows])
+
+    def grow(self, room: int) -> None:
+        """Make room for more positions."""
+        for cache in (self.keys, self.values):
+            cache[:] = [pad(tensor, (0, 0, 0, room - tensor.shape[2])) for tensor in cache]
+
+
+class Writer:
+    """A student's decoder with its weights as they are now."""
+
+    def __init__(self, student: Student, dtype: torch.dtype, temperature: float, generator: Generator | None):
+        """See `Student.generate`; `dtype` is what linear layers compute in."""
+        self.student, self.stack = student, student.decoder
+        self.temperature, self.generator = temperature, generator
+        self.dtype = dtype
+
+        def cast(*weights: Tensor) -> Tensor:
+            return (
+                torch.cat([w.detach().to(dtype) for w in weights])
+                if len(weights) > 1
+                else weights[0].to(dtype)
+            )
+
+        self.layers = [
+            _Layer(
+                block.own.norm,
+                cast(block.own.q, block.own.k, block.own.v),
+                cast(block.own.o),
+                block.cross.norm,
+                cast(block.cross.q),
+                cast(block.cross.o),
+                FeedForward(
+                    block.feed_forward.norm,
+                    (cast(*block.feed_forward.inner),),
+                    cast(block.feed_forward.outer),
+                ),
+            )
+            for block in self.stack.blocks
+        ]
+        self.head = cast(student.model.lm_head.weight)
+
+    @torch.no_grad()
+    def write(
+        self, inputs: Sequence[Sequence[int]], limit: int | Sequence[int], draws: int, batch: int
+    ) -> list[list[int]]:
+        """See `Student.generate`."""
+        jobs = len(inputs) * draws
+        limits = [limit] * jobs if isinstance(limit, int) else list(limit)
+        found: list[list[int]] = [[] for _ in range(jobs)]
+        # The longest inputs first, so that those which move in later fit.
+        queue = sorted((j for j in range(jobs) if limits[j] > 0), key=lambda j: -len(inputs[j // draws]))
+        if not queue:
+            return found
+        size = min(batch, len(queue))
+        slots = self._open(inputs, draws, limits, queue[:size])
+        queue = queue[size:]
+        written = torch.full((jobs, max(limits)), self.student.eos_id, device=self.student.device)
+        biases = self._biases(max(limits))
+        while True:
+            token = self._step(slots, biases)
+            written[slots.job[slots.live], slots.position[slots.live]] = token[slots.live]
+            slots.last = token
+            slots.position = slots.position + slots.live
+            slots.live = slots.live & (token != self.student.eos_id) & (slots.position < slots.limit)
+            slots.position = slots.position * slots.live  # what has ended stays within the tables, unread
+            free = torch.nonzero(~slots.live).squeeze(1)
+            if queue and len(free) >= max(1, FREE * size):
+                come = queue[: len(free)]
+                queue = queue[len(come) :]
+                self._move_in(slots, free[: len(come)], self._open(inputs, draws, limits, come))
+            elif len(free) == len(slots.live):
+                break
+            elif not queue and len(free) >= GONE * len(slots.live):
+                slots.keep(torch.nonzero(slots.live).squeeze(1))
+        for job, row in enumerate(written.tolist()):
+            row = row[: limits[job]]
+            found[job] = row[: row.index(self.student.eos_id)] if self.student.eos_id in row else row
+        return found
+
+    def _open(
+        self, inputs: Sequence[Sequence[int]], draws: int, limits: Sequence[int], jobs: list[int]
+    ) -> _Slots:
+        """Slots at their first position; an input that several of them answer is encoded once."""
+        device, heads = self.student.device, self.stack.heads
+        asked: dict[int, int] = {}
+        place = torch.tensor([asked.setdefault(j // draws, len(asked)) for j in jobs], device=device)
+        memory = self.student.encode([inputs[i] for i in asked])
+        if len(asked) < len(jobs):
+            pairs = [(keys[place], values[place]) for keys, values in memory.keys_values]
+            memory = Memory(pairs, memory.bias[place])
+        size = len(jobs)
+        room = min(ROOM, max(limits))
+
+        def empty() -> list[Tensor]:
+            width = memory.keys_values[0][0].shape[3]
+            return [
+                torch.zeros(size, heads, room, width, dtype=self.dtype, device=device) for _ in self.layers
+            ]
+
+        return _Slots(
+            torch.tensor(jobs, device=device),
+            torch.full((size,), self.student.start_id, device=device),
+            torch.zeros(size, dtype=torch.long, device=device),
+            torch.tensor([limits[j] for j in jobs], device=device),
+            torch.ones(size, dtype=torch.bool, device=device),
+            empty(),
+            empty(),
+            memory,
+        )
+
+    def _move_in(self, slots: _Slots, rows: Tensor, new: _Slots) -> None:
+        for name in ("job", "last", "position", "limit", "live"):
+            getattr(slots, name)[rows] = getattr(new, name)
+        width = new.memory.bias.shape[3]
+        for (keys, values), (k, v) in zip(slots.memory.keys_values, new.memory.keys_values, strict=True):
+            keys[rows, :, :width] = k
+            values[rows, :, :width] = v
+        slots.memory.bias[rows, :, :, :width] = new.memory.bias
+        slots.memory.bias[rows, :, :, width:] = -torch.inf
+
+    def _biases(self, limit: int) -> Tensor:
+        """[1 + limit, H] position bias by distance to the key, from 1 on; -inf at 0, for keys ahead."""
+        stack = self.stack
+        bucket = buckets(limit, True, stack.buckets, stack.distance)[-1].flip(0)
+        near = embedding(bucket.to(stack.positions.device), stack.positions.detach())
+        return torch.cat([torch.full_like(near[:1], -torch.inf), near])
+
+    def _step(self, slots: _Slots, biases: Tensor) -> Tensor:
+        """[n] the next token of each slot."""
+        n, seen = len(slots.job), int(slots.position.max()) + 1
+        room = slots.keys[0].shape[2]
+        if seen > room:
+            slots.grow(min(2 * room, len(biases) - 1))
+        epsilon, heads = self.stack.epsilon, self.stack.heads
+        rows = torch.arange(n, device=slots.job.device)
+        distance = slots.position[:, None] - torch.arange(seen, device=slots.job.device)
+        bias = embedding(distance.clamp(min=-1) + 1, biases).permute(0, 2, 1)[:, :, None]  # [n, H, 1, seen]
+        states = embedding(slots.last, self.stack.embedding.detach())
+
+        def normed(weight: Tensor) -> Tensor:
+            return rms_norm(states, states.shape[-1:], weight, epsilon).to(self.dtype)
+
+        for number, layer in enumerate(self.layers):
+            query, key, value = linear(normed(layer.own_norm), layer.qkv).view(n, 3, heads, -1).unbind(1)
+            keys, values = slots.keys[number], slots.values[number]
+            keys[rows, :, slots.position] = key
+            values[rows, :, slots.position] = value
+            found = _look(query, keys[:, :, :seen], values[:, :, :seen], bias)
+            states = states + linear(found, layer.o)
+            query = linear(normed(layer.cross_norm), layer.cross_q).view(n, heads, -1)
+            found = _look(query, *slots.memory.keys_values[number], slots.memory.bias)
+            states = states + linear(found, layer.cross_o)
+            inner = linear(normed(layer.dense.norm), layer.dense.inner[0])
+            if inner.shape[1] > layer.dense.outer.shape[1]:  # gated
+                inner, gate = inner.chunk(2, 1)
+                inner = self.stack.activation(inner) * gate
+            else:
+                inner = self.stack.activation(inner)
+            states = states + linear(inner, layer.dense.outer)
+        logits = linear(normed(self.stack.norm) * self.student.scale, self.head).float()
+        if self.temperature > 0:
+            return draw(logits / self.temperature, self.generator)
+        return logits.argmax(-1)
+
+
+def draw(logits: Tensor, generator: Generator | None) -> Tensor:
+    """[n, V] -> [n] one token of each row's softmax.
+
+    First a group of tokens is drawn, then one of its tokens, by inverse cumulative sums: over T5's 32,000
+    tokens cheaper than `torch.multinomial`, and the sums are short.
+    """
+    weight = torch.exp(logits - logits.amax(-1, keepdim=True))
+    groups = pad(weight, (0, -weight.shape[1] % GROUP)).unflatten(1, (-1, GROUP))
+    uniform = torch.rand(len(logits), 2, generator=generator, device=logits.device, dtype=torch.float64)
+    group = _pick(groups.sum(-1), uniform[:, :1])
+    inside = groups.gather(1, group[:, None, None].expand(-1, 1, GROUP)).squeeze(1)
+    return group * GROUP + _pick(inside, uniform[:, 1:])
+
+
+def _pick(weight: Tensor, uniform: Tensor) -> Tensor:
+    """[n, M] weights and [n, 1] numbers in [0, 1) -> [n]; never one of weight 0."""
+    total = weight.double().cumsum(-1)
+    found = torch.searchsorted(total, uniform * total[:, -1:], right=True).squeeze(1)
+    last = (weight > 0).long().mul(torch.arange(1, weight.shape[1] + 1, device=weight.device)).amax(-1) - 1
+    return torch.minimum(found, last)
+
+
+def _look(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+    """[n, H, d] over [n, H, S, d] -> [n, H * d]."""
+    share = torch.softmax(query[:, :, None] @ keys.transpose(2, 3) + bias, -1).to(values.dtype)
+    return (share @ values).flatten(1)
