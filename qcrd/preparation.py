@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Any
 
 from qcrd import tasks
@@ -13,28 +14,38 @@ from qcrd.config import Task as TaskConfig
 from qcrd.errors import DataError
 from qcrd.fingerprint import fingerprint, fingerprint_each
 from qcrd.home import Home
-from qcrd.identity import cell_identity, discriminator_identity, needs_discriminator, teacher_samples
+from qcrd.identity import (
+    cell_identity,
+    discriminator_identity,
+    needs_discriminator,
+    task_identity,
+    teacher_samples,
+)
 from qcrd.methods import METHODS
 from qcrd.rationales.sets import build_set
 from qcrd.rationales.statistics import set_statistics, vote_statistics
 from qcrd.rationales.vote import vote
 from qcrd.tasks import shots
 from qcrd.tasks.base import Task
+from qcrd.teacher import shards
 from qcrd.teacher.base import Request, requests, sampler_identity
 from qcrd.teacher.embedded import EmbeddedRecipe
 from qcrd.teacher.store import SampleStore
 from qcrd.types import Parsed, Prompt, Question, RationaleSet, Splits
+
+KEPT = 2  # prepared cells in memory: a grid goes through its seeds before it turns to other samples
+_prepared: dict[str, Prepared] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """What a cell trains and validates on."""
 
-    questions: list[Question]  # training questions, without gold where labels are the teacher's
-    sets: list[RationaleSet]  # one for each
-    validation: list[Question]  # with the labels to choose the step by
-    test: list[Question]
-    statistics: dict[str, float]
+    questions: tuple[Question, ...]  # training questions, without gold where labels are the teacher's
+    sets: tuple[RationaleSet, ...]  # one for each
+    validation: tuple[Question, ...]  # with the labels to choose the step by
+    test: tuple[Question, ...]
+    statistics: Mapping[str, float]
 
 
 def load_task(section: TaskConfig) -> tuple[Task, Splits]:
@@ -133,9 +144,31 @@ def prepare(cell: Cell, home: Home) -> Prepared:
     Where labels are the teacher's, gold labels are taken off the training and validation questions before
     anything looks at them; they enter the reported statistics alone.
 
+    The cells of a grid that follow each other in one process differ in seed or loss more often than in what
+    they learn from, so the last ones are kept as long as data, teacher and store are the same.
+
     Raises:
         DataError: where samples are missing or no question is left to train on.
     """
+    m = teacher_samples(cell)
+    depends = {
+        "task": task_identity(cell, data_fingerprint(cell.task)),
+        "labels": cell.rationales.labels,
+        "denoise": METHODS[cell.method].denoise(cell.rationales) if m else None,
+        "samples": m,
+        "answers": [answers_identity(cell), asdict(cell.teacher.limit)] if m else None,
+        # A shard is named after its bytes, so their names are what the store holds.
+        "stored": [shard.name for shard in shards.shards(sample_store(cell, home).folder)] if m else [],
+    }
+    key = fingerprint(depends)
+    if key not in _prepared:
+        while len(_prepared) >= KEPT:
+            _prepared.pop(next(iter(_prepared)))  # before the new one is there: they may be large
+        _prepared[key] = _prepare(cell, home)
+    return _prepared.setdefault(key, _prepared.pop(key))  # the one used last is the last to go
+
+
+def _prepare(cell: Cell, home: Home) -> Prepared:
     task, splits = load_task(cell.task)
     from_teacher = cell.rationales.labels == "teacher"
     m = teacher_samples(cell)
@@ -167,7 +200,11 @@ def prepare(cell: Cell, home: Home) -> Prepared:
             "could be parsed; look at them in the sample store, or set rationales.labels: gold"
         )
     return Prepared(
-        [train[i] for i in kept], [sets[i] for i in kept], validation, list(splits.test), statistics
+        tuple(train[i] for i in kept),
+        tuple(sets[i] for i in kept),
+        tuple(validation),
+        splits.test,
+        MappingProxyType(statistics),
     )
 
 
