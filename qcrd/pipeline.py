@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import logging
 import platform
-import traceback
 from collections.abc import Callable
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
-from qcrd.config import Cell, Section
+from qcrd import memory
+from qcrd.config import Cell
 from qcrd.errors import Diverged
 from qcrd.files import atomic, read_json, write_json
-from qcrd.fingerprint import fingerprint
-from qcrd.home import RECORD, Home
+from qcrd.home import Home
 from qcrd.methods import METHODS
 from qcrd.methods.base import Ingredients
-from qcrd.preparation import Prepared, identify, judge_id, load_task, prepare
-from qcrd.student import checkpoint
+from qcrd.once import Outcome, once
+from qcrd.preparation import Prepared, judge_id, load_task, prepare
 from qcrd.student.batches import derive
 from qcrd.student.discriminator import Discriminator, load_discriminator
 from qcrd.student.evaluate import Evaluator
@@ -33,11 +30,10 @@ from qcrd.student.judge import Judge, augmented, judged
 from qcrd.student.model import EXPLAIN, load_student, load_tokenizer, token_counts
 from qcrd.student.trainer import PREDICTIONS, WEIGHTS, Progress, Trainer
 from qcrd.student.weights import set_weights, weights
-from qcrd.tracking.journal import FILE, Journal
+from qcrd.tracking.journal import Journal
 from qcrd.types import CellRecord
 
 DIVERGED = "diverged.json"  # step and questions of the batch whose loss was no number
-ERROR = "error.txt"  # trace of an attempt that failed
 BEARABLE = 1.0  # percent of texts that may be cut without a warning
 STUDENT = "student"  # folder of the finished student, in the Hugging Face format
 
@@ -83,8 +79,6 @@ def run_cell(
 ) -> CellRecord:
     """Train and evaluate one cell, going on from its checkpoint; a finished one is only looked up.
 
-    A lock on the cell's folder makes a second process wait and then find the work done.
-
     Args:
         cell: its settings.
         name: for people.
@@ -95,37 +89,23 @@ def run_cell(
     Returns:
         The record: status "done", or "diverged" where the loss stopped being a number.
     """
-    identity = identify(cell)
-    folder = home.cell(fingerprint(identity))
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"):
-        record = home.record(folder.name)
-        if record is None:
-            for leftover in folder.glob(".*.tmp"):  # of a killed holder
-                leftover.unlink()
-            write_json(folder / "cell.json", {"name": name, "identity": identity, "settings": _plain(cell)})
-            with Journal(folder / FILE) as journal:
-                try:
-                    record = _train(cell, name, identity, folder, home, journal, report, keep_student)
-                except Exception as error:
-                    journal.status("failed", f"{type(error).__name__}: {error}")
-                    (folder / ERROR).write_text(traceback.format_exc())
-                    raise
-            (folder / ERROR).unlink(missing_ok=True)  # of an earlier attempt
-        return record
+
+    def work(folder: Path, journal: Journal) -> Outcome:
+        return _train(cell, folder, home, journal, report, keep_student)
+
+    return once(cell, name, home, work)
 
 
 def _train(
     cell: Cell,
-    name: str,
-    identity: dict[str, Any],
     folder: Path,
     home: Home,
     journal: Journal,
     report: Callable[[Progress], None],
     keep_student: bool,
-) -> CellRecord:
+) -> Outcome:
     method, device = METHODS[cell.method], _device()
+    memory.reset_peak(device)
     task, _ = load_task(cell.task)
     prepared = prepare(cell, home)
     student = load_student(cell.student, derive(cell.seed, "init"), device)
@@ -175,34 +155,20 @@ def _train(
             set_weights(student, load_file(folder / WEIGHTS))
             student.save(folder / STUDENT)
         journal.artifact(folder / PREDICTIONS)
-    journal.artifact(folder / "cell.json")
     versions = _versions(device)
     if student.commit is not None:
         versions["student_commit"] = student.commit
-    journal.params(**versions)
-    record = CellRecord(
-        id=folder.name,
-        name=name,
+    return Outcome(
         status=status,
-        identity=identity,
-        settings=_plain(cell),
+        step=progress.step,
         accuracy=progress.accuracy,
         chosen_step=progress.chosen_step,
         seconds=trainer.spent,
         statistics=statistics,
         versions=versions,
         message=message,
+        peak_bytes=memory.peak_bytes(device),
     )
-    figures = {f"final/{k}": v for k, v in progress.accuracy.items()} if status == "done" else {}
-    figures |= {"final/chosen_step": progress.chosen_step, "time/seconds": trainer.spent}
-    journal.metrics(progress.step, **figures)
-    journal.status(status, message)
-    journal.sync()
-    write_json(folder / RECORD, asdict(record))
-    # Only now: killed before the record, the cell goes on from its checkpoint and needs both again.
-    checkpoint.clear(folder)
-    (folder / WEIGHTS).unlink(missing_ok=True)
-    return record
 
 
 def _length_statistics(
@@ -234,10 +200,6 @@ def _length_statistics(
 
 def _device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _plain(section: Section) -> dict[str, Any]:
-    return section.model_dump(mode="json")
 
 
 def _versions(device: torch.device) -> dict[str, str]:

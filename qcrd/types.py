@@ -139,3 +139,4 @@ class CellRecord:
     statistics: dict = field(default_factory=dict)  # vote and parse counts, hinge activity, teacher accuracy
     versions: dict = field(default_factory=dict)
     message: str = ""
+    peak_bytes: int | None = None  # most memory at once: of the GPU, else of the process

@@ -22,11 +22,12 @@ MODULES = {name.removesuffix(".__init__"): file for name, file in MODULES.items(
 LAYERS = [
     ["types", "fingerprint", "errors", "files", "places"],
     ["config", "home"],
-    ["tasks", "rationales", "losses", "teacher", "tracking", "presets"],
+    ["tasks", "rationales", "losses", "teacher", "tracking", "presets", "memory"],
     ["student", "methods"],
     ["identity", "report"],
     ["preparation"],
     ["yields"],
+    ["once"],
     ["pipeline"],
     ["provenance"],
     ["judging"],

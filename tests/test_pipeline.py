@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from small import SHAPE
 from transformers import T5ForConditionalGeneration
 
-from qcrd import config, pipeline, preparation, tasks
+from qcrd import config, once, preparation, tasks
 from qcrd.errors import DataError
+from qcrd.fingerprint import fingerprint
 from qcrd.home import Home
 from qcrd.methods import METHODS
 from qcrd.pipeline import run_cell
@@ -191,7 +192,7 @@ def test_answers_that_nobody_can_read_are_refused_with_what_to_do(tmp_path):
     fill(home, cell, babble=True)
     with pytest.raises(DataError, match=r"no training question has a label.*sample store"):
         run_cell(cell, "babble", home)
-    folder = home.cell(pipeline.fingerprint(preparation.identify(cell)))
+    folder = home.cell(fingerprint(preparation.identify(cell)))
     assert journals.read(folder / "journal.jsonl")[-1].status == "failed"
     assert "DataError" in (folder / "error.txt").read_text()
     assert home.record(folder.name) is None
@@ -254,23 +255,23 @@ def test_a_killed_cell_ends_as_one_that_was_left_alone(home, tmp_path, monkeypat
 
             return report
 
-        def write(path, value, write=pipeline.write_json):
+        def write(path, value, write=once.write_json):
             if path.name == "record.json":
                 raise Killed
             write(path, value)
 
-        patch.setattr(pipeline, "write_json", write)
+        patch.setattr(once, "write_json", write)
         return None
 
     records, folders = undisturbed_and_killed(home, tmp_path, monkeypatch, kill)
-    alone, killed = (asdict(r) | {"seconds": 0, "settings": 0} for r in records)
+    alone, killed = (asdict(r) | {"seconds": 0, "peak_bytes": 0, "settings": 0} for r in records)
     assert killed == alone
     assert alone["chosen_step"] < 8, "the case must choose a step before the last checkpoint"
     for file in ("predictions.json", "student/model.safetensors"):
         assert (folders[0] / file).read_bytes() == (folders[1] / file).read_bytes()
     metrics = [
         [
-            (e.step, {k: v for k, v in e.values.items() if "second" not in k})
+            (e.step, {k: v for k, v in e.values.items() if "second" not in k and "memory" not in k})
             for e in journals.read(folder / "journal.jsonl")
             if isinstance(e, journals.Metrics)
         ]
@@ -282,7 +283,7 @@ def test_a_killed_cell_ends_as_one_that_was_left_alone(home, tmp_path, monkeypat
 
 def test_what_a_kill_left_half_written_is_cleared_away(home):
     cell = make_cell(home, "finetuning", seed=5)
-    folder = home.cell(pipeline.fingerprint(preparation.identify(cell)))
+    folder = home.cell(fingerprint(preparation.identify(cell)))
     folder.mkdir(parents=True)
     (folder / ".student.safetensors.0123abcd.tmp").write_bytes(b"half")
     run_cell(cell, "cell", home)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qcrd import pipeline
+from qcrd import memory, pipeline
 from qcrd.config import Cell, Resources
 from qcrd.home import Home
 from qcrd.student.trainer import Progress
@@ -52,9 +52,12 @@ def train_cell(config: dict[str, Any]) -> None:
             )
 
     cell = Cell.model_validate(config["cell"])
-    record = pipeline.run_cell(
-        cell, config["name"], Home(Path(config["home"])), report, config["keep_student"]
-    )
+    try:
+        record = pipeline.run_cell(
+            cell, config["name"], Home(Path(config["home"])), report, config["keep_student"]
+        )
+    finally:
+        memory.release()  # the next cell has the same process, others the same machine
     tune.report({"status": record.status, "seconds": record.seconds, **record.accuracy})
 
 

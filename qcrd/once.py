@@ -1,0 +1,116 @@
+"""What surrounds a cell's training, whatever trains it: locked, journaled, its record written last."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock
+
+from qcrd.config import Cell
+from qcrd.files import write_json
+from qcrd.fingerprint import fingerprint
+from qcrd.home import RECORD, Home
+from qcrd.preparation import identify
+from qcrd.student import checkpoint
+from qcrd.student.trainer import WEIGHTS
+from qcrd.tracking.journal import FILE, Journal
+from qcrd.types import CellRecord
+
+ERROR = "error.txt"  # trace of an attempt that failed
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a cell's training."""
+
+    status: Literal["done", "diverged"]
+    step: int  # the last
+    accuracy: dict[str, float]  # percent, as in `CellRecord`
+    chosen_step: int
+    seconds: float  # over all attempts
+    statistics: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    message: str = ""
+    peak_bytes: int | None = None
+
+
+Work = Callable[[Path, Journal], Outcome]
+"""Trains a cell in its folder, going on from what an earlier attempt left there."""
+
+
+def once(cell: Cell, name: str, home: Home, work: Work) -> CellRecord:
+    """Do a cell's work unless it is done.
+
+    A lock on the cell's folder makes a second process wait and then find the work done.
+
+    Args:
+        cell: its settings, which name the folder.
+        name: for people.
+        home: where its folder is.
+        work: what is to be done.
+
+    Raises:
+        Exception: whatever `work` raises, after it was written down.
+    """
+    identity = identify(cell)
+    folder = home.cell(fingerprint(identity))
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):
+        record = home.record(folder.name)
+        if record is not None:
+            return record
+        for leftover in folder.glob(".*.tmp"):  # of a killed holder
+            leftover.unlink()
+        settings = cell.model_dump(mode="json")
+        write_json(folder / "cell.json", {"name": name, "identity": identity, "settings": settings})
+        with Journal(folder / FILE) as journal:
+            try:
+                outcome = work(folder, journal)
+            except Exception as error:
+                journal.status("failed", f"{type(error).__name__}: {error}")
+                (folder / ERROR).write_text(traceback.format_exc())
+                raise
+            _end(journal, outcome)
+            record = _record(folder.name, name, identity, settings, outcome)
+            write_json(folder / RECORD, asdict(record))
+        # Only now: killed before the record, the cell goes on from its checkpoint and needs both again.
+        checkpoint.clear(folder)
+        (folder / WEIGHTS).unlink(missing_ok=True)
+        (folder / ERROR).unlink(missing_ok=True)  # of an earlier attempt
+        return record
+
+
+def _end(journal: Journal, outcome: Outcome) -> None:
+    """The journal's last events, on disk when this returns."""
+    journal.artifact("cell.json")
+    journal.params(**outcome.versions)
+    figures = {f"final/{k}": v for k, v in outcome.accuracy.items()} if outcome.status == "done" else {}
+    figures |= {"final/chosen_step": outcome.chosen_step, "time/seconds": outcome.seconds}
+    if outcome.peak_bytes is not None:
+        figures["memory/peak_bytes"] = outcome.peak_bytes
+    journal.metrics(outcome.step, **figures)
+    journal.status(outcome.status, outcome.message)
+    journal.sync()
+
+
+def _record(
+    id: str, name: str, identity: dict[str, Any], settings: dict[str, Any], outcome: Outcome
+) -> CellRecord:
+    return CellRecord(
+        id=id,
+        name=name,
+        status=outcome.status,
+        identity=identity,
+        settings=settings,
+        accuracy=outcome.accuracy,
+        chosen_step=outcome.chosen_step,
+        seconds=outcome.seconds,
+        statistics=outcome.statistics,
+        versions=outcome.versions,
+        message=outcome.message,
+        peak_bytes=outcome.peak_bytes,
+    )
