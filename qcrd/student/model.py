@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from qcrd.student.packing import Layout
 from qcrd.student.pretrained import commit, pretrained, pretrained_tokenizer
 from qcrd.student.t5 import Block, Memory, Stack
 from qcrd.student.tape import Arithmetic, Recorder, Replay
+from qcrd.student.tokens import token_ids
 from qcrd.student.writing import Writer
 from qcrd.tasks.arithmetic import vocabulary
 from qcrd.teacher.tokenizer import word_level_tokenizer
@@ -195,27 +197,26 @@ class Scored:
 
 def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: int) -> list[list[int]]:
     """Token ids of each text with the end-of-sequence token, at most `limit` in all."""
-    if not texts:
-        return []
-    rows = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-    return [[*row[: limit - 1], tokenizer.eos_token_id] for row in rows]
+    return [[*row[: limit - 1], tokenizer.eos_token_id] for row in token_ids(tokenizer, texts)]
 
 
 def token_counts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:
     """How many tokens each text has uncut, with the end-of-sequence token."""
-    if not texts:
-        return []
-    rows = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-    return [len(row) + 1 for row in rows]
+    return [len(row) + 1 for row in token_ids(tokenizer, texts)]
 
 
 def load_tokenizer(section: config.Student) -> PreTrainedTokenizerBase:
     """The tokenizer that the settings name; the arithmetic task's word-level one where they name none."""
     if section.tokenizer is None and section.checkpoint is None:
-        return word_level_tokenizer([*vocabulary(), *PREFIX_WORDS], append_eos=True)
+        return _own_tokenizer()
     if section.tokenizer is not None:  # the revision is the checkpoint's
         return pretrained_tokenizer("student.tokenizer", section.tokenizer, None)
     return pretrained_tokenizer("student.checkpoint", section.checkpoint, section.revision)
+
+
+@cache  # one object, which the token ids of its texts are kept with
+def _own_tokenizer() -> PreTrainedTokenizerBase:
+    return word_level_tokenizer([*vocabulary(), *PREFIX_WORDS], append_eos=True)
 
 
 def load_student(section: config.Student, seed: int, device: torch.device) -> Student:

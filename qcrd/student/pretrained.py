@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from transformers import (
 from transformers.utils.hub import REGEX_COMMIT_HASH, ResolvedRevision, resolve_revision
 
 from qcrd.errors import ConfigError
+from qcrd.teacher.base import fingerprint_path
 
 FAMILY: dict[str, dict[str, type[PreTrainedModel]]] = {
     "t5": {"whole": T5ForConditionalGeneration, "encoder": T5EncoderModel},  # v1.1 and FLAN-T5 too
@@ -89,15 +91,22 @@ def commit(name: str, revision: str | None) -> str | None:
 
 
 def pretrained_tokenizer(field: str, name: str, revision: str | None) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder or Hub id.
+    """The tokenizer of a folder or Hub id; the same object for the same files, not to be changed.
 
     Raises:
         ConfigError: where it is absent or out of reach.
     """
     try:
-        return AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+        content = fingerprint_path(Path(name)) if Path(name).is_dir() else None
+        return _tokenizer(name, revision, content)
     except (OSError, ValueError) as error:
         raise _unreachable(field, name, error) from error
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(name: str, revision: str | None, content: str | None) -> PreTrainedTokenizerBase:
+    """Loaded once per process; `content` tells a folder from what it was before."""
+    return AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
 
 
 def _shape(field: str, name: str, revision: str | None) -> PretrainedConfig:
