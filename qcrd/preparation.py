@@ -33,7 +33,7 @@ from qcrd.teacher.embedded import EmbeddedRecipe
 from qcrd.teacher.store import SampleStore
 from qcrd.types import Parsed, Prompt, Question, RationaleSet, Splits
 
-KEPT = 2  # prepared cells in memory: a grid goes through its seeds before it turns to other samples
+MOST = 1_200_000  # questions of the preparations that are kept: all that a grid has, of e-SNLI two
 _prepared: dict[str, Prepared] = {}
 
 
@@ -144,8 +144,8 @@ def prepare(cell: Cell, home: Home) -> Prepared:
     Where labels are the teacher's, gold labels are taken off the training and validation questions before
     anything looks at them; they enter the reported statistics alone.
 
-    The cells of a grid that follow each other in one process differ in seed or loss more often than in what
-    they learn from, so the last ones are kept as long as data, teacher and store are the same.
+    The cells of a grid differ in seed or loss more often than in what they learn from, so what was prepared
+    is kept for those that follow in this process, as long as data, teacher and store are the same.
 
     Raises:
         DataError: where samples are missing or no question is left to train on.
@@ -161,11 +161,15 @@ def prepare(cell: Cell, home: Home) -> Prepared:
         "stored": [shard.name for shard in shards.shards(sample_store(cell, home).folder)] if m else [],
     }
     key = fingerprint(depends)
-    if key not in _prepared:
-        while len(_prepared) >= KEPT:
-            _prepared.pop(next(iter(_prepared)))  # before the new one is there: they may be large
-        _prepared[key] = _prepare(cell, home)
-    return _prepared.setdefault(key, _prepared.pop(key))  # the one used last is the last to go
+    found = _prepared.pop(key, None)
+    if found is None:
+        coming = len(load_task(cell.task)[1].train)
+        # Room is made before the new one is there; the one that was used longest ago goes first.
+        while _prepared and coming + sum(len(p.questions) for p in _prepared.values()) > MOST:
+            _prepared.pop(next(iter(_prepared)))
+        found = _prepare(cell, home)
+    _prepared[key] = found
+    return found
 
 
 def _prepare(cell: Cell, home: Home) -> Prepared:

@@ -3,7 +3,7 @@
 from dataclasses import FrozenInstanceError
 
 import pytest
-from test_pipeline import M, fill, make_cell
+from test_pipeline import TASK, M, fill, make_cell
 
 from qcrd import config, preparation
 from qcrd.home import Home
@@ -60,15 +60,20 @@ def test_another_home_with_other_answers_is_another_preparation(tmp_path):
     assert missing[0] > missing[1] == 0
 
 
-def test_no_more_than_the_last_few_are_kept(tmp_path):
+def test_those_used_longest_ago_go_where_they_would_be_too_many(tmp_path, monkeypatch):
     home = Home(tmp_path)
     fill(home, make_cell(home))
-    first = prepare(make_cell(home), home)
-    for m in range(1, preparation.KEPT + 1):
-        prepare(make_cell(home, rationales=config.Rationales(labels="teacher", m=m)), home)
-        assert len(preparation._prepared) <= preparation.KEPT
-    again = prepare(make_cell(home), home)
-    assert again == first and again is not first
+
+    def of(m):
+        return prepare(make_cell(home, rationales=config.Rationales(labels="teacher", m=m)), home)
+
+    monkeypatch.setattr(preparation, "MOST", 2 * TASK.train)
+    first, second = of(1), of(2)
+    assert of(1) is first
+    third = of(3)  # in the place of the second, since the first was used after it
+    assert of(1) is first and of(3) is third
+    again = of(2)
+    assert again == second and again is not second
 
 
 def test_nobody_can_change_what_others_read(tmp_path):
