@@ -92,10 +92,12 @@ class Student(nn.Module):
     def encode(self, inputs: Sequence[Sequence[int]]) -> Memory:
         """Read B inputs, once for all sequences that will attend to them."""
         ids = torch.tensor([token for row in inputs for token in row])
-        layout = Layout.of([len(row) for row in inputs], self.device)
+        lengths = [len(row) for row in inputs]
         with self.precision():
-            states = self.encoder.encode(ids.to(self.device, non_blocking=True), layout)
-            return self.decoder.remember(states, layout)
+            states = self.encoder.encode(
+                ids.to(self.device, non_blocking=True), Layout.of(lengths, self.device)
+            )
+            return self.decoder.remember(states, Layout.of(lengths, self.device, apart=False))
 
     def cross_entropy(
         self, memory: Memory, source: Sequence[int], targets: Sequence[Sequence[int]]
@@ -133,7 +135,7 @@ class Student(nn.Module):
             *both,
             torch.repeat_interleave(torch.tensor(lengths)).to(self.device, non_blocking=True),
             Layout.of(lengths, self.device),
-            Layout.grouped(lengths, source, len(memory.bias), self.device),
+            Layout.grouped(lengths, source, self.device),
         )
 
     def generate(

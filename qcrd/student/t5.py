@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, gelu, relu, rms_norm, scaled_dot_product_attention
+from torch.nn.functional import embedding, gelu, linear, pad, relu, rms_norm, scaled_dot_product_attention
 from transformers.activations import ACT2FN
 
 from qcrd.student.packing import Layout
@@ -95,26 +95,26 @@ class Stack:
     def encode(self, ids: Tensor, layout: Layout) -> Tensor:
         """[N] packed ids of R inputs -> [N, D] packed states; `layout` has a row for each input."""
         way = self.arithmetic()
-        bias = self.bias(layout.width)
-        if not layout.full:
-            bias = bias + _hidden(layout.mask(), bias.dtype)
+        biases = [
+            bias + beyond
+            for bias, beyond in zip(self._biases(layout), layout.hidden(self.positions.dtype), strict=True)
+        ]
         states = way.dropout(embedding(ids, self.embedding))
         for block in self.blocks:
-            states = states + self._own(block.own, states, layout, bias, way)
+            states = states + self._own(block.own, states, layout, biases, way)
             states = states + self._feed_forward(block.feed_forward, states, way)
         return way.dropout(self._normed(states, self.norm))
 
     def remember(self, states: Tensor, layout: Layout) -> Memory:
-        """What a decoder's layers attend to, from an encoder's packed states."""
-        way = Arithmetic(0.0)
+        """What a decoder's layers attend to, from an encoder's packed states; `layout` is one rectangle."""
         pairs = [
             tuple(
-                self._heads(layout.spread(way.linear(states, weight)))
+                self._heads(layout.spread(linear(states, weight)))[0]
                 for weight in (block.cross.k, block.cross.v)
             )
             for block in self.blocks
         ]
-        return Memory(pairs, _hidden(layout.mask(), states.dtype))
+        return Memory(pairs, *layout.hidden(states.dtype))
 
     def decode(self, ids: Tensor, layout: Layout, cross: Layout, memory: Memory, way: Arithmetic) -> Tensor:
         """Read R sequences, each token seeing those before it and one input.
@@ -129,30 +129,36 @@ class Stack:
         Returns:
             [N, D] packed states after the last norm.
         """
-        bias = self.bias(layout.width)
+        biases = self._biases(layout)
+        inputs = [part.rows for part in cross.rectangles]
+        beyond = [memory.bias[rows] for rows in inputs]
         states = way.dropout(embedding(ids, self.embedding))
-        for block, (keys, values) in zip(self.blocks, memory.keys_values, strict=True):
-            states = states + self._own(block.own, states, layout, bias, way)
+        for block, pair in zip(self.blocks, memory.keys_values, strict=True):
+            states = states + self._own(block.own, states, layout, biases, way)
             normed = self._normed(states, block.cross.norm)
-            found = attend(way.linear(normed, block.cross.q), cross, keys, values, memory.bias, way)
+            keys, values = ([each.index_select(0, rows) for rows in inputs] for each in pair)
+            found = attend(way.linear(normed, block.cross.q), cross, keys, values, beyond, way)
             states = states + way.dropout(way.linear(found, block.cross.o))
             states = states + self._feed_forward(block.feed_forward, states, way)
         return way.dropout(self._normed(states, self.norm))
 
-    def bias(self, width: int) -> Tensor:
-        """[1, H, width, width] relative position bias, -inf where a decoder may not look."""
-        bucket = buckets(width, self.decoder, self.buckets, self.distance).to(self.positions.device)
+    def _biases(self, layout: Layout) -> list[Tensor]:
+        """For each rectangle [1, H, width, width]: relative position bias, -inf where none may look."""
+        widest = max(part.width for part in layout.rectangles)
+        bucket = buckets(widest, self.decoder, self.buckets, self.distance).to(self.positions.device)
         found = embedding(bucket, self.positions).permute(2, 0, 1)[None]
         if self.decoder:
-            ahead = torch.ones(width, width, dtype=torch.bool, device=bucket.device).triu(1)
+            ahead = torch.ones(widest, widest, dtype=torch.bool, device=bucket.device).triu(1)
             found = found.masked_fill(ahead, -torch.inf)
-        return found
+        return [found[:, :, : part.width, : part.width] for part in layout.rectangles]
 
-    def _own(self, part: Attention, states: Tensor, layout: Layout, bias: Tensor, way: Arithmetic) -> Tensor:
+    def _own(
+        self, part: Attention, states: Tensor, layout: Layout, biases: Sequence[Tensor], way: Arithmetic
+    ) -> Tensor:
         normed = self._normed(states, part.norm)
         query, key, value = (way.linear(normed, weight) for weight in (part.q, part.k, part.v))
         keys, values = self._heads(layout.spread(key)), self._heads(layout.spread(value))
-        return way.dropout(way.linear(attend(query, layout, keys, values, bias, way), part.o))
+        return way.dropout(way.linear(attend(query, layout, keys, values, biases, way), part.o))
 
     def _feed_forward(self, part: FeedForward, states: Tensor, way: Arithmetic) -> Tensor:
         normed = self._normed(states, part.norm)
@@ -164,37 +170,58 @@ class Stack:
     def _normed(self, states: Tensor, weight: Tensor) -> Tensor:
         return rms_norm(states, states.shape[-1:], weight, self.epsilon)
 
-    def _heads(self, rectangle: Tensor) -> Tensor:
-        return rectangle.unflatten(2, (self.heads, -1)).transpose(1, 2)
+    def _heads(self, rectangles: Sequence[Tensor]) -> list[Tensor]:
+        return [part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in rectangles]
 
 
 def attend(
-    query: Tensor, layout: Layout, keys: Tensor, values: Tensor, bias: Tensor, way: Arithmetic
+    query: Tensor,
+    layout: Layout,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    biases: Sequence[Tensor],
+    way: Arithmetic,
 ) -> Tensor:
     """T5's attention, which does not scale its products.
 
     Args:
         query: [N, H * d] packed.
-        layout: a row for each of R sets of keys.
-        keys: [R, H, S, d], and values alike.
-        values: see keys.
-        bias: [R or 1, H or 1, width or 1, S].
+        layout: of the queries.
+        keys: for each rectangle [r, H, S, d].
+        values: alike.
+        biases: for each rectangle [r or 1, H or 1, width or 1, S].
         way: for the dropout of the probabilities.
 
     Returns:
         [N, H * d] packed.
     """
-    rows = layout.spread(query).unflatten(2, (keys.shape[1], -1)).transpose(1, 2)
+    heads = keys[0].shape[1]
+    rows = [part.unflatten(2, (heads, -1)).transpose(1, 2) for part in layout.spread(query)]
     if query.device.type == "cuda" and not way.rate:
-        wide = bias.to(rows.dtype).expand(-1, rows.shape[1], rows.shape[2], -1)
-        found = scaled_dot_product_attention(rows, keys, values, wide, scale=1.0)
+        found = [
+            scaled_dot_product_attention(q, k, v, b.to(q.dtype).expand(-1, heads, q.shape[2], -1), scale=1.0)
+            for q, k, v, b in zip(rows, keys, values, biases, strict=True)
+        ]
     else:  # measured on CPUs: 0.7 to 0.85 of the time of the fused kernel, which wants the whole bias
-        share = torch.softmax(rows @ keys.transpose(2, 3) + bias, -1).to(values.dtype)
-        if way.rate:  # drawn for packed tokens, so that a replay can look them up
-            packed = way.dropout(layout.collect(share.transpose(1, 2)))
-            share = layout.spread(packed).transpose(1, 2)
-        found = share @ values
-    return layout.collect(found.transpose(1, 2)).flatten(1)
+        shares = [_shares(q, k, b) for q, k, b in zip(rows, keys, biases, strict=True)]
+        if way.rate:
+            shares = _thinned(shares, layout, way)
+        found = [share.to(v.dtype) @ v for share, v in zip(shares, values, strict=True)]
+    return layout.collect([part.transpose(1, 2) for part in found]).flatten(1)
+
+
+def _shares(query: Tensor, keys: Tensor, bias: Tensor) -> Tensor:
+    product = query @ keys.transpose(2, 3)
+    product = product.add_(bias) if product.dtype == bias.dtype else product + bias
+    return torch.softmax(product, -1)
+
+
+def _thinned(shares: Sequence[Tensor], layout: Layout, way: Arithmetic) -> list[Tensor]:
+    """Dropout of the probabilities, drawn for packed tokens, so that a replay can look the masks up."""
+    widest = max(part.shape[3] for part in shares)
+    wide = [pad(part, (0, widest - part.shape[3])).transpose(1, 2) for part in shares]
+    thin = layout.spread(way.dropout(layout.collect(wide)))
+    return [part.transpose(1, 2)[..., : share.shape[3]] for part, share in zip(thin, shares, strict=True)]
 
 
 @lru_cache(maxsize=512)
@@ -216,12 +243,6 @@ def buckets(width: int, decoder: bool, count: int, longest: int) -> Tensor:
     growth = torch.log(distance.clamp(min=1).float() / single) / math.log(longest / single)
     far = (single + (growth * (count - single)).long()).clamp(max=count - 1)
     return ahead + torch.where(distance < single, distance, far)
-
-
-def _hidden(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """[R, S] bool -> [R, 1, 1, S]: 0 at tokens, else -inf."""
-    found = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
-    return found.masked_fill_(~mask, -torch.inf)[:, None, None]
 
 
 def _block(layers: Sequence[nn.Module]) -> Block:

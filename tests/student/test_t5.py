@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from small import CPU
 from transformers import T5Config, T5ForConditionalGeneration
 
+from qcrd.student import packing
 from qcrd.student.packing import Layout
 from qcrd.student.t5 import Stack, buckets
 from qcrd.student.tape import Arithmetic
@@ -31,15 +32,18 @@ def packed(rows):
     return torch.tensor([token for row in rows for token in row]), Layout.of([len(r) for r in rows], CPU)
 
 
+@pytest.mark.parametrize("worth", [0, 2**15])  # several rectangles, and one
 @pytest.mark.parametrize("gated", [True, False])
-def test_encoder_and_decoder_equal_those_of_transformers_with_all_gradients(gated):
+def test_encoder_and_decoder_equal_those_of_transformers_with_all_gradients(gated, worth, monkeypatch):
+    monkeypatch.setattr(packing, "WORTH", worth)
     model = model_of(gated)
     encoder, decoder = Stack(model.encoder), Stack(model.decoder)
     targets, source = [[0, 4, 5], [0], [0, 7, 7, 7, 2, 9, 9], [0, 3], [0, 8]], [2, 0, 2, 3, 2]
     ids, layout = packed(ROWS)
-    memory = decoder.remember(encoder.encode(ids, layout), layout)
+    whole = Layout.of([len(r) for r in ROWS], CPU, apart=False)
+    memory = decoder.remember(encoder.encode(ids, layout), whole)
     ids, layout = packed(targets)
-    cross = Layout.grouped([len(t) for t in targets], source, len(ROWS), CPU)
+    cross = Layout.grouped([len(t) for t in targets], source, CPU)
     found = decoder.decode(ids, layout, cross, memory, Arithmetic(0.0))
     alone = []
     for target, row in zip(targets, source, strict=True):
@@ -77,28 +81,41 @@ def test_dropout_changes_a_pass_in_training_alone_and_keeps_its_mean():
     calm = encoder.encode(ids, layout)
     assert torch.equal(calm, encoder.encode(ids, layout))
     model.train()
-    passes = torch.stack([encoder.encode(ids, layout) for _ in range(2000)])
+    passes = torch.stack([encoder.encode(ids, layout) for _ in range(600)])
     assert not torch.equal(passes[0], passes[1])
     theirs = torch.stack(
-        [model.encoder(input_ids=torch.tensor([ROWS[0]])).last_hidden_state[0] for _ in range(2000)]
+        [model.encoder(input_ids=torch.tensor([ROWS[0]])).last_hidden_state[0] for _ in range(600)]
     )
     ours = passes[:, : len(ROWS[0])]
-    assert (ours.mean(0) - theirs.mean(0)).abs().max() < 0.1
-    assert (ours.std(0) / theirs.std(0) - 1).abs().max() < 0.15
+    assert (ours.mean(0) - theirs.mean(0)).abs().max() < 0.2
+    assert (ours.std(0) / theirs.std(0) - 1).abs().max() < 0.25
 
 
-@given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 3)), min_size=1, max_size=8))
-@settings(max_examples=50, deadline=None, derandomize=True)
-def test_sequences_of_one_group_lie_side_by_side_and_come_back_in_their_own_order(sequences):
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.integers(0, 5)), min_size=1, max_size=12),
+    st.sampled_from([0, 2**15]),
+)
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_sequences_of_one_group_lie_side_by_side_and_come_back_in_their_own_order(sequences, worth):
     lengths, group = [n for n, _ in sequences], [g for _, g in sequences]
-    layout = Layout.grouped(lengths, group, 4, CPU)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "WORTH", worth)
+        layout = Layout.grouped(lengths, group, CPU)
     tokens = torch.arange(1.0, sum(lengths) + 1)[:, None].repeat(1, 2).requires_grad_()
     spread = layout.spread(tokens)
     parts = tokens[:, 0].split(lengths)
-    for row in range(4):
-        wanted = [t for part, g in zip(parts, group, strict=True) if g == row for t in part.tolist()]
-        assert spread[row, :, 0].tolist() == wanted + [0.0] * (layout.width - len(wanted))
+    seen = []
+    for part, values, beyond in zip(layout.rectangles, spread, layout.hidden(torch.float32), strict=True):
+        assert part.width == part.lengths.max()
+        for row, length, cells, hidden in zip(part.rows, part.lengths, values[..., 0], beyond, strict=True):
+            wanted = [t for p, g in zip(parts, group, strict=True) if g == row for t in p.tolist()]
+            assert length == len(wanted)
+            assert cells.tolist() == wanted + [0.0] * (part.width - len(wanted))
+            assert torch.equal(hidden.flatten() == 0, cells > 0)
+            seen.append(int(row))
+    assert sorted(seen) == sorted(set(group))
     assert torch.equal(layout.collect(spread), tokens)
-    assert layout.mask().sum() == len(tokens)
-    (grad,) = torch.autograd.grad((layout.collect(spread * 3)).sum(), tokens)
+    (grad,) = torch.autograd.grad(layout.collect([part * 3 for part in spread]).sum(), tokens)
     assert torch.equal(grad, torch.full_like(tokens, 3))
+    (whole,) = Layout.grouped(lengths, group, CPU, apart=False).rectangles
+    assert whole.rows.tolist() == sorted(set(group))
