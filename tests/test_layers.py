@@ -29,6 +29,7 @@ LAYERS = [
     ["yields"],
     ["once"],
     ["pipeline"],
+    ["bench"],
     ["provenance"],
     ["judging"],
     ["grid", "tracking.mlflow", "teacher.vllm"],

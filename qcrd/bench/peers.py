@@ -72,8 +72,8 @@ def write(
     student: Student, inputs: Sequence[Tokens], limits: Sequence[int], temperature: float, batch: int
 ) -> int:
     """Sample a sequence for each input with transformers' `generate`; returns the number of tokens."""
+    training, tokens = student.training, 0
     student.eval()
-    tokens = 0
     for start in range(0, len(inputs), batch):
         rows, ends = inputs[start : start + batch], limits[start : start + batch]
         ids, mask = _pad(rows, 0, student.device)
@@ -90,7 +90,7 @@ def write(
                 stopping_criteria=StoppingCriteriaList([_Ends(ends)]),
             )
         tokens += sum(ends)
-    student.train()
+    student.train(training)
     return tokens
 
 
@@ -112,9 +112,12 @@ def _pass(student: Student, inputs: Sequence[Tokens], targets: Sequence[Tokens])
     """[R] token-mean cross entropy, by one padded pass of the whole model."""
     ids, mask = _pad(inputs, 0, student.device)
     labels, real = _pad(targets, 0, student.device)
+    read = torch.cat([torch.full_like(labels[:, :1], student.start_id), labels[:, :-1]], 1)
     labels = labels.masked_fill(~real, IGNORED)
     with student.precision():
-        logits = student.model(input_ids=ids, attention_mask=mask.long(), labels=labels).logits
+        logits = student.model(
+            input_ids=ids, attention_mask=mask.long(), decoder_input_ids=read, use_cache=False
+        ).logits
     nats = cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
     return nats.sum(1) / real.sum(1)
 

@@ -4,41 +4,59 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from statistics import median
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-Timed = dict[str, list[float]]
-"""Seconds of each way, a figure for each round."""
+Way = Callable[[int], object]
+"""Does it once; told the number of the round, so that each round can take other questions."""
 
 
-def by_turns(ways: Mapping[str, Callable[[], object]], rounds: int, say: Callable[[str], None]) -> Timed:
-    """Run every way once to warm up, then all by turns.
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What one way took."""
+
+    seconds: list[float]  # a figure for each round
+    flops: int  # of its matrix products, counted while it warmed up
+
+    @property
+    def median(self) -> float:
+        """Seconds."""
+        return median(self.seconds)
+
+
+def by_turns(ways: Mapping[str, Way], rounds: int, say: Callable[[str], None]) -> dict[str, Timed]:
+    """Run every way once to warm up and to count, then all by turns.
 
     Args:
         ways: by name.
         rounds: how often each is timed.
         say: what a person is told.
     """
-    found: Timed = {name: [] for name in ways}
-    for number in range(rounds + 1):
+    flops, seconds = {}, {name: [] for name in ways}
+    for name, way in ways.items():
+        with FlopCounterMode(display=False) as counter:
+            way(0)
+        flops[name] = counter.get_total_flops()
+        say(f"{name}: warm, {flops[name] / 1e12:.3f} TFLOP")
+    for number in range(1, rounds + 1):
         for name, way in ways.items():
-            seconds = _timed(way)
-            if number:
-                found[name].append(seconds)
-            say(f"{f'round {number}' if number else 'warm-up'}: {name} {seconds:.3f} s")
-    return found
+            seconds[name].append(_timed(way, number))
+            say(f"round {number} of {rounds}: {name} {seconds[name][-1]:.3f} s")
+    return {name: Timed(seconds[name], flops[name]) for name in ways}
 
 
-def ratio(timed: Timed, over: str, under: str) -> float:
-    """Median over the rounds of one way's time divided by another's in the same round."""
-    return median(a / b for a, b in zip(timed[over], timed[under], strict=True))
+def ratio(over: Timed, under: Timed) -> float:
+    """Median over the rounds of one way's seconds divided by another's in the same round."""
+    return median(a / b for a, b in zip(over.seconds, under.seconds, strict=True))
 
 
-def _timed(way: Callable[[], object]) -> float:
+def _timed(way: Way, number: int) -> float:
     _wait()
     begun = time.perf_counter()
-    way()
+    way(number)
     _wait()
     return time.perf_counter() - begun
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,107 @@ import typer
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed, in ratios of ours to the plain way.")
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object in the last line, for programs.")]
+
+
+class Student(StrEnum):
+    """Sizes of the student that is measured."""
+
+    TINY = "tiny"
+    SMALL = "small"
+    BASE = "base"
+
+
+SizeOption = Annotated[
+    Student, typer.Option(help="tiny: the embedded preset's; small: T5-small (60M); base: T5-base (220M).")
+]
+Rounds = Annotated[int, typer.Option(min=1, help="How often each way is timed.")]
+Bf16 = Annotated[bool, typer.Option("--bf16", help="With autocast to bf16.")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; without it the GPU where there is one.")]
 
 
 @app.callback()
 def bench() -> None:
     """Measure speed, in ratios of ours to the plain way: by turns in one run, several times, medians."""
+
+
+@app.command()
+def step(
+    size: SizeOption = Student.SMALL,
+    m: Annotated[
+        list[int] | None, typer.Option(min=1, help="Teacher's rationales per question; may be repeated.")
+    ] = None,
+    k: Annotated[int, typer.Option(min=0, help="Self-play's rationales per question.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Questions per step.")] = 32,
+    scheme: Annotated[str, typer.Option(help="minmax, maxmin, sampling, mean or wmean.")] = "minmax",
+    judge: Annotated[
+        bool, typer.Option("--judge", help="Weigh by a discriminator of the student's size.")
+    ] = False,
+    dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Of the student.")] = 0.0,
+    bf16: Bf16 = False,
+    device: Device = None,
+    rounds: Rounds = 3,
+    as_json: Json = False,
+) -> None:
+    """A QCRD step, self-play and optimiser included, against the naive one and that of DSS's trainer.
+
+    The student is random and its texts have the lengths of SVAMP. DSS's trainer runs transformers' modules
+    twice over padded batches; naive QCRD does that for each rationale. Besides the times the matrix products
+    are counted: what the arithmetic alone would allow.
+
+    Examples:
+
+      qcrd bench step
+
+      qcrd bench step --size base --bf16
+
+      qcrd bench step --m 1 --m 5 --m 10 --m 20 --batch 8
+    """
+    from qcrd.bench.step import bench_step, slope
+    from qcrd.errors import ConfigError
+    from qcrd.losses import SCHEMES
+
+    if scheme not in SCHEMES:
+        raise ConfigError(f"--scheme {scheme!r}; allowed: {', '.join(SCHEMES)}")
+    found = [
+        bench_step(size.value, number, k, batch, scheme, judge, dropout, bf16, _device(device), rounds, _say)
+        for number in m or [5]
+    ]
+    growth = slope(found) if len(found) > 1 else None
+    if as_json:
+        rest = {"curve": [each.plain() for each in found], "naive_slope_over_ours": growth}
+        typer.echo(json.dumps(found[0].plain() | rest))
+        return
+    typer.echo("\n".join(each.text() for each in found))
+    if growth is not None:
+        typer.echo(f"one more teacher's rationale costs the naive step {growth:.1f} times what it costs ours")
+
+
+@app.command()
+def generate(
+    size: SizeOption = Student.SMALL,
+    questions: Annotated[int, typer.Option(min=1, help="Questions, a rationale for each.")] = 128,
+    batch: Annotated[int, typer.Option(min=1, help="Sequences side by side, in both ways.")] = 32,
+    temperature: Annotated[float, typer.Option(min=0.01, help="Of sampling.")] = 1.5,
+    bf16: Bf16 = False,
+    device: Device = None,
+    rounds: Rounds = 3,
+    as_json: Json = False,
+) -> None:
+    """Rationales per second that a student writes in self-play: our decoding against transformers'.
+
+    Both sample from the same distribution, with the same model, lengths and batch size.
+
+    Examples:
+
+      qcrd bench generate
+
+      qcrd bench generate --size base --batch 256 --questions 720 --bf16
+    """
+    from qcrd.bench.writing import bench_writing
+
+    found = bench_writing(size.value, questions, batch, temperature, bf16, _device(device), rounds, _say)
+    typer.echo(json.dumps(found.plain()) if as_json else found.text())
 
 
 @app.command()
@@ -55,4 +151,20 @@ def sampling(
             raise ConfigError(f"{grid}: none of its cells samples a teacher with vLLM; give a grid that does")
         cell = needs[0]
     found = bench_sampling(cell, home, m, questions, rounds, lambda line: typer.echo(line, err=True))
-    typer.echo(json.dumps(asdict(found), indent=1) if as_json else found.text())
+    typer.echo(json.dumps({"ratio": found.ratio, **asdict(found)}) if as_json else found.text())
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _device(name: str | None) -> str | None:
+    import torch
+
+    from qcrd.errors import ConfigError
+
+    if name not in (None, "cpu", "cuda"):
+        raise ConfigError(f"--device {name!r}; allowed: cpu, cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: torch sees no GPU here; leave it out, or use cpu")
+    return name

@@ -34,6 +34,11 @@ class SamplingRates:
     ours: list[float]  # the same engine: fed by the driver, samples checked and stored
     two: list[float]  # two engines; empty where the cluster has no room for them
 
+    @property
+    def ratio(self) -> float:
+        """Our tokens per second over the engine's own, median of the rounds."""
+        return median(a / b for a, b in zip(self.ours, self.bare, strict=True))
+
     def text(self) -> str:
         """For people: medians and ratios."""
         lines = [f"{self.requests} requests, {len(self.bare)} rounds, medians of tokens per second"]
