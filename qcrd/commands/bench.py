@@ -168,3 +168,27 @@ def _device(name: str | None) -> str | None:
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda: torch sees no GPU here; leave it out, or use cpu")
     return name
+
+
+@app.command()
+def grid(
+    cells: Annotated[int, typer.Option(min=2, help="Cells that train nothing.")] = 40,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each way is timed.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """What a grid costs beyond its cells' own work, what a second worker brings, and what MLflow takes.
+
+    The peer is a hand-made Tune script: the same cells that train nothing, a process for each, no MLflow; the
+    ratio is of cells per second. About two minutes a round, on Ray and MLflow of its own where RAY_ADDRESS
+    is not set.
+
+    Examples:
+
+      qcrd bench grid
+
+      qcrd bench grid --cells 20 --rounds 1 --json | tail -n 1 | jq .overhead_seconds
+    """
+    from qcrd.grid.bench_grid import bench_grid
+
+    found = bench_grid(cells, rounds, lambda line: typer.echo(line, err=True))
+    typer.echo(json.dumps(found.summary()) if as_json else found.text())
