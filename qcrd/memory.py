@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import re
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -35,6 +37,16 @@ def peak_bytes(device: torch.device) -> int | None:
         found = re.search(r"VmHWM:\s*(\d+) kB", (_PROCESS / "status").read_text())
         return 1024 * int(found[1]) if found else None
     return None
+
+
+@cache
+def settle() -> None:
+    """Say once, before the first cell, that what a process has by now it will keep: its libraries.
+
+    Later searches for garbage pass it over, 0.01 s instead of 0.26 s each.
+    """
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # else libraries complain at the end of what was never freed
 
 
 def release() -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from qcrd import memory, pipeline
 from qcrd.config import Cell, Resources
 from qcrd.home import Home
 from qcrd.student.trainer import Progress
+from qcrd.types import CellRecord
 
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # journals are the log
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # the driver stops the grid itself
@@ -29,11 +31,16 @@ from ray import tune
 REPORT_SECONDS = 2.0
 
 
-def train_cell(config: dict[str, Any]) -> None:
+Run = Callable[..., CellRecord]
+"""Called as `pipeline.run_cell`."""
+
+
+def train_cell(config: dict[str, Any], run: Run = pipeline.run_cell) -> None:
     """Tune's function trainable: one cell."""
     import torch
 
     torch.set_num_threads(config["threads"])
+    memory.settle()
     last = 0.0
 
     def report(progress: Progress) -> None:
@@ -53,9 +60,7 @@ def train_cell(config: dict[str, Any]) -> None:
 
     cell = Cell.model_validate(config["cell"])
     try:
-        record = pipeline.run_cell(
-            cell, config["name"], Home(Path(config["home"])), report, config["keep_student"]
-        )
+        record = run(cell, config["name"], Home(Path(config["home"])), report, config["keep_student"])
     finally:
         memory.release()  # the next cell has the same process, others the same machine
     tune.report({"status": record.status, "seconds": record.seconds, **record.accuracy})
@@ -67,6 +72,8 @@ def train_cells(
     resources: Resources,
     gpus: float,
     watch: tune.Callback,
+    run: Run = pipeline.run_cell,
+    reuse: bool = True,
 ) -> dict[str, str]:
     """Train the cells; returns the ids of those that failed for good, with the reason.
 
@@ -76,6 +83,8 @@ def train_cells(
         resources: of the grid.
         gpus: share of one cell.
         watch: told of every result.
+        run: what trains one.
+        reuse: whether a worker goes on to the next cell; where not, each gets a process of its own.
     """
     from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
 
@@ -92,12 +101,14 @@ def train_cells(
     ]
     storage = home.root / "tune"
     run_name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    trainable = tune.with_resources(_one(train_cell), {"cpu": resources.cell_cpus, "gpu": gpus})
+    trainable = tune.with_resources(
+        _one(partial(train_cell, run=run)), {"cpu": resources.cell_cpus, "gpu": gpus}
+    )
     tuner = Tuner(
         trainable,
         param_space={"item": tune.grid_search(items)},
         tune_config=TuneConfig(
-            reuse_actors=True,
+            reuse_actors=reuse,
             max_concurrent_trials=resources.concurrent_cells,
             trial_name_creator=lambda trial: trial.config["item"]["id"],
             trial_dirname_creator=lambda trial: trial.config["item"]["id"],
