@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, T5EncoderMode
 from qcrd import config
 from qcrd.losses.likelihood import row_means
 from qcrd.student.model import t5_config
-from qcrd.student.packing import Layout
+from qcrd.student.packing import Layout, sent
 from qcrd.student.pretrained import commit, pretrained
 from qcrd.student.t5 import Stack
 
@@ -40,8 +40,9 @@ class Discriminator(nn.Module):
         """Raw scores g [R] of R token sequences `question </s> rationale </s>`."""
         device = self.center.device
         lengths = [len(row) for row in rows]
-        ids = torch.tensor([token for row in rows for token in row]).to(device, non_blocking=True)
-        row = torch.repeat_interleave(torch.tensor(lengths)).to(device, non_blocking=True)
+        ids = [token for row in rows for token in row]
+        row = [number for number, length in enumerate(lengths) for _ in range(length)]
+        ids, row = sent([ids, row], device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             states = self.stack.encode(ids, Layout.of(lengths, device))
             pooled = row_means(states, row, len(rows))

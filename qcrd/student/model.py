@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, T5Config, T5F
 
 from qcrd import config
 from qcrd.losses.likelihood import row_means, token_cross_entropy
-from qcrd.student.packing import Layout
+from qcrd.student.packing import Layout, sent
 from qcrd.student.pretrained import commit, pretrained, pretrained_tokenizer
 from qcrd.student.t5 import Block, Memory, Stack
 from qcrd.student.tape import Arithmetic, Recorder, Replay
@@ -91,12 +91,10 @@ class Student(nn.Module):
 
     def encode(self, inputs: Sequence[Sequence[int]]) -> Memory:
         """Read B inputs, once for all sequences that will attend to them."""
-        ids = torch.tensor([token for row in inputs for token in row])
+        ids = sent([token for row in inputs for token in row], self.device)
         lengths = [len(row) for row in inputs]
         with self.precision():
-            states = self.encoder.encode(
-                ids.to(self.device, non_blocking=True), Layout.of(lengths, self.device)
-            )
+            states = self.encoder.encode(ids, Layout.of(lengths, self.device))
             return self.decoder.remember(states, Layout.of(lengths, self.device, apart=False))
 
     def cross_entropy(
@@ -128,12 +126,11 @@ class Student(nn.Module):
         lengths = [len(row) for row in targets]
         ids = [token for row in targets for token in row]
         shifted = [token for row in targets for token in (self.start_id, *row[:-1])]
-        both = torch.tensor([ids, shifted]).to(self.device, non_blocking=True)
+        row = [number for number, length in enumerate(lengths) for _ in range(length)]
         return Targets(
             targets,
             source,
-            *both,
-            torch.repeat_interleave(torch.tensor(lengths)).to(self.device, non_blocking=True),
+            *sent([ids, shifted, row], self.device),
             Layout.of(lengths, self.device),
             Layout.grouped(lengths, source, self.device),
         )
@@ -193,7 +190,7 @@ class Scored:
         some = student._targets(
             self._memory, [all_.source[r] for r in chosen], [all_.rows[r] for r in chosen]
         )
-        replay = Replay(self._first, torch.tensor(tokens).to(student.device, non_blocking=True))
+        replay = Replay(self._first, sent(tokens, student.device))
         return student._cross_entropy(self._memory, some, replay)
 
 

@@ -70,14 +70,13 @@ class Layout:
             for row in rows:
                 begin[row] = cells
                 cells += widest
-            numbers = torch.tensor([rows, [width[row] for row in rows]]).to(device, non_blocking=True)
+            numbers = sent([rows, [width[row] for row in rows]], device)
             rectangles.append(Rectangle(widest, *numbers))
         ranges = (
             range(begin[row] + left, begin[row] + left + length)
             for row, left, length in zip(group, column, lengths, strict=True)
         )
-        place = torch.tensor(list(chain.from_iterable(ranges)), dtype=torch.long)
-        return cls(tuple(rectangles), place.to(device, non_blocking=True))
+        return cls(tuple(rectangles), sent(list(chain.from_iterable(ranges)), device))
 
     def spread(self, tokens: Tensor) -> list[Tensor]:
         """[N, ...] -> for each rectangle [r, width, ...], 0 where there is no token."""
@@ -101,6 +100,12 @@ class Layout:
             zeros = torch.zeros(beyond.shape, dtype=dtype, device=beyond.device)
             found.append(zeros.masked_fill_(beyond, -torch.inf)[:, None, None])
         return found
+
+
+def sent(numbers: Sequence, device: torch.device) -> Tensor:
+    """Integers as a tensor of longs; a GPU fetches them while the CPU goes on."""
+    found = torch.tensor(numbers, dtype=torch.long)
+    return found.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else found
 
 
 def _alike(order: Sequence[int], width: dict[int, int]) -> list[list[int]]:
