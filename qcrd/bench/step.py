@@ -123,7 +123,7 @@ def bench_step(
     """
     work = Workload.of(size, batch * EPOCH, m, k, dropout, bf16, device)
     student = work.student().train()
-    optimizer = torch.optim.AdamW(student.parameters(), lr=1e-6, fused=work.device.type == "cuda")
+    optimizer = torch.optim.AdamW(student.parameters(), lr=1e-6, fused=True)
     dss, qcrd = (work.objective(name, student, scheme, judge) for name in ("dss", "qcrd"))
     words = torch.Generator().manual_seed(0)
     writes = iter(work.written)

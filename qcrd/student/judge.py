@@ -38,7 +38,7 @@ class Judge:
         self.model = model
         self.section = section
         self.seed = seed
-        self.optimizer = torch.optim.AdamW(model.parameters(), lr=section.lr, weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=section.lr, weight_decay=0.0, fused=True)
         self._known: dict[tuple[int, tuple[int, ...]], float] = {}
 
     def pretrain(self, questions: Sequence[JudgedQuestion]) -> dict[str, float]:
