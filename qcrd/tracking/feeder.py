@@ -29,7 +29,7 @@ class Feeder:
     def __init__(
         self,
         push: Callable[[], Report],
-        interval: float = 3.0,
+        interval: float = 10.0,
         limit: float = 60.0,
         say: Callable[[str], None] = logger.warning,
     ):
