@@ -110,11 +110,11 @@ class Student(nn.Module):
         Returns:
             [R] token-mean cross entropy in nats per token.
         """
-        return self._cross_entropy(memory, self._targets(memory, source, targets), self.decoder.arithmetic())
+        return self._cross_entropy(memory, self._targets(source, targets), self.decoder.arithmetic())
 
     def score(self, memory: Memory, source: Sequence[int], targets: Sequence[Sequence[int]]) -> Scored:
         """The same without gradient, in a way that lets some of them be differentiated afterwards."""
-        return Scored(self, memory, self._targets(memory, source, targets))
+        return Scored(self, memory, self._targets(source, targets))
 
     def _cross_entropy(self, memory: Memory, targets: Targets, way: Arithmetic) -> Tensor:
         with self.precision():
@@ -122,7 +122,7 @@ class Student(nn.Module):
             nats = token_cross_entropy(hidden * self.scale, self.model.lm_head.weight, targets.ids)
         return row_means(nats, targets.row, len(targets.rows))
 
-    def _targets(self, memory: Memory, source: Sequence[int], targets: Sequence[Sequence[int]]) -> Targets:
+    def _targets(self, source: Sequence[int], targets: Sequence[Sequence[int]]) -> Targets:
         lengths = [len(row) for row in targets]
         ids = [token for row in targets for token in row]
         shifted = [token for row in targets for token in (self.start_id, *row[:-1])]

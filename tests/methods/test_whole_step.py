@@ -194,9 +194,7 @@ def test_what_is_differentiated_after_scoring_has_the_values_and_gradients_of_on
     # The same masks in a pass with gradient over all: the recorder is one whose every output has one.
     torch.manual_seed(5)
     memory = student.encode(asked)
-    whole = student._cross_entropy(
-        memory, student._targets(memory, source, targets), Recorder(dropout, keep=False)
-    )
+    whole = student._cross_entropy(memory, student._targets(source, targets), Recorder(dropout, keep=False))
     torch.testing.assert_close(whole, scored.values, rtol=1e-10, atol=1e-10)
     assert_same_step(
         student,
