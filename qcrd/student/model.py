@@ -187,9 +187,7 @@ class Scored:
         student, all_ = self._student, self._targets
         begin = [0, *accumulate(map(len, all_.rows))]
         tokens = [n for r in chosen for n in range(begin[r], begin[r + 1])]
-        some = student._targets(
-            self._memory, [all_.source[r] for r in chosen], [all_.rows[r] for r in chosen]
-        )
+        some = student._targets([all_.source[r] for r in chosen], [all_.rows[r] for r in chosen])
         replay = Replay(self._first, sent(tokens, student.device))
         return student._cross_entropy(self._memory, some, replay)
 
