@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from qcrd.commands import bench, judge, samples, why
+from qcrd.commands import bench, doctor, judge, samples, why
 from qcrd.errors import QcrdError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app = typer.Typer(
 
 app.add_typer(bench.app, name="bench")
 app.add_typer(samples.app, name="samples")
+app.command()(doctor.doctor)
 app.command()(judge.judge)
 app.command()(why.why)
 

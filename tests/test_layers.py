@@ -33,6 +33,7 @@ LAYERS = [
     ["provenance"],
     ["judging"],
     ["grid", "tracking.mlflow", "teacher.vllm"],
+    ["doctor"],
     ["commands", "cli", "__main__"],
 ]
 HOME = {  # the one place of each heavy library

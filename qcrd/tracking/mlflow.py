@@ -319,6 +319,15 @@ class Mirror:
         return waiting
 
 
+def refusal(uri: str) -> str:
+    """Why a server does not let us in, asked as runs are sent; "" where it does."""
+    try:
+        _client(uri).search_experiments(max_results=1)
+    except Exception as trouble:  # whatever the client library raises
+        return _line(trouble)
+    return ""
+
+
 def _client(uri: str) -> Any:
     """A client of the server; the import takes seconds and reads the environment, hence here and late."""
     for name, value in _ENVIRONMENT.items():

@@ -1,0 +1,120 @@
+"""The folder that holds everything: whether it can be written, locked and trusted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+from qcrd.doctor.check import Check, error, ok, warning
+from qcrd.doctor.machine import GIB
+from qcrd.errors import StoreError
+from qcrd.home import Home
+from qcrd.teacher.lease import Lease
+
+LEAST_DISK = 1 * GIB  # bytes; checkpoints of one T5-base take 3
+GOOD_DISK = 20 * GIB
+MEMORY_ONLY = ("tmpfs", "ramfs")
+_ELSEWHERE = "export QCRD_HOME=... to a folder on another file system"
+
+
+def folder(home: Home) -> Iterator[Check]:
+    """Whether files appear, move and lock there as they must, and on which file system it is."""
+    root = home.root
+    where = _existing(root)
+    if not where.is_dir():
+        yield error("home", f"{where} is a file", "move it away, or export QCRD_HOME=... to a folder")
+        return
+    kind, mount = file_system(where)
+    found = f"{root} on {kind} ({mount})" + ("" if where == root else ", not made yet")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".doctor-", dir=where) as scratch:
+            broken = trial(Path(scratch))
+    except OSError as trouble:
+        yield error(
+            "home",
+            f"{found}: cannot be written ({trouble.strerror})",
+            f"make it writable for you: chown or chmod {where}; or {_ELSEWHERE}",
+        )
+        return
+    if broken:
+        yield error("home", f"{found}: {broken}", f"{_ELSEWHERE}; or mount it with locks (NFS 4, or lockd)")
+    elif kind in MEMORY_ONLY:
+        yield warning("home", f"{found}: is gone after a restart", _ELSEWHERE)
+    else:
+        yield ok("home", f"{found}; can be written and locked")
+
+
+def trial(scratch: Path) -> str:
+    """What does not work in a folder, "" where all does: rename onto a file, locks, leases.
+
+    Raises:
+        OSError: where it cannot be written.
+    """
+    old, new = scratch / "old", scratch / "new"
+    for path in (old, new):
+        path.write_text("")
+    os.replace(new, old)
+    try:
+        with FileLock(scratch / "lock"):
+            try:
+                with FileLock(scratch / "lock", timeout=0):
+                    return "two processes can hold one lock"
+            except Timeout:
+                pass
+    except (NotImplementedError, OSError) as trouble:
+        return f"has no locks ({trouble})"
+    lease = Lease(scratch / "lease")
+    try:
+        if not lease.acquire(0):
+            return "files cannot be created exclusively"
+        lease.check()
+    except StoreError as trouble:
+        return str(trouble)
+    finally:
+        lease.release()
+    return ""
+
+
+def disk(home: Home) -> Iterator[Check]:
+    """Room for results, and for Ray's session under the temporary folder."""
+    yield judge_disk("disk", home.root, shutil.disk_usage(_existing(home.root)).free)
+    temporary = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
+    usage = shutil.disk_usage(temporary)
+    full = 1 - usage.free / usage.total
+    if full > 0.95:  # Ray's own threshold
+        yield warning(
+            "disk of Ray",
+            f"{temporary} is {100 * full:.0f}% full; above 95% Ray refuses to spill",
+            "make room there, or RAY_TMPDIR=... on another disk",
+        )
+
+
+def judge_disk(name: str, place: Path, free: int) -> Check:
+    """What so many free bytes mean."""
+    found = f"{free / GIB:.1f} GiB free for {place}"
+    remedy = "`qcrd samples gc`, resources.keep_students: false, or QCRD_HOME on another disk"
+    if free < LEAST_DISK:
+        return error(name, found, remedy)
+    return warning(name, found, remedy) if free < GOOD_DISK else ok(name, found)
+
+
+def file_system(path: Path) -> tuple[str, str]:
+    """(type, mount point) of the file system that a folder is on."""
+    mounts = [
+        (Path(part.mountpoint), part.fstype)
+        for part in psutil.disk_partitions(all=True)
+        if path.resolve().is_relative_to(part.mountpoint)
+    ]
+    mount, kind = max(mounts, key=lambda each: len(each[0].parts), default=(Path("/"), "unknown"))
+    return kind, str(mount)
+
+
+def _existing(path: Path) -> Path:
+    """The folder itself, or the nearest above it that there is: asking makes nothing."""
+    return next(each for each in (path, *path.parents) if each.exists())

@@ -1,0 +1,124 @@
+"""What the machine has: GPUs, memory, open files."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from qcrd.doctor.check import Check, error, ok, warning
+
+GIB = 1 << 30
+LEAST_MEMORY = 2 * GIB  # bytes: an engine of vLLM's and a worker with torch
+GOOD_MEMORY = 6 * GIB  # with Ray's head, MLflow and two workers
+LEAST_FILES = 1024  # Ray's own processes have hundreds
+GOOD_FILES = 4096
+LEAST_SHARED = GIB // 2  # bytes of /dev/shm: the object store of `cluster/local.sh`
+
+
+def gpus() -> Iterator[Check]:
+    """Each GPU with its memory; an error where the machine has one that torch cannot use."""
+    import torch
+
+    driver = _driver()
+    build = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is a CPU build"
+    if not torch.cuda.is_available():
+        if driver:
+            yield error(
+                "GPU",
+                f"the machine has {'; '.join(driver)}, but torch sees none: {build}",
+                "with a CPU build: `cluster/local.sh up` installs the CUDA one; else a newer NVIDIA driver, "
+                "or CUDA_VISIBLE_DEVICES hides it",
+            )
+        else:
+            yield ok("GPU", f"none ({build}); everything runs on CPUs, and `preset: auto` is embedded")
+        return
+    for i in range(torch.cuda.device_count()):
+        name = torch.cuda.get_device_name(i)
+        try:
+            torch.zeros(1, device=f"cuda:{i}").add_(1).item()
+            free, total = torch.cuda.mem_get_info(i)
+        except RuntimeError as trouble:  # a driver too old for this build, a broken or an occupied GPU
+            yield error(
+                "GPU", f"{name}: {str(trouble).splitlines()[0]} ({build})", "a driver that fits torch's CUDA"
+            )
+            continue
+        found = f"{name}, {free / GIB:.0f} of {total / GIB:.0f} GiB free, {build}"
+        if free < total / 2:
+            yield warning("GPU", found, "another process holds the rest: nvidia-smi shows it")
+        else:
+            yield ok("GPU", found)
+
+
+def memory() -> Iterator[Check]:
+    """Memory that is free for this process, within its container's limit."""
+    free, total = available()
+    found = f"{free / GIB:.1f} of {total / GIB:.1f} GiB free"
+    if free < LEAST_MEMORY:
+        yield error("memory", found, f"at least {LEAST_MEMORY // GIB} GiB; end what holds it")
+    elif free < GOOD_MEMORY:
+        yield warning("memory", found, "resources.concurrent_cells: 1, or end what holds it")
+    else:
+        yield ok("memory", found)
+    shared = Path("/dev/shm")
+    if shared.is_dir() and (left := shutil.disk_usage(shared).free) < LEAST_SHARED:
+        yield warning(
+            "shared memory",
+            f"{left / GIB:.1f} GiB free in {shared}; Ray's object store falls back to the disk",
+            "in a container: --shm-size=1g or more",
+        )
+
+
+def available(group: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
+    """(free, total) bytes of memory; in a container with a limit, what that leaves."""
+    machine = psutil.virtual_memory()
+    try:
+        limit = int((group / "memory.max").read_text())
+        used = int((group / "memory.current").read_text())
+    except (OSError, ValueError):  # no such limit: "max"
+        return machine.available, machine.total
+    return max(0, min(machine.available, limit - used)), min(machine.total, limit)
+
+
+def open_files() -> Iterator[Check]:
+    """The limit of open files; Ray raises its own to the hard one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield judge_open_files(soft, hard)
+
+
+def judge_open_files(soft: int, hard: int) -> Check:
+    """What a soft and a hard limit of open files mean; -1 (RLIM_INFINITY) is none."""
+    found = f"{_number(soft)}, can be raised to {_number(hard)}"
+    remedy = f"`ulimit -n {GOOD_FILES}` in the shell that starts Ray, or nofile in /etc/security/limits.conf"
+    if 0 <= hard < LEAST_FILES:
+        return error("open files", found, remedy)
+    if 0 <= soft < LEAST_FILES or 0 <= hard < GOOD_FILES:
+        return warning("open files", found, remedy)
+    return ok("open files", found)
+
+
+def _number(limit: int) -> str:
+    return "any number" if limit < 0 else str(limit)
+
+
+def _driver() -> list[str]:
+    """Name and driver of each GPU by nvidia-smi; none where it is absent or sees none."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    try:
+        told = subprocess.run(
+            [program, "--query-gpu=name,driver_version", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [f"{line.replace(', ', ' with driver ')}" for line in told.stdout.splitlines()] * (
+        not told.returncode
+    )

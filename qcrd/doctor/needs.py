@@ -1,0 +1,161 @@
+"""What one grid needs of this machine and of others: data, models, engines, CPUs and GPUs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from qcrd import preparation
+from qcrd.config import Cell
+from qcrd.doctor import models, web
+from qcrd.doctor.check import Check, error, ok, told, warning
+from qcrd.doctor.machine import available
+from qcrd.errors import QcrdError
+from qcrd.grid.plan import SampleNeed
+from qcrd.grid.shares import Shares
+from qcrd.grid.study import Study
+from qcrd.home import Home
+from qcrd.identity import needs_discriminator
+from qcrd.student.model import load_tokenizer
+from qcrd.tasks import shots
+
+Offer = tuple[float, float]
+"""CPUs and GPUs that there are."""
+
+
+def needs(grid: Path, home: Home, preset: str | None, offer: Offer) -> Iterator[Check]:
+    """One check for each thing that the grid cannot do without.
+
+    Args:
+        grid: its YAML file.
+        home: where stored samples are.
+        preset: instead of the file's.
+        offer: of the cluster, or of this machine.
+    """
+    try:
+        study = Study.open(grid, home, preset, offer[1])
+    except QcrdError as trouble:
+        yield told("grid", trouble)
+        return
+    yield ok("grid", f"{study.grid.name}: {len(study.cells)} cells, preset {study.preset}")
+    yield resources(study, *offer)
+    cells = [planned.cell for planned in study.cells]
+    broken = False
+    for task in {cell.task.model_dump_json(): cell.task for cell in cells}.values():
+        name = f"data: {task.name}"
+        try:
+            splits = preparation.load_task(task)[1]
+            if task.prompt:
+                shots.read(task.prompt)
+            sizes = "/".join(str(len(each)) for each in (splits.train, splits.validation, splits.test))
+            yield ok(name, f"{sizes} questions for training, validation, test")
+        except QcrdError as trouble:
+            broken = True
+            yield told(name, trouble)
+    yield from checkpoints(cells)
+    if not broken:
+        for need, cell in study.needs():
+            yield from teacher(study, need, cell, offer[1])
+
+
+def resources(study: Study, cpus: float, gpus: float) -> Check:
+    """Whether one cell and one engine fit the cluster at all."""
+    try:
+        shares = Shares.of(study.grid.resources, cpus, gpus)
+    except QcrdError as trouble:
+        return told("resources", trouble)
+    found = f"a cell takes {shares.cell_cpus:g} of {cpus:g} CPUs and {shares.cell_gpus:g} of {gpus:g} GPUs"
+    if study.preset == "paper" and not gpus:
+        return warning("resources", f"{found}: T5 on CPUs alone takes days", "--preset embedded, or a GPU")
+    return ok("resources", found)
+
+
+def checkpoints(cells: list[Cell]) -> Iterator[Check]:
+    """Each model that cells begin from, and each tokenizer that is named apart."""
+    wanted: dict[tuple[str, str | None], str] = {}
+    for cell in cells:
+        if cell.student.checkpoint:
+            wanted.setdefault((cell.student.checkpoint, cell.student.revision), "student")
+        if needs_discriminator(cell) and cell.discriminator.checkpoint:
+            wanted.setdefault((cell.discriminator.checkpoint, cell.discriminator.revision), "discriminator")
+    for (place, revision), name in wanted.items():
+        yield models.model(name, place, revision)[0]
+    for section in {c.student.tokenizer: c.student for c in cells if c.student.tokenizer}.values():
+        try:
+            found = load_tokenizer(section)
+            yield ok("tokenizer", f"{section.tokenizer}, {len(found):,} tokens")
+        except QcrdError as trouble:
+            yield told("tokenizer", trouble)
+
+
+def teacher(study: Study, need: SampleNeed, cell: Cell, gpus: float) -> Iterator[Check]:
+    """Whether the samples that are still missing can be drawn."""
+    asked, name = cell.teacher, f"teacher: {cell.teacher.name}"
+    try:
+        store = preparation.sample_store(cell, study.home)
+        requests = [r for split in need.splits for r in preparation.sample_requests(cell, split, need.m)]
+        missing = store.missing(requests)
+        if not missing:
+            yield ok(name, f"all {len(requests)} answers to {need.task.name} are stored")
+            return
+        left = f"{len(missing)} of {len(requests)} answers to {need.task.name} are to be drawn"
+        if asked.engine == "recorded":
+            from qcrd.teacher.recorded import RecordedTeacher
+
+            RecordedTeacher(asked.path).check(requests)
+            yield ok(name, f"{left}, from the file")
+        elif asked.engine == "openai":
+            yield _server(study, cell, name, left)
+        elif asked.embedded:
+            yield ok(name, f"{left}; it is trained here")
+        else:
+            found, size = models.model(name, asked.model, asked.revision)
+            yield found
+            if size:
+                yield models.fit(f"{name}: room", size, *_room(study, gpus))
+    except QcrdError as trouble:
+        yield told(name, trouble)
+
+
+def _server(study: Study, cell: Cell, name: str, left: str) -> Check:
+    """Whether a server answers, with the key where there is one."""
+    from qcrd.teacher.openai import ServerTeacher
+
+    api = study.grid.resources.api
+    url = ServerTeacher(cell.teacher, (), api).url
+    key = os.environ.get(api.key, "").strip()
+    answered = web.status(f"{url}/models", {"Authorization": f"Bearer {key}"} if key else {})
+    if isinstance(answered, str):
+        return error(name, f"{url}: {answered}", "start the server, or mend teacher.base_url")
+    if answered in (401, 403):
+        return error(name, f"{url} refuses the key", f"export the right one in {api.key} (resources.api.key)")
+    return ok(name, f"{url} answers; {left}")
+
+
+def _room(study: Study, gpus: float) -> tuple[float, str]:
+    """Bytes that an engine's weights may take, and where; of this machine, as clusters are of one kind."""
+    import torch
+
+    share = study.grid.resources.teacher_memory
+    if not gpus or not torch.cuda.is_available():
+        return available()[0], "memory that is free here"
+    asked = study.grid.resources.teacher_gpus
+    count = max(1, int(1 if asked is None else asked))
+    one = torch.cuda.get_device_properties(0).total_memory
+    return share * count * one, f"GPU memory ({count} x {share:g} of one)"
+
+
+def offered(joined: dict | str | None) -> Offer:
+    """What a cluster has, or this machine where none was joined.
+
+    Args:
+        joined: see `services.joined`.
+    """
+    if isinstance(joined, dict):
+        return joined["cpus"], joined["gpus"]
+    import torch
+
+    return psutil.cpu_count() or 1, torch.cuda.device_count()
