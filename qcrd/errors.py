@@ -17,18 +17,26 @@ class DataError(QcrdError):
     """A data set that is absent or not in the expected form."""
 
 
+class OutOfMemory(QcrdError):
+    """Work that needs more memory than there is; doing it again would end the same way."""
+
+
 class Diverged(QcrdError):
-    """A training whose loss is no longer a number.
+    """A training in which something is no longer a number.
 
     Attributes:
         step: optimiser step (1-based) at which it was seen.
         question_ids: the questions of that batch.
     """
 
-    def __init__(self, step: int, question_ids: list[str]):
-        super().__init__(
-            f"loss is not finite at step {step} (questions {', '.join(question_ids[:4])}, ...); "
-            "lower training.lr or contrastive.beta, or set training.clip"
-        )
+    def __init__(
+        self,
+        step: int,
+        question_ids: list[str],
+        what: str = "loss is",
+        remedy: str = "lower training.lr or contrastive.beta, or set training.clip",
+    ):
+        batch = f" (questions {', '.join(question_ids[:4])}, ...)" if question_ids else ""
+        super().__init__(f"{what} not finite at step {step}{batch}; {remedy}")
         self.step = step
         self.question_ids = question_ids

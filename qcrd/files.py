@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+from qcrd.errors import StoreError
+
+_ROOM = "free some space (`qcrd samples gc`), then run it again; what was there before is whole"
+REMEDIES = {  # by error number
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: "raise the limit on the size of files (`ulimit -f`), then run it again",
+    errno.EROFS: "its file system is read-only; export QCRD_HOME=... to a folder that can be written",
+    errno.EACCES: "make it writable for this user, or export QCRD_HOME=... to a folder that is",
+    errno.EPERM: "make it writable for this user, or export QCRD_HOME=... to a folder that is",
+    errno.EMFILE: "allow more open files (`ulimit -n 4096`), then run it again",
+}
+ELSE = "mend that, then run it again; what was there before is whole"
 
 
 @contextmanager
@@ -17,10 +32,13 @@ def atomic(path: Path) -> Iterator[Path]:
 
     Whoever reads `path` sees the old file or the whole new one, also after a power cut. On failure nothing
     is left behind.
+
+    Raises:
+        StoreError: for any OSError, such as a full disk, with what to do.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
@@ -30,8 +48,16 @@ def atomic(path: Path) -> Iterator[Path]:
             os.fsync(folder)  # the name too
         finally:
             os.close(folder)
+    except OSError as error:
+        raise unwritable(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that cannot be made or searched
+            temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> StoreError:
+    """What to say and do where `path` could not be written; what was there before is whole."""
+    return StoreError(f"cannot write {path}: {error}; {REMEDIES.get(error.errno, ELSE)}")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,22 +1,25 @@
-"""What surrounds a cell's training, whatever trains it: locked, journaled, its record written last."""
+"""What surrounds a cell's training, whatever trains it: one process at a time, a journal, the record last."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock
+import torch
 
 from qcrd.config import Cell
+from qcrd.errors import OutOfMemory, StoreError
 from qcrd.files import write_json
 from qcrd.fingerprint import fingerprint
 from qcrd.home import RECORD, Home
 from qcrd.preparation import identify
 from qcrd.student import checkpoint
 from qcrd.student.trainer import WEIGHTS
+from qcrd.teacher.lease import Lease
 from qcrd.tracking.journal import FILE, Journal
 from qcrd.types import CellRecord
 
@@ -45,7 +48,8 @@ Work = Callable[[Path, Journal], Outcome]
 def once(cell: Cell, name: str, home: Home, work: Work) -> CellRecord:
     """Do a cell's work unless it is done.
 
-    A lock on the cell's folder makes a second process wait and then find the work done.
+    A lease on the cell's folder makes a second process wait and then find the work done. A holder that was
+    thought dead and was not is refused at its next line in the journal.
 
     Args:
         cell: its settings, which name the folder.
@@ -54,12 +58,13 @@ def once(cell: Cell, name: str, home: Home, work: Work) -> CellRecord:
         work: what is to be done.
 
     Raises:
-        Exception: whatever `work` raises, after it was written down.
+        OutOfMemory: where `work` ran out of memory, of the GPU or of the machine.
+        Exception: whatever else `work` raises; all of it is written down first.
     """
     identity = identify(cell)
     folder = home.cell(fingerprint(identity))
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"):
+    with cell_lease(folder) as lease:
         record = home.record(folder.name)
         if record is not None:
             return record
@@ -67,13 +72,17 @@ def once(cell: Cell, name: str, home: Home, work: Work) -> CellRecord:
             leftover.unlink()
         settings = cell.model_dump(mode="json")
         write_json(folder / "cell.json", {"name": name, "identity": identity, "settings": settings})
-        with Journal(folder / FILE) as journal:
+        with Journal(folder / FILE, lease.check) as journal:
             try:
                 outcome = work(folder, journal)
-            except Exception as error:
-                journal.status("failed", f"{type(error).__name__}: {error}")
-                (folder / ERROR).write_text(traceback.format_exc())
-                raise
+            except Exception as trouble:
+                error = _worded(trouble)
+                with suppress(OSError, StoreError):  # a full disk must not hide what filled it
+                    journal.status("failed", f"{type(error).__name__}: {error}")
+                    (folder / ERROR).write_text(traceback.format_exc())
+                if error is trouble:
+                    raise
+                raise error from trouble
             _end(journal, outcome)
             record = _record(folder.name, name, identity, settings, outcome)
             write_json(folder / RECORD, asdict(record))
@@ -82,6 +91,27 @@ def once(cell: Cell, name: str, home: Home, work: Work) -> CellRecord:
         (folder / WEIGHTS).unlink(missing_ok=True)
         (folder / ERROR).unlink(missing_ok=True)  # of an earlier attempt
         return record
+
+
+def cell_lease(folder: Path) -> Lease:
+    """The right to train the cell of that folder."""
+    return Lease(folder / "lease")
+
+
+def _worded(error: Exception) -> Exception:
+    """The error, or for one that says too little what to do about it."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return OutOfMemory(
+            f"out of GPU memory ({str(error).partition('. ')[0]}); lower training.batch, selfplay.k or "
+            "student.max_input, set student.precision: bf16, or raise resources.cell_gpus so that fewer "
+            "cells share a GPU"
+        )
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return OutOfMemory(
+            f"out of memory ({str(error).splitlines()[0] if str(error) else 'MemoryError'}); lower "
+            "training.batch, or resources.concurrent_cells so that fewer cells share a machine"
+        )
+    return error
 
 
 def _end(journal: Journal, outcome: Outcome) -> None:

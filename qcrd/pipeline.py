@@ -10,26 +10,27 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from filelock import FileLock
-from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
 from qcrd import memory
 from qcrd.config import Cell
 from qcrd.errors import Diverged
-from qcrd.files import atomic, read_json, write_json
+from qcrd.files import read_json, write_json
 from qcrd.home import Home
 from qcrd.methods import METHODS
 from qcrd.methods.base import Ingredients
 from qcrd.once import Outcome, once
 from qcrd.preparation import Prepared, judge_id, load_task, prepare
+from qcrd.student import tensors
 from qcrd.student.batches import derive
 from qcrd.student.discriminator import Discriminator, load_discriminator
 from qcrd.student.evaluate import Evaluator
 from qcrd.student.judge import Judge, augmented, judged
 from qcrd.student.model import EXPLAIN, load_student, load_tokenizer, token_counts
+from qcrd.student.tensors import DamagedTensors
 from qcrd.student.trainer import PREDICTIONS, WEIGHTS, Progress, Trainer
 from qcrd.student.weights import set_weights, weights
+from qcrd.teacher.lease import Lease
 from qcrd.tracking.journal import Journal
 from qcrd.types import CellRecord
 
@@ -44,7 +45,7 @@ def ensure_discriminator(cell: Cell, home: Home, prepared: Prepared | None = Non
     """Weights of the discriminator that the cell needs, pretraining it if nobody has; one process does."""
     path = home.discriminators / f"{judge_id(cell)}.safetensors"
     home.discriminators.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    with Lease(path.with_suffix(".lease")):
         if path.exists():
             return path
         prepared = prepared or prepare(cell, home)
@@ -54,9 +55,21 @@ def ensure_discriminator(cell: Cell, home: Home, prepared: Prepared | None = Non
         sets = augmented(prepared.sets, cell.discriminator, cell.seed)
         figures = judge.pretrain(judged(load_tokenizer(cell.student), texts, sets, cell.student))
         write_json(path.with_suffix(".json"), figures)
-        with atomic(path) as temporary:
-            save_file(weights(model), temporary)
+        tensors.save(path, weights(model))
     return path
+
+
+def _pretrained(cell: Cell, home: Home, prepared: Prepared) -> tuple[Discriminator, dict[str, float]]:
+    """The cell's discriminator with what its pretraining came to; pretrained anew where it is damaged."""
+    path, model = ensure_discriminator(cell, home, prepared), new_discriminator(cell)
+    try:
+        values = tensors.load(path)[0]
+    except DamagedTensors as error:
+        logger.warning("%s; it is pretrained again", error)
+        path.unlink(missing_ok=True)
+        values = tensors.load(ensure_discriminator(cell, home, prepared))[0]
+    set_weights(model, values)
+    return model, read_json(path.with_suffix(".json")) or {}
 
 
 def new_discriminator(cell: Cell) -> Discriminator:
@@ -87,7 +100,7 @@ def run_cell(
         keep_student: whether to keep the student of the chosen step as a Hugging Face folder.
 
     Returns:
-        The record: status "done", or "diverged" where the loss stopped being a number.
+        The record: status "done", or "diverged" where something stopped being a number.
     """
 
     def work(folder: Path, journal: Journal) -> Outcome:
@@ -112,13 +125,10 @@ def _train(
     judge, seen = None, []
     statistics = prepared.statistics | _length_statistics(cell, prepared, student.tokenizer)
     if judge_id(cell) is not None:
-        path = ensure_discriminator(cell, home, prepared)
-        model = new_discriminator(cell)
-        set_weights(model, load_file(path))
+        model, figures = _pretrained(cell, home, prepared)
         judge = Judge(model, cell.discriminator, cell.seed)
         texts = [q.text for q in prepared.questions]
         seen = judged(student.tokenizer, texts, prepared.sets, cell.student)
-        figures = read_json(path.with_suffix(".json")) or {}
         statistics |= {f"discriminator/pretrain_{k}": v for k, v in figures.items()}
     objective = method.build(
         Ingredients(
@@ -152,7 +162,7 @@ def _train(
         journal.artifact(folder / DIVERGED)
     if status == "done":
         if keep_student:
-            set_weights(student, load_file(folder / WEIGHTS))
+            set_weights(student, tensors.load(folder / WEIGHTS)[0])
             student.save(folder / STUDENT)
         journal.artifact(folder / PREDICTIONS)
     versions = _versions(device)

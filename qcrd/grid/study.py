@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from qcrd import preparation
 from qcrd.config import Cell, Grid
@@ -18,8 +16,10 @@ from qcrd.fingerprint import fingerprint
 from qcrd.grid.file import read_grid
 from qcrd.grid.plan import PlannedCell, SampleNeed, expand, required_samples
 from qcrd.home import Home
+from qcrd.once import cell_lease
 from qcrd.presets import Preset, resolve
 from qcrd.teacher.base import Request
+from qcrd.teacher.lease import Lease
 from qcrd.teacher.store import SampleStore
 from qcrd.tracking import journal
 
@@ -85,17 +85,14 @@ class Study:
     @contextmanager
     def alone(self, say: Callable[[str], None]) -> Iterator[None]:
         """Be the only one that works on this grid; a second waits, and then finds the work done."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            say("another process works on this grid; waiting for it")
-            lock.acquire()
+        lease = Lease(self.folder / "lease")
+        if not lease.acquire(timeout=0):
+            say(f"another process works on this grid; waiting for it ({lease.holder() or 'it just ended'})")
+            lease.acquire()
         try:
             yield
         finally:
-            lock.release()
+            lease.release()
 
     def states(self) -> list[str]:
         """State of each cell: see `state`."""
@@ -130,11 +127,8 @@ def state(home: Home, cell_id: str) -> str:
     folder = home.cell(cell_id)
     if not (folder / journal.FILE).exists():
         return "planned"
-    with suppress(OSError):
-        try:
-            FileLock(folder / "lock").acquire(timeout=0).lock.release()
-        except Timeout:
-            return "running"
+    if cell_lease(folder).holder():
+        return "running"
     return "failed" if last_status(home, cell_id)[0] == "failed" else "interrupted"
 
 

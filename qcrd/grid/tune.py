@@ -16,6 +16,7 @@ from typing import Any
 
 from qcrd import memory, pipeline
 from qcrd.config import Cell, Resources
+from qcrd.errors import QcrdError
 from qcrd.home import Home
 from qcrd.student.trainer import Progress
 from qcrd.types import CellRecord
@@ -27,6 +28,8 @@ os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "16")
 
 from ray import tune
+from ray.exceptions import OutOfMemoryError as RayOutOfMemory
+from ray.exceptions import RayActorError
 
 REPORT_SECONDS = 2.0
 
@@ -61,6 +64,9 @@ def train_cell(config: dict[str, Any], run: Run = pipeline.run_cell) -> None:
     cell = Cell.model_validate(config["cell"])
     try:
         record = run(cell, config["name"], Home(Path(config["home"])), report, config["keep_student"])
+    except QcrdError as error:  # settings, data, memory: once more would end the same way
+        tune.report({"status": "failed", "reason": f"{type(error).__name__}: {error}"})
+        return
     finally:
         memory.release()  # the next cell has the same process, others the same machine
     tune.report({"status": record.status, "seconds": record.seconds, **record.accuracy})
@@ -76,6 +82,8 @@ def train_cells(
     reuse: bool = True,
 ) -> dict[str, str]:
     """Train the cells; returns the ids of those that failed for good, with the reason.
+
+    A cell whose process died is started again; one that said itself why it cannot go on is not.
 
     Args:
         cells: (id, name, settings).
@@ -121,14 +129,27 @@ def train_cells(
             verbose=0,
         ),
     )
-    results = tuner.fit()
-    failed = {
-        result.config["item"]["id"]: str(result.error).strip().splitlines()[-1]
-        for result in results
-        if result.error is not None
-    }
+    failed = {}
+    for result in tuner.fit():
+        cell_id = Path(result.path).name  # a process that died before its first word left no settings
+        if result.error is not None:
+            failed[cell_id] = _reason(result.error)
+        elif result.metrics["status"] == "failed":
+            failed[cell_id] = result.metrics["reason"]
     shutil.rmtree(storage / run_name, ignore_errors=True)
     return failed
+
+
+def _reason(error: Exception) -> str:
+    """Why a cell was given up, in a line."""
+    text = str(error).strip()
+    if isinstance(error, RayActorError | RayOutOfMemory):
+        what = "because the memory was full" if "low on memory" in text else "(often because memory is full)"
+        return (
+            f"its process was killed in every attempt {what}; lower training.batch, or "
+            "resources.concurrent_cells so that fewer cells share a machine"
+        )
+    return text.splitlines()[-1]
 
 
 def _one(function):

@@ -82,6 +82,9 @@ class CellWatch(tune.Callback):
         self.finished += 1
         left = self.total - self.finished
         pace = (time.monotonic() - self.begun) / self.ended
+        if result["status"] == "failed":  # the driver says why, at the end
+            say(f"[{self.finished}/{self.total}] {name}: failed, and is not started again")
+            return
         outcome = f"test {result['test']:.1f}%" if result["status"] == "done" else result["status"]
         rest = f", {left} left, about {duration(pace * left)}" if left else ""
         say(f"[{self.finished}/{self.total}] {name}: {outcome} in {duration(result['seconds'])}{rest}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from filelock import FileLock
 
 from qcrd import tasks
 from qcrd.files import read_json, write_json
@@ -15,6 +14,7 @@ from qcrd.methods.base import inputs
 from qcrd.provenance.ended import kept_student
 from qcrd.student.batches import derive
 from qcrd.student.model import EXPLAIN, PREDICT, Student
+from qcrd.teacher.lease import Lease
 from qcrd.types import Question
 
 
@@ -31,7 +31,7 @@ def rationales(side: Explainer, questions: Sequence[Question], tau: float) -> li
     """
     path = side.folder / "rationales" / f"tau-{float(tau)}.json"
     path.parent.mkdir(exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    with Lease(path.with_suffix(".lease")):
         kept: dict[str, str] = read_json(path) or {}
         lacking = [q for q in questions if q.id not in kept]
         if lacking:

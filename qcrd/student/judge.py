@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from qcrd import config
+from qcrd.errors import Diverged
 from qcrd.losses.discriminator import discriminator_loss
 from qcrd.rationales.augment import Augmenter
 from qcrd.student.batches import derive, epoch_order
@@ -20,6 +21,8 @@ from qcrd.student.weights import set_weights, weights
 from qcrd.types import RationaleSet
 
 Tokens = list[int]
+
+REMEDY = "lower discriminator.lr, or set discriminator.loss: bounded, which has a lower bound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ class Judge:
                 score = self.model(rows)
                 loss = discriminator_loss(score, positive, question, len(batch), self.section.loss)
                 self.optimizer.zero_grad(set_to_none=True)
+                if not bool(torch.isfinite(loss)):
+                    raise Diverged(step + 1, [], f"the discriminator's loss ({purpose}) is", REMEDY)
                 (alpha * loss).backward()
                 torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
                 self.optimizer.step()

@@ -15,19 +15,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from qcrd import config
 from qcrd.errors import Diverged
-from qcrd.files import atomic, write_json
+from qcrd.files import atomic, read_json, write_json
 from qcrd.methods.base import Objective
-from qcrd.student import checkpoint
+from qcrd.student import checkpoint, tensors
 from qcrd.student.batches import derive, epoch_order
 from qcrd.student.evaluate import Evaluator, accuracy
 from qcrd.student.judge import load_optimizer
 from qcrd.student.model import Student
 from qcrd.student.selfplay import Snapshots
+from qcrd.student.tensors import DamagedTensors
 from qcrd.student.weights import set_weights, weights
 from qcrd.tracking.journal import Journal
 
@@ -97,7 +97,7 @@ class Trainer:
         """Train to the last step, from the newest checkpoint where there is one.
 
         Raises:
-            Diverged: where a loss is no longer finite.
+            Diverged: where a loss, a gradient or a weight is no longer finite.
         """
         begun = time.monotonic()
         try:
@@ -112,6 +112,7 @@ class Trainer:
     def _train(self, iteration: int, begun: float) -> None:
         saved, cost, step = begun, 0.0, self.progress.step
         while step < self.settings.steps:
+            self._check_weights(step)  # none other may become a snapshot or a checkpoint
             self.snapshots.take(iteration, self.student)
             waited = time.monotonic() - saved
             if iteration and waited > max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE):
@@ -164,9 +165,16 @@ class Trainer:
         losses["loss"].backward()
         if self.settings.clip is not None:
             norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.settings.clip)
+            if not bool(torch.isfinite(norm)):
+                raise Diverged(step, [self.ids[i] for i in batch], "gradient is")
             losses["optimizer/grad_norm"] = norm
         self.optimizer.step()
         return {name: value.detach() for name, value in losses.items()}
+
+    def _check_weights(self, step: int) -> None:
+        """What writes and is kept must be numbers; a loss shows that one step too late."""
+        if step and not all(bool(torch.isfinite(p).all()) for p in self.student.parameters()):
+            raise Diverged(step, [self.ids[i] for i in self._batch(step)], "weights are")
 
     def _batch(self, step: int) -> list[int]:
         epoch, place = divmod(step - 1, self.epoch_steps)
@@ -182,6 +190,7 @@ class Trainer:
         return self.settings.lr * max(0.0, (steps - done) / max(1, steps - warmup))
 
     def _evaluate(self, step: int) -> None:
+        self._check_weights(step)
         found = {name: evaluate() for name, evaluate in self.evaluators.items()}
         now = {name: accuracy(predictions) for name, predictions in found.items()}
         self.journal.metrics(step, **{f"accuracy/{name}": value for name, value in now.items()})
@@ -192,40 +201,40 @@ class Trainer:
             best |= now
             predictions = {name: [asdict(p) for p in rows] for name, rows in found.items()}
             write_json(self._best(step, ".json"), {"step": step, **predictions})
-            with atomic(self._best(step, ".safetensors")) as temporary:
-                save_file(weights(self.student), temporary)
+            tensors.save(self._best(step, ".safetensors"), weights(self.student))
         best["test_last"] = now["test"]
         best["test_best"] = max(now["test"], best.get("test_best", 0.0))
 
     def _save(self, iteration: int, seconds: float) -> None:
-        tensors = {f"student.{name}": t for name, t in weights(self.student).items()}
-        for number, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{key}": t for key, t in state.items()}
-        tensors |= {f"objective.{name}": t for name, t in self.objective.state().items()}
-        for number, state in self.snapshots.kept.items():
-            tensors |= {f"snapshot.{number}.{name}": t for name, t in state.items()}
+        state = {f"student.{name}": t for name, t in weights(self.student).items()}
+        for number, moments in self.optimizer.state_dict()["state"].items():
+            state |= {f"optimizer.{number}.{key}": t for key, t in moments.items()}
+        state |= {f"objective.{name}": t for name, t in self.objective.state().items()}
+        for number, snapshot in self.snapshots.kept.items():
+            state |= {f"snapshot.{number}.{name}": t for name, t in snapshot.items()}
         facts = {
             "iteration": iteration,
             "progress": {k: v for k, v in asdict(self.progress).items() if k != "loss"},
             "journal": self.journal.position(),
             "seconds": seconds,
         }
-        checkpoint.save(self.folder, iteration, tensors, facts)
+        checkpoint.save(self.folder, iteration, state, facts)
         self._chosen = [*self._chosen, self.progress.chosen_step][-checkpoint.KEPT :]
         for path in self.folder.glob("best-*"):
             if int(path.stem.removeprefix("best-")) not in self._chosen:
                 path.unlink()
 
     def _resume(self) -> int:
-        found = checkpoint.newest(self.folder)
+        usable = (found for found in checkpoint.whole(self.folder) if self._has_best(found[1]["progress"]))
+        found = next(usable, None)
         if found is None:
             self.journal.truncate(0)
             self.journal.status("running")
             self.journal.metrics(0, **self.statistics)
             return 0
-        tensors, facts = found
+        state, facts = found
         groups: dict[str, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
+        for name, tensor in state.items():
             kind, rest = name.split(".", 1)
             groups.setdefault(kind, {})[rest] = tensor
         set_weights(self.student, groups["student"])
@@ -240,6 +249,18 @@ class Trainer:
         self.journal.truncate(facts["journal"])
         logger.info("resumed at step %d of %d", self.progress.step, self.settings.steps)
         return facts["iteration"]
+
+    def _has_best(self, progress: dict) -> bool:
+        """Whether what the checkpoint says was best so far is there and whole."""
+        step = progress["chosen_step"]
+        if not step:
+            return True
+        try:
+            tensors.load(self._best(step, ".safetensors"))
+        except (FileNotFoundError, DamagedTensors) as error:
+            logger.warning("%s; the checkpoint before it serves", error)
+            return False
+        return read_json(self._best(step, ".json")) is not None
 
 
 def _grouped(name: str) -> str:

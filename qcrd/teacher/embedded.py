@@ -19,7 +19,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import torch
-from filelock import FileLock
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -30,6 +29,7 @@ from qcrd.config import Teacher
 from qcrd.errors import QcrdError
 from qcrd.fingerprint import fingerprint
 from qcrd.tasks.arithmetic import generate, vocabulary
+from qcrd.teacher.lease import Lease
 from qcrd.teacher.tokenizer import word_level_tokenizer
 from qcrd.types import Question
 
@@ -93,7 +93,7 @@ def ensure_embedded_teacher(root: Path, recipe: EmbeddedRecipe, progress: Progre
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    with Lease(folder.with_suffix(".lease")):
         if folder.is_dir():  # trained while this process waited
             return folder
         for leftover in folder.parent.glob(f"{folder.name}.*.tmp"):

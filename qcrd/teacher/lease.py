@@ -109,6 +109,15 @@ class Lease:
             with suppress(OSError):  # gone if it was taken over
                 self._path(number).rename(self.folder / f"{number}{_FREE}")  # works on a full disk too
 
+    def __enter__(self) -> Lease:
+        """Take the lease, however long that takes."""
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give it back."""
+        self.release()
+
     def holder(self) -> Holder | None:
         """Who holds the lease; None where it is free or its holder is known to be dead."""
         _, path = self._highest()

@@ -12,12 +12,14 @@ import math
 import os
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qcrd.errors import StoreError
+from qcrd.files import unwritable
 
 FILE = "journal.jsonl"  # its name in a cell's folder, and in a grid's
 STATUSES = ("running", "done", "failed", "diverged", "stopped")
@@ -69,11 +71,25 @@ class Journal:
     One writer per file. Opening removes a line that an earlier writer left unfinished.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, guard: Callable[[], None] = lambda: None):
+        """Open the journal, which is made where it is not there.
+
+        Args:
+            path: its file.
+            guard: called before anything is written; raises unless this process may still do so.
+
+        Raises:
+            StoreError: where the file cannot be written; so do all that write to it.
+        """
         self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(self.path, "a+b")  # noqa: SIM115 - open as long as the journal is
-        self._drop_torn_line()
+        self._guard = guard
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: what a full disk refused must not be tried again when the file is closed.
+            self._file = open(self.path, "a+b", buffering=0)  # noqa: SIM115 - open as long as the journal is
+            self._drop_torn_line()
+        except OSError as error:
+            raise unwritable(self.path, error) from error
 
     def metrics(self, step: int, /, **values: float) -> None:
         """Record figures measured after `step` optimiser steps; anything that `float` takes will do.
@@ -111,6 +127,7 @@ class Journal:
 
     def position(self) -> int:
         """Bytes written so far, all of them on disk: a checkpoint holding this never points past the end."""
+        self._guard()
         self.sync()
         return self._file.seek(0, os.SEEK_END)
 
@@ -120,6 +137,7 @@ class Journal:
         Raises:
             StoreError: where the journal is shorter, or no line ends there.
         """
+        self._guard()
         size = self._file.seek(0, os.SEEK_END)
         self._file.seek(max(0, min(position, size) - 1))
         if not 0 <= position <= size or (position and self._file.read(1) != b"\n"):
@@ -131,11 +149,13 @@ class Journal:
 
     def sync(self) -> None:
         """Return once everything written is on disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise unwritable(self.path, error) from error
 
     def close(self) -> None:
-        """Write out and close the file."""
+        """Close the file."""
         self._file.close()
 
     def __enter__(self) -> Journal:
@@ -145,8 +165,14 @@ class Journal:
         self.close()
 
     def _append(self, event: Event) -> None:
-        self._file.write(_encode(event))
-        self._file.flush()
+        self._guard()
+        line, end = _encode(event), self._file.seek(0, os.SEEK_END)
+        try:
+            while line:  # a full disk may take a part of it
+                line = line[self._file.write(line) :]
+        except OSError as error:
+            self._file.truncate(end)
+            raise unwritable(self.path, error) from error
 
     def _drop_torn_line(self) -> None:
         size = self._file.seek(0, os.SEEK_END)

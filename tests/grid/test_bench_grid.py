@@ -18,7 +18,7 @@ def test_a_cell_that_trains_nothing_leaves_what_a_cell_leaves(tmp_path):
     assert {path.name for path in home.cell(record.id).iterdir()} == {
         "cell.json",
         "journal.jsonl",
-        "lock",
+        "lease",
         "record.json",
     }
     assert one_after_the_other(cells(2), skip) > 0

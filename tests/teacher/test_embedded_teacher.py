@@ -89,7 +89,7 @@ def test_the_same_recipe_gives_the_same_weights_and_another_one_another_folder(t
 def test_an_accuracy_out_of_reach_is_an_error_that_leaves_nothing_behind(tmp_path):
     with pytest.raises(QcrdError, match=r"teacher\.accuracy asks for 1\.00; ask for less"):
         ensure_embedded_teacher(tmp_path, replace(TINY, accuracy=1.0, max_steps=30), ignore)
-    assert [p.suffix for p in tmp_path.iterdir()] in ([], [".lock"])
+    assert [p.suffix for p in tmp_path.iterdir()] in ([], [".lease"])
 
 
 @pytest.fixture(scope="session")
