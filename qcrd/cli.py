@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from qcrd.commands import bench, doctor, judge, samples, why
+from qcrd.commands.tracking import Tracking
 from qcrd.errors import QcrdError
 
 app = typer.Typer(
@@ -51,9 +52,6 @@ class PresetName(StrEnum):
 
 
 Grid = Annotated[Path, typer.Argument(help="The grid's YAML file, such as grids/quickstart.yaml.")]
-Tracking = Annotated[
-    str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="Address of the MLflow server.")
-]
 Preset = Annotated[PresetName | None, typer.Option(help="Instead of the file's preset.")]
 
 

@@ -17,6 +17,7 @@ PLACES = (
 )
 """Their dotted paths."""
 
+_SECRET = re.compile(r"(^|_)(API)?(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_|$)", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -25,15 +26,25 @@ def variables(text: str) -> set[str]:
     return {match[1] or match[2] for match in _VARIABLE.finditer(text)}
 
 
+def secret(name: str) -> bool:
+    """Whether an environment variable is a key, a token or a password by its name."""
+    return _SECRET.search(name) is not None
+
+
 def replaced(text: str) -> str:
     """`text` with ${NAME}, $NAME and a leading ~ replaced.
 
     Raises:
-        ValueError: naming a variable that is not set, or set to nothing.
+        ValueError: naming a variable that is not set, or set to nothing, or that is a secret by its name.
     """
 
     def value(match: re.Match) -> str:
         name = match[1] or match[2]
+        if secret(name):
+            raise ValueError(
+                f"value {text!r}, but {name} is a secret by its name, and places are written into records, "
+                "logs and MLflow; allowed: variables that name folders, files or addresses"
+            )
         if not os.environ.get(name):
             raise ValueError(
                 f"value {text!r}, but the environment variable {name} is not set; export {name}=... (for "

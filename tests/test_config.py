@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from qcrd.config import Cell, Grid, Rationales, SelfPlay, Teacher, Training
+from qcrd.config import Api, Cell, Grid, Rationales, SelfPlay, Teacher, Training
+from qcrd.grid.problems import worded
 
 
 def test_the_defaults_are_the_papers():
@@ -80,3 +81,13 @@ def test_a_cell_survives_its_dump():
 @pytest.mark.parametrize("seeds", [1, [0, 7]])
 def test_seeds_are_a_count_or_a_list(seeds):
     assert Grid(name="a", seeds=seeds).seeds == seeds
+
+
+def test_a_key_itself_is_refused_where_its_variable_belongs_and_not_repeated():
+    assert Api(key="MY_KEY_2").key == "MY_KEY_2"
+    for value in ("sk-proj-hunter2", "Bearer abc", ""):
+        with pytest.raises(ValidationError) as refusal:
+            Api(key=value)
+        (problem,) = refusal.value.errors()
+        assert "name of an environment variable" in worded(problem, Api)
+        assert not value or value not in worded(problem, Api)

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
+from qcrd.commands.tracking import Tracking
+
 
 def doctor(
     grid: Annotated[Path | None, typer.Argument(help="A grid, to see what it needs as well.")] = None,
     preset: Annotated[str | None, typer.Option(help="Instead of the file's: auto, embedded, paper.")] = None,
-    tracking: Annotated[
-        str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="Address of the MLflow server.")
-    ] = None,
+    tracking: Tracking = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON list, for programs.")] = False,
 ) -> None:
     """Check all that can be checked before a run: a line for each thing, and what to do where it is wrong.

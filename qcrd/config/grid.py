@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from qcrd.config.section import Count, NonNegative, Positive, Section
 
@@ -26,6 +27,16 @@ class Api(Section):
     """Dollars per million prompt tokens, to say the cost before and after."""
     output_price: NonNegative | None = None
     """Dollars per million answer tokens."""
+
+    @field_validator("key")
+    @classmethod
+    def _no_key_itself(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+            raise ValueError(  # the value is not repeated: it may be the key
+                "allowed: the name of an environment variable that holds the key, such as OPENAI_API_KEY; "
+                "never the key itself, since grids are copied into records and reports"
+            )
+        return value
 
 
 class Resources(Section):

@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qcrd import packed
 from qcrd.errors import DataError
+from qcrd.packed import Reader
 from qcrd.places import replaced
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -82,12 +84,10 @@ def dss(source: str, name: str, splits: Sequence[str], fields: Fields) -> Rows |
     except ValueError as error:
         raise DataError(f"task.source: {error}") from error
     if path.is_dir():
-        files = {file.name: file.read_bytes for file in sorted(path.rglob(f"{name}_*.json"))}
+        files = _named(path, name)
         return _dss(source, name, files, splits, fields) if files else None
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            files = {Path(entry).name: _reader(archive, entry) for entry in archive.namelist()}
-            return _dss(source, name, files, splits, fields)
+        return _dss(source, name, _named(path, name), splits, fields)
     if path.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
         raise DataError(
             f"task.source: {source!r} is no folder, zip or Hub id; give DSS's datasets.zip, its unpacked "
@@ -122,14 +122,17 @@ def load(source: str, hub: Hub) -> Rows:
     return {name: rows.to_list() for name, rows in loaded.items()}
 
 
-def _reader(archive: zipfile.ZipFile, entry: str) -> Callable[[], bytes]:
-    return lambda: archive.read(entry)
+def _named(path: Path, name: str) -> dict[str, Reader]:
+    """Readers of the files `<name>_<split>.json` in a folder or zip, by their last name."""
+    wanted = re.compile(rf"(?:.*/)?{re.escape(name)}_[^/]*\.json", re.DOTALL)
+    found = packed.files(path, lambda entry: wanted.fullmatch(entry) is not None)
+    return {entry.rpartition("/")[2]: read for entry, read in found.items()}
 
 
 def _dss(
     source: str,
     name: str,
-    files: dict[str, Callable[[], bytes]],
+    files: dict[str, Reader],
     splits: Sequence[str],
     fields: Fields,
 ) -> Rows:

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from qcrd import packed
 from qcrd.errors import ConfigError, DataError
 from qcrd.places import replaced
 from qcrd.teacher.base import Request
@@ -121,10 +122,10 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 def _lists(path: Path) -> Iterator[tuple[str, list[str]]]:
     chunks: dict[tuple[str, str], dict[int, list[str]]] = {}
-    for name, content in _files(path):
+    for name, read in packed.files(path, lambda name: _CHUNK.search(name) is not None).items():
         match = _CHUNK.search(name)
         try:
-            texts = json.loads(content)
+            texts = json.loads(read())
             if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
                 raise TypeError("not a list of texts")
         except (ValueError, TypeError) as error:
@@ -139,17 +140,3 @@ def _lists(path: Path) -> Iterator[tuple[str, list[str]]]:
         rows = (text for number in sorted(numbered) for text in numbered[number])
         for row, text in enumerate(rows):
             yield f"{dataset}-{split}-{row}", [text]
-
-
-def _files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each list, in a folder or a zip."""
-    if path.is_dir():
-        for file in sorted(path.rglob("*.json")):
-            name = file.absolute().as_posix()
-            if _CHUNK.search(name):
-                yield name, file.read_bytes()
-        return
-    with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if _CHUNK.search(name):
-                yield name, archive.read(name)

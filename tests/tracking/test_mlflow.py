@@ -3,6 +3,7 @@
 What the journals hold and what the server shows is compared metric by metric.
 """
 
+import json
 import math
 import os
 import socket
@@ -14,7 +15,7 @@ from collections import Counter
 
 import pytest
 
-from qcrd.tracking.journal import FILE, Journal, Metrics, read
+from qcrd.tracking.journal import FILE, Artifact, Journal, Metrics, read
 from qcrd.tracking.mlflow import Mirror, Source
 
 
@@ -194,6 +195,20 @@ def test_cells_become_children_with_settings_tags_metrics_files_and_statuses(ser
     assert mirror.push().sent == 0
     output = capsys.readouterr()
     assert (output.out, output.err) == ("", "")
+
+
+def test_a_journal_that_was_changed_by_hand_sends_no_file_from_elsewhere(grid, tmp_path):
+    (tmp_path / "secret.txt").write_text("not for anybody")
+    with grid.journal(0) as journal:
+        journal.status("running")
+    paths = ["../secret.txt", "/etc/hostname"]
+    lines = [json.dumps({"kind": "artifact", "path": path, "time": 1}) for path in paths]
+    with open(grid.cells[0].folder / FILE, "a") as file:
+        file.writelines(f"{line}\n" for line in lines)
+    assert [e.path for e in read(grid.cells[0].folder / FILE) if isinstance(e, Artifact)] == paths
+    assert grid.mirror().push().error is None
+    run = grid.runs()[grid.cells[0].id]
+    assert grid.client.list_artifacts(run.info.run_id) == []
 
 
 def test_a_cell_that_has_not_begun_has_no_run_yet(grid):
