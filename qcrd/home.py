@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from qcrd.files import read_json
+from qcrd.files import atomic, read_json
 from qcrd.types import CellRecord
 
 RECORD = "record.json"
@@ -22,6 +22,17 @@ class Home:
     def default(cls) -> Home:
         """What QCRD_HOME names, or ~/.qcrd."""
         return cls(Path(os.environ.get("QCRD_HOME") or "~/.qcrd").expanduser().absolute())
+
+    def check(self) -> None:
+        """See that files can be written there, before anything that takes long begins.
+
+        Raises:
+            StoreError: where they cannot, with what to do.
+        """
+        probe = self.root / f"probe-{os.getpid()}"
+        with atomic(probe) as temporary:
+            temporary.touch()
+        probe.unlink(missing_ok=True)
 
     @property
     def samples(self) -> Path:
@@ -57,5 +68,7 @@ class Home:
 
     def record(self, cell_id: str) -> CellRecord | None:
         """The record of a finished cell; None where it is not finished or its record is torn."""
-        values = read_json(self.cell(cell_id) / RECORD)
-        return CellRecord(**values) if values is not None else None
+        try:
+            return CellRecord(**read_json(self.cell(cell_id) / RECORD))
+        except TypeError:  # absent, or not what a record is
+            return None

@@ -47,6 +47,7 @@ class Cluster:
 
     cpus: float
     gpus: float
+    node: tuple[float, float]  # most CPUs and most GPUs of one node
     address: str
 
 
@@ -64,7 +65,9 @@ def cluster() -> Iterator[Cluster]:
     try:
         have = ray.cluster_resources()
         where = "a Ray of its own" if own else f"Ray at {started.address_info['gcs_address']}"
-        yield Cluster(have.get("CPU", 1), have.get("GPU", 0), where)
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        cpus, gpus = (max(node.get(what, 0) for node in nodes) for what in ("CPU", "GPU"))
+        yield Cluster(have.get("CPU", 1), have.get("GPU", 0), (cpus, gpus), where)
     finally:
         ray.shutdown()
 
@@ -82,10 +85,11 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
         KeyboardInterrupt: on SIGINT or SIGTERM, after cells and runs are marked as stopped.
         QcrdError: for what the user can mend.
     """
+    home.check()
     with cluster() as have:
         signal.signal(signal.SIGTERM, _interrupt)  # after ray.init, which sets one that aborts
         study = Study.open(path, home, preset, have.gpus)
-        shares = Shares.of(study.grid.resources, have.cpus, have.gpus)
+        shares = Shares.of(study.grid.resources, have.cpus, have.gpus, have.node)
         _announce(study, have, preset, tracking)
         study.remember()
         with study.alone(say), Journal(study.folder / journal.FILE) as log:
@@ -164,10 +168,11 @@ def sample(path: Path, home: Home, preset: str | None = None, splits: Sequence[s
         KeyboardInterrupt: on SIGINT or SIGTERM, with everything stored that the teacher had answered.
         QcrdError: for what the user can mend.
     """
+    home.check()
     with cluster() as have:
         signal.signal(signal.SIGTERM, _interrupt)
         study = Study.open(path, home, preset, have.gpus)
-        _sample(study, Shares.of(study.grid.resources, have.cpus, have.gpus), splits=splits)
+        _sample(study, Shares.of(study.grid.resources, have.cpus, have.gpus, have.node), splits=splits)
         _say_yields(study)
 
 
