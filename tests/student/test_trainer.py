@@ -153,6 +153,25 @@ def test_a_torn_newest_checkpoint_costs_one_iteration_and_no_figure(eager, undis
     assert_same(outcome(one), undisturbed)
 
 
+def flip(path):
+    """Change one bit in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "best"])
+def test_a_flipped_bit_is_found_and_the_older_checkpoint_serves(eager, undisturbed, tmp_path, caplog, kind):
+    killed_at(tmp_path, 20)
+    damaged = sorted(tmp_path.glob(f"{kind}-*.safetensors"))[-1]
+    flip(damaged)
+    one = make(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        one.run()
+    assert f"{damaged.name} is damaged" in caplog.text
+    assert_same(outcome(one), undisturbed)
+
+
 def test_without_a_readable_checkpoint_the_training_starts_over(eager, undisturbed, tmp_path):
     killed_at(tmp_path, 12)
     for file in tmp_path.glob("checkpoint-*"):
@@ -233,6 +252,32 @@ def test_a_loss_that_is_no_number_ends_with_its_step_and_questions(tmp_path, val
     expected = epoch_order(QUESTIONS, BATCH, 0, 1)[0]
     assert found.value.question_ids == [one.ids[i] for i in expected]
     assert all(torch.isfinite(p).all() for p in one.student.parameters())
+
+
+class Poisoned(Breaking):
+    """A loss that is a number, and a gradient that is none."""
+
+    def loss(self, batch, step):
+        loss = super().loss(batch, 0)["loss"]
+        if step == self.at:
+            first = next(self.student.parameters())
+            loss = loss + torch.sqrt((first.flatten()[0] - first.flatten()[0].detach()).abs())
+        return {"loss": loss}
+
+
+@pytest.mark.parametrize("clip, what", [(1.0, "gradient is"), (None, "weights are")])
+@pytest.mark.parametrize("step", [5, STEPS])
+def test_a_gradient_that_is_no_number_ends_it_before_anything_is_evaluated_or_kept(
+    eager, tmp_path, clip, what, step
+):
+    objective = Poisoned(step, 1.0)
+    one = make(tmp_path, objective=objective, settings=SETTINGS.model_copy(update={"clip": clip}))
+    objective.student = one.student
+    with pytest.raises(Diverged, match=rf"{what} not finite|loss is not finite"):
+        one.run()
+    assert one.progress.chosen_step < step, "what is no number is never the best"
+    for path in tmp_path.glob("*.safetensors"):
+        assert all(torch.isfinite(t).all() for t in load_file(path).values() if t.is_floating_point())
 
 
 @pytest.mark.parametrize("questions, batch", [(16, 4), (17, 4), (3, 8), (1, 1), (5, 5)])
