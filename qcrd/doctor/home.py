@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -9,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from filelock import FileLock, Timeout
 
 from qcrd.doctor.check import Check, error, ok, warning
 from qcrd.doctor.machine import GIB
@@ -34,7 +34,7 @@ def folder(home: Home) -> Iterator[Check]:
     found = f"{root} on {kind} ({mount})" + ("" if where == root else ", not made yet")
     try:
         with tempfile.TemporaryDirectory(prefix=".doctor-", dir=where) as scratch:
-            broken = trial(Path(scratch))
+            broken, locked = trial(Path(scratch)), locks(Path(scratch))
     except OSError as trouble:
         yield error(
             "home",
@@ -43,7 +43,13 @@ def folder(home: Home) -> Iterator[Check]:
         )
         return
     if broken:
-        yield error("home", f"{found}: {broken}", f"{_ELSEWHERE}; or mount it with locks (NFS 4, or lockd)")
+        yield error("home", f"{found}: {broken}", _ELSEWHERE)
+    elif not locked:
+        yield warning(
+            "home",
+            f"{found}: files cannot be locked, which MLflow's database and `cluster/local.sh` need",
+            f"mount it with locks (NFS 4, or lockd), or {_ELSEWHERE}",
+        )
     elif kind in MEMORY_ONLY:
         yield warning("home", f"{found}: is gone after a restart", _ELSEWHERE)
     else:
@@ -51,7 +57,7 @@ def folder(home: Home) -> Iterator[Check]:
 
 
 def trial(scratch: Path) -> str:
-    """What does not work in a folder, "" where all does: rename onto a file, locks, leases.
+    """What a run needs and a folder does not do, "" where it does all: rename onto a file, leases.
 
     Raises:
         OSError: where it cannot be written.
@@ -60,25 +66,31 @@ def trial(scratch: Path) -> str:
     for path in (old, new):
         path.write_text("")
     os.replace(new, old)
-    try:
-        with FileLock(scratch / "lock"):
-            try:
-                with FileLock(scratch / "lock", timeout=0):
-                    return "two processes can hold one lock"
-            except Timeout:
-                pass
-    except (NotImplementedError, OSError) as trouble:
-        return f"has no locks ({trouble})"
     lease = Lease(scratch / "lease")
     try:
         if not lease.acquire(0):
             return "files cannot be created exclusively"
         lease.check()
+        if Lease(scratch / "lease").acquire(0):
+            return "two processes can hold one lease"
     except StoreError as trouble:
         return str(trouble)
     finally:
         lease.release()
     return ""
+
+
+def locks(scratch: Path) -> bool:
+    """Whether files can be locked there; runs do without, but SQLite and `cluster/local.sh` do not."""
+    with open(scratch / "lock", "w") as one, open(scratch / "lock", "w") as other:
+        try:
+            fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # the second, as it should be
+            return True
+        except OSError:
+            return False
+    return False
 
 
 def disk(home: Home) -> Iterator[Check]:

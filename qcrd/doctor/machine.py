@@ -64,7 +64,7 @@ def memory() -> Iterator[Check]:
         yield warning("memory", found, "resources.concurrent_cells: 1, or end what holds it")
     else:
         yield ok("memory", found)
-    shared = Path("/dev/shm")
+    shared = Path("/dev/shm")  # noqa: S108 - looked at, never written to
     if shared.is_dir() and (left := shutil.disk_usage(shared).free) < LEAST_SHARED:
         yield warning(
             "shared memory",

@@ -65,7 +65,7 @@ def page(
                 "group": group,
                 "header": header(table),
                 "rows": list(zip(lines, rows(table, lines), strict=True)),
-                "figure": Markup(_inline(saved(figure.figure, "svg"))) if figure else None,
+                "figure": Markup(_inline(saved(figure.figure, "svg"))) if figure else None,  # noqa: S704 - drawn here
                 "about": figure.about if figure else "",
             }
         )

@@ -291,10 +291,9 @@ class Mirror:
 
     def _send_artifact(self, source: Source, run_id: str, event: Artifact) -> None:
         path = (source.folder / event.path).resolve()
-        # A journal names files of its own folder; a line that was changed by hand could name any.
-        if (
-            path.is_relative_to(source.folder.resolve()) and path.exists()
-        ):  # else it was removed since, and never will be there
+        # A line that was changed by hand could name any file of the machine. One that is not there was
+        # removed since, and never will be.
+        if path.is_relative_to(source.folder.resolve()) and path.exists():
             folder = Path(event.path).parent.as_posix()
             self._client.log_artifact(run_id, str(path), None if folder == "." else folder)
 

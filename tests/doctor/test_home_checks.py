@@ -38,29 +38,31 @@ def test_everything_that_runs_rest_on_works_in_a_plain_folder(tmp_path):
     assert place.trial(tmp_path) == ""
 
 
-def test_locks_that_do_not_exclude_are_found(tmp_path, monkeypatch):
-    class Open:
-        def __init__(self, *args, **options):
+def test_leases_that_do_not_exclude_are_an_error(tmp_path, monkeypatch):
+    class Open(place.Lease):
+        def acquire(self, timeout=None):
+            return True
+
+        def check(self):
             pass
 
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            pass
-
-    monkeypatch.setattr(place, "FileLock", Open)
-    assert place.trial(tmp_path) == "two processes can hold one lock"
+    monkeypatch.setattr(place, "Lease", Open)
     (found,) = place.folder(Home(tmp_path))
-    assert found.state == "error" and "QCRD_HOME" in found.remedy
+    assert found.state == "error" and "two processes can hold one lease" in found.found
+    assert "QCRD_HOME" in found.remedy
 
 
-def test_a_file_system_without_locks_is_found(tmp_path, monkeypatch):
-    def none(*args, **options):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+@pytest.mark.parametrize("trouble", [None, OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))])
+def test_a_file_system_whose_locks_do_not_work_is_a_warning(tmp_path, monkeypatch, trouble):
+    def flock(file, how):
+        if trouble:
+            raise trouble
 
-    monkeypatch.setattr(place.FileLock, "acquire", none)
-    assert "has no locks" in place.trial(tmp_path)
+    assert place.locks(tmp_path)
+    monkeypatch.setattr(place.fcntl, "flock", flock)
+    assert not place.locks(tmp_path)
+    (found,) = place.folder(Home(tmp_path))
+    assert found.state == "warning" and "NFS 4" in found.remedy
 
 
 def test_the_file_system_of_a_folder_is_that_of_the_nearest_mount(tmp_path, monkeypatch):
