@@ -4,6 +4,7 @@ import pytest
 import torch
 from small import arithmetic_questions, judge_settings, lengths, small_judge, two_sided
 
+from qcrd.errors import Diverged
 from qcrd.student.discriminator import within_question_auc
 from qcrd.student.judge import augmented, judged
 from qcrd.student.model import load_tokenizer
@@ -139,3 +140,13 @@ def test_questions_without_positives_leave_the_augmentation_of_the_others_alone(
     sets, section = two_sided(questions), judge_settings()
     lonely = RationaleSet("lonely", None, (), ("words that nobody else uses",))
     assert augmented([*sets, lonely], section, 0)[:-1] == augmented(sets, section, 0)
+
+
+def test_a_judge_whose_loss_is_no_number_says_so_with_what_to_lower(learnable):
+    judge = small_judge(pretrain_steps=60)
+    with torch.no_grad():
+        judge.model.out.bias += float("nan")
+    with pytest.raises(
+        Diverged, match=r"discriminator's loss \(pretrain\) is not finite at step 1; lower dis"
+    ):
+        judge.pretrain(learnable)
