@@ -20,8 +20,9 @@ import ray
 from qcrd import preparation
 from qcrd.config import Cell
 from qcrd.files import write_json
-from qcrd.grid import report
+from qcrd.grid import report, token
 from qcrd.grid.discriminators import pretrain_discriminators
+from qcrd.grid.packing import measured_share
 from qcrd.grid.results import found_yields, sources
 from qcrd.grid.shares import Shares
 from qcrd.grid.study import Study, last_status
@@ -55,6 +56,8 @@ class Cluster:
 def cluster() -> Iterator[Cluster]:
     """The Ray cluster that RAY_ADDRESS names, or one of this process's own on loopback."""
     own = not os.environ.get("RAY_ADDRESS")
+    if own:
+        token.keep_private()
     started = ray.init(
         address="local" if own else None,
         include_dashboard=False if own else None,
@@ -145,8 +148,11 @@ def _work(study: Study, shares: Shares) -> dict[str, str]:
             judges.setdefault(judge, cell)
     if judges:
         pretrain_discriminators(list(judges.values()), study.home, shares.cell_cpus, shares.cell_gpus, say)
+    gpus = shares.cell_gpus
+    if study.grid.resources.cell_gpus == "auto" and gpus:
+        gpus = measured_share([cell for *_, cell in todo], study.home, shares.cell_cpus, say) or gpus
     watch = CellWatch(len(study.cells), len(study.cells) - len(todo))
-    failed = train_cells(todo, study.home, study.grid.resources, shares.cell_gpus, watch)
+    failed = train_cells(todo, study.home, study.grid.resources, gpus, watch)
     for cell_id, reason in failed.items():
         if last_status(study.home, cell_id)[0] != "failed":  # killed before it could say so itself
             _append(study.home, cell_id, "failed", reason)
