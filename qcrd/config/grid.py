@@ -44,8 +44,9 @@ class Resources(Section):
 
     cell_cpus: Positive = 1
     """CPU cores (and threads) of one cell."""
-    cell_gpus: NonNegative | None = None
-    """GPU share of one cell; None: 0.25 where the cluster has GPUs, else 0."""
+    cell_gpus: NonNegative | Literal["auto"] | None = None
+    """GPU share of one cell; auto: measured in the first steps of the largest; None: 0.25 where the cluster
+    has GPUs, else 0."""
     concurrent_cells: Count | None = None
     """Most cells at once; None: as many as fit."""
     retries: Annotated[int, Field(ge=0)] = 2

@@ -10,6 +10,7 @@ from statistics import median
 from qcrd.config import Cell, Resources
 from qcrd.files import read_json
 from qcrd.grid.plan import SampleNeed
+from qcrd.grid.shares import default_share
 from qcrd.home import RECORD, Home
 from qcrd.presets import EMBEDDED
 
@@ -85,8 +86,8 @@ def side_by_side(resources: Resources) -> int:
 def _gpu_share(resources: Resources) -> float:
     import torch
 
-    default = 0.25 if torch.cuda.device_count() else 0.0
-    return default if resources.cell_gpus is None else resources.cell_gpus
+    said = resources.cell_gpus
+    return default_share(torch.cuda.device_count()) if said in (None, "auto") else said
 
 
 def _kind(cell: Cell) -> tuple:

@@ -20,7 +20,7 @@ import ray
 from qcrd import preparation
 from qcrd.config import Cell
 from qcrd.files import write_json
-from qcrd.grid import report, token
+from qcrd.grid import private, report
 from qcrd.grid.discriminators import pretrain_discriminators
 from qcrd.grid.packing import measured_share
 from qcrd.grid.results import found_yields, sources
@@ -57,13 +57,13 @@ def cluster() -> Iterator[Cluster]:
     """The Ray cluster that RAY_ADDRESS names, or one of this process's own on loopback."""
     own = not os.environ.get("RAY_ADDRESS")
     if own:
-        token.keep_private()
+        private.keep_token()
     started = ray.init(
         address="local" if own else None,
         include_dashboard=False if own else None,
         log_to_driver=False,
         logging_level=logging.ERROR,
-        **({"_node_ip_address": "127.0.0.1"} if own else {}),
+        **({"_node_ip_address": "127.0.0.1", "_temp_dir": private.folder()} if own else {}),
     )
     try:
         have = ray.cluster_resources()

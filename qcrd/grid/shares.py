@@ -8,6 +8,11 @@ from qcrd.config import Resources
 from qcrd.errors import QcrdError
 
 
+def default_share(gpus: float) -> float:
+    """Of a GPU for one cell where nobody says or has measured it."""
+    return 0.25 if gpus else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Shares:
     """CPUs and GPUs of one cell and of one teacher's engine."""
@@ -32,7 +37,7 @@ class Shares:
         Raises:
             QcrdError: where that is more than the cluster has, or than one node has of what cannot be split.
         """
-        cell_gpus = (0.25 if gpus else 0) if resources.cell_gpus is None else resources.cell_gpus
+        cell_gpus = default_share(gpus) if resources.cell_gpus in (None, "auto") else resources.cell_gpus
         teacher_gpus = (1 if gpus else 0) if resources.teacher_gpus is None else resources.teacher_gpus
         # More cores than there are would wait for ever; the engine is content with fewer.
         teacher_cpus = min(resources.teacher_cpus, cpus / resources.teacher_actors)

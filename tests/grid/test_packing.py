@@ -1,0 +1,70 @@
+import pytest
+import ray
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small import SHAPE
+
+from qcrd.config import Cell, Resources
+from qcrd.grid.packing import CONTEXT, MOST, SPARE, largest, measured_share, probe, share
+from qcrd.grid.shares import Shares
+from qcrd.home import Home
+
+GIB = 2**30
+
+
+def cell(method="finetuning", m=5, k=1, **task):
+    """One that needs no teacher."""
+    return Cell.model_validate(
+        {
+            "method": method,
+            "task": {"train": 24, "validation": 8, "test": 8, **task},
+            "student": {"architecture": SHAPE.model_dump(), "max_label": 12},
+            "training": {"steps": 5000, "batch": 8, "warmup": 100},
+            "rationales": {"labels": "gold", "m": m},
+            "selfplay": {"k": k},
+        }
+    )
+
+
+@given(peak=st.integers(0, 300 * GIB), total=st.integers(8 * GIB, 192 * GIB))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_as_many_cells_share_a_gpu_as_fit_with_room_to_spare(peak, total):
+    cells = round(1 / share(peak, total))
+    assert 1 <= cells <= MOST
+    need = peak + CONTEXT
+    assert cells == 1 or cells * need <= (1 - SPARE) * total
+    assert cells == MOST or (cells + 1) * need > (1 - SPARE) * total
+
+
+def test_small_cells_pack_many_to_a_gpu_and_large_ones_get_it_whole():
+    assert share(3 * GIB, 140 * GIB) == 1 / 16
+    assert share(20 * GIB, 80 * GIB) == 1 / 3
+    assert share(90 * GIB, 80 * GIB) == 1
+
+
+def test_of_like_cells_the_one_with_most_sequences_is_probed():
+    many, few, plain, other = cell("qcrd", m=20), cell("qcrd", m=5), cell(), cell(name="svamp", source="x")
+    assert largest([few, many, plain, other]) == [many, other]
+
+
+def test_a_probe_measures_a_few_steps_and_leaves_nothing(tmp_path):
+    home = Home(tmp_path)
+    found = probe(cell(), home)
+    assert found.bytes > 50 * 2**20  # on a CPU the whole process
+    assert list((tmp_path / "cells").iterdir()) == []
+
+
+def test_where_it_cannot_be_measured_that_is_said_and_the_default_stays(tmp_path):
+    said = []
+    ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False, _node_ip_address="127.0.0.1")
+    try:
+        assert measured_share([cell()], Home(tmp_path), 1, said.append) is None
+    finally:
+        ray.shutdown()
+    assert "sees no GPU" in said[-1]
+
+
+@pytest.mark.parametrize("gpus, wanted", [(4, 0.25), (0, 0)])
+def test_auto_is_the_default_until_it_is_measured(gpus, wanted):
+    resources = Resources.model_validate({"cell_gpus": "auto"})
+    assert Shares.of(resources, 8, gpus).cell_gpus == wanted
