@@ -14,7 +14,7 @@ fail() { say "local.sh: $*"; exit 2; }
 usage() {
   cat <<'END'
 Runs qcrd on this machine: makes .venv, keeps a Ray head and an MLflow server on loopback, submits grids.
-Ray wants a token; MLflow has none, so every account on this machine can see and change its runs.
+Ray wants a token and MLflow a password; both are generated, and in QCRD_HOME/local for your account alone.
 
   cluster/local.sh run GRID [ARGS]    set up what is missing, then run a grid and print its table
   cluster/local.sh test [ARGS]        set up, then lint and run the test suite (ARGS go to pytest)

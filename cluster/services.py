@@ -1,10 +1,9 @@
 """Keeps one Ray head and one MLflow server running on this machine: up, down, status, env.
 
-Both listen on loopback only. Ray wants a token, since its jobs are programs; MLflow has none, so whoever has
-an account on this machine can read and write its runs. What runs is written down in $QCRD_HOME/local, which
-is the user's alone (mode 700): one record per service, Ray's token, the logs. Only processes that a record
-proves to be ours are ever ended, and a Ray cluster of somebody else is neither joined nor touched: ports that
-are taken are stepped around.
+Both listen on loopback only, and want a token (Ray, since its jobs are programs) or a password (MLflow). What
+runs is written down in $QCRD_HOME/local, which is the user's alone (mode 700): one record per service, the
+secrets, the logs. Only processes that a record proves to be ours are ever ended, and a Ray cluster of
+somebody else is neither joined nor touched: ports that are taken are stepped around.
 `cluster/local.sh` is the front door.
 """
 
@@ -28,11 +27,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
+from credentials import USER, Credentials
 
 PROJECT = Path(__file__).resolve().parents[1]
 HOME = Path(os.environ.get("QCRD_HOME") or Path.home() / ".qcrd").expanduser().absolute()
 STATE = HOME / "local"
-TOKEN = STATE / "ray_token"
+SECRETS = Credentials(STATE)
 HOST = "127.0.0.1"
 MARK = "QCRD_SERVICE"
 """Environment variable that every process below a service inherits; its value is new at each start, so it
@@ -56,12 +56,18 @@ class Service:
     ports: dict[str, int]
     project: str
     scratch: str
-    """Ray's own folder; under /tmp, because the paths of Unix sockets may not exceed 107 bytes."""
+    """Holds Ray's own folder, into which Ray lets everybody; under /tmp, because the paths of Unix sockets
+    may not exceed 107 bytes."""
 
     @property
     def log(self) -> Path:
         """What the service prints."""
         return STATE / f"{self.name}.log"
+
+    @property
+    def session(self) -> Path:
+        """Ray's own folder."""
+        return Path(self.scratch) / "ray"
 
     @property
     def url(self) -> str:
@@ -83,15 +89,23 @@ class Service:
         return False
 
     def answers(self) -> bool:
-        """Whether the service is complete and takes requests; Ray's jobs page also proves the token."""
-        page = "/api/jobs/" if self.name == "ray" else "/health"
+        """Whether the service is complete and takes requests with our token or password."""
+        page = "/api/jobs/" if self.name == "ray" else "/api/2.0/mlflow/experiments/search?max_results=1"
         with contextlib.suppress(OSError, ValueError):
             for port in self.ports.values():
                 socket.create_connection((HOST, port), timeout=10).close()
-            fetch(self.url + page)
+            self.fetch(page)
             # Ray writes this file last, when its node has joined; jobs look their head up in it.
-            return self.name != "ray" or Path(self.scratch, "ray_current_cluster").exists()
+            return self.name != "ray" or (self.session / "ray_current_cluster").exists()
         return False
+
+    def fetch(self, page: str) -> bytes:
+        """GET a page of the service; raises OSError."""
+        headers = SECRETS.header(self.name)
+        request = urllib.request.Request(self.url + page, headers=headers)  # noqa: S310 - http on loopback
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=10) as reply:
+            return reply.read()
 
 
 def load(name: str) -> Service | None:
@@ -99,14 +113,6 @@ def load(name: str) -> Service | None:
     with contextlib.suppress(OSError, ValueError, TypeError):
         return Service(**json.loads((STATE / f"{name}.json").read_text()))
     return None
-
-
-def fetch(url: str) -> bytes:
-    """GET a page of a local service, with Ray's token; raises OSError."""
-    headers = {"Authorization": f"Bearer {TOKEN.read_text()}"} if TOKEN.exists() else {}
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(urllib.request.Request(url, headers=headers), timeout=10) as reply:
-        return reply.read()
 
 
 def _own(service: Service) -> Iterator[psutil.Process]:
@@ -141,6 +147,7 @@ def _client_environment(ray: Service, mlflow: Service) -> dict[str, str]:
         "RAY_API_SERVER_ADDRESS": ray.url,
         "RAY_ADDRESS": f"{HOST}:{ray.ports['gcs']}",
         **_common_environment(),
+        **SECRETS.of_clients(),
     }
 
 
@@ -150,8 +157,6 @@ def _common_environment() -> dict[str, str]:
     return {
         "no_proxy": direct,
         "NO_PROXY": direct,
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(TOKEN),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # makes every Ray process bind loopback alone
     }
 
@@ -163,7 +168,7 @@ def _command(service: Service) -> list[str]:
         return [
             *(program, "server", "--host", HOST, "--port", str(ports["http"]), "--workers", "1"),
             *("--backend-store-uri", f"sqlite:///{STATE / 'mlflow.db'}"),
-            *("--artifacts-destination", str(STATE / "mlartifacts")),
+            *("--artifacts-destination", str(STATE / "mlartifacts"), "--app-name", "basic-auth"),
         ]
     return [
         *(program, "start", "--head", "--block", "--disable-usage-stats", "--log-color=false"),
@@ -173,13 +178,13 @@ def _command(service: Service) -> list[str]:
             f"--ray-client-server-port={ports['client']}",
         ),
         *("--include-dashboard=true", f"--dashboard-host={HOST}", f"--dashboard-port={ports['dashboard']}"),
-        *("--dashboard-agent-listen-port=0", f"--temp-dir={service.scratch}"),
+        *("--dashboard-agent-listen-port=0", f"--temp-dir={service.session}"),
         "--object-store-memory=500000000",  # results are small; the default would take 30% of the memory
     ]
 
 
-def _start(name: str, mlflow_url: str | None) -> Service:
-    """Start a service and record it; it may not answer yet. Ray needs to know MLflow's address."""
+def _start(name: str, mlflow_url: str = "") -> Service:
+    """Start a service and record it; it may not answer yet. Ray's jobs need to know MLflow's address."""
     last = load(name)
     if last:
         _stop(last)  # its first process is gone, some of its children may not be
@@ -205,8 +210,10 @@ def _start(name: str, mlflow_url: str | None) -> Service:
         # MLflow's background jobs are of no use here, cost seven processes and outlive the server.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    if mlflow_url:
-        environment["MLFLOW_TRACKING_URI"] = mlflow_url
+    if name == "mlflow":
+        environment |= SECRETS.of_server()
+    else:
+        environment |= SECRETS.of_clients() | {"MLFLOW_TRACKING_URI": mlflow_url}
     with service.log.open("a") as log:
         process = subprocess.Popen(
             _command(service),
@@ -216,6 +223,7 @@ def _start(name: str, mlflow_url: str | None) -> Service:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=0o077 if name == "mlflow" else -1,  # what Ray's jobs write a group may share
         )
     service = Service(**asdict(service) | {"pid": process.pid})
     service.save()
@@ -236,18 +244,18 @@ def _stop(*services: Service) -> None:
                     process.send_signal(strength)
             if _until(lambda: not any(_own(service)), STOP_LIMIT / 3):  # noqa: B023 - called at once
                 break
-        _tidy(Path(service.scratch) if service.scratch else None)
+        _tidy(service)
 
 
-def _tidy(scratch: Path | None) -> None:
+def _tidy(service: Service) -> None:
     """Remove Ray's folder under /tmp; its logs move beside ours, since they tell why a job failed."""
-    if scratch is None or not scratch.is_dir():
+    if not service.scratch or not Path(service.scratch).is_dir():
         return
     kept = STATE / "ray_logs_of_last_start"
     shutil.rmtree(kept, ignore_errors=True)
     with contextlib.suppress(OSError, shutil.Error):
-        shutil.copytree(scratch / "session_latest" / "logs", kept, symlinks=True)
-    shutil.rmtree(scratch, ignore_errors=True)
+        shutil.copytree(service.session / "session_latest" / "logs", kept, symlinks=True)
+    shutil.rmtree(service.scratch, ignore_errors=True)
 
 
 def _until(condition, limit: float) -> bool:
@@ -290,9 +298,7 @@ def up() -> None:
                 f"the Ray head of QCRD_HOME={HOME} runs jobs in {ray.project}, not in {PROJECT}. "
                 f"End it (`cluster/local.sh down`) or set QCRD_HOME to another folder."
             )
-        if not TOKEN.exists():
-            with os.fdopen(os.open(TOKEN, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_hex(32))
+        SECRETS.make()
         for attempt in range(1, START_ATTEMPTS + 1):
             try:
                 _start_missing()
@@ -304,6 +310,7 @@ def up() -> None:
         if not complete:
             ray, mlflow, seconds = load("ray"), load("mlflow"), time.monotonic() - began
             print(f"up after {seconds:.0f} s: MLflow {mlflow.url}, Ray {ray.url}", flush=True)
+            print(f"a browser asks MLflow's user ({USER}) and password, and Ray's token: {STATE}", flush=True)
 
 
 def _start_missing() -> None:
@@ -313,7 +320,7 @@ def _start_missing() -> None:
         names = " and ".join(name for name, new in (("MLflow", new_mlflow), ("Ray", new_ray)) if new)
         print(f"starting {names} (logs: {STATE})", flush=True)
     if new_mlflow:
-        before, mlflow = mlflow, _start("mlflow", None)
+        before, mlflow = mlflow, _start("mlflow")
         if not new_ray and not (before and before.url == mlflow.url):
             print("MLflow has a new port; jobs of the running Ray head still use the old one", flush=True)
     if new_ray:
@@ -354,9 +361,11 @@ def status() -> int:
         print(f"{name:9} {service.url}  pid {service.pid}")
         if not answers:
             print(f"          does not answer; its log: {service.log}")
+        if name == "mlflow":
+            print(f"          user {USER}, password in {SECRETS.password_file}")
         if name == "ray" and answers:
             print(f"          head {HOST}:{service.ports['gcs']}, jobs run in {service.project}")
-            jobs = [job for job in json.loads(fetch(service.url + "/api/jobs/")) if job["submission_id"]]
+            jobs = [job for job in json.loads(service.fetch("/api/jobs/")) if job["submission_id"]]
             for job in sorted(jobs, key=lambda job: job["start_time"] or 0)[-10:]:
                 print(f"job       {job['submission_id']}  {job['status']:9}  {job['entrypoint']}")
     return 0 if sound else 1
@@ -365,7 +374,7 @@ def status() -> int:
 def env() -> None:
     """Print export lines for a shell; nothing where the services do not run."""
     ray, mlflow = load("ray"), load("mlflow")
-    if not (ray and mlflow and ray.alive() and mlflow.alive()):
+    if not (ray and mlflow and ray.alive() and mlflow.alive() and SECRETS.password_file.exists()):
         raise SystemExit(
             f"Ray and MLflow of QCRD_HOME={HOME} are not running; start them: cluster/local.sh up"
         )

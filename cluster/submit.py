@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from qcrd.places import variables
+from qcrd.places import secret, variables
 
 PROJECT = Path(__file__).resolve().parents[1]
 PREAMBLE = "Running entrypoint for job"
@@ -26,13 +26,16 @@ PREAMBLE = "Running entrypoint for job"
 
 
 def named(grid: Path) -> dict[str, str]:
-    """Variables in the grid's values (not its comments) that are set here; what is wrong the job will say."""
+    """Variables in the grid's values (not its comments) that are set here; what is wrong the job will say.
+
+    Ray shows them on its page, so none that is a secret by its name.
+    """
     names: set[str] = set()
     with contextlib.suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
         for token in yaml.scan(grid.read_text(encoding="utf-8")):
             if isinstance(token, yaml.ScalarToken):
                 names |= variables(token.value)
-    return {name: os.environ[name] for name in sorted(names) if name in os.environ}
+    return {name: os.environ[name] for name in sorted(names) if name in os.environ and not secret(name)}
 
 
 async def follow(client: JobSubmissionClient, job: str) -> None:

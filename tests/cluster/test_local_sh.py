@@ -1,5 +1,6 @@
 """`cluster/local.sh` against a real Ray head and a real MLflow server, in a project folder of its own."""
 
+import base64
 import json
 import os
 import shutil
@@ -74,6 +75,10 @@ class Local:
             capture_output=True,
             timeout=180,
         )
+
+    def secrets(self) -> list[Path]:
+        """Files of what lets somebody in."""
+        return [self.home / "local" / name for name in ("ray_token", "mlflow_password")]
 
     def record(self, name: str) -> dict:
         """What is written down about a service."""
@@ -183,7 +188,42 @@ def test_every_port_is_bound_to_loopback_only(local: Local):
 def test_secrets_are_the_users_alone(local: Local):
     assert local.home.stat().st_mode & 0o777 == 0o770  # left as it was: a group may share it
     assert (local.home / "local").stat().st_mode & 0o777 == 0o700
-    assert (local.home / "local" / "ray_token").stat().st_mode & 0o777 == 0o600
+    assert Path(local.record("ray")["scratch"]).stat().st_mode & 0o777 == 0o700
+    for path in (*local.secrets(), local.home / "local" / "mlflow_users.db"):
+        assert path.stat().st_mode & 0o777 == 0o600, path
+
+
+def test_secrets_stand_in_their_own_files_and_in_no_log_or_command_line(local: Local):
+    secrets = {path: path.read_bytes() for path in local.secrets()}
+    assert all(len(secret) == 64 for secret in secrets.values())
+    places = [local.home, Path(local.record("ray")["scratch"])]
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    holders = {path for path in files if any(secret in path.read_bytes() for secret in secrets.values())}
+    assert holders == set(secrets)
+    lines = [" ".join(process.cmdline()) for process in local.processes()]
+    assert len(lines) > 5
+    assert not [line for line in lines if any(secret.decode() in line for secret in secrets.values())]
+
+
+def test_mlflow_without_the_password_is_refused(local: Local):
+    server = f"http://127.0.0.1:{local.record('mlflow')['ports']['http']}"
+    pages = ("/", "/api/2.0/mlflow/experiments/search?max_results=1", "/ajax-api/2.0/mlflow/users/list")
+    for page in pages:
+        for pair in (None, "qcrd:wrong", "admin:password1234", "admin:password"):
+            headers = {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()} if pair else {}
+            with pytest.raises(urllib.error.HTTPError) as refusal:
+                urllib.request.urlopen(urllib.request.Request(server + page, headers=headers), timeout=20)
+            assert refusal.value.code == 401, (page, pair)
+
+
+def test_the_shell_is_let_in_everywhere_and_the_doctor_says_so(local: Local):
+    told = local.shell("cd / && python -m qcrd doctor --json")
+    checks = {check["name"]: check for check in json.loads(told.stdout)}
+    assert {checks[name]["state"] for name in ("Ray's token", "Ray", "Ray's jobs", "MLflow")} == {"ok"}, (
+        checks
+    )
+    assert "refuses callers without" in checks["MLflow"]["found"]
 
 
 def test_a_job_without_the_token_is_refused(local: Local):

@@ -1,17 +1,23 @@
-"""The token of a Ray of one's own: Ray writes it for every account of the machine to read."""
+"""What a Ray of one's own keeps from the machine's other accounts: its token, its sockets and its logs.
+
+Ray itself makes the token's file readable, and its folder writable, for all of them.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+import stat
+import tempfile
 from pathlib import Path
 
 ELSEWHERE = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 """Variables that give Ray another token."""
+TEMPORARY = Path("/tmp")  # noqa: S108 - what is made there is checked; elsewhere paths of sockets get too long
 
 
-def keep_private() -> None:
+def keep_token() -> None:
     """Make the token that Ray would make, or take its file from others; to be called before Ray starts.
 
     Who has it can run programs as this user, on loopback too.
@@ -27,6 +33,19 @@ def keep_private() -> None:
                 file.write(secrets.token_hex(32))
         except FileExistsError:
             path.chmod(0o600)
+
+
+def folder() -> str:
+    """A folder for Ray's sessions, in one that nobody else can enter; where RAY_TMPDIR is set, that one."""
+    if wished := os.environ.get("RAY_TMPDIR"):
+        return f"{wished}/ray"  # as Ray itself has it
+    own = TEMPORARY / f"qcrd-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        own.mkdir(mode=0o700)
+    found = own.lstat()  # another account may have been there first
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        own = Path(tempfile.mkdtemp(prefix="qcrd-", dir=TEMPORARY))
+    return str(own / "ray")
 
 
 def _private(path: str, flags: int) -> int:

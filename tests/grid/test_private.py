@@ -1,0 +1,69 @@
+"""The token and the folder of a Ray that a run starts for itself."""
+
+from pathlib import Path
+
+import pytest
+
+from qcrd.grid import private
+from qcrd.grid.private import ELSEWHERE, folder, keep_token
+
+
+@pytest.fixture
+def token(tmp_path, monkeypatch):
+    """Where it is, in a home of its own."""
+    for name in (*ELSEWHERE, "RAY_AUTH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path / ".ray" / "auth_token"
+
+
+def test_it_is_made_once_and_for_its_user_alone(token):
+    keep_token()
+    first = token.read_text()
+    keep_token()
+    assert token.read_text() == first and len(first) == 64
+    assert token.stat().st_mode & 0o777 == 0o600
+
+
+def test_one_that_ray_left_open_is_closed_and_kept(token):
+    token.parent.mkdir()
+    token.write_text("f00")
+    token.chmod(0o644)
+    keep_token()
+    assert token.read_text() == "f00" and token.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", [*ELSEWHERE, "RAY_AUTH_MODE"])
+def test_none_is_made_where_another_holds_or_none_is_wanted(token, monkeypatch, name):
+    monkeypatch.setenv(name, "disabled")
+    keep_token()
+    assert not token.exists()
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setattr(private, "TEMPORARY", tmp_path)
+    return tmp_path
+
+
+def test_sessions_are_where_nobody_else_can_go_and_always_at_the_same_place(temporary):
+    first = Path(folder())
+    assert folder() == str(first) and first.parent.parent == temporary
+    assert first.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_another_account_could_have_made_is_not_taken(temporary):
+    own = Path(folder()).parent
+    own.chmod(0o777)
+    other = Path(folder()).parent
+    assert other != own and other.stat().st_mode & 0o777 == 0o700
+    own.rmdir()
+    (temporary / "elsewhere").mkdir(mode=0o700)
+    own.symlink_to(temporary / "elsewhere")
+    assert Path(folder()).parent not in (own, temporary / "elsewhere")
+
+
+def test_rays_own_variable_says_where(temporary, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", "/somewhere")
+    assert folder() == "/somewhere/ray" and list(temporary.iterdir()) == []
