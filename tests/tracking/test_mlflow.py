@@ -7,14 +7,18 @@ import json
 import math
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections import Counter
 
 import pytest
+from unreliable import Unreliable
 
+from qcrd.tracking.feeder import Feeder
 from qcrd.tracking.journal import FILE, Artifact, Journal, Metrics, read
 from qcrd.tracking.mlflow import Mirror, Source
 
@@ -116,10 +120,10 @@ class Grid:
         assert len(by_cell) == len(runs), "a cell has two runs"
         return by_cell
 
-    def assert_equal(self):
+    def assert_equal(self, cells=(0, 1)):
         """Journals and server agree: each value once, with its step and time."""
         runs = self.runs()
-        for cell in self.cells:
+        for cell in (self.cells[i] for i in cells):
             expected = Counter(
                 (name, event.step, event.time, repr(value))
                 for event in read(cell.folder / FILE)
@@ -330,3 +334,102 @@ def test_a_server_killed_in_the_middle_gets_the_rest_when_it_is_back(served, ser
         server.start()
         assert mirror.push() == type(report)(sent=50, pending=0, error=None)
     grid.assert_equal()
+
+
+@pytest.fixture
+def between(served, server):
+    """The served grid's mirror behind an unreliable proxy, and the proxy."""
+    proxy = Unreliable(server.port)
+    yield Mirror(proxy.uri, served.name, served.source, served.cells), proxy
+    proxy.close()
+
+
+def test_a_server_that_answers_500_gets_the_rest_once_it_is_well(served, between):
+    mirror, proxy = between
+    with served.journal(0) as first:
+        train(first, range(10))
+        assert mirror.push().sent == 10
+        proxy.refusing = True
+        train(first, range(10, 25))
+        report = mirror.push()
+        assert report.error and (report.sent, report.pending) == (0, 15)
+        proxy.refusing = False
+        assert mirror.push() == type(report)(sent=15, pending=0, error=None)
+    served.assert_equal([0])
+
+
+def test_a_server_that_acts_and_then_answers_500_gets_nothing_twice(served, between):
+    mirror, proxy = between
+    with served.journal(0) as first, served.journal(1) as second:
+        train(first, range(10))
+        proxy.losing = True  # even the creation of experiment and runs arrives, and is said to have failed
+        for step in range(4):
+            assert mirror.push().error
+            train(second, [step])
+        proxy.losing = False
+        while mirror.push().error:
+            pass
+    served.assert_equal()
+
+
+def test_training_writes_on_while_the_server_holds_everything_back(served, between):
+    mirror, proxy = between
+    said = []
+    with served.journal(0) as first, served.journal(1) as second:
+        train(first, range(5))
+        proxy.open.clear()
+        feeder = Feeder(mirror.push, interval=0.05, say=said.append)
+        feeder.start()
+        assert proxy.held.wait(60)
+        train(first, range(5, 200))  # none of it waits for the server
+        train(second, range(50))
+        assert not proxy.open.is_set() and proxy.posts == 0
+        proxy.open.set()
+        assert feeder.stop(120).pending == 0
+    served.assert_equal()
+
+
+def test_a_locked_database_is_said_and_everything_arrives_afterwards(grid, store):
+    patient = f"{store}?timeout=1"  # seconds, of the library's own 20
+    mirror = Mirror(patient, grid.name, grid.source, grid.cells)
+    with grid.journal(0) as first, grid.journal(1) as second:
+        train(first, range(10))
+        assert mirror.push().error is None
+        other = sqlite3.connect(store.removeprefix("sqlite:///"))
+        try:
+            other.execute("BEGIN EXCLUSIVE")
+            train(second, range(20))
+            report = mirror.push()
+            assert "locked" in report.error and report.pending == 20
+        finally:
+            other.rollback()
+            other.close()
+        assert mirror.push().error is None
+    grid.assert_equal()
+
+
+def test_of_eight_drivers_that_begin_at_once_all_use_one_experiment(served):
+    with served.journal(0) as first, served.journal(1) as second:
+        train(first, range(3))
+        train(second, range(3))
+    folders = [served.folder / str(i) for i in range(8)]
+    grids = [served.make(f"{served.name}-{i}", f"driver {i}", folder) for i, folder in enumerate(folders)]
+    start = threading.Barrier(8)
+
+    def drive(source):
+        mirror = Mirror(served.uri, served.name, source, [])
+        with Journal(source.folder / FILE) as log:
+            log.metrics(0, done=1)
+        start.wait(60)
+        while mirror.push().error:
+            pass
+
+    threads = [threading.Thread(target=drive, args=(source,)) for source in grids]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    found = [e for e in served.client.search_experiments() if e.name == served.name]
+    assert len(found) == 1
+    runs = served.client.search_runs([found[0].experiment_id])
+    assert sorted(run.info.run_name for run in runs) == [f"driver {i}" for i in range(8)]

@@ -1,0 +1,76 @@
+"""Cells that fail on a real Ray: each in its own way, none at the cost of another."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import ray
+from test_pipeline import make_cell
+
+from qcrd.config import Resources
+from qcrd.errors import OutOfMemory
+from qcrd.grid.tune import train_cells
+from qcrd.grid.watch import CellWatch
+from qcrd.home import Home
+from qcrd.types import CellRecord
+
+
+@pytest.fixture
+def cluster():
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        _node_ip_address="127.0.0.1",
+    )
+    yield
+    ray.shutdown()
+
+
+def acting():
+    # Within a function, so that it is sent to the workers, which cannot import this file.
+    def act(cell, name, home: Home, report, keep_student):
+        """What the cell's name says, with a line for every attempt."""
+        diary: Path = home.root / f"{name}.attempts"
+        with diary.open("a") as file:
+            file.write("begun\n")
+        attempts = len(diary.read_text().split())
+        if name == "out of memory":
+            raise OutOfMemory("out of memory; lower training.batch")
+        if name == "killed always" or (name == "killed once" and attempts == 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+        diverged = name == "diverged"
+        accuracy = {} if diverged else {"test": 50.0, "validation": 50.0}
+        return CellRecord(name, name, "diverged" if diverged else "done", {}, {}, accuracy, 1, 0.1)
+
+    return act
+
+
+# How often each is begun, and what is said of those that have no result.
+FATES = {
+    "good": (1, None),
+    "diverged": (1, None),
+    "killed once": (2, None),
+    "out of memory": (1, "OutOfMemory: out of memory; lower training.batch"),
+    "killed always": (2, "its process was killed in every attempt"),
+}
+
+
+def test_of_cells_that_fail_each_is_named_with_its_reason_and_only_the_killed_are_tried_again(
+    cluster, tmp_path, capsys
+):
+    home = Home(tmp_path)
+    cells = [(name.replace(" ", "-"), name, make_cell(home, "finetuning")) for name in FATES]
+    resources = Resources(retries=1, concurrent_cells=2)
+    failed = train_cells(cells, home, resources, 0, CellWatch(len(cells), 0), acting())
+    begun = {name: len((tmp_path / f"{name}.attempts").read_text().split()) for name in FATES}
+    assert begun == {name: attempts for name, (attempts, _) in FATES.items()}
+    assert failed.keys() == {name.replace(" ", "-") for name, (_, reason) in FATES.items() if reason}
+    for name, (_, reason) in FATES.items():
+        assert reason is None or reason in failed[name.replace(" ", "-")]
+    said = capsys.readouterr().out
+    assert "out of memory: failed, and is not started again" in said
+    assert "good: test 50.0%" in said and "diverged: diverged" in said
+    assert not list((home.root / "tune").iterdir()), "Tune keeps nothing"
