@@ -1,5 +1,4 @@
 import pytest
-import ray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import SHAPE
@@ -54,13 +53,9 @@ def test_a_probe_measures_a_few_steps_and_leaves_nothing(tmp_path):
     assert list((tmp_path / "cells").iterdir()) == []
 
 
-def test_where_it_cannot_be_measured_that_is_said_and_the_default_stays(tmp_path):
+def test_where_it_cannot_be_measured_that_is_said_and_the_default_stays(local_ray, tmp_path):
     said = []
-    ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False, _node_ip_address="127.0.0.1")
-    try:
-        assert measured_share([cell()], Home(tmp_path), 1, said.append) is None
-    finally:
-        ray.shutdown()
+    assert measured_share([cell()], Home(tmp_path), 1, said.append) is None
     assert "sees no GPU" in said[-1]
 
 
