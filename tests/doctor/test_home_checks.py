@@ -1,11 +1,13 @@
 """The home: on whatever file system, writable or not."""
 
 import errno
+import io
 import os
 
 import pytest
 
 from qcrd.doctor import home as place
+from qcrd.errors import StoreError
 from qcrd.home import Home
 
 
@@ -38,18 +40,19 @@ def test_everything_that_runs_rest_on_works_in_a_plain_folder(tmp_path):
     assert place.trial(tmp_path) == ""
 
 
-def test_leases_that_do_not_exclude_are_an_error(tmp_path, monkeypatch):
-    class Open(place.Lease):
-        def acquire(self, timeout=None):
-            return True
+def test_leases_that_do_not_work_are_an_error(tmp_path, monkeypatch):
+    def refused(lease, timeout=None):
+        raise StoreError("cannot write there")
 
-        def check(self):
-            pass
-
-    monkeypatch.setattr(place, "Lease", Open)
+    monkeypatch.setattr(place.Lease, "acquire", refused)
     (found,) = place.folder(Home(tmp_path))
-    assert found.state == "error" and "two processes can hold one lease" in found.found
+    assert found.state == "error" and "cannot write there" in found.found
     assert "QCRD_HOME" in found.remedy
+
+
+def test_a_file_system_that_makes_a_file_twice_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(place, "open", lambda path, mode: io.StringIO(), raising=False)
+    assert "created twice" in place.trial(tmp_path)
 
 
 @pytest.mark.parametrize("trouble", [None, OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))])

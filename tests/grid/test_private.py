@@ -1,11 +1,33 @@
 """The token and the folder of a Ray that a run starts for itself."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from qcrd.grid import private
 from qcrd.grid.private import ELSEWHERE, folder, keep_token
+
+STRANGER = """
+import json, psutil
+from qcrd import cli
+
+def look(standalone_mode):
+    from qcrd.grid.run import cluster
+
+    with cluster():
+        processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        found = [c for p in processes for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+        lines = [" ".join(p.cmdline()) for p in processes]
+        print(json.dumps({"addresses": sorted({c.laddr.ip for c in found}), "lines": lines}))
+
+cli.app = look
+cli.main()
+"""
+"""What the command line sets up, with a look at Ray in place of a command."""
 
 
 @pytest.fixture
@@ -67,3 +89,25 @@ def test_a_folder_that_another_account_could_have_made_is_not_taken(temporary):
 def test_rays_own_variable_says_where(temporary, monkeypatch):
     monkeypatch.setenv("RAY_TMPDIR", "/somewhere")
     assert folder() == "/somewhere/ray" and list(temporary.iterdir()) == []
+
+
+def test_a_run_without_a_cluster_listens_on_loopback_and_shuts_others_out(tmp_path):
+    unwanted = ("RAY_", "QCRD_")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
+    told = subprocess.run(
+        [sys.executable, "-c", STRANGER],
+        env=environment | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert told.returncode == 0, told.stderr
+    found = json.loads(told.stdout.splitlines()[-1])
+    assert set(found["addresses"]) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"} and found["addresses"]
+    secret = tmp_path / ".ray" / "auth_token"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    sessions = [
+        line.partition("--temp_dir=")[2].split()[0] for line in found["lines"] if "--temp_dir=" in line
+    ]
+    assert sessions and all(Path(each).parent.stat().st_mode & 0o077 == 0 for each in sessions)
+    assert not [line for line in found["lines"] if secret.read_text() in line]
