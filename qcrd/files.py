@@ -70,7 +70,7 @@ def read_json(path: Path) -> Any | None:
     """The value in a JSON file, or None where the file is absent or torn."""
     try:
         return json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
 
 

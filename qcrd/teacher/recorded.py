@@ -98,7 +98,7 @@ def resolve(path: str) -> Path:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
-    with open(path, encoding="utf-8") as file:
+    with open(path, "rb") as file:  # as bytes, so that what is no text is refused with its line too
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
@@ -113,7 +113,7 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
                     raise TypeError("id is not a text, and there is no dataset and split to make one with")
             except KeyError as error:
                 raise DataError(f"{path}, line {number}: the field {error} is missing") from error
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise DataError(
                     f"{path}, line {number}: {error}; expected JSON with id and samples"
                 ) from error
@@ -128,7 +128,7 @@ def _lists(path: Path) -> Iterator[tuple[str, list[str]]]:
             texts = json.loads(read())
             if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
                 raise TypeError("not a list of texts")
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise DataError(f"{path}, {name}: {error}; expected a JSON list of texts") from error
         chunks.setdefault((match["dataset"], match["split"]), {})[int(match["number"])] = texts
     for (dataset, split), numbered in chunks.items():

@@ -62,6 +62,7 @@ class Artifact:
 Event = Metrics | Status | Params | Artifact
 
 _KINDS = {"metrics": Metrics, "status": Status, "params": Params, "artifact": Artifact}
+_FORMS = {"step": int, "values": dict, "status": str, "message": str, "path": str, "time": int}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
@@ -197,7 +198,7 @@ def read(path: str | Path, start_line: int = 0) -> list[Event]:
     for number, line in enumerate(lines[start_line:], start=start_line + 1):
         try:
             events.append(_decode(line))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             warnings.warn(f"{path}:{number}: unreadable line left out", stacklevel=2)
     return events
 
@@ -231,10 +232,17 @@ def _encode(event: Event) -> bytes:
 
 def _decode(line: bytes) -> Event:
     record = json.loads(line)
+    if not isinstance(record, dict):
+        raise TypeError("not an event")
     kind = _KINDS[record.pop("kind")]
     if kind is Metrics:
-        record["values"] = {name: float(value) for name, value in record["values"].items()}
-    return kind(**record)
+        record["values"] = {name: float(value) for name, value in dict(record["values"]).items()}
+    event = kind(**record)
+    if not all(isinstance(getattr(event, name), _FORMS[name]) for name in event.__slots__):
+        raise TypeError("a field of another type")
+    if kind is Status and event.status not in STATUSES:
+        raise ValueError("no status")
+    return event
 
 
 def _now() -> int:
