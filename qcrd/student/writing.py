@@ -47,7 +47,7 @@ class _Slots:
     position: Tensor  # [n] long: of the one to be written
     limit: Tensor  # [n] long: tokens at most
     live: Tensor  # [n] bool: still writing
-    keys: list[Tensor]  # of each layer, [n, H, room, d]
+    keys: list[Tensor]  # of each layer, [n, H, room, d]; what a slot's last sequence left is not seen
     values: list[Tensor]
     memory: Memory  # of the inputs; n of them
 
@@ -114,6 +114,7 @@ class Writer:
             return found
         size = min(batch, len(queue))
         slots = self._open(inputs, draws, limits, queue[:size])
+        slots.keys, slots.values = self._caches(slots, min(ROOM, max(limits)))
         queue = queue[size:]
         written = torch.full((jobs, max(limits)), self.student.eos_id, device=self.student.device)
         biases = self._biases(max(limits))
@@ -141,8 +142,8 @@ class Writer:
     def _open(
         self, inputs: Sequence[Sequence[int]], draws: int, limits: Sequence[int], jobs: list[int]
     ) -> _Slots:
-        """Slots at their first position; an input that several of them answer is encoded once."""
-        device, heads = self.student.device, self.stack.heads
+        """Slots at their first position, without caches; an input that several answer is encoded once."""
+        device = self.student.device
         asked: dict[int, int] = {}
         place = torch.tensor([asked.setdefault(j // draws, len(asked)) for j in jobs], device=device)
         memory = self.student.encode([inputs[i] for i in asked])
@@ -150,23 +151,24 @@ class Writer:
             pairs = [(keys[place], values[place]) for keys, values in memory.keys_values]
             memory = Memory(pairs, memory.bias[place])
         size = len(jobs)
-        room = min(ROOM, max(limits))
-
-        def empty() -> list[Tensor]:
-            width = memory.keys_values[0][0].shape[3]
-            return [
-                torch.zeros(size, heads, room, width, dtype=self.dtype, device=device) for _ in self.layers
-            ]
-
         return _Slots(
             torch.tensor(jobs, device=device),
             torch.full((size,), self.student.start_id, device=device),
             torch.zeros(size, dtype=torch.long, device=device),
             torch.tensor([limits[j] for j in jobs], device=device),
             torch.ones(size, dtype=torch.bool, device=device),
-            empty(),
-            empty(),
+            [],
+            [],
             memory,
+        )
+
+    def _caches(self, slots: _Slots, room: int) -> tuple[list[Tensor], list[Tensor]]:
+        """Keys and values of all layers, none written yet."""
+        width = slots.memory.keys_values[0][0].shape[3]
+        shape = len(slots.job), self.stack.heads, room, width
+        layers = range(len(self.layers))
+        return tuple(
+            [torch.zeros(shape, dtype=self.dtype, device=slots.job.device) for _ in layers] for _ in range(2)
         )
 
     def _move_in(self, slots: _Slots, rows: Tensor, new: _Slots) -> None:
