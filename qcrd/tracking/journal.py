@@ -172,7 +172,8 @@ class Journal:
             while line:  # a full disk may take a part of it
                 line = line[self._file.write(line) :]
         except OSError as error:
-            self._file.truncate(end)
+            with suppress(OSError):
+                self._file.truncate(end)  # takes no room, so it works on a full disk too
             raise unwritable(self.path, error) from error
 
     def _drop_torn_line(self) -> None:

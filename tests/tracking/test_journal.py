@@ -1,4 +1,5 @@
 import math
+import resource
 
 import pytest
 from hypothesis import given, settings
@@ -105,3 +106,20 @@ def test_an_unknown_status_and_a_foreign_file_are_refused(tmp_path):
         with pytest.raises(ValueError, match="outside the cell's folder"):
             journal.artifact("../elsewhere.txt")
     assert read(journal.path) == []
+
+
+def test_a_full_disk_is_said_and_leaves_whole_lines_that_can_be_gone_on_from(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Journal(path) as journal:
+        journal.metrics(1, loss=1.0)
+        try:
+            # In the middle of the next line: the system takes a part of it and refuses the rest.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, hard))
+            with pytest.raises(StoreError, match=r"cannot write .*journal\.jsonl: .*ulimit -f"):
+                journal.metrics(2, loss=0.5)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert path.read_bytes().endswith(b"\n") and len(read(path)) == 1
+        journal.metrics(2, loss=0.5)
+    assert [event.step for event in read(path)] == [1, 2]
