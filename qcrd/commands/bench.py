@@ -192,3 +192,25 @@ def grid(
 
     found = bench_grid(cells, rounds, lambda line: typer.echo(line, err=True))
     typer.echo(json.dumps(found.summary()) if as_json else found.text())
+
+
+@app.command()
+def faults(
+    grid: Annotated[Path, typer.Argument(help="A grid of some minutes.")] = Path("grids/quickstart.yaml"),
+    kills: Annotated[int, typer.Option(min=1, help="How often the driver is killed.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """What killing a grid's driver again and again costs, and whether it changes any result.
+
+    The grid runs twice, in folders that are removed: left alone, and killed (SIGKILL) at random moments with
+    the same command after each. Weights and predictions are compared byte for byte. Ends with 1 where one
+    differs.
+
+    Example: qcrd bench faults grids/quickstart.yaml --kills 5
+    """
+    from qcrd.grid.bench_faults import bench_faults
+
+    found = bench_faults(grid, kills, seed, _say)
+    typer.echo(json.dumps({"ratio": found.ratio, **asdict(found)}) if as_json else found.text())
+    raise typer.Exit(1 if found.different else 0)

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from qcrd.commands.terminal import plain
+
 
 def judge(
     a: Annotated[
@@ -83,4 +85,4 @@ def judge(
         )
     shape = formats.as_object if as_json else formats.text
     found = shape(rankings, chosen.teacher, seed)
-    typer.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else found)
+    typer.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else plain(found))

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from qcrd.commands.terminal import plain
+
 app = typer.Typer(no_args_is_help=True, help="Look at the teachers' stored answers, check them, tidy up.")
 
 SamplerId = Annotated[
@@ -79,11 +81,10 @@ def show(
 
     found = answers(find(_root(), sampler), id)
     for asked in found if id else found[:n]:
-        typer.echo(f"=== question {asked.question_id}, prompt {asked.prompt_id}\n{asked.prompt}")
+        typer.echo(plain(f"=== question {asked.question_id}, prompt {asked.prompt_id}\n{asked.prompt}"))
         for i in sorted(asked.texts):
-            typer.echo(
-                f"--- answer {i}: {asked.finish_reasons[i]}, {asked.tokens[i]} tokens\n{asked.texts[i]}"
-            )
+            head = f"--- answer {i}: {asked.finish_reasons[i]}, {asked.tokens[i]} tokens"
+            typer.echo(plain(f"{head}\n{asked.texts[i]}"))
 
 
 @app.command()

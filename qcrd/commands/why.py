@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from qcrd.commands.terminal import plain
 from qcrd.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ def why(
         whole = {"cell": as_object(found), "question": as_object(followed)}
         typer.echo(json.dumps(whole, indent=1, ensure_ascii=False))
     elif followed is None:
-        typer.echo(entry_text(found))
+        typer.echo(plain(entry_text(found)))
     else:
-        typer.echo(f"cell {found.id}: {found.name}\n{trace_text(followed, found)}")
+        typer.echo(plain(f"cell {found.id}: {found.name}\n{trace_text(followed, found)}"))
 
 
 def _named(study: Study, name: str) -> tuple[str, str | None]:

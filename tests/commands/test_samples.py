@@ -36,6 +36,14 @@ def shards(store):
     return sorted(store.folder.glob("*.parquet"))
 
 
+def test_an_answer_cannot_command_the_terminal(store):
+    store.acquire()
+    store.add([Sample("p", "q-7", 0, "\x1b]0;mine\x07", "stop", 1)], {"p": "how?\x1b[2J"})
+    store.release()
+    shown = qcrd("show", store.folder.name, "q-7").stdout
+    assert "\\x1b]0;mine\\x07" in shown and "how?\\x1b[2J" in shown and "\x1b" not in shown
+
+
 def test_ls_sums_up_every_sampler(store, tmp_path):
     claimed(SampleStore(tmp_path / "samples", {"engine": "recorded", "answers": "f00"}, LIMIT))
     found = {s["id"]: s for s in json.loads(qcrd("ls", "--json").stdout)}
