@@ -193,19 +193,6 @@ def test_secrets_are_the_users_alone(local: Local):
         assert path.stat().st_mode & 0o777 == 0o600, path
 
 
-def test_secrets_stand_in_their_own_files_and_in_no_log_or_command_line(local: Local):
-    secrets = {path: path.read_bytes() for path in local.secrets()}
-    assert all(len(secret) == 64 for secret in secrets.values())
-    places = [local.home, Path(local.record("ray")["scratch"])]
-    files = [path for place in places for path in place.rglob("*") if path.is_file()]
-    assert len(files) > 20
-    holders = {path for path in files if any(secret in path.read_bytes() for secret in secrets.values())}
-    assert holders == set(secrets)
-    lines = [" ".join(process.cmdline()) for process in local.processes()]
-    assert len(lines) > 5
-    assert not [line for line in lines if any(secret.decode() in line for secret in secrets.values())]
-
-
 def test_mlflow_without_the_password_is_refused(local: Local):
     server = f"http://127.0.0.1:{local.record('mlflow')['ports']['http']}"
     pages = ("/", "/api/2.0/mlflow/experiments/search?max_results=1", "/ajax-api/2.0/mlflow/users/list")
@@ -269,6 +256,19 @@ def test_run_prints_the_job_alone_and_ends_with_its_status(local: Local):
     assert "sent {'QCRD_TEST_DATA': '/some where'}" in job.stdout  # what the grid names, for a running head
     assert "arguments ['run', 'grids/small.yaml', '--fail']" in job.stdout
     assert "INFO" not in job.stdout + job.stderr and "exit code 7" in job.stderr
+
+
+def test_secrets_stand_in_their_own_files_and_in_no_log_or_command_line_after_jobs_have_run(local: Local):
+    secrets = {path: path.read_bytes() for path in local.secrets()}
+    assert all(len(secret) == 64 for secret in secrets.values())
+    places = [local.home, Path(local.record("ray")["scratch"])]
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    holders = {path for path in files if any(secret in path.read_bytes() for secret in secrets.values())}
+    assert holders == set(secrets)
+    lines = [" ".join(process.cmdline()) for process in local.processes()]
+    assert len(lines) > 5
+    assert not [line for line in lines if any(secret.decode() in line for secret in secrets.values())]
 
 
 def test_down_ends_all_even_what_a_killed_head_left(local: Local):
