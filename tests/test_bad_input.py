@@ -9,7 +9,7 @@ import warnings
 import pytest
 import yaml
 from echo_teacher import IDENTITY, LIMIT, asked, samples_of
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from qcrd import tasks
@@ -53,6 +53,7 @@ NAMES = st.sampled_from(
 @given(
     st.dictionaries(NAMES | st.text(max_size=6), VALUES, max_size=6), st.text(max_size=30), st.integers(0, 4)
 )
+@example(data={"presets": {"papr": {"seedz": 1}}}, noise="", where=0)
 def test_a_grid_is_read_or_refused_with_its_line(tmp_path, data, noise, where):
     path = tmp_path / "grid.yaml"
     text = yaml.safe_dump({"name": "fuzz", **data}, allow_unicode=True)
@@ -63,8 +64,7 @@ def test_a_grid_is_read_or_refused_with_its_line(tmp_path, data, noise, where):
     try:
         read_grid(path)
     except ConfigError as error:
-        assert all(line.startswith(f"{path}:") for line in str(error).splitlines() if "grid.yaml" in line)
-        assert f"{path}:" in str(error)
+        assert str(error).startswith(f"{path}:")
 
 
 @STEADY

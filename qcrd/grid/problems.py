@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -81,5 +81,7 @@ def shown(value: Any) -> str:
 def fields_at(model: type[BaseModel], loc: Where) -> list[str]:
     """Names of the settings in the section at `loc`."""
     for part in loc:
-        model = model.model_fields[str(part)].annotation
+        # A mapping by name, such as presets, has the same settings below each of its names.
+        named = get_origin(model) is dict
+        model = get_args(model)[1] if named else model.model_fields[str(part)].annotation
     return list(model.model_fields)

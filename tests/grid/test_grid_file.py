@@ -157,6 +157,7 @@ WRONG = [
     ("baseline's factor", "product: {method: [dss]}\nbaseline: {variant: a}", 3, "allowed: method"),
     ("baseline's value", "product: {method: [dss]}\nbaseline: {method: qcrd}", 3, "allowed: dss"),
     ("no preset", "presets: {laptop: {}}", 2, "presets.laptop"),
+    ("no setting of a preset", "presets: {paper: {seedz: 1}}", 2, "did you mean 'seeds'"),
     ("variant's setting", "variants:\n  plain:\n    bta: 1", 4, "variants.plain.bta: is no setting"),
     ("variant's value", "variants:\n  plain:\n    beta: -1", 4, "variants.plain.contrastive.beta: value -1"),
     ("seed in base", "base:\n  seed: 3", 3, "use `seeds: [3]` instead"),
