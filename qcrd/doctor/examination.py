@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from qcrd.doctor import home as place
-from qcrd.doctor import hub, machine, remains, services, versions
 from qcrd.doctor.check import Check, Look, examined
 from qcrd.home import Home
 
@@ -21,25 +20,32 @@ def examination(home: Home, tracking: str | None, grid: Path | None, preset: str
         grid: whose needs are looked at too.
         preset: instead of the grid's.
     """
-    looks: list[tuple[str, Look]] = [
-        ("versions", versions.versions),
-        ("GPU", machine.gpus),
-        ("memory", machine.memory),
-        ("open files", machine.open_files),
-        ("home", partial(place.folder, home)),
-        ("disk", partial(place.disk, home)),
-        ("order", partial(remains.order, home)),
-        ("samples", partial(remains.store, home)),
-        ("Ray", services.ray),
-        ("MLflow", partial(services.mlflow, tracking)),
-        ("Hub", hub.hub),
+    looks = [
+        ("versions", _look("versions", "versions")),
+        ("GPU", _look("machine", "gpus")),
+        ("memory", _look("machine", "memory")),
+        ("open files", _look("machine", "open_files")),
+        ("home", _look("home", "folder", home)),
+        ("access", _look("access", "access", home)),
+        ("disk", _look("home", "disk", home)),
+        ("order", _look("remains", "order", home)),
+        ("samples", _look("remains", "store", home)),
+        ("Ray", _look("services", "ray")),
+        ("MLflow", _look("services", "mlflow", tracking)),
+        ("Hub", _look("hub", "hub")),
     ]
     if grid:
-        looks.append(("grid", partial(_needs, grid, home, preset)))
+        looks.append(("grid", lambda: _needs(grid, home, preset)))
     yield from examined(looks)
 
 
+def _look(module: str, function: str, *arguments: Any) -> Look:
+    """A look whose module is imported when its turn comes: that a library is missing is a finding too."""
+    return lambda: getattr(import_module(f"qcrd.doctor.{module}"), function)(*arguments)
+
+
 def _needs(grid: Path, home: Home, preset: str | None) -> Iterator[Check]:
+    from qcrd.doctor import hub, services
     from qcrd.doctor.needs import needs, offered
 
     with hub.unasked_if_out_of_reach():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from qcrd.doctor import web
+from qcrd.doctor.access import private
 from qcrd.doctor.check import Check, error, ok, warning
 
 JOIN_LIMIT = 60.0  # seconds to join a cluster as a driver does
@@ -65,17 +65,6 @@ def jobs(page: str, token: str | None) -> Check:
         found = f"{page} lets anybody run programs who reaches it"
         return error("Ray's jobs", found, "start Ray with RAY_AUTH_MODE=token, as `cluster/local.sh up` does")
     return ok("Ray's jobs", f"{page} takes our token and refuses callers without")
-
-
-def judge_token_file(path: Path) -> Check | None:
-    """An error where others may read a token; None where there is no such file."""
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except OSError:
-        return None
-    if mode & 0o077:
-        return error("Ray's token", f"{path} has mode {mode:o}: others may read it", f"chmod 600 {path}")
-    return ok("Ray's token", f"{path}, mode {mode:o}")
 
 
 def mlflow(uri: str | None) -> Iterator[Check]:
@@ -131,8 +120,8 @@ def _token() -> Iterator[Check]:
                 f"RAY_AUTH_MODE=token, but there is none at {_token_file()}",
                 f"{_UP}; or RAY_AUTH_TOKEN_PATH=FILE with the cluster's token",
             )
-        elif not os.environ.get("RAY_AUTH_TOKEN") and (found := judge_token_file(_token_file())):
-            yield found
+        elif not os.environ.get("RAY_AUTH_TOKEN"):
+            yield private("Ray's token", _token_file())
     elif mode is None:
         yield warning(
             "Ray's token",

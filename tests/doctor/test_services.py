@@ -78,17 +78,6 @@ def test_no_token_is_ever_said(monkeypatch, tmp_path):
     assert services.token() == "very-secret-word" and "very-secret-word" not in str(found)
 
 
-def test_a_token_that_others_may_read_is_an_error(tmp_path):
-    token = tmp_path / "token"
-    assert services.judge_token_file(token) is None
-    token.write_text("x")
-    token.chmod(0o644)
-    found = services.judge_token_file(token)
-    assert found.state == "error" and f"chmod 600 {token}" == found.remedy
-    token.chmod(0o600)
-    assert services.judge_token_file(token).state == "ok"
-
-
 def test_a_cluster_without_its_variables_is_explained(monkeypatch, tmp_path):
     monkeypatch.setenv("RAY_ADDRESS", closed().removeprefix("http://"))
     token, ray = services.ray()
