@@ -9,9 +9,10 @@ from qcrd.doctor.check import Check
 @pytest.mark.parametrize(
     "soft, hard, state",
     [
-        (256, 256, "error"),
-        (256, 65536, "warning"),  # Ray raises its own
+        (128, 128, "error"),
+        (256, 256, "warning"),
         (1024, 2048, "warning"),
+        (256, 65536, "ok"),  # Ray raises its own
         (4096, 4096, "ok"),
         (1024, -1, "ok"),
         (-1, -1, "ok"),
