@@ -172,6 +172,31 @@ def test_a_stopped_grid_says_so_and_ends_within_seconds(tmp_path, answers):
     assert "1 interrupted" in run("status", str(run.grid))
 
 
+def test_two_jobs_at_once_with_256_open_files_each_train_every_cell_once(tmp_path, answers):
+    run = Run(tmp_path, answers, "product: {method: [finetuning]}", steps=400, every=200)
+    limited = ["bash", "-c", 'ulimit -n 256 && exec "$@"', "-", sys.executable, "-m", "qcrd", "run", run.grid]
+    jobs = [
+        subprocess.Popen(
+            limited, env=run.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for _ in range(2)
+    ]
+    outputs = [job.communicate(timeout=280)[0] for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0], outputs
+    assert all("1/1" in output for output in outputs), "both print the table"
+    assert sum("[1/1]" in output for output in outputs) == 1, "one of them has trained"
+    (folder,) = run.home.glob("cells/*")
+    steps = [e.step for e in journal.read(folder / journal.FILE) if isinstance(e, journal.Metrics)]
+    assert steps == sorted(steps) and max(steps) == 400
+
+
+def test_a_home_that_cannot_be_written_is_said_before_anything_starts(tmp_path, answers):
+    run = Run(tmp_path, answers, "product: {method: [finetuning]}")
+    run.home.write_text("a file where the folder should be")
+    output = run("run", str(run.grid), code=2)
+    assert "cannot write" in output and str(run.home) in output and "Ray" not in output
+
+
 def test_a_cell_that_fails_is_named_and_the_others_finish(tmp_path, answers):
     rest = "product: {student.tokenizer: [null, /no/such/folder], method: [dss]}\nresources: {retries: 1}"
     run = Run(tmp_path, answers, rest)
