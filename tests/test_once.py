@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import multiprocessing
 import os
 import time
 
@@ -15,7 +16,8 @@ from qcrd.fingerprint import fingerprint
 from qcrd.home import RECORD, Home
 from qcrd.once import ERROR, Outcome, cell_lease, once
 from qcrd.pipeline import ensure_discriminator, run_cell
-from qcrd.preparation import identify
+from qcrd.preparation import identify, sample_store
+from qcrd.teacher import shards
 from qcrd.tracking import journal as journals
 
 DONE = Outcome("done", 1, {"test": 50.0, "validation": 50.0}, 1, 0.1)
@@ -149,3 +151,32 @@ def test_a_damaged_discriminator_is_pretrained_again_to_the_same_weights(home, c
         assert run_cell(cell, "cell", home).status == "done"
     assert f"{path.name} is damaged" in caplog.text and "pretrained again" in caplog.text
     assert path.read_bytes() == whole
+
+
+def first_start(root, start, reports):
+    """What each of eight jobs does first: samples, discriminator, cell."""
+    home = Home(root)
+    cell = make_cell(home, "qcrd")
+    start.wait(120)
+    fill(home, cell)
+    record = run_cell(cell, "cell", home, report=lambda progress: reports.put(progress.step))
+    assert record.status == "done"
+
+
+def test_eight_first_starts_at_once_on_a_fresh_home_do_everything_once(tmp_path):
+    forked = multiprocessing.get_context("forkserver")  # imports once for all eight
+    forked.set_forkserver_preload(["test_pipeline"])
+    start, reports = forked.Barrier(8), forked.Queue()
+    root = tmp_path / "home"
+    jobs = [forked.Process(target=first_start, args=(root, start, reports)) for _ in range(8)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join(200)
+    assert [job.exitcode for job in jobs] == [0] * 8
+    assert [reports.get(timeout=5) for _ in range(4)] == [4, 8, 10, 12] and reports.empty()
+    home = Home(root)
+    store = sample_store(make_cell(home, "qcrd"), home)
+    assert len(store.load()) == sum(table.num_rows for table in map(shards.read, shards.shards(store.folder)))
+    assert len(list(home.discriminators.glob("*.safetensors"))) == 1
+    assert not list(root.rglob(".*.tmp"))
