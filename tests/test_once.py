@@ -155,6 +155,7 @@ def test_a_damaged_discriminator_is_pretrained_again_to_the_same_weights(home, c
 
 def first_start(root, start, reports):
     """What each of eight jobs does first: samples, discriminator, cell."""
+    torch.set_num_threads(1)
     home = Home(root)
     cell = make_cell(home, "qcrd")
     start.wait(120)
