@@ -169,11 +169,14 @@ def bench_step(
     return StepTimes(m=m, peak=peak, **found)
 
 
-def slope(times: Sequence[StepTimes]) -> float:
-    """How much faster the naive step grows with m than ours: its seconds per rationale over ours."""
+def slope(times: Sequence[StepTimes]) -> float | None:
+    """Seconds that one more rationale of the teacher costs the naive step, over those it costs ours.
+
+    None where there is one m alone, or where ours did not grow beyond the noise.
+    """
     first, last = min(times, key=lambda t: t.m), max(times, key=lambda t: t.m)
     ours, theirs = (getattr(last, w).median - getattr(first, w).median for w in ("qcrd", "naive"))
-    return theirs / ours
+    return theirs / ours if ours > 0 else None
 
 
 def _share(way: Timed, steps: int) -> Timed:

@@ -38,6 +38,7 @@ SIZES: dict[Size, dict] = {
     },
 }
 RIGHT = 0.8  # share of the teacher's answers that are right, as of those recorded on SVAMP
+PUSHING = 100.0  # nats per token: a margin beyond what a random student gives any rationale
 LONGEST = 133  # tokens of a recorded rationale on SVAMP
 
 
@@ -124,8 +125,19 @@ class Workload:
         torch.manual_seed(0)
         return Student(T5ForConditionalGeneration(self.shape).to(self.device), self.tokenizer, self.bf16)
 
-    def objective(self, method: str, student: Student, scheme: str, judge: bool) -> Objective:
-        """A method's loss, with SPEC's defaults; `judge` weighs by a discriminator of the student's size."""
+    def objective(
+        self, method: str, student: Student, scheme: str, judge: bool, delta: float = PUSHING
+    ) -> Objective:
+        """A method's loss, with SPEC's defaults but for the margin.
+
+        Args:
+            method: its name.
+            student: whose.
+            scheme: of QCRD.
+            judge: whether a discriminator of the student's size weighs.
+            delta: margin, nats per token; by default every chosen negative has a gradient, as in the training
+                of a student that has learnt something.
+        """
         section = config.Student(
             dropout=self.shape.dropout_rate, max_input=128, max_rationale=LONGEST, max_label=32
         )
@@ -148,7 +160,7 @@ class Workload:
                 sets=self.sets,
                 training=config.Training(),
                 lengths=section,
-                contrastive=config.Contrastive(scheme=scheme),
+                contrastive=config.Contrastive(scheme=scheme, delta=delta),
                 selfplay=config.SelfPlay(k=self.k),
                 judge=given,
                 judged=judged(self.tokenizer, texts, self.sets, section) if judge else [],

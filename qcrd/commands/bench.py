@@ -58,7 +58,8 @@ def step(
 
     The student is random and its texts have the lengths of SVAMP. DSS's trainer runs transformers' modules
     twice over padded batches; naive QCRD does that for each rationale. Besides the times the matrix products
-    are counted: what the arithmetic alone would allow.
+    are counted: what the arithmetic alone would allow. With several --m the ratios of --json are of the first,
+    those of all are in `curve`.
 
     Examples:
 
@@ -76,7 +77,7 @@ def step(
         raise ConfigError(f"--scheme {scheme!r}; allowed: {', '.join(SCHEMES)}")
     found = [
         bench_step(size.value, number, k, batch, scheme, judge, dropout, bf16, _device(device), rounds, _say)
-        for number in m or [5]
+        for number in dict.fromkeys(m or [5])
     ]
     growth = slope(found) if len(found) > 1 else None
     if as_json:

@@ -12,8 +12,10 @@ from ray.exceptions import RayError
 from qcrd import pipeline
 from qcrd.config import Cell
 from qcrd.errors import QcrdError
+from qcrd.fingerprint import fingerprint
 from qcrd.grid.engines import Say, answer
 from qcrd.home import Home
+from qcrd.preparation import identify
 
 QUESTIONS = 256  # that the first steps see, and that self-play and evaluation write for at once
 CONTEXT = 600 * 2**20  # bytes that CUDA takes in each process, which torch does not count
@@ -41,11 +43,17 @@ def share(peak: int, total: int) -> float:
 
 
 def largest(cells: Sequence[Cell]) -> list[Cell]:
-    """Of all cells with the same student, task and batch the one that takes most."""
+    """Of all cells that differ in nothing that takes memory but the number of rationales, the largest."""
     found: dict[tuple, Cell] = {}
     for cell in cells:
-        student = cell.student.model_dump_json()
-        kind = (student, cell.task.name, cell.training.batch)
+        qcrd = (cell.contrastive.scheme, cell.discriminator.model_dump_json())
+        kind = (
+            cell.method,
+            cell.task.name,
+            cell.training.batch,
+            cell.student.model_dump_json(),
+            qcrd if cell.method == "qcrd" else None,
+        )
         found[kind] = max(found.get(kind, cell), cell, key=_sequences)
     return list(found.values())
 
@@ -57,8 +65,10 @@ def probe(cell: Cell, home: Home) -> Peak:
     steps = max(1, QUESTIONS // cell.training.batch)
     few = {"steps": steps, "iteration": steps, "evaluate_every": steps, "warmup": 0}
     short = cell.model_copy(update={"training": cell.training.model_copy(update=few)})
-    record = pipeline.run_cell(short, "probe", home, keep_student=False)
-    shutil.rmtree(home.cell(record.id), ignore_errors=True)
+    known = home.record(fingerprint(identify(short)))  # somebody's own cell, with just these settings
+    record = known or pipeline.run_cell(short, "probe", home, keep_student=False)
+    if known is None:
+        shutil.rmtree(home.cell(record.id), ignore_errors=True)
     cuda = torch.cuda.is_available()
     return Peak(record.peak_bytes or 0, torch.cuda.mem_get_info()[1] if cuda else None)
 
@@ -91,5 +101,5 @@ def measured_share(cells: Sequence[Cell], home: Home, cpus: float, say: Say) -> 
     return max(shares)
 
 
-def _sequences(cell: Cell) -> tuple[bool, int]:
-    return cell.method == "qcrd", cell.rationales.m + cell.selfplay.k
+def _sequences(cell: Cell) -> int:
+    return cell.rationales.m + cell.selfplay.k

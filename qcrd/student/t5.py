@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, gelu, linear, pad, relu, rms_norm, scaled_dot_product_attention
+from torch.nn.functional import embedding, gelu, linear, relu, rms_norm, scaled_dot_product_attention
 from transformers.activations import ACT2FN
 
 from qcrd.student.packing import Layout
@@ -145,7 +145,8 @@ class Stack:
     def _biases(self, layout: Layout) -> list[Tensor]:
         """For each rectangle [1, H, width, width]: relative position bias, -inf where none may look."""
         widest = max(part.width for part in layout.rectangles)
-        bucket = buckets(widest, self.decoder, self.buckets, self.distance).to(self.positions.device)
+        device = self.positions.device
+        bucket = buckets(widest, self.decoder, self.buckets, self.distance, device)
         found = embedding(bucket, self.positions).permute(2, 0, 1)[None]
         if self.decoder:
             ahead = torch.ones(widest, widest, dtype=torch.bool, device=bucket.device).triu(1)
@@ -205,7 +206,7 @@ def attend(
     else:  # measured on CPUs: 0.7 to 0.85 of the time of the fused kernel, which wants the whole bias
         shares = [_shares(q, k, b) for q, k, b in zip(rows, keys, biases, strict=True)]
         if way.rate:
-            shares = _thinned(shares, layout, way)
+            shares = way.thin(shares, layout)
         found = [share.to(v.dtype) @ v for share, v in zip(shares, values, strict=True)]
     return layout.collect([part.transpose(1, 2) for part in found]).flatten(1)
 
@@ -216,21 +217,18 @@ def _shares(query: Tensor, keys: Tensor, bias: Tensor) -> Tensor:
     return torch.softmax(product, -1)
 
 
-def _thinned(shares: Sequence[Tensor], layout: Layout, way: Arithmetic) -> list[Tensor]:
-    """Dropout of the probabilities, drawn for packed tokens, so that a replay can look the masks up."""
-    widest = max(part.shape[3] for part in shares)
-    wide = [pad(part, (0, widest - part.shape[3])).transpose(1, 2) for part in shares]
-    thin = layout.spread(way.dropout(layout.collect(wide)))
-    return [part.transpose(1, 2)[..., : share.shape[3]] for part, share in zip(thin, shares, strict=True)]
-
-
-@lru_cache(maxsize=512)
-def buckets(width: int, decoder: bool, count: int, longest: int) -> Tensor:
+def buckets(width: int, decoder: bool, count: int, longest: int, device: torch.device) -> Tensor:
     """[width, width] long: which of the learnt distances lies between a query (row) and a key (column).
 
     Half of them are for single distances, the rest for logarithmically growing ones; an encoder has as many
     for keys ahead as for keys behind.
     """
+    whole = max(64, 1 << (width - 1).bit_length())  # few tables for all widths
+    return _buckets(whole, decoder, count, longest, device)[:width, :width]
+
+
+@lru_cache(maxsize=16)
+def _buckets(width: int, decoder: bool, count: int, longest: int, device: torch.device) -> Tensor:
     distance = torch.arange(width)[None] - torch.arange(width)[:, None]
     ahead = 0
     if decoder:
@@ -242,7 +240,7 @@ def buckets(width: int, decoder: bool, count: int, longest: int) -> Tensor:
     single = count // 2
     growth = torch.log(distance.clamp(min=1).float() / single) / math.log(longest / single)
     far = (single + (growth * (count - single)).long()).clamp(max=count - 1)
-    return ahead + torch.where(distance < single, distance, far)
+    return (ahead + torch.where(distance < single, distance, far)).to(device)
 
 
 def _block(layers: Sequence[nn.Module]) -> Block:

@@ -9,10 +9,14 @@ over the chosen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import dropout, linear
+from torch.nn.functional import dropout, linear, pad
+
+from qcrd.student.packing import Layout
 
 
 class Arithmetic:
@@ -30,8 +34,23 @@ class Arithmetic:
         """[N, ...] -> the same, with a share of its numbers 0 and the rest scaled up."""
         return dropout(tokens, self.rate) if self.rate else tokens
 
+    def thin(self, shares: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        """Dropout of attention's probabilities, [r, H, width, S] for each rectangle of `layout`."""
+        return [dropout(part, self.rate) for part in shares]
 
-class Recorder(Arithmetic):
+
+class _Taped(Arithmetic):
+    """One that draws masks token by token, so that those of some tokens can be looked up."""
+
+    def thin(self, shares: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        """As `Arithmetic.thin`."""
+        widest = max(part.shape[3] for part in shares)
+        wide = [pad(part, (0, widest - part.shape[3])).transpose(1, 2) for part in shares]
+        thin = layout.spread(self.dropout(layout.collect(wide)))
+        return [part.transpose(1, 2)[..., : share.shape[3]] for part, share in zip(thin, shares, strict=True)]
+
+
+class Recorder(_Taped):
     """The first pass."""
 
     def __init__(self, rate: float, keep: bool):
@@ -57,7 +76,7 @@ class Recorder(Arithmetic):
         return tokens * mask / (1 - self.rate)
 
 
-class Replay(Arithmetic):
+class Replay(_Taped):
     """The second pass, over some tokens of the first."""
 
     def __init__(self, first: Recorder, chosen: Tensor):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qcrd.student.model import Student
 
 ROOM = 32  # positions that the cache of keys and values has room for at first
+MEMORY = 4 * 2**30  # bytes that the inputs of all slots may take
 FREE = 0.125  # share of the slots that must be free before others move in: inputs are encoded together
 GONE = 0.25  # share of the slots that must be free at the end before the rest is moved together
 GROUP = 128  # tokens whose probabilities are added up before one is drawn
@@ -112,7 +113,7 @@ class Writer:
         queue = sorted((j for j in range(jobs) if limits[j] > 0), key=lambda j: -len(inputs[j // draws]))
         if not queue:
             return found
-        size = min(batch, len(queue))
+        size = min(batch, len(queue), self._fit(max(len(inputs[j // draws]) for j in queue)))
         slots = self._open(inputs, draws, limits, queue[:size])
         slots.keys, slots.values = self._caches(slots, min(ROOM, max(limits)))
         queue = queue[size:]
@@ -138,6 +139,13 @@ class Writer:
             row = row[: limits[job]]
             found[job] = row[: row.index(self.student.eos_id)] if self.student.eos_id in row else row
         return found
+
+    def _fit(self, longest: int) -> int:
+        """Slots that inputs of at most so many tokens leave room for, at least 1."""
+        stack, wide = self.stack, torch.finfo(self.dtype).bits // 8
+        memory = 2 * len(self.layers) * len(self.layers[0].cross_q) * longest * wide
+        attention = 3 * stack.heads * longest**2 * 4  # bias, products and shares while they are encoded
+        return max(1, MEMORY // (memory + attention))
 
     def _open(
         self, inputs: Sequence[Sequence[int]], draws: int, limits: Sequence[int], jobs: list[int]
@@ -184,8 +192,8 @@ class Writer:
     def _biases(self, limit: int) -> Tensor:
         """[1 + limit, H] position bias by distance to the key, from 1 on; -inf at 0, for keys ahead."""
         stack = self.stack
-        bucket = buckets(limit, True, stack.buckets, stack.distance)[-1].flip(0)
-        near = embedding(bucket.to(stack.positions.device), stack.positions.detach())
+        bucket = buckets(limit, True, stack.buckets, stack.distance, stack.positions.device)[-1].flip(0)
+        near = embedding(bucket, stack.positions.detach())
         return torch.cat([torch.full_like(near[:1], -torch.inf), near])
 
     def _step(self, slots: _Slots, biases: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import torch
 from small import CPU
 
 from qcrd.bench import peers
-from qcrd.bench.workload import LONGEST, Workload
+from qcrd.bench.workload import LONGEST, PUSHING, Workload
 from qcrd.losses import SCHEMES
 
 BATCH = [3, 0, 2, 5]
@@ -30,12 +30,14 @@ def assert_same(student, ours, theirs):
 
 @pytest.mark.parametrize("scheme", sorted(SCHEMES.keys() - {"sampling"}))  # which draws
 @pytest.mark.parametrize("judge", [True, False])
-@pytest.mark.parametrize("m", [1, 4])
-def test_the_naive_step_has_the_loss_and_gradients_of_ours(scheme, judge, m):
+@pytest.mark.parametrize("m, delta", [(1, PUSHING), (4, PUSHING), (4, 6.0)])
+def test_the_naive_step_has_the_loss_and_gradients_of_ours(scheme, judge, m, delta):
     given = work(m)
     student = given.student()
-    objective = played(given.objective("qcrd", student, scheme, judge))
-    assert_same(student, objective.loss(BATCH, 1)["loss"], peers.naive(student, objective, BATCH))
+    objective = played(given.objective("qcrd", student, scheme, judge, delta))
+    parts = objective.loss(BATCH, 1)
+    assert delta < PUSHING or parts["weight/active"] == 1, "by default every chosen negative pushes"
+    assert_same(student, parts["loss"], peers.naive(student, objective, BATCH))
 
 
 def test_the_step_of_its_trainer_has_the_loss_and_gradients_of_our_dss():

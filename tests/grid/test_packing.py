@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import SHAPE
 
-from qcrd.config import Cell, Resources
+from qcrd.config import Cell, Contrastive, Discriminator, Resources
 from qcrd.grid.packing import CONTEXT, MOST, SPARE, largest, measured_share, probe, share
 from qcrd.grid.shares import Shares
 from qcrd.home import Home
@@ -43,7 +43,10 @@ def test_small_cells_pack_many_to_a_gpu_and_large_ones_get_it_whole():
 
 def test_of_like_cells_the_one_with_most_sequences_is_probed():
     many, few, plain, other = cell("qcrd", m=20), cell("qcrd", m=5), cell(), cell(name="svamp", source="x")
-    assert largest([few, many, plain, other]) == [many, other]
+    mean = few.model_copy(update={"contrastive": Contrastive(scheme="mean")})
+    alone = few.model_copy(update={"discriminator": Discriminator(enabled=False)})
+    beta = few.model_copy(update={"contrastive": Contrastive(beta=0.7)})
+    assert largest([few, many, plain, other, mean, alone, beta]) == [many, plain, other, mean, alone]
 
 
 def test_a_probe_measures_a_few_steps_and_leaves_nothing(tmp_path):

@@ -7,6 +7,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
 from qcrd import config
+from qcrd.student import writing
 from qcrd.student.model import Student, load_student, load_tokenizer
 from qcrd.student.writing import Writer, draw
 from qcrd.teacher.tokenizer import word_level_tokenizer
@@ -124,6 +125,16 @@ def test_a_slot_that_is_free_takes_the_next_input_with_its_own_limit(batch):
     assert student.generate(INPUTS * 2, limits, batch=batch) == wanted
     twice = [row for row in student.generate(INPUTS, LIMIT, batch=256) for _ in range(2)]
     assert student.generate(INPUTS, LIMIT, draws=2, batch=batch) == twice
+
+
+def test_long_inputs_are_written_for_a_few_at_a_time(monkeypatch):
+    student, sizes = chatty(10), []
+    wanted, step = student.generate(INPUTS, LIMIT), Writer._step
+    row = 2 * 1 * 16 * 8 * 4 + 3 * 2 * 8**2 * 4  # keys and values of the longest input, and its attention
+    monkeypatch.setattr(writing, "MEMORY", 3 * row)
+    monkeypatch.setattr(Writer, "_step", lambda *given: sizes.append(len(given[1].job)) or step(*given))
+    assert student.generate(INPUTS, LIMIT) == wanted
+    assert max(sizes) == 3
 
 
 def test_generating_leaves_training_mode_as_it_was_and_needs_no_input():

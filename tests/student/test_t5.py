@@ -71,7 +71,7 @@ def test_the_buckets_are_those_of_transformers(decoder, count, longest):
     )
     place = torch.arange(200)
     wanted = attention._relative_position_bucket(place[None] - place[:, None], not decoder, count, longest)
-    assert torch.equal(buckets(200, decoder, count, longest), wanted)
+    assert torch.equal(buckets(200, decoder, count, longest, CPU), wanted)
 
 
 def test_dropout_changes_a_pass_in_training_alone_and_keeps_its_mean():
