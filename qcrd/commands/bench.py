@@ -58,8 +58,8 @@ def step(
 
     The student is random and its texts have the lengths of SVAMP. DSS's trainer runs transformers' modules
     twice over padded batches; naive QCRD does that for each rationale. Besides the times the matrix products
-    are counted: what the arithmetic alone would allow. With several --m the ratios of --json are of the first,
-    those of all are in `curve`.
+    are counted: what the arithmetic alone would allow. With several --m, --json has the ratios of the first,
+    and those of all in `curve`.
 
     Examples:
 

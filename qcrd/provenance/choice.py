@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from qcrd.config import Cell
@@ -23,6 +22,7 @@ from qcrd.methods import METHODS
 from qcrd.methods.base import inputs
 from qcrd.pipeline import new_discriminator
 from qcrd.provenance.ended import kept_student
+from qcrd.student import tensors
 from qcrd.student.model import EXPLAIN, load_tokenizer, tokenise
 from qcrd.student.weights import set_weights
 from qcrd.types import Question
@@ -124,6 +124,6 @@ def _losses(cell: Cell, folder: Path, question: Question, texts: Sequence[str]) 
 
 def _qualities(cell: Cell, path: Path, question: Question, texts: Sequence[str]) -> Tensor:
     judge, tokenizer = new_discriminator(cell), load_tokenizer(cell.student)
-    set_weights(judge, load_file(path))
+    set_weights(judge, tensors.load(path)[0])
     asked = tokenise(tokenizer, [question.text], cell.student.max_input)[0]
     return judge.quality([asked + r for r in tokenise(tokenizer, texts, cell.student.max_rationale)]).cpu()
