@@ -2,7 +2,7 @@ import pytest
 import ray
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def local_ray():
     """A Ray of two CPUs, and one GPU that nobody has."""
     ray.init(

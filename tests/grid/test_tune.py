@@ -4,8 +4,6 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
-import ray
 from test_pipeline import make_cell
 
 from qcrd.config import Resources
@@ -14,19 +12,6 @@ from qcrd.grid.tune import train_cells
 from qcrd.grid.watch import CellWatch
 from qcrd.home import Home
 from qcrd.types import CellRecord
-
-
-@pytest.fixture
-def cluster():
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        _node_ip_address="127.0.0.1",
-    )
-    yield
-    ray.shutdown()
 
 
 def acting():
@@ -59,7 +44,7 @@ FATES = {
 
 
 def test_of_cells_that_fail_each_is_named_with_its_reason_and_only_the_killed_are_tried_again(
-    cluster, tmp_path, capsys
+    local_ray, tmp_path, capsys
 ):
     home = Home(tmp_path)
     cells = [(name.replace(" ", "-"), name, make_cell(home, "finetuning")) for name in FATES]
