@@ -342,7 +342,15 @@ def test_closing_cancels_what_is_under_way():
         assert not running()
 
 
-def test_an_interrupt_ends_it_at_once_and_what_came_is_stored(tmp_path):
+@pytest.fixture
+def interruptible():
+    """As in a shell: what is started in the background of a script ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_ends_it_at_once_and_what_came_is_stored(interruptible, tmp_path):
     requests, store = asked(6, 1), SampleStore(tmp_path, IDENTITY, LIMIT)
 
     def answer(body, attempt):

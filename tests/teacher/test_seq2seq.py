@@ -70,9 +70,9 @@ def test_first_tokens_come_as_often_as_the_model_says(folder, asked):
     texts = [s.text for s in answers(sampler(folder, max_tokens=1), many)]
     student = small_student()
     with torch.no_grad():
-        encoded = student.encode(student.tokens([prompt.text], 512))
         logits = student.model(
-            encoder_outputs=(encoded.memory,), decoder_input_ids=torch.tensor([[student.start_id]])
+            input_ids=torch.tensor(student.tokens([prompt.text], 512)),
+            decoder_input_ids=torch.tensor([[student.start_id]]),
         ).logits[0, 0]
     for token in logits.topk(5).indices.tolist():
         share, expected = texts.count(student.text([token])) / len(texts), logits.softmax(-1)[token].item()
