@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a peak of a part")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a peak is set back through Linux's /proc")
 BEGIN = """
 import torch
 from qcrd import memory

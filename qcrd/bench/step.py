@@ -99,6 +99,7 @@ def bench_step(
     k: int,
     batch: int,
     scheme: str,
+    delta: float,
     judge: bool,
     dropout: float,
     bf16: bool,
@@ -114,6 +115,7 @@ def bench_step(
         k: self-play's.
         batch: questions per step.
         scheme: of QCRD.
+        delta: its margin, nats per token.
         judge: whether a discriminator of the student's size weighs; its updates are not measured.
         dropout: of the student.
         bf16: whether autocast is on.
@@ -124,7 +126,7 @@ def bench_step(
     work = Workload.of(size, batch * EPOCH, m, k, dropout, bf16, device)
     student = work.student().train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=1e-6, fused=True)
-    dss, qcrd = (work.objective(name, student, scheme, judge) for name in ("dss", "qcrd"))
+    dss, qcrd = (work.objective(name, student, scheme, judge, delta) for name in ("dss", "qcrd"))
     words = torch.Generator().manual_seed(0)
     writes = iter(work.written)
     for group in qcrd.played:  # what is played is random too; how long it takes is measured apart

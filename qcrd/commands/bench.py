@@ -45,6 +45,14 @@ def step(
     k: Annotated[int, typer.Option(min=0, help="Self-play's rationales per question.")] = 1,
     batch: Annotated[int, typer.Option(min=1, help="Questions per step.")] = 32,
     scheme: Annotated[str, typer.Option(help="minmax, maxmin, sampling, mean or wmean.")] = "minmax",
+    delta: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Margin, nats per token. 100 lets every chosen negative push, as in a student that has "
+            "learnt something; within the paper's 4 a random one has none.",
+        ),
+    ] = 100.0,
     judge: Annotated[
         bool, typer.Option("--judge", help="Weigh by a discriminator of the student's size.")
     ] = False,
@@ -76,7 +84,9 @@ def step(
     if scheme not in SCHEMES:
         raise ConfigError(f"--scheme {scheme!r}; allowed: {', '.join(SCHEMES)}")
     found = [
-        bench_step(size.value, number, k, batch, scheme, judge, dropout, bf16, _device(device), rounds, _say)
+        bench_step(
+            size.value, number, k, batch, scheme, delta, judge, dropout, bf16, _device(device), rounds, _say
+        )
         for number in dict.fromkeys(m or [5])
     ]
     growth = slope(found) if len(found) > 1 else None

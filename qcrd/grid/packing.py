@@ -65,10 +65,13 @@ def probe(cell: Cell, home: Home) -> Peak:
     steps = max(1, QUESTIONS // cell.training.batch)
     few = {"steps": steps, "iteration": steps, "evaluate_every": steps, "warmup": 0}
     short = cell.model_copy(update={"training": cell.training.model_copy(update=few)})
-    known = home.record(fingerprint(identify(short)))  # somebody's own cell, with just these settings
-    record = known or pipeline.run_cell(short, "probe", home, keep_student=False)
-    if known is None:
-        shutil.rmtree(home.cell(record.id), ignore_errors=True)
+    folder = home.cell(fingerprint(identify(short)))
+    record = home.record(folder.name)  # somebody's own cell, with just these settings
+    if record is None:
+        try:
+            record = pipeline.run_cell(short, "probe", home, keep_student=False)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     cuda = torch.cuda.is_available()
     return Peak(record.peak_bytes or 0, torch.cuda.mem_get_info()[1] if cuda else None)
 

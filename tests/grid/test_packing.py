@@ -4,9 +4,12 @@ from hypothesis import strategies as st
 from small import SHAPE
 
 from qcrd.config import Cell, Contrastive, Discriminator, Resources
+from qcrd.errors import OutOfMemory
 from qcrd.grid.packing import CONTEXT, MOST, SPARE, largest, measured_share, probe, share
 from qcrd.grid.shares import Shares
 from qcrd.home import Home
+from qcrd.pipeline import run_cell
+from qcrd.student.trainer import Trainer
 
 GIB = 2**30
 
@@ -54,6 +57,24 @@ def test_a_probe_measures_a_few_steps_and_leaves_nothing(tmp_path):
     found = probe(cell(), home)
     assert found.bytes > 50 * 2**20  # on a CPU the whole process
     assert list((tmp_path / "cells").iterdir()) == []
+
+
+def test_a_probe_that_fails_leaves_nothing_either(tmp_path, monkeypatch):
+    def fail(*given, **more):
+        raise MemoryError
+
+    monkeypatch.setattr(Trainer, "run", fail)
+    with pytest.raises(OutOfMemory):
+        probe(cell(), Home(tmp_path))
+    assert list((tmp_path / "cells").iterdir()) == []
+
+
+def test_somebodys_own_cell_with_the_settings_of_a_probe_stays(tmp_path):
+    home, few = Home(tmp_path), {"steps": 32, "iteration": 32, "evaluate_every": 32, "warmup": 0}
+    own = cell().model_copy(update={"training": cell().training.model_copy(update=few)})
+    record = run_cell(own, "mine", home)
+    assert probe(cell(), home).bytes == record.peak_bytes
+    assert home.record(record.id) == record
 
 
 def test_where_it_cannot_be_measured_that_is_said_and_the_default_stays(local_ray, tmp_path):

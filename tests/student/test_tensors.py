@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import subprocess
 import sys
 
@@ -100,7 +99,6 @@ except StoreError as error:
 """
 
 
-@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="the system has no such limit")
 def test_what_the_system_refuses_to_write_is_said_and_leaves_the_old_file_whole(tmp_path):
     path = tmp_path / "weights.safetensors"
     command = [sys.executable, "-c", LIMITED, str(path)]
