@@ -16,10 +16,10 @@ from qcrd.errors import OutOfMemory, StoreError
 from qcrd.files import write_json
 from qcrd.fingerprint import fingerprint
 from qcrd.home import RECORD, Home
+from qcrd.lease import Lease
 from qcrd.preparation import identify
 from qcrd.student import checkpoint
 from qcrd.student.trainer import WEIGHTS
-from qcrd.teacher.lease import Lease
 from qcrd.tracking.journal import FILE, Journal
 from qcrd.types import CellRecord
 

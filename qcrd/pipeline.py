@@ -17,6 +17,7 @@ from qcrd.config import Cell
 from qcrd.errors import Diverged
 from qcrd.files import read_json, write_json
 from qcrd.home import Home
+from qcrd.lease import Lease
 from qcrd.methods import METHODS
 from qcrd.methods.base import Ingredients
 from qcrd.once import Outcome, once
@@ -30,7 +31,6 @@ from qcrd.student.model import EXPLAIN, load_student, load_tokenizer, token_coun
 from qcrd.student.tensors import DamagedTensors
 from qcrd.student.trainer import PREDICTIONS, WEIGHTS, Progress, Trainer
 from qcrd.student.weights import set_weights, weights
-from qcrd.teacher.lease import Lease
 from qcrd.tracking.journal import Journal
 from qcrd.types import CellRecord
 

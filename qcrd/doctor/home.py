@@ -15,7 +15,7 @@ from qcrd.doctor.check import Check, error, ok, warning
 from qcrd.doctor.machine import GIB
 from qcrd.errors import StoreError
 from qcrd.home import Home
-from qcrd.teacher.lease import Lease
+from qcrd.lease import Lease
 
 LEAST_DISK = 1 * GIB  # bytes; checkpoints of one T5-base take 3
 GOOD_DISK = 20 * GIB

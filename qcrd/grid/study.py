@@ -16,10 +16,10 @@ from qcrd.fingerprint import fingerprint
 from qcrd.grid.file import read_grid
 from qcrd.grid.plan import PlannedCell, SampleNeed, expand, required_samples
 from qcrd.home import Home
+from qcrd.lease import Lease
 from qcrd.once import cell_lease
 from qcrd.presets import Preset, resolve
 from qcrd.teacher.base import Request
-from qcrd.teacher.lease import Lease
 from qcrd.teacher.store import SampleStore
 from qcrd.tracking import journal
 

@@ -9,12 +9,12 @@ import torch
 from qcrd import tasks
 from qcrd.files import read_json, write_json
 from qcrd.judging.cells import Explainer
+from qcrd.lease import Lease
 from qcrd.methods import METHODS
 from qcrd.methods.base import inputs
 from qcrd.provenance.ended import kept_student
 from qcrd.student.batches import derive
 from qcrd.student.model import EXPLAIN, PREDICT, Student
-from qcrd.teacher.lease import Lease
 from qcrd.types import Question
 
 

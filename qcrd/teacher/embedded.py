@@ -28,8 +28,8 @@ from qcrd import tasks
 from qcrd.config import Teacher
 from qcrd.errors import QcrdError
 from qcrd.fingerprint import fingerprint
+from qcrd.lease import Lease
 from qcrd.tasks.arithmetic import generate, vocabulary
-from qcrd.teacher.lease import Lease
 from qcrd.teacher.tokenizer import word_level_tokenizer
 from qcrd.types import Question
 

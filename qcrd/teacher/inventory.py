@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from qcrd.errors import StoreError
 from qcrd.files import read_json
+from qcrd.lease import Holder, Lease
 from qcrd.teacher import shards
 from qcrd.teacher.base import sampler_key
-from qcrd.teacher.lease import Holder, Lease
 from qcrd.teacher.store import IDENTITY
 
 REMOVED = ".removed.tmp"  # ending of the folder of a sampler that is being deleted

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from qcrd.errors import StoreError
 from qcrd.files import read_json, write_json
 from qcrd.fingerprint import canonical
+from qcrd.lease import EXPIRY, Lease
 from qcrd.teacher import shards
 from qcrd.teacher.base import Request, sampler_key
-from qcrd.teacher.lease import EXPIRY, Lease
 from qcrd.types import Limit, Sample
 
 log = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ from dataclasses import replace
 import pytest
 from echo_teacher import IDENTITY, LIMIT, asked, samples_of
 
+from qcrd import lease as lease_module
 from qcrd.errors import StoreError
-from qcrd.teacher import lease as lease_module
-from qcrd.teacher.lease import Lease, _this_process
+from qcrd.lease import Lease, _this_process
 from qcrd.teacher.store import SampleStore
 
 SPAWN = multiprocessing.get_context("spawn")
