@@ -30,14 +30,21 @@ def token_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tens
     return _TokenCrossEntropy.apply(hidden, weight, targets, dtype, torch.is_grad_enabled())
 
 
-def row_means(values: Tensor, row: Tensor, rows: int) -> Tensor:
+def row_means(values: Tensor, row: Tensor, rows: int, weights: Tensor | None = None) -> Tensor:
     """[N, ...] values of packed tokens -> [R, ...] their means; 0 for a row without tokens.
 
     Args:
-        values: of the tokens.
+        values: of the tokens; [N] where they have weights.
         row: [N] long, the sequence that each token belongs to.
         rows: R.
+        weights: [N] how much each token counts, none of them negative: the means are sum w v / sum w, and 0
+            for a row whose weights are all 0. None is all alike.
     """
+    if weights is not None:
+        weights = weights.to(values.dtype)
+        total = values.new_zeros(rows).index_add(0, row, weights * values)
+        weight = values.new_zeros(rows).index_add(0, row, weights)
+        return total / weight.where(weight > 0, 1)
     total = values.new_zeros(rows, *values.shape[1:]).index_add(0, row, values)
     count = torch.bincount(row, minlength=rows).clamp(min=1)
     return total / count.view(-1, *[1] * (values.dim() - 1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -32,6 +32,9 @@ PREDICT, EXPLAIN = "predict: ", "explain: "  # task prefixes of DSS, section 3.1
 RECORDED = 4 * 2**30  # bytes that a recorded forward pass may take; beyond that, the chosen are run again
 PREFIX_WORDS = ("predict", "explain", ":")  # their tokens, for a closed vocabulary
 
+TokenWeights = Sequence[Sequence[float] | None]
+"""For each sequence how much each of its tokens counts in its likelihood; None is all alike."""
+
 
 @dataclass(frozen=True, slots=True)
 class Targets:
@@ -44,6 +47,7 @@ class Targets:
     row: Tensor  # [N] the sequence that each token belongs to
     layout: Layout
     cross: Layout
+    weights: Tensor | None  # [N] how much each token counts; None is all alike
 
 
 class Student(nn.Module):
@@ -98,7 +102,11 @@ class Student(nn.Module):
             return self.decoder.remember(states, Layout.of(lengths, self.device, apart=False))
 
     def cross_entropy(
-        self, memory: Memory, source: Sequence[int], targets: Sequence[Sequence[int]]
+        self,
+        memory: Memory,
+        source: Sequence[int],
+        targets: Sequence[Sequence[int]],
+        weights: TokenWeights | None = None,
     ) -> Tensor:
         """l(f(x), r) of R targets.
 
@@ -106,23 +114,33 @@ class Student(nn.Module):
             memory: B inputs.
             source: for each target the number of the input that it answers.
             targets: token sequences, each with its end-of-sequence token.
+            weights: of the targets' tokens, none negative; None counts all alike.
 
         Returns:
-            [R] token-mean cross entropy in nats per token.
+            [R] token-mean cross entropy in nats per token; with weights w it is sum w l / sum w, and 0 where
+            all of a target's are 0.
         """
-        return self._cross_entropy(memory, self._targets(source, targets), self.decoder.arithmetic())
+        return self._cross_entropy(memory, self._targets(source, targets, weights), self.decoder.arithmetic())
 
-    def score(self, memory: Memory, source: Sequence[int], targets: Sequence[Sequence[int]]) -> Scored:
+    def score(
+        self,
+        memory: Memory,
+        source: Sequence[int],
+        targets: Sequence[Sequence[int]],
+        weights: TokenWeights | None = None,
+    ) -> Scored:
         """The same without gradient, in a way that lets some of them be differentiated afterwards."""
-        return Scored(self, memory, self._targets(source, targets))
+        return Scored(self, memory, self._targets(source, targets, weights))
 
     def _cross_entropy(self, memory: Memory, targets: Targets, way: Arithmetic) -> Tensor:
         with self.precision():
             hidden = self.decoder.decode(targets.shifted, targets.layout, targets.cross, memory, way)
             nats = token_cross_entropy(hidden * self.scale, self.model.lm_head.weight, targets.ids)
-        return row_means(nats, targets.row, len(targets.rows))
+        return row_means(nats, targets.row, len(targets.rows), targets.weights)
 
-    def _targets(self, source: Sequence[int], targets: Sequence[Sequence[int]]) -> Targets:
+    def _targets(
+        self, source: Sequence[int], targets: Sequence[Sequence[int]], weights: TokenWeights | None = None
+    ) -> Targets:
         lengths = [len(row) for row in targets]
         ids = [token for row in targets for token in row]
         shifted = [token for row in targets for token in (self.start_id, *row[:-1])]
@@ -133,7 +151,16 @@ class Student(nn.Module):
             *sent([ids, shifted, row], self.device),
             Layout.of(lengths, self.device),
             Layout.grouped(lengths, source, self.device),
+            self._weights(lengths, weights) if weights is not None else None,
         )
+
+    def _weights(self, lengths: Sequence[int], weights: TokenWeights) -> Tensor:
+        flat = []
+        for length, row in zip(lengths, weights, strict=True):
+            if row is not None and len(row) != length:
+                raise ValueError(f"{len(row)} weights for a target of {length} tokens")
+            flat += [1.0] * length if row is None else row
+        return sent(flat, self.device, torch.float32)
 
     def generate(
         self,
@@ -186,9 +213,11 @@ class Scored:
         """The values of the chosen targets, with the gradient that they have."""
         student, all_ = self._student, self._targets
         begin = [0, *accumulate(map(len, all_.rows))]
-        tokens = [n for r in chosen for n in range(begin[r], begin[r + 1])]
+        tokens = sent([n for r in chosen for n in range(begin[r], begin[r + 1])], student.device)
         some = student._targets([all_.source[r] for r in chosen], [all_.rows[r] for r in chosen])
-        replay = Replay(self._first, sent(tokens, student.device))
+        if all_.weights is not None:
+            some = replace(some, weights=all_.weights.index_select(0, tokens))
+        replay = Replay(self._first, tokens)
         return student._cross_entropy(self._memory, some, replay)
 
 

@@ -102,9 +102,9 @@ class Layout:
         return found
 
 
-def sent(numbers: Sequence, device: torch.device) -> Tensor:
-    """Integers as a tensor of longs; a GPU fetches them while the CPU goes on."""
-    found = torch.tensor(numbers, dtype=torch.long)
+def sent(numbers: Sequence, device: torch.device, dtype: torch.dtype = torch.long) -> Tensor:
+    """Numbers as a tensor; a GPU fetches them while the CPU goes on."""
+    found = torch.tensor(numbers, dtype=dtype)
     return found.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else found
 
 
