@@ -1,0 +1,94 @@
+"""Dual chains of thought: a right and a wrong rationale with similar paths, and the key steps between them.
+
+EDIT (see `qcrd.methods.edit`) takes as key steps what a minimum edit script from the wrong rationale to the
+right one changes: tokens inserted or replaced on the right side, deleted or replaced on the wrong one. Edits
+are counted in the student's tokens, whose likelihood is what is raised and lowered; of several shortest
+scripts it is rapidfuzz's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+Tokens = Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Dual:
+    """Two different rationales of one question, as token ids, with their key tokens."""
+
+    right: Tokens
+    wrong: Tokens
+    right_keys: tuple[bool, ...]  # for each token of `right` whether it was inserted or replaced
+    wrong_keys: tuple[bool, ...]  # for each token of `wrong` whether it was deleted or replaced
+    distance: int  # edits between them, at least 1
+
+
+def closest(pairs: Iterable[tuple[Tokens, Tokens]]) -> Dual | None:
+    """Of (right, wrong) pairs the one with the fewest edits, the first of equals.
+
+    Equal rationales (with different answers) have no step between them: such a pair counts for nothing.
+
+    Returns:
+        None where there is no pair.
+    """
+    from rapidfuzz.distance import Levenshtein  # no other method needs it
+
+    best, fewest = None, 0
+    for right, wrong in pairs:
+        distance = Levenshtein.distance(wrong, right)
+        if distance and (best is None or distance < fewest):
+            best, fewest = (right, wrong), distance
+    return None if best is None else _dual(*best)
+
+
+def key_tokens(
+    rights: Sequence[Tokens], wrongs: Sequence[Tokens]
+) -> tuple[list[tuple[bool, ...]], list[tuple[bool, ...]]]:
+    """Key tokens of all of a question's rationales, each beside the nearest of the other side.
+
+    Returns:
+        For each of `rights` and for each of `wrongs` which of its tokens are key; none of them where the
+        other side has nothing else than this rationale.
+    """
+    beside = [(r, closest((r, w) for w in wrongs)) for r in rights]
+    against = [(w, closest((r, w) for r in rights)) for w in wrongs]
+    return (
+        [pair.right_keys if pair else (False,) * len(tokens) for tokens, pair in beside],
+        [pair.wrong_keys if pair else (False,) * len(tokens) for tokens, pair in against],
+    )
+
+
+def dual_statistics(duals: Sequence[Dual | None]) -> dict[str, float]:
+    """What there is to learn key steps from, over the questions.
+
+    Returns:
+        `questions` with a pair and `without`; `distance`, the mean of edits per pair; `key_right` and
+        `key_wrong`, the percentage of key tokens among the tokens of a side (the paper: 4.7).
+    """
+    found = [dual for dual in duals if dual is not None]
+    return {
+        "questions": len(found),
+        "without": len(duals) - len(found),
+        "distance": sum(dual.distance for dual in found) / max(len(found), 1),
+        "key_right": _share([dual.right_keys for dual in found]),
+        "key_wrong": _share([dual.wrong_keys for dual in found]),
+    }
+
+
+def _dual(right: Tokens, wrong: Tokens) -> Dual:
+    from rapidfuzz.distance import Levenshtein
+
+    right_keys, wrong_keys = [False] * len(right), [False] * len(wrong)
+    script = Levenshtein.editops(wrong, right)
+    for kind, at_wrong, at_right in script:
+        if kind != "delete":
+            right_keys[at_right] = True
+        if kind != "insert":
+            wrong_keys[at_wrong] = True
+    return Dual(right, wrong, tuple(right_keys), tuple(wrong_keys), len(script))
+
+
+def _share(keys: Sequence[Sequence[bool]]) -> float:
+    return 100 * sum(map(sum, keys)) / max(sum(map(len, keys)), 1)
