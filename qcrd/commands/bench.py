@@ -207,7 +207,8 @@ def grid(
 
 @app.command()
 def faults(
-    grid: Annotated[Path, typer.Argument(help="A grid of some minutes.")] = Path("grids/quickstart.yaml"),
+    grid: Annotated[Path, typer.Argument(help="A grid of ten minutes or more.")] = Path("grids/table1.yaml"),
+    preset: Annotated[str, typer.Option(help="auto, embedded or paper.")] = "embedded",
     kills: Annotated[int, typer.Option(min=1, help="How often the driver is killed.")] = 5,
     seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
     as_json: Json = False,
@@ -218,10 +219,10 @@ def faults(
     the same command after each. Weights and predictions are compared byte for byte. Ends with 1 where one
     differs.
 
-    Example: qcrd bench faults grids/quickstart.yaml --kills 5
+    Example: qcrd bench faults grids/table1.yaml --kills 5     half an hour on two cores
     """
     from qcrd.grid.bench_faults import bench_faults
 
-    found = bench_faults(grid, kills, seed, _say)
+    found = bench_faults(grid, preset, kills, seed, _say)
     typer.echo(json.dumps({"ratio": found.ratio, **asdict(found)}) if as_json else found.text())
     raise typer.Exit(1 if found.different else 0)

@@ -49,11 +49,12 @@ class FaultFigures:
         )
 
 
-def bench_faults(grid: Path, kills: int, seed: int, say: Say) -> FaultFigures:
+def bench_faults(grid: Path, preset: str, kills: int, seed: int, say: Say) -> FaultFigures:
     """Run a grid twice in homes of its own, once with its driver killed at random moments.
 
     Args:
-        grid: its YAML; minutes of work, since each new start takes some ten seconds.
+        grid: its YAML; ten minutes of work or more, since each new start takes some twenty seconds.
+        preset: instead of the file's.
         kills: how often.
         seed: of the moments, which are spread over the undisturbed grid's time.
         say: what a person is told.
@@ -64,12 +65,12 @@ def bench_faults(grid: Path, kills: int, seed: int, say: Say) -> FaultFigures:
     with TemporaryDirectory(prefix="qcrd-faults-") as folder:
         alone, killed = (Home(Path(folder) / name) for name in ("alone", "killed"))
         say(f"{grid}: left alone")
-        undisturbed, _ = worked_off(grid, alone, [], say)
+        undisturbed, _ = worked_off(grid, preset, alone, [], say)
         draw = random.Random(seed)
         moments = sorted(draw.uniform(0, undisturbed) for _ in range(kills))
         say(f"{undisturbed:.0f} s; now killed after {', '.join(f'{m:.0f}' for m in moments)} s")
-        disturbed, done = worked_off(grid, killed, moments, say)
-        study = Study.open(grid, alone)
+        disturbed, done = worked_off(grid, preset, killed, moments, say)
+        study = Study.open(grid, alone, preset)
         names = dict(zip(study.ids, (planned.name for planned in study.cells), strict=True))
         different = [name for cell_id, name in names.items() if not equal(cell_id, alone, killed)]
     return FaultFigures(undisturbed, disturbed, done, len(names), different)
@@ -83,7 +84,9 @@ def equal(cell_id: str, first: Home, second: Home) -> bool:
     )
 
 
-def worked_off(grid: Path, home: Home, moments: Sequence[float], say: Say) -> tuple[float, list[float]]:
+def worked_off(
+    grid: Path, preset: str, home: Home, moments: Sequence[float], say: Say
+) -> tuple[float, list[float]]:
     """Run a grid to its end, its driver killed at `moments` (seconds) and started anew each time.
 
     Returns:
@@ -94,7 +97,7 @@ def worked_off(grid: Path, home: Home, moments: Sequence[float], say: Say) -> tu
     environment.pop("MLFLOW_TRACKING_URI", None)  # these runs are nobody's results
     for moment in [*moments, None]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "qcrd", "run", str(grid)],
+            [sys.executable, "-m", "qcrd", "run", str(grid), "--preset", preset],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -45,7 +45,9 @@ def program(tmp_path, monkeypatch):
 def test_a_killed_driver_is_started_anew_until_it_ends(program, tmp_path, monkeypatch):
     monkeypatch.setitem(os.environ, "END", "0")
     said = []
-    seconds, kills = worked_off(Path("grid.yaml"), Home(tmp_path / "home"), [0.2, 0.4, 50.0], said.append)
+    seconds, kills = worked_off(
+        Path("grid.yaml"), "auto", Home(tmp_path / "home"), [0.2, 0.4, 50.0], said.append
+    )
     assert (tmp_path / "home").read_text().split() == ["begun"] * 3
     assert len(kills) == len(said) == 2 and kills[1] < seconds
 
@@ -53,7 +55,7 @@ def test_a_killed_driver_is_started_anew_until_it_ends(program, tmp_path, monkey
 def test_a_grid_that_does_not_run_through_is_no_measurement(program, tmp_path, monkeypatch):
     monkeypatch.setitem(os.environ, "END", "1")
     with pytest.raises(QcrdError, match="does not run through:\nended with 1"):
-        worked_off(Path("grid.yaml"), Home(tmp_path / "home"), [0.1, 0.2], str)
+        worked_off(Path("grid.yaml"), "auto", Home(tmp_path / "home"), [0.1, 0.2], str)
 
 
 def test_the_ratio_is_of_the_undisturbed_time_and_differences_are_named():
