@@ -1,5 +1,8 @@
 """The errors a user can act on; the CLI prints their message alone, without a traceback."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class QcrdError(Exception):
     """Something the user can mend; the message says what is wrong and what to do."""
@@ -40,3 +43,13 @@ class Diverged(QcrdError):
         super().__init__(f"{what} not finite at step {step}{batch}; {remedy}")
         self.step = step
         self.question_ids = question_ids
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The nearest of the known words as the end of a message, or nothing."""
+    return meant(difflib.get_close_matches(word, list(known), n=1))
+
+
+def meant(words: list[str]) -> str:
+    """`; did you mean 'a' or 'b'?`, or nothing without words."""
+    return f"; did you mean {' or '.join(map(repr, words))}?" if words else ""

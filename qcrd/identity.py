@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qcrd import tasks
 from qcrd.config import Cell
 from qcrd.fingerprint import fingerprint
 from qcrd.teacher.base import fingerprint_path
@@ -57,6 +58,8 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
         )
     if "discriminator" in uses:
         identity["discriminator"] = _discriminator(cell)
+    if code := _plugins(cell):
+        identity["plugins"] = code
     return identity
 
 
@@ -113,9 +116,25 @@ def _method(cell: Cell) -> Method:
 
 
 def task_identity(cell: Cell, data: str) -> dict[str, Any]:
-    """The questions, and how answers to them are read, which the name says of all but own data sets."""
+    """The questions, and how answers to them are read, which the name says of all but own data sets.
+
+    And but plugins' tasks, which may change under their name: their code enters.
+    """
     own = {"kind": cell.task.own.kind} if cell.task.name == "own" else {}
-    return {"name": cell.task.name, "data": data, **own}
+    code = tasks.TASKS.code(cell.task.name)
+    return {"name": cell.task.name, "data": data, **own, **({"code": code} if code else {})}
+
+
+def _plugins(cell: Cell) -> dict[str, str]:
+    """Fingerprints of the plugins' code that trains the cell, by the setting that names it."""
+    from qcrd.losses import SCHEMES  # as in `_method`
+    from qcrd.methods import METHODS
+
+    used = [(METHODS, cell.method)]
+    if "contrastive" in _method(cell).uses:
+        used.append((SCHEMES, cell.contrastive.scheme))
+    found = {registry.setting: registry.code(name) for registry, name in used}
+    return {setting: code for setting, code in found.items() if code is not None}
 
 
 def _rationales(cell: Cell, teacher: dict[str, Any]) -> dict[str, Any]:

@@ -16,3 +16,22 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"real data not found: {path} (set QCRD_SHARED_DATA to a copy)")
     return path
+
+
+@pytest.fixture
+def no_plugins():
+    """This process as if it had loaded no plugin; those that the test loads are gone after it."""
+    from qcrd import plugins, tasks
+    from qcrd.losses import SCHEMES
+    from qcrd.methods import METHODS
+
+    registries = [tasks.TASKS, METHODS, SCHEMES]
+    before = [dict(registry) for registry in registries]
+    plugins.load_installed.cache_clear()
+    yield
+    for registry, built_in in zip(registries, before, strict=True):
+        registry.clear()
+        registry.update(built_in)
+        registry._of.clear()
+    plugins._loaded.clear()
+    plugins.load_installed.cache_clear()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from qcrd.commands.terminal import plain
-from qcrd.errors import ConfigError, DataError
+from qcrd.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
     from qcrd.grid.study import Study
@@ -73,8 +73,6 @@ def why(
 
 def _named(study: Study, name: str) -> tuple[str, str | None]:
     """Id and name of the grid's finished cell of that name, with or without its seed, or of that id."""
-    from qcrd.grid.factors import did_you_mean
-
     names = [each for planned in study.cells for each in planned.names]
     found = [
         (cell_id, planned.name)

@@ -119,6 +119,9 @@ class Grid(Section):
     section are compared with. A sweep compares with its base by itself."""
     paper: list[Literal["table1", "table2", "table3", "table4", "table5", "table6", "table7"]] = []
     """The paper's tables whose figures stand beside the measured ones."""
+    plugins: list[str] = []
+    """Files, relative to the grid's, or installed modules, whose code registers what the cells name: schemes,
+    methods, tasks, teacher engines. They are run (docs/extending.md)."""
     resources: Resources = Resources()
 
     def within(self, preset: Literal["embedded", "paper"]) -> Grid:

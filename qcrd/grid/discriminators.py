@@ -12,6 +12,7 @@ from qcrd.config import Cell
 from qcrd.errors import QcrdError
 from qcrd.grid.engines import Say, answer
 from qcrd.home import Home
+from qcrd.plugins import carried
 
 
 def _pretrain(cell: Cell, home: Home, threads: int) -> str:
@@ -26,7 +27,7 @@ def pretrain_discriminators(cells: Sequence[Cell], home: Home, cpus: float, gpus
 
     One that fails is said and left; the cells that need it will fail with its reason, and no others.
     """
-    task = ray.remote(_pretrain).options(num_cpus=cpus, num_gpus=gpus, max_retries=2)
+    task = ray.remote(carried(_pretrain)).options(num_cpus=cpus, num_gpus=gpus, max_retries=2)
     waiting = [task.remote(cell, home, max(1, int(cpus))) for cell in cells]
     say(f"discriminators: {len(cells)} to pretrain")
     while waiting:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from qcrd.config import Cell
+from qcrd.errors import did_you_mean, meant
 
 ALIASES: dict[str, str] = {
     "task": "task.name",
@@ -76,16 +76,6 @@ def refusal(path: str) -> str | None:
     same_end = [p for p in paths() if p.rpartition(".")[2] == last]
     hint = meant(same_end) if same_end else did_you_mean(path, [*ALIASES, *paths()])
     return f"is no setting of a cell; allowed: {', '.join(ALIASES)} or a path such as training.warmup{hint}"
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The nearest of the known words as the end of a message, or nothing."""
-    return meant(difflib.get_close_matches(word, list(known), n=1))
-
-
-def meant(words: list[str]) -> str:
-    """`; did you mean 'a' or 'b'?`, or nothing without words."""
-    return f"; did you mean {' or '.join(map(repr, words))}?" if words else ""
 
 
 def _leaves(model: type[BaseModel], prefix: str) -> Iterable[str]:

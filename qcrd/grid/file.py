@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from qcrd import plugins
 from qcrd.config import Cell, Grid
 from qcrd.errors import ConfigError
 from qcrd.grid.factors import dotted
@@ -28,8 +30,8 @@ _BELOW = "variants"  # one in which those of each entry may
 def read_grid(path: str | Path) -> Grid:
     """The grid in a YAML file, checked down to its last cell.
 
-    Nothing in the file is executed. Factors may be written as the paper's symbols (`factors.ALIASES`); the
-    grid has their dotted paths.
+    Nothing in the file is executed, but the plugins that it names are loaded. Factors may be written as the
+    paper's symbols (`factors.ALIASES`); the grid has their dotted paths.
 
     Raises:
         ConfigError: with one line `file:line: field: ...` for everything that is wrong, in the file's order.
@@ -49,6 +51,8 @@ def read_grid(path: str | Path) -> Grid:
         broken = error.errors()
         problems += _of_grid(broken)
         grid = _without(source.data, broken)  # so that the rest of the file is checked too
+    if unloaded := list(_unloaded(grid.plugins, Path(path).parent)):
+        source.report(problems + unloaded)  # without them every name of theirs would be unknown
     for preset in PRESETS if grid.preset == "auto" else (grid.preset,):
         try:
             expand(grid, preset)
@@ -139,6 +143,18 @@ class _Source:
         while where and where not in self.lines:
             where = where[:-1]
         return self.lines.get(where, 1)
+
+
+def _unloaded(names: list[str], folder: Path) -> Iterator[Problem]:
+    """Load the grid's plugins, without which its cells cannot be checked; yields what is wrong with them."""
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            yield Problem(("plugins", i), f"value {shown(name)} is there twice; remove one")
+            continue
+        try:
+            plugins.load([name], folder)
+        except ConfigError as error:
+            yield Problem(("plugins", i), str(error))
 
 
 def _of_grid(errors: list[dict[str, Any]]) -> list[Problem]:

@@ -15,6 +15,7 @@ from qcrd.errors import QcrdError
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.engines import Say, answer
 from qcrd.home import Home
+from qcrd.plugins import carried
 from qcrd.preparation import identify
 
 QUESTIONS = 256  # that the first steps see, and that self-play and evaluation write for at once
@@ -86,7 +87,7 @@ def measured_share(cells: Sequence[Cell], home: Home, cpus: float, say: Say) -> 
         say: what a person is told.
     """
     shares = []
-    task = ray.remote(num_cpus=cpus, num_gpus=1, max_calls=1)(probe)  # its process gives all back
+    task = ray.remote(num_cpus=cpus, num_gpus=1, max_calls=1)(carried(probe))  # its process gives all back
     for cell in largest(cells):
         try:
             peak = answer(task.remote(cell, home))

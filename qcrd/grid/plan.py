@@ -13,11 +13,12 @@ from pydantic import ValidationError
 from qcrd import tasks
 from qcrd.config import Cell, Grid, Task, Teacher, merged
 from qcrd.fingerprint import fingerprint
-from qcrd.grid.factors import did_you_mean, dotted, get, refusal, short, show
+from qcrd.grid.factors import dotted, get, refusal, short, show
 from qcrd.grid.problems import GridProblems, Problem, Where, shown, worded
 from qcrd.identity import cell_id, teacher_samples
 from qcrd.places import PLACES, replaced
 from qcrd.presets import PRESETS, Preset
+from qcrd.registry import Registry
 
 LARGEST = 100_000  # cells; a slip in a product should not fill the memory
 
@@ -190,11 +191,10 @@ class _Builder:
 def _errors(tree: dict[str, Any]) -> tuple[Cell | None, list[tuple[str, str]]]:
     """The cell of merged settings, or (dotted path, message) of all that is wrong with them."""
     errors = []
-    for path, known in _registered().items():
-        name = _get(tree, path)
-        if isinstance(name, str) and name not in known:
-            allowed = f"allowed: {', '.join(known)}{did_you_mean(name, known)}"
-            errors.append((path, f"value {shown(name)}; {allowed}"))
+    for registry in _registries():
+        name = _get(tree, registry.setting)
+        if isinstance(name, str) and name not in registry:
+            errors.append((registry.setting, f"value {shown(name)}; {registry.unknown(name)}"))
     try:
         cell = Cell.model_validate(tree)
     except ValidationError as error:
@@ -206,7 +206,7 @@ def _errors(tree: dict[str, Any]) -> tuple[Cell | None, list[tuple[str, str]]]:
 def _strangers(cell: Cell) -> Iterator[tuple[str, str]]:
     """Where a task other than arithmetic has been given what only knows arithmetic's words."""
     name, student = cell.task.name, cell.student
-    if student.tokenizer is None and student.checkpoint is None and tasks.get(name).vocabulary() is None:
+    if student.tokenizer is None and student.checkpoint is None and tasks.TASKS[name].vocabulary() is None:
         yield (
             "task.name",
             f"value {shown(name)} is natural text, which a student reads with a tokenizer: set "
@@ -221,13 +221,13 @@ def _strangers(cell: Cell) -> Iterator[tuple[str, str]]:
         )
 
 
-def _registered() -> dict[str, list[str]]:
-    """Settings that name something registered, and the names that there are."""
+def _registries() -> tuple[Registry, ...]:
+    """What a cell's settings name."""
     # These import torch, which reading a configuration should not wait for.
     from qcrd.losses import SCHEMES
     from qcrd.methods import METHODS
 
-    return {"task.name": list(tasks.TASKS), "method": list(METHODS), "contrastive.scheme": list(SCHEMES)}
+    return tasks.TASKS, METHODS, SCHEMES
 
 
 def _factors(

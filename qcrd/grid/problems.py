@@ -8,8 +8,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from qcrd.errors import ConfigError
-from qcrd.grid.factors import did_you_mean
+from qcrd.errors import ConfigError, did_you_mean
 
 Where = tuple[str | int, ...]
 """A place in a grid's YAML: ("base", "training", "lr"), ("sweep", "contrastive.beta", 2)."""

@@ -18,6 +18,7 @@ from qcrd import memory, pipeline
 from qcrd.config import Cell, Resources
 from qcrd.errors import QcrdError
 from qcrd.home import Home
+from qcrd.plugins import carried
 from qcrd.student.trainer import Progress
 from qcrd.types import CellRecord
 
@@ -110,7 +111,7 @@ def train_cells(
     storage = home.root / "tune"
     run_name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     trainable = tune.with_resources(
-        _one(partial(train_cell, run=run)), {"cpu": resources.cell_cpus, "gpu": gpus}
+        _one(carried(partial(train_cell, run=run))), {"cpu": resources.cell_cpus, "gpu": gpus}
     )
     tuner = Tuner(
         trainable,

@@ -6,5 +6,6 @@ from qcrd.losses.minmax import MINMAX
 from qcrd.losses.sampling import SAMPLING
 from qcrd.losses.scheme import Scheme
 from qcrd.losses.wmean import WMEAN
+from qcrd.registry import Registry
 
-SCHEMES: dict[str, Scheme] = {s.name: s for s in (MINMAX, MAXMIN, SAMPLING, MEAN, WMEAN)}
+SCHEMES: Registry[Scheme] = Registry("contrastive.scheme", (MINMAX, MAXMIN, SAMPLING, MEAN, WMEAN))

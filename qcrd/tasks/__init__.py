@@ -1,11 +1,9 @@
-"""The registered tasks. A new one is a new file and one line here."""
+"""The registered tasks."""
 
 from __future__ import annotations
 
-import difflib
-
 from qcrd import config
-from qcrd.errors import ConfigError
+from qcrd.registry import Registry
 from qcrd.tasks.anli1 import Anli1
 from qcrd.tasks.arithmetic import Arithmetic
 from qcrd.tasks.base import Task
@@ -14,14 +12,8 @@ from qcrd.tasks.esnli import Esnli
 from qcrd.tasks.own import OwnText, task
 from qcrd.tasks.svamp import Svamp
 
-TASKS: dict[str, Task] = {
-    "arithmetic": Arithmetic(),
-    "svamp": Svamp(),
-    "cqa": Cqa(),
-    "anli1": Anli1(),
-    "esnli": Esnli(),
-    "own": OwnText(),  # stands for every kind of label; `of` knows which
-}
+# OwnText stands for every kind of label; `of` knows which.
+TASKS: Registry[Task] = Registry("task.name", (Arithmetic(), Svamp(), Cqa(), Anli1(), Esnli(), OwnText()))
 
 
 def of(section: config.Task) -> Task:
@@ -39,8 +31,4 @@ def get(name: str) -> Task:
     Raises:
         ConfigError: for a name that is not registered; says which are, and which may have been meant.
     """
-    if name in TASKS:
-        return TASKS[name]
-    near = difflib.get_close_matches(name, TASKS, n=1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
-    raise ConfigError(f"task.name: {name!r} is not a task; allowed: {', '.join(sorted(TASKS))}{meant}")
+    return TASKS[name]

@@ -20,5 +20,5 @@ def test_the_default_task_is_registered():
 
 
 def test_an_unknown_task_is_refused_with_what_is_allowed_and_what_may_be_meant():
-    with pytest.raises(ConfigError, match=r"'svmap'.*allowed: .*svamp; did you mean 'svamp'\?"):
+    with pytest.raises(ConfigError, match=r"'svmap'.*allowed: .*svamp.*; did you mean 'svamp'\?"):
         get("svmap")

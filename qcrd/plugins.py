@@ -1,0 +1,199 @@
+"""Code of the user's own: files and modules that register schemes, methods, tasks and the like.
+
+A plugin is named by the user, in a grid or by installing it; nothing is ever loaded because data, a model or
+a record says so. A file is read once, by the driver: its text goes to the workers, so that all of them run
+the same code wherever they are, and whatever becomes of the file meanwhile.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, wraps
+from hashlib import sha256
+from importlib import import_module, metadata
+from importlib.abc import SourceLoader
+from importlib.util import find_spec, module_from_spec, spec_from_loader
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from qcrd.errors import ConfigError
+from qcrd.fingerprint import LENGTH, fingerprint, fingerprint_file
+from qcrd.places import replaced
+
+GROUP = "qcrd.plugins"
+"""Group of the entry points by which installed packages name their plugins."""
+
+P, R = ParamSpec("P"), TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One file or module."""
+
+    name: str  # as the user wrote it
+    module: str  # dotted name that it is imported under
+    code: str  # fingerprint of its code; part of the ids of what it changes
+    text: bytes | None = None  # of a file; None is a module, which every node has installed
+
+
+_loaded: dict[str, Plugin] = {}  # by module
+_loading: list[tuple[Plugin, list[Callable[[], object]]]] = []  # with what to do if it fails
+
+
+def load(names: Sequence[str], folder: Path) -> None:
+    """Load plugins, unless this process has them.
+
+    Args:
+        names: files (`own/scheme.py`, with ~ and environment variables) or modules (`package.scheme`).
+        folder: what the files' paths are relative to.
+
+    Raises:
+        ConfigError: where one is not there, cannot be imported or registers what is taken.
+    """
+    load_installed()
+    for name in names:
+        _load(_of_file(name, folder) if name.endswith(".py") else _of_module(name))
+
+
+@cache
+def load_installed() -> None:
+    """Load the plugins that installed packages name in their metadata, the group `qcrd.plugins`.
+
+    Raises:
+        ConfigError: as `load`.
+    """
+    for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.value):
+        _load(_of_module(point.module))
+
+
+def loaded() -> tuple[Plugin, ...]:
+    """What this process has loaded."""
+    return tuple(_loaded.values())
+
+
+def carried(function: Callable[P, R]) -> Callable[P, R]:
+    """The function as another process is to call it: there it first loads what this one has loaded."""
+    here = loaded()
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        for plugin in here:
+            _load(plugin)
+        return function(*args, **kwargs)
+
+    return call
+
+
+def loading() -> Plugin | None:
+    """The plugin that is being loaded now."""
+    return _loading[-1][0] if _loading else None
+
+
+def on_failure(undo: Callable[[], object]) -> None:
+    """What to do if the plugin that is being loaded turns out to be broken."""
+    _loading[-1][1].append(undo)
+
+
+def _of_file(name: str, folder: Path) -> Plugin:
+    try:
+        path = folder / replaced(name)
+        text = path.read_bytes()
+    except ValueError as error:
+        raise ConfigError(f"plugin {name!r}: {error}") from error
+    except OSError as error:
+        reason = "there is nothing at" if isinstance(error, FileNotFoundError) else "cannot be read:"
+        raise ConfigError(
+            f"plugin {name!r}: {reason} {path}; allowed: a Python file, relative to the file that names it, "
+            "or an installed module"
+        ) from error
+    code = sha256(text).hexdigest()[:LENGTH]
+    return Plugin(str(path), f"qcrd_plugin_{code}", code, text)
+
+
+def _of_module(name: str) -> Plugin:
+    try:
+        spec = find_spec(name)
+    except Exception as error:  # of a package around it, which may do anything
+        raise ConfigError(f"plugin {name!r}: {error}") from error
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        raise ConfigError(
+            f"plugin {name!r}: there is no such module of Python code; allowed: a file, as file.py, or a "
+            "module that is installed on every node"
+        )
+    file = Path(spec.origin)
+    if spec.parent:  # in a package, whose other files it may import
+        files = sorted(file.parent.rglob("*.py"))
+        code = fingerprint({f.relative_to(file.parent).as_posix(): fingerprint_file(f) for f in files})
+    else:
+        code = fingerprint_file(file)
+    return Plugin(name, name, code)
+
+
+def _load(plugin: Plugin) -> None:
+    known = _loaded.get(plugin.module)
+    if known is not None and known.code == plugin.code:
+        return
+    if plugin.text is None and _of_module(plugin.name).code != plugin.code:
+        raise ConfigError(
+            f"plugin {plugin.name!r}: this node has another version of it than the one that asks; install "
+            "the same on every node"
+        )
+    if known is not None:
+        raise ConfigError(f"plugin {plugin.name!r}: changed since it was loaded; start the process anew")
+    with _undone_on_failure(plugin):
+        if plugin.text is None:
+            import_module(plugin.module)
+        else:
+            _import_text(plugin)
+    _loaded[plugin.module] = plugin
+
+
+@contextmanager
+def _undone_on_failure(plugin: Plugin) -> Iterator[None]:
+    undo: list[Callable[[], object]] = []
+    _loading.append((plugin, undo))
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        for step in undo:
+            step()
+        sys.modules.pop(plugin.module, None)
+        raise ConfigError(f"plugin {plugin.name!r}: {_worded(error, plugin)}") from error
+    finally:
+        _loading.pop()
+
+
+def _worded(error: BaseException, plugin: Plugin) -> str:
+    """What went wrong in a plugin, and in which of its lines."""
+    if isinstance(error, SyntaxError):
+        line, what = error.lineno, f"not Python: {error.msg}"
+    else:
+        frames = traceback.extract_tb(error.__traceback__)
+        line = next((f.lineno for f in reversed(frames) if f.filename == plugin.name), None)
+        what = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+    where = f"line {line}: " if line else ""
+    return f"{where}{what}; mend it, or do without (remove it from `plugins:`, or uninstall it)"
+
+
+class _Text(SourceLoader):
+    """Imports a module from a text that is at hand."""
+
+    def __init__(self, plugin: Plugin):
+        self.plugin = plugin
+
+    def get_filename(self, fullname: str) -> str:
+        return self.plugin.name
+
+    def get_data(self, path: str) -> bytes:
+        return self.plugin.text
+
+
+def _import_text(plugin: Plugin) -> None:
+    loader = _Text(plugin)
+    module = module_from_spec(spec_from_loader(plugin.module, loader, origin=plugin.name))
+    sys.modules[plugin.module] = module  # dataclasses and pickles look there for what it defines
+    loader.exec_module(module)
