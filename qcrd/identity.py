@@ -51,13 +51,15 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
     if teacher_samples(cell):
         identity["rationales"] = _rationales(cell, teacher)
     if "contrastive" in uses:
-        identity["contrastive"] = cell.contrastive.model_dump()
+        identity["contrastive"] = _contrastive(cell)
     if "selfplay" in uses:
         identity["selfplay"] = cell.selfplay.model_dump(
             include={"k", "tau", "lag"} if cell.selfplay.k else {"k"}
         )
     if "discriminator" in uses:
         identity["discriminator"] = _discriminator(cell)
+    if "edit" in uses:
+        identity["edit"] = cell.edit.model_dump()
     if code := _plugins(cell):
         identity["plugins"] = code
     return identity
@@ -154,6 +156,11 @@ def _student(cell: Cell, unread: set[str]) -> dict[str, Any]:
         "tokenizer": _tokenizer(cell),
         **student.model_dump(exclude=apart | unread),
     }
+
+
+def _contrastive(cell: Cell) -> dict[str, Any]:
+    plain = {"key_weight"} if cell.contrastive.key_weight == 1 else set()
+    return cell.contrastive.model_dump(exclude=plain)
 
 
 def _discriminator(cell: Cell) -> dict[str, Any]:

@@ -140,11 +140,13 @@ def _train(
             lengths=cell.student,
             contrastive=cell.contrastive,
             selfplay=cell.selfplay,
+            edit=cell.edit,
             judge=judge,
             judged=seen,
             seed=cell.seed,
         )
     )
+    statistics |= objective.statistics
     evaluators = {
         split: Evaluator(student, task, method, questions, cell.student)
         for split, questions in (("validation", prepared.validation), ("test", prepared.test))

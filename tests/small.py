@@ -68,6 +68,7 @@ def objective_of(
     selfplay: config.SelfPlay | None = None,
     section: config.Student | None = None,
     seed: int = 0,
+    edit: config.Edit | None = None,
     **contrastive,
 ) -> Objective:
     """A method's objective over these questions."""
@@ -83,6 +84,7 @@ def objective_of(
             lengths=section,
             contrastive=config.Contrastive(scheme=scheme, **contrastive),
             selfplay=selfplay or config.SelfPlay(k=0),
+            edit=edit or config.Edit(),
             judge=judge,
             judged=seen,
             seed=seed,

@@ -82,6 +82,7 @@ OTHER = {
     "contrastive.beta": 0.3,
     "contrastive.delta": 3.0,
     "contrastive.negative": "printed",
+    "contrastive.key_weight": 2.0,
     "selfplay.enabled": None,
     "selfplay.k": 2,
     "selfplay.tau": 1.0,
@@ -103,6 +104,11 @@ OTHER = {
     "discriminator.decay": 0.8,
     "discriminator.augment": 1,
     "discriminator.augmentation": "words",
+    "edit.duals": "prompted",
+    "edit.first": 0.3,
+    "edit.alpha": 0.5,
+    "edit.beta": 0.1,
+    "edit.delta": 3.0,
     "seed": 1,
 }
 # Of the task and the teacher only what they bring counts (the arguments `data` and `teacher`), and a
@@ -110,12 +116,15 @@ OTHER = {
 NEVER = {p for p in OTHER if p.startswith(("task.", "teacher."))} - {"task.name"}
 NEVER |= {"student.revision", "discriminator.revision"}
 QCRD_ONLY = {p for p in OTHER if p.startswith(("contrastive.", "selfplay.", "discriminator."))} - NEVER
-QCRD_ONLY |= {"rationales.m", "rationales.denoise", "training.iteration"}
+QCRD_ONLY |= {"training.iteration"}
 READ_BY = {
+    "rationales.m": {"qcrd", "edit"},
+    "rationales.denoise": {"qcrd", "edit"},
     "rationales.baseline_m": {"single_task", "dss"},
-    "student.max_rationale": {"single_task", "dss", "qcrd"},
-    "training.alpha1": {"dss", "qcrd"},
-    "training.alpha2": {"dss", "qcrd"},
+    "student.max_rationale": {"single_task", "dss", "qcrd", "edit"},
+    "training.alpha1": {"dss", "qcrd", "edit"},
+    "training.alpha2": {"dss", "qcrd", "edit"},
+    **{path: {"edit"} for path in OTHER if path.startswith("edit.")},
 }
 
 
@@ -142,7 +151,7 @@ def test_every_setting_is_decided_upon():
     assert set(OTHER) == set(paths())
 
 
-@pytest.mark.parametrize("method", ["finetuning", "single_task", "dss", "qcrd"])
+@pytest.mark.parametrize("method", METHODS)
 def test_the_id_changes_with_what_the_method_reads_and_with_nothing_else(method):
     base = Cell(method=method)
     for path, value in OTHER.items():
@@ -297,7 +306,8 @@ def test_cells_that_differ_in_training_alone_share_a_pretrained_discriminator():
 
 def test_baselines_read_their_own_number_of_samples_and_gold_finetuning_none():
     counts = {
-        name: teacher_samples(Cell(method=name)) for name in ("finetuning", "single_task", "dss", "qcrd")
+        name: teacher_samples(Cell(method=name))
+        for name in ("finetuning", "single_task", "dss", "qcrd", "edit")
     }
-    assert counts == {"finetuning": 0, "single_task": 1, "dss": 1, "qcrd": 5}
+    assert counts == {"finetuning": 0, "single_task": 1, "dss": 1, "qcrd": 5, "edit": 5}
     assert teacher_samples(changed(Cell(method="finetuning"), "rationales.labels", "teacher")) == 1

@@ -162,6 +162,7 @@ class Workload:
                 lengths=section,
                 contrastive=config.Contrastive(scheme=scheme, delta=delta),
                 selfplay=config.SelfPlay(k=self.k),
+                edit=config.Edit(),
                 judge=given,
                 judged=judged(self.tokenizer, texts, self.sets, section) if judge else [],
                 seed=0,

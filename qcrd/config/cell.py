@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from qcrd.config.data import Task, Teacher
-from qcrd.config.section import Count, NonNegative, Positive, Section
+from qcrd.config.section import Count, Fraction, NonNegative, Positive, Section
 
 
 class Rationales(Section):
@@ -123,6 +123,9 @@ class Contrastive(Section):
     """Margin, in nats per token, beyond which a negative is far enough (section 4.1: 4)."""
     negative: Literal["hinge", "printed"] = "hinge"
     """hinge adds beta * max(delta - l, 0); printed subtracts it, as Eq. 3 does literally."""
+    key_weight: Positive = 1.0
+    """How much a key token counts in l beside another: those in which a rationale differs from the nearest of
+    the other side (EDIT). 1 counts all alike, as the paper."""
 
 
 class SelfPlay(Section):
@@ -181,6 +184,23 @@ class Discriminator(Section):
     """Replace words by others of their class (the paper's), swap numbers and operators, or both by turns."""
 
 
+class Edit(Section):
+    """Learning key steps from dual rationales (method edit; SPEC, section 4)."""
+
+    duals: Literal["mined", "prompted"] = "mined"
+    """mined: the closest right and wrong one of the teacher's own samples; prompted: the teacher is also asked
+    to derail a right one and to mend a wrong one, which takes a teacher that follows instructions."""
+    first: Fraction = 0.5
+    """Share of the steps that train on the right rationales as a whole, before key tokens alone count."""
+    alpha: NonNegative = 1.0
+    """Weight of the key tokens of the right rationale."""
+    beta: NonNegative = 0.05
+    """Weight of the key tokens of the wrong rationale; small."""
+    delta: NonNegative = 4.0
+    """Margin, in nats per key token, beyond which the wrong ones are unlikely enough: what is lowered without
+    a bound diverges (as QCRD's contrastive.delta)."""
+
+
 class Cell(Section):
     """One training run: task x method x settings x seed."""
 
@@ -193,4 +213,5 @@ class Cell(Section):
     contrastive: Contrastive = Contrastive()
     selfplay: SelfPlay = SelfPlay()
     discriminator: Discriminator = Discriminator()
+    edit: Edit = Edit()
     seed: Annotated[int, Field(ge=0)] = 0

@@ -2,9 +2,10 @@
 
 from qcrd.methods.base import Method
 from qcrd.methods.dss import DSS
+from qcrd.methods.edit import EDIT
 from qcrd.methods.finetuning import FINETUNING
 from qcrd.methods.qcrd import QCRD
 from qcrd.methods.single_task import SINGLE_TASK
 from qcrd.registry import Registry
 
-METHODS: Registry[Method] = Registry("method", (FINETUNING, SINGLE_TASK, DSS, QCRD))
+METHODS: Registry[Method] = Registry("method", (FINETUNING, SINGLE_TASK, DSS, QCRD, EDIT))

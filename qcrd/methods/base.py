@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 from torch import Tensor
@@ -28,6 +29,7 @@ class Ingredients:
     lengths: config.Student  # max_input, max_rationale, max_label
     contrastive: config.Contrastive
     selfplay: config.SelfPlay
+    edit: config.Edit
     judge: Judge | None  # None where there is no quality judge
     judged: Sequence[JudgedQuestion]  # the questions for the judge, empty where there is none
     seed: int
@@ -38,6 +40,8 @@ class Objective(Protocol):
 
     lag: int
     """Iterations that snapshots must reach back; 0 where no snapshot is needed."""
+    statistics: Mapping[str, float]
+    """What it found in the rationales that it was given, for the cell's record."""
 
     def begin_iteration(
         self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
@@ -67,8 +71,8 @@ class Method:
 
     name: str
     uses: frozenset[str]
-    """What its result depends on, of: teacher; the sections contrastive, selfplay and discriminator; the
-    settings alpha1, alpha2 and max_rationale; m or baseline_m. All else enters every cell's id."""
+    """What its result depends on, of: teacher; the sections contrastive, selfplay, discriminator and edit;
+    the settings alpha1, alpha2 and max_rationale; m or baseline_m. All else enters every cell's id."""
     writes: Literal["label", "sequence"]
     """What the student answers to `predict: `: the label, or rationale and label in one sequence."""
     build: Callable[[Ingredients], Objective]
@@ -83,9 +87,10 @@ class Method:
 
 
 class Stateless:
-    """Base of objectives that only have a loss."""
+    """Base of objectives: what one does not say, it has not."""
 
     lag = 0
+    statistics: Mapping[str, float] = MappingProxyType({})
 
     def begin_iteration(
         self, iteration: int, snapshots: Snapshots, coming: Sequence[int]

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, Chosen, choose, contrastive_loss, hinge
-from qcrd.methods.base import Ingredients, Method, inputs
+from qcrd.methods.base import Ingredients, Method, Stateless, inputs
+from qcrd.rationales.dual import key_weights
 from qcrd.student.batches import derive
 from qcrd.student.model import EXPLAIN, PREDICT
 from qcrd.student.selfplay import Snapshots, self_play
@@ -20,7 +21,7 @@ from qcrd.student.weights import set_weights
 Tokens = list[int]
 
 
-class Contrastive:
+class Contrastive(Stateless):
     """alpha1 * L_pred + alpha2 * L_cl (Eq. 8); L_D has its own optimiser, since it shares no parameter.
 
     A step encodes each question once per task prefix, runs all rationales that a scheme must compare through
@@ -81,18 +82,22 @@ class Contrastive:
         """The student's total loss on a batch, with its parts."""
         contrasted = [i for i in batch if self.positives[i]]
         memory = self.student.encode([self.predict[i] for i in batch] + [self.explain[i] for i in contrasted])
-        rows, candidates = self._candidates(contrasted)
+        rows, counts, candidates = self._candidates(contrasted)
         numbers = candidates.question.tolist()
         # Equal rationales of one question (doubles among its samples) go through the decoder once.
-        unique: dict[tuple[int, tuple[int, ...]], int] = {}
-        slot = [unique.setdefault((n, tuple(r)), len(unique)) for n, r in zip(numbers, rows, strict=True)]
-        source = [*range(len(batch)), *(len(batch) + n for n, _ in unique)]
-        targets = [self.labels[i] for i in batch] + [list(tokens) for _, tokens in unique]
+        unique: dict[tuple[int, tuple[int, ...], tuple[float, ...]], int] = {}
+        slot = [
+            unique.setdefault((n, tuple(r), tuple(c)), len(unique))
+            for n, r, c in zip(numbers, rows, counts, strict=True)
+        ]
+        source = [*range(len(batch)), *(len(batch) + n for n, *_ in unique)]
+        targets = [self.labels[i] for i in batch] + [list(tokens) for _, tokens, _ in unique]
+        weights = [None for _ in batch] + [list(c) or None for *_, c in unique]
 
         generator = torch.Generator().manual_seed(derive(self.seed, "scheme", step))
         scored, values = None, None
         if self.scheme.needs_values:
-            scored = self.student.score(memory, source, targets)
+            scored = self.student.score(memory, source, targets, weights if any(counts) else None)
             values = scored.values[len(batch) :][torch.tensor(slot, dtype=torch.long, device=memory.device)]
         chosen = choose(candidates, values, self.scheme, self.settings.delta, generator)
         considered = values[chosen.row[~chosen.positive]] if values is not None else None
@@ -106,7 +111,10 @@ class Contrastive:
             each = scored.differentiable(wanted)
         else:
             each = self.student.cross_entropy(
-                memory, [source[w] for w in wanted], [targets[w] for w in wanted]
+                memory,
+                [source[w] for w in wanted],
+                [targets[w] for w in wanted],
+                [weights[w] for w in wanted] if any(counts) else None,
             )
         predict = each[: len(batch)].mean()
         found = each[torch.tensor([passed[slot[r]] for r in picked], dtype=torch.long, device=each.device)]
@@ -136,18 +144,26 @@ class Contrastive:
             return ~chosen.positive
         return ~chosen.positive & (hinge(values[chosen.row], self.settings.delta) > 0)
 
-    def _candidates(self, contrasted: Sequence[int]) -> tuple[list[Tokens], Candidates]:
-        rows, question, positive = [], [], []
+    def _candidates(self, contrasted: Sequence[int]) -> tuple[list[Tokens], list[list[float]], Candidates]:
+        """The rationales with the weights of their tokens, which are none where all count alike."""
+        rows, counts, question, positive = [], [], [], []
         for number, i in enumerate(contrasted):
-            for kind, group in ((True, self.positives[i]), (False, self.negatives[i] + self.played[i])):
+            sides = self.positives[i], self.negatives[i] + self.played[i]
+            for kind, group in zip((True, False), sides, strict=True):
                 rows += group
                 question += [number] * len(group)
                 positive += [kind] * len(group)
+            if self.settings.key_weight != 1:
+                counts += key_weights(*sides, self.settings.key_weight)
         device = self.student.device
-        return rows, Candidates(
-            torch.tensor(question, dtype=torch.long, device=device),
-            torch.tensor(positive, dtype=torch.bool, device=device),
-            len(contrasted),
+        return (
+            rows,
+            counts or [[] for _ in rows],
+            Candidates(
+                torch.tensor(question, dtype=torch.long, device=device),
+                torch.tensor(positive, dtype=torch.bool, device=device),
+                len(contrasted),
+            ),
         )
 
     def _quality(self, contrasted, rows, numbers, picked) -> Tensor | None:

@@ -43,21 +43,25 @@ def closest(pairs: Iterable[tuple[Tokens, Tokens]]) -> Dual | None:
     return None if best is None else _dual(*best)
 
 
-def key_tokens(
-    rights: Sequence[Tokens], wrongs: Sequence[Tokens]
-) -> tuple[list[tuple[bool, ...]], list[tuple[bool, ...]]]:
-    """Key tokens of all of a question's rationales, each beside the nearest of the other side.
+def key_weights(rights: Sequence[Tokens], wrongs: Sequence[Tokens], key: float) -> list[list[float]]:
+    """Weights of the tokens of all of a question's rationales, each beside the nearest of the other side.
+
+    Args:
+        rights: right rationales.
+        wrongs: wrong ones, of the teacher or of the student.
+        key: weight of a key token; another has 1.
 
     Returns:
-        For each of `rights` and for each of `wrongs` which of its tokens are key; none of them where the
-        other side has nothing else than this rationale.
+        For each of `rights`, then for each of `wrongs`, the weights of its tokens; 1 for all where the other
+        side has nothing else than this rationale.
     """
-    beside = [(r, closest((r, w) for w in wrongs)) for r in rights]
-    against = [(w, closest((r, w) for r in rights)) for w in wrongs]
-    return (
-        [pair.right_keys if pair else (False,) * len(tokens) for tokens, pair in beside],
-        [pair.wrong_keys if pair else (False,) * len(tokens) for tokens, pair in against],
-    )
+    beside = [closest((r, w) for w in wrongs) for r in rights]
+    against = [closest((r, w) for r in rights) for w in wrongs]
+    found = [(r, dual and dual.right_keys) for r, dual in zip(rights, beside, strict=True)]
+    found += [(w, dual and dual.wrong_keys) for w, dual in zip(wrongs, against, strict=True)]
+    return [
+        [key if marked else 1.0 for marked in keys] if keys else [1.0] * len(tokens) for tokens, keys in found
+    ]
 
 
 def dual_statistics(duals: Sequence[Dual | None]) -> dict[str, float]:

@@ -83,7 +83,7 @@ WRONG = [
         "unknown method",
         "base:\n  method: qrcd",
         3,
-        "allowed: finetuning, single_task, dss, qcrd; did you mean 'qcrd'?",
+        f"allowed: {', '.join(METHODS)}; did you mean 'qcrd'?",
     ),
     ("unknown scheme", "sweep:\n  scheme:\n    - mean\n    - minmix", 5, "did you mean 'minmax'?"),
     ("unknown task", "base:\n  task: {name: swamp}", 3, "did you mean 'svamp'?"),

@@ -8,6 +8,7 @@ from qcrd.errors import ConfigError
 from qcrd.grid.factors import ALIASES, paths, short
 from qcrd.grid.plan import Row, expand, required_samples
 from qcrd.identity import cell_id
+from qcrd.methods import METHODS
 
 
 def planned(preset="embedded", **settings):
@@ -169,7 +170,7 @@ def test_everything_that_is_wrong_is_said_at_once():
         "sweep.selfplay.k: value []; allowed: at least one value, or remove the line",
         "sweep.lag: is no setting of a cell; allowed: task, m, k, tau, beta, delta, scheme, lr, steps or a "
         "path such as training.warmup; did you mean 'selfplay.lag'?",
-        "product.method: value 'dds'; allowed: finetuning, single_task, dss, qcrd; did you mean 'dss'?",
+        f"product.method: value 'dds'; allowed: {', '.join(METHODS)}; did you mean 'dss'?",
         "product.contrastive.beta: value -1; allowed: numbers from 0 up",
         "base.contrastive.delta: value 'four'; allowed: a number",
         "base.trainig: unknown setting; allowed: task, teacher, rationales, student, method, training, "

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcrd.rationales.dual import closest, dual_statistics, key_tokens
+from qcrd.rationales.dual import closest, dual_statistics, key_weights
 
 WORDS = ["Tom", "had", "five", "six", "apples", ",", "red", "so", "he", "ate", "left", "."]
 
@@ -52,11 +52,10 @@ def test_equal_rationales_with_different_answers_are_no_pair():
 def test_each_rationale_is_marked_beside_the_nearest_of_the_other_side():
     rights = [tokens("Tom had five apples"), tokens("he ate")]
     wrongs = [tokens("Tom had six apples"), tokens("he left"), tokens("he ate")]
-    right, wrong = key_tokens(rights, wrongs)
-    assert right == [(False, False, True, False), (False, True)]
-    assert wrong == [(False, False, True, False), (False, True), (True, True)]
-    assert key_tokens(rights, []) == ([(False,) * 4, (False,) * 2], [])
-    assert key_tokens([rights[1]], [wrongs[2]]) == ([(False, False)], [(False, False)])
+    found = key_weights(rights, wrongs, 3.0)
+    assert found == [[1, 1, 3, 1], [1, 3], [1, 1, 3, 1], [1, 3], [3, 3]]
+    assert key_weights(rights, [], 3.0) == [[1, 1, 1, 1], [1, 1]]
+    assert key_weights([rights[1]], [wrongs[2]], 3.0) == [[1, 1], [1, 1]]
 
 
 def test_the_share_of_key_tokens_is_of_all_tokens_of_a_side():
