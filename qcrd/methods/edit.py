@@ -32,8 +32,9 @@ class KeySteps(Stateless):
     """First DSS's loss on all right rationales of a question, then on the key tokens of its dual alone.
 
     alpha1 * L_pred + alpha2 * L_key, where L_key is, as a mean over the questions that have a rationale,
-    alpha * l(f(x), key tokens of the right one) + beta * max(delta - l(f(x), key tokens of the wrong one), 0).
-    The hinge is the bound on what is lowered. A question without a dual keeps its loss of the first stage.
+    alpha * l(key tokens of the right one) + beta * max(delta - l(key tokens of the wrong one), 0), each l
+    given the question and the tokens before. The hinge bounds what is lowered. A question without a dual
+    keeps its loss of the first stage.
     """
 
     def __init__(self, given: Ingredients):
@@ -51,9 +52,7 @@ class KeySteps(Stateless):
             [Row(tokens, None, n / len(group), False) for tokens, n in Counter(map(tuple, group)).items()]
             for group in rights
         ]
-        self.key = [
-            self._key(dual) if dual else whole for dual, whole in zip(duals, self.whole, strict=True)
-        ]
+        self.key = [self._key(dual) if dual else whole for dual, whole in zip(duals, self.whole, strict=True)]
         self.statistics = {f"edit/{name}": value for name, value in dual_statistics(duals).items()}
 
     def _key(self, dual: Dual) -> list[Row]:

@@ -9,6 +9,7 @@ from qcrd.config import Grid
 from qcrd.errors import ConfigError
 from qcrd.grid.file import read_grid
 from qcrd.grid.plan import expand, required_samples
+from qcrd.methods import METHODS
 
 GRIDS = sorted((Path(qcrd.__file__).parents[1] / "grids").glob("*.yaml"))
 

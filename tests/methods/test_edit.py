@@ -1,5 +1,7 @@
 """EDIT's two stages against the naive computation, gradients of every weight included."""
 
+from itertools import product
+
 import pytest
 import torch
 from small import arithmetic_questions, lengths, objective_of, small_student
@@ -78,10 +80,8 @@ def test_the_second_stage_raises_key_tokens_of_the_right_side_and_lowers_those_o
     _, sets = questions_and_sets()
     terms = [right_ones(student, one, i) for i in (2, 4)]  # without a dual
     for i in (0, 3):
-        pairs = [
-            (r, w) for r in student.tokens(sets[i].positives, 20) for w in student.tokens(sets[i].negatives, 20)
-        ]
-        dual, term = closest(pairs), 0.0
+        sides = (student.tokens(texts, 20) for texts in (sets[i].positives, sets[i].negatives))
+        dual, term = closest(product(*sides)), 0.0
         if any(dual.right_keys):
             term += alpha * nats(student, one.explain[i], dual.right)[list(dual.right_keys)].mean()
         if any(dual.wrong_keys):
