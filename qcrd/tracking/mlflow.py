@@ -149,7 +149,7 @@ class Mirror:
     def _connect(self) -> None:
         """Find or create the experiment and the parent; find the children that there are."""
         if self._client is None:
-            self._client = _client(self.uri)
+            self._client = open_client(self.uri)
         experiment = self._client.get_experiment_by_name(self._experiment)
         if experiment is not None and experiment.lifecycle_stage != "active":
             raise ValueError(
@@ -324,13 +324,13 @@ class Mirror:
 def refusal(uri: str) -> str:
     """Why a server does not let us in, asked as runs are sent; "" where it does."""
     try:
-        _client(uri).search_experiments(max_results=1)
+        open_client(uri).search_experiments(max_results=1)
     except Exception as trouble:  # whatever the client library raises
         return _line(trouble)
     return ""
 
 
-def _client(uri: str) -> Any:
+def open_client(uri: str) -> Any:
     """A client of the server; the import takes seconds and reads the environment, hence here and late."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -12,7 +12,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -23,12 +22,64 @@ START_LIMIT = 180.0  # seconds; 13 on a quiet machine
 _ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
-@dataclass(frozen=True, slots=True)
 class Server:
-    """One that answers."""
+    """An MLflow server that can be killed, and started again on the same store and address.
 
-    uri: str
+    Attributes:
+        uri: its address.
+        process: of the server; its workers are in the same process group.
+    """
+
     process: subprocess.Popen
+
+    def __init__(self, folder: Path):
+        """Its store is to be in `folder`; see `start`."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{port}"
+        self.database = folder / "mlflow.db"
+        self._log = folder / "server.log"
+        self._command = [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
+            *("--workers", "1", "--backend-store-uri", f"sqlite:///{self.database}"),
+            *("--artifacts-destination", str(folder / "artifacts")),
+        ]
+
+    def start(self) -> None:
+        """Start it and wait until it answers.
+
+        Raises:
+            QcrdError: where it does not in time; its log says why.
+        """
+        with self._log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self._command,
+                env={**os.environ, **_ENVIRONMENT},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot see loopback
+        deadline = time.monotonic() + START_LIMIT
+        while self.process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError, urllib.error.URLError):
+                direct.open(f"{self.uri}/health", timeout=10).close()
+                return
+            time.sleep(0.2)
+        self.kill()
+        raise QcrdError(f"no MLflow server answers at {self.uri}; its log: {self._log.read_text()[-500:]}")
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all its processes."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+    def kill(self) -> None:
+        """End it without warning."""
+        self.signal(signal.SIGKILL)
+        self.process.wait()
 
     def cpu_seconds(self) -> float:
         """CPU time of all its processes so far."""
@@ -45,42 +96,11 @@ def served(folder: Path) -> Iterator[Server]:
     """A server whose store is in `folder`; it ends with the context.
 
     Raises:
-        QcrdError: where it does not answer in time; its log says why.
+        QcrdError: as `Server.start`.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-        *("--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
-        *("--artifacts-destination", str(folder / "artifacts")),
-    ]
-    log = folder / "server.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, **_ENVIRONMENT},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    server = Server(f"http://127.0.0.1:{port}", process)
+    server = Server(folder)
+    server.start()
     try:
-        _await(server, log)
         yield server
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # the group: the server and its worker
-        process.wait()
-
-
-def _await(server: Server, log: Path) -> None:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot see loopback
-    deadline = time.monotonic() + START_LIMIT
-    while server.process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError, urllib.error.URLError):
-            direct.open(f"{server.uri}/health", timeout=10).close()
-            return
-        time.sleep(0.2)
-    raise QcrdError(f"the MLflow server does not answer at {server.uri}; its log: {log.read_text()[-500:]}")
+        server.kill()

@@ -5,72 +5,26 @@ What the journals hold and what the server shows is compared metric by metric.
 
 import json
 import math
-import os
 import socket
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
-import urllib.request
 from collections import Counter
 
 import pytest
 from unreliable import Unreliable
 
+from qcrd.tracking.audit import differences
 from qcrd.tracking.feeder import Feeder
-from qcrd.tracking.journal import FILE, Artifact, Journal, Metrics, read
+from qcrd.tracking.journal import FILE, Artifact, Journal, read
 from qcrd.tracking.mlflow import Mirror, Source
-
-
-class Server:
-    """An MLflow server on loopback that can be killed and started again on the same store."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self):
-        command = [
-            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)),
-            *("--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"),
-            *("--artifacts-destination", str(self.folder / "artifacts")),
-        ]
-        with open(self.folder / "server.log", "ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
-            )
-        deadline = time.monotonic() + 240
-        while not self.healthy():
-            assert self.process.poll() is None and time.monotonic() < deadline, (
-                self.folder / "server.log"
-            ).read_text()[-2000:]
-            time.sleep(0.2)
-
-    def healthy(self):
-        try:
-            return urllib.request.urlopen(f"{self.uri}/health", timeout=2).status == 200
-        except OSError:
-            return False
-
-    def kill(self):
-        os.killpg(self.process.pid, 9)  # the group: the server and its worker
-        self.process.wait()
+from qcrd.tracking.server import served as one_served
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("mlflow"))
-    yield server
-    server.kill()
+    with one_served(tmp_path_factory.mktemp("mlflow")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -122,15 +76,7 @@ class Grid:
 
     def assert_equal(self, cells=(0, 1)):
         """Journals and server agree: each value once, with its step and time."""
-        runs = self.runs()
-        for cell in (self.cells[i] for i in cells):
-            expected = Counter(
-                (name, event.step, event.time, repr(value))
-                for event in read(cell.folder / FILE)
-                if isinstance(event, Metrics)
-                for name, value in event.values.items()
-            )
-            assert server_metrics(self.client, runs[cell.id]) == expected
+        assert differences(self.uri, self.name, [self.cells[i] for i in cells]) == []
 
 
 def server_metrics(client, run):
@@ -339,7 +285,7 @@ def test_a_server_killed_in_the_middle_gets_the_rest_when_it_is_back(served, ser
 @pytest.fixture
 def between(served, server):
     """The served grid's mirror behind an unreliable proxy, and the proxy."""
-    proxy = Unreliable(server.port)
+    proxy = Unreliable(int(server.uri.rpartition(":")[2]))
     yield Mirror(proxy.uri, served.name, served.source, served.cells), proxy
     proxy.close()
 

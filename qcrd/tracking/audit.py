@@ -1,0 +1,59 @@
+"""Whether an MLflow server has exactly what a grid's journals say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from qcrd.tracking import journal
+from qcrd.tracking.journal import Metrics
+from qcrd.tracking.mlflow import Source, open_client
+
+Figures = Counter[tuple[str, int, int, str]]
+"""How often there is a figure: its name, step, time (ms) and value."""
+
+
+def differences(uri: str, experiment: str, cells: Sequence[Source]) -> list[str]:
+    """Where server and journals disagree, a line each: runs, and figures one by one.
+
+    Args:
+        uri: tracking URI.
+        experiment: name of the experiment.
+        cells: whose journals are compared with their runs.
+    """
+    client = open_client(uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        return [f"no experiment {experiment}"]
+    runs, token = [], None
+    while token != "":
+        page = client.search_runs([found.experiment_id], page_token=token)
+        runs, token = runs + list(page), page.token or ""
+    wrong = []
+    for cell in cells:
+        own = [run for run in runs if run.data.tags.get("qcrd.cell") == cell.id]
+        if len(own) != 1:
+            wrong.append(f"{cell.name}: {len(own)} runs")
+            continue
+        shown = Counter(
+            (name, metric.step, metric.timestamp, repr(metric.value))
+            for name in own[0].data.metrics
+            for metric in client.get_metric_history(own[0].info.run_id, name)
+        )
+        told = _told(cell)
+        for kind, rest in (("lacks", told - shown), ("has besides", shown - told)):
+            if rest:
+                name, step, *_ = next(iter(rest))
+                wrong.append(
+                    f"{cell.name}: the server {kind} {rest.total()} figures, such as {name} at {step}"
+                )
+    return wrong
+
+
+def _told(cell: Source) -> Figures:
+    return Counter(
+        (name, event.step, event.time, repr(value))
+        for event in journal.read(cell.folder / journal.FILE)
+        if isinstance(event, Metrics)
+        for name, value in event.values.items()
+    )
