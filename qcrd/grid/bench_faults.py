@@ -13,12 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from qcrd.errors import QcrdError
+from qcrd.grid.aftermath import equal
 from qcrd.grid.engines import Say
 from qcrd.grid.study import Study
 from qcrd.home import Home
-from qcrd.student.trainer import PREDICTIONS
 
-RESULTS = (PREDICTIONS, "student/model.safetensors")  # of a cell: what must be equal byte for byte
 ALLOWED = 1.5  # times the undisturbed grid's time
 
 
@@ -74,14 +73,6 @@ def bench_faults(grid: Path, preset: str, kills: int, seed: int, say: Say) -> Fa
         names = dict(zip(study.ids, (planned.name for planned in study.cells), strict=True))
         different = [name for cell_id, name in names.items() if not equal(cell_id, alone, killed)]
     return FaultFigures(undisturbed, disturbed, done, len(names), different)
-
-
-def equal(cell_id: str, first: Home, second: Home) -> bool:
-    """Whether a cell ended with the same weights and predictions in both homes."""
-    return all(
-        (first.cell(cell_id) / file).read_bytes() == (second.cell(cell_id) / file).read_bytes()
-        for file in RESULTS
-    )
 
 
 def worked_off(
