@@ -17,7 +17,7 @@ from qcrd.teacher.shards import DAMAGED
 AGE = 3600.0  # seconds without a change after which a temporary file is nobody's
 AHEAD = 60.0  # seconds that a file may be newer than the clock: hosts differ
 OTHERS = ("local",)  # folders of Ray and MLflow: theirs to keep in order
-TUNE = "tune"
+TUNE = "grids/*/*/tune"
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ def walked(home: Home, now: float) -> Remains:
                 continue
             if name in files and (found.newest is None or changed > found.newest[0]):
                 found.newest = changed, path
-            passing = name.endswith((".tmp", DAMAGED)) or here == home.root / TUNE
+            passing = name.endswith((".tmp", DAMAGED)) or path.match(TUNE)
             if passing and now - max(changed, _inside(path)) > AGE:
                 found.leftovers.append(path)
         folders[:] = [name for name in folders if here / name not in found.leftovers]

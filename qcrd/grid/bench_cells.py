@@ -83,7 +83,9 @@ def through_ray(
         named = [(_id(cell), f"seed={cell.seed}", cell) for cell in cells]
         watch = _Marks()
         with _feeding(named, home, mlflow) as fed:
-            train_cells(named, home, Resources(concurrent_cells=workers), 0, watch, run, reuse)
+            train_cells(
+                named, home, home.root / "tune", Resources(concurrent_cells=workers), 0, watch, run, reuse
+            )
             fed.seconds = time.perf_counter() - watch.begun
         fed.marks = watch.marks
         return fed, _rate([home.cell(cell_id) for cell_id, *_ in named])

@@ -8,9 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import stat
 import tempfile
 from pathlib import Path
+
+import psutil
 
 ELSEWHERE = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 """Variables that give Ray another token."""
@@ -46,6 +49,25 @@ def folder() -> str:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         own = Path(tempfile.mkdtemp(prefix="qcrd-", dir=TEMPORARY))
     return str(own / "ray")
+
+
+def tidy(sessions: Path) -> None:
+    """Remove what Rays of one's own left that were killed: their sockets, and all but the last one's logs.
+
+    Args:
+        sessions: as `folder` gives it.
+    """
+    dead = [path for path in sorted(sessions.glob("session_*_*")) if not _alive(path)]
+    for path in dead[:-1]:
+        shutil.rmtree(path, ignore_errors=True)
+    for path in dead[-1:]:
+        shutil.rmtree(path / "sockets", ignore_errors=True)
+
+
+def _alive(session: Path) -> bool:
+    """Whether the process that began a session is there: its number ends the session's name."""
+    pid = session.name.rpartition("_")[2]
+    return session.is_symlink() or not pid.isdecimal() or psutil.pid_exists(int(pid))
 
 
 def _private(path: str, flags: int) -> int:

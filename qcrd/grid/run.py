@@ -56,14 +56,16 @@ class Cluster:
 def cluster() -> Iterator[Cluster]:
     """The Ray cluster that RAY_ADDRESS names, or one of this process's own on loopback."""
     own = not os.environ.get("RAY_ADDRESS")
+    sessions = Path(private.folder())
     if own:
         private.keep_token()
+        private.tidy(sessions)
     started = ray.init(
         address="local" if own else None,
         include_dashboard=False if own else None,
         log_to_driver=False,
         logging_level=logging.ERROR,
-        **({"_node_ip_address": "127.0.0.1", "_temp_dir": private.folder()} if own else {}),
+        **({"_node_ip_address": "127.0.0.1", "_temp_dir": str(sessions)} if own else {}),
     )
     try:
         have = ray.cluster_resources()
@@ -152,7 +154,7 @@ def _work(study: Study, shares: Shares) -> dict[str, str]:
     if study.grid.resources.cell_gpus == "auto" and gpus:
         gpus = measured_share([cell for *_, cell in todo], study.home, shares.cell_cpus, say) or gpus
     watch = CellWatch(len(study.cells), len(study.cells) - len(todo))
-    failed = train_cells(todo, study.home, study.grid.resources, gpus, watch)
+    failed = train_cells(todo, study.home, study.folder / "tune", study.grid.resources, gpus, watch)
     for cell_id, reason in failed.items():
         if last_status(study.home, cell_id)[0] != "failed":  # killed before it could say so itself
             _append(study.home, cell_id, "failed", reason)

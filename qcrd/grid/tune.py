@@ -76,6 +76,7 @@ def train_cell(config: dict[str, Any], run: Run = pipeline.run_cell) -> None:
 def train_cells(
     cells: Sequence[tuple[str, str, Cell]],
     home: Home,
+    storage: Path,
     resources: Resources,
     gpus: float,
     watch: tune.Callback,
@@ -89,6 +90,7 @@ def train_cells(
     Args:
         cells: (id, name, settings).
         home: shared by all nodes.
+        storage: where Tune keeps its notes meanwhile, shared too; nobody else uses it, and it goes.
         resources: of the grid.
         gpus: share of one cell.
         watch: told of every result.
@@ -108,8 +110,7 @@ def train_cells(
         }
         for cell_id, name, cell in cells
     ]
-    storage = home.root / "tune"
-    run_name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    shutil.rmtree(storage, ignore_errors=True)  # of a driver that was killed
     trainable = tune.with_resources(
         _one(carried(partial(train_cell, run=run))), {"cpu": resources.cell_cpus, "gpu": gpus}
     )
@@ -123,8 +124,8 @@ def train_cells(
             trial_dirname_creator=lambda trial: trial.config["item"]["id"],
         ),
         run_config=RunConfig(
-            name=run_name,
-            storage_path=str(storage),
+            name=storage.name,
+            storage_path=str(storage.parent),
             failure_config=FailureConfig(max_failures=resources.retries),
             callbacks=[watch],
             verbose=0,
@@ -137,7 +138,7 @@ def train_cells(
             failed[cell_id] = _reason(result.error)
         elif result.metrics["status"] == "failed":
             failed[cell_id] = result.metrics["reason"]
-    shutil.rmtree(storage / run_name, ignore_errors=True)
+    shutil.rmtree(storage, ignore_errors=True)
     return failed
 
 

@@ -35,11 +35,11 @@ def test_what_nobody_has_touched_for_an_hour_is_left_over(tmp_path):
         left(home.cell("c1") / ".record.json.1a2b3c4d.tmp"),
         left(home.samples / "s1" / "x.parquet.damaged"),
         left(home.teachers / "e.0123.tmp", folder=True),
-        left(tmp_path / "tune" / "20250101-000000-1", folder=True),
+        left(home.grid("a") / "1a2b" / "tune", folder=True),
     ]
     left(home.cell("c1") / "record.json")
     left(home.cell("c2") / ".checkpoint.tmp", changed=time.time())
-    left(tmp_path / "tune" / "20250101-000000-2", folder=True, changed=time.time())
+    left(home.grid("a") / "3c4d" / "tune", folder=True, changed=time.time())
     left(tmp_path / "local" / "ray.tmp")
     assert leftovers(home) == sorted(old)
     warned = [check for check in remains.order(home) if check.name == "leftovers"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qcrd.grid import private
-from qcrd.grid.private import ELSEWHERE, folder, keep_token
+from qcrd.grid.private import ELSEWHERE, folder, keep_token, tidy
 
 STRANGER = """
 import json, psutil
@@ -111,3 +111,19 @@ def test_a_run_without_a_cluster_listens_on_loopback_and_shuts_others_out(tmp_pa
     ]
     assert sessions and all(Path(each).parent.stat().st_mode & 0o077 == 0 for each in sessions)
     assert not [line for line in found["lines"] if secret.read_text() in line]
+
+
+def test_of_rays_that_were_killed_only_the_last_ones_logs_stay(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    names = [f"session_2026-01-0{day}_{pid}" for day, pid in ((1, gone.pid), (2, gone.pid), (3, os.getpid()))]
+    for name in names:
+        for part in ("sockets", "logs"):
+            (tmp_path / name / part).mkdir(parents=True)
+    (tmp_path / "session_latest").symlink_to(tmp_path / names[2])
+    tidy(tmp_path)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*")}
+    assert left == {f"{names[1]}/logs"} | {
+        f"{name}/{part}" for name in (names[2], "session_latest") for part in ("sockets", "logs")
+    }
+    tidy(tmp_path / "absent")

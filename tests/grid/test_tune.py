@@ -49,7 +49,7 @@ def test_of_cells_that_fail_each_is_named_with_its_reason_and_only_the_killed_ar
     home = Home(tmp_path)
     cells = [(name.replace(" ", "-"), name, make_cell(home, "finetuning")) for name in FATES]
     resources = Resources(retries=1, concurrent_cells=2)
-    failed = train_cells(cells, home, resources, 0, CellWatch(len(cells), 0), acting())
+    failed = train_cells(cells, home, tmp_path / "tune", resources, 0, CellWatch(len(cells), 0), acting())
     begun = {name: len((tmp_path / f"{name}.attempts").read_text().split()) for name in FATES}
     assert begun == {name: attempts for name, (attempts, _) in FATES.items()}
     assert failed.keys() == {name.replace(" ", "-") for name, (_, reason) in FATES.items() if reason}
@@ -58,4 +58,4 @@ def test_of_cells_that_fail_each_is_named_with_its_reason_and_only_the_killed_ar
     said = capsys.readouterr().out
     assert "out of memory: failed, and is not started again" in said
     assert "good: test 50.0%" in said and "diverged: diverged" in said
-    assert not list((home.root / "tune").iterdir()), "Tune keeps nothing"
+    assert not (tmp_path / "tune").exists(), "Tune keeps nothing"
