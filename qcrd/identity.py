@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qcrd import tasks
-from qcrd.config import Cell
+from qcrd.config import Cell, Selection
 from qcrd.fingerprint import fingerprint
+from qcrd.rationales.select import SELECTIONS, renewed
 from qcrd.teacher.base import fingerprint_path
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
     """
     uses = _method(cell).uses
     unread = _READ_BY_SOME - uses
-    if not (_plays_itself(cell) or needs_discriminator(cell)):
+    if not (_plays_itself(cell) or needs_discriminator(cell) or _selects_anew(cell)):
         unread |= {"iteration"}
     identity = {
         "version": RESULT_VERSION,
@@ -50,6 +51,10 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
     }
     if teacher_samples(cell):
         identity["rationales"] = _rationales(cell, teacher)
+    if (chosen := _chosen(cell)) is not None:
+        selection = _selection(chosen)
+        if "selection" in uses or selection != _selection(_method(cell).own):
+            identity["selection"] = selection
     if "contrastive" in uses:
         identity["contrastive"] = _contrastive(cell)
     if "selfplay" in uses:
@@ -111,6 +116,27 @@ def _plays_itself(cell: Cell) -> bool:
     return "selfplay" in _method(cell).uses and cell.selfplay.k > 0
 
 
+def _selects_anew(cell: Cell) -> bool:
+    chosen = _chosen(cell)
+    return chosen is not None and renewed(chosen)
+
+
+def _chosen(cell: Cell) -> Selection | None:
+    """Its selection, None where the method selects nothing."""
+    method = _method(cell)
+    return method.selection(cell.selection) if method.own is not None else None
+
+
+def _selection(section: Selection) -> dict[str, Any]:
+    """What of a selection's settings is in force."""
+    rule, settings = SELECTIONS[section.rule], {"rule", "accuracy", "diversity"}
+    settings |= ({"n"} if rule.counts else set()) | ({"threshold"} if section.diversity else set())
+    found = section.model_dump(include=settings)
+    if rule.measures and section.measured_by is not None:
+        found["measured_by"] = _model(section.measured_by, section.revision)
+    return found
+
+
 def _method(cell: Cell) -> Method:
     from qcrd.methods import METHODS  # imports torch, which reading a configuration should not wait for
 
@@ -135,6 +161,8 @@ def _plugins(cell: Cell) -> dict[str, str]:
     used = [(METHODS, cell.method)]
     if "contrastive" in _method(cell).uses:
         used.append((SCHEMES, cell.contrastive.scheme))
+    if (chosen := _chosen(cell)) is not None:
+        used.append((SELECTIONS, chosen.rule))
     found = {registry.setting: registry.code(name) for registry, name in used}
     return {setting: code for setting, code in found.items() if code is not None}
 

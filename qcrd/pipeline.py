@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from statistics import median
@@ -27,7 +28,7 @@ from qcrd.student.batches import derive
 from qcrd.student.discriminator import Discriminator, load_discriminator
 from qcrd.student.evaluate import Evaluator
 from qcrd.student.judge import Judge, augmented, judged
-from qcrd.student.model import EXPLAIN, load_student, load_tokenizer, token_counts
+from qcrd.student.model import EXPLAIN, Student, load_student, load_tokenizer, token_counts
 from qcrd.student.tensors import DamagedTensors
 from qcrd.student.trainer import PREDICTIONS, WEIGHTS, Progress, Trainer
 from qcrd.student.weights import set_weights, weights
@@ -130,6 +131,7 @@ def _train(
         texts = [q.text for q in prepared.questions]
         seen = judged(student.tokenizer, texts, prepared.sets, cell.student)
         statistics |= {f"discriminator/pretrain_{k}": v for k, v in figures.items()}
+    selection = method.selection(cell.selection)
     objective = method.build(
         Ingredients(
             student=student,
@@ -138,6 +140,8 @@ def _train(
             sets=prepared.sets,
             training=cell.training,
             lengths=cell.student,
+            selection=selection,
+            measurer=partial(_measurer, cell, device) if selection.measured_by is not None else None,
             contrastive=cell.contrastive,
             selfplay=cell.selfplay,
             edit=cell.edit,
@@ -181,6 +185,12 @@ def _train(
         message=message,
         peak_bytes=memory.peak_bytes(device),
     )
+
+
+def _measurer(cell: Cell, device: torch.device) -> Student:
+    """The model that measures the difficulty of rationales instead of the student."""
+    other = {"checkpoint": cell.selection.measured_by, "revision": cell.selection.revision, "tokenizer": None}
+    return load_student(cell.student.model_copy(update=other), 0, device, "selection.measured_by")
 
 
 def _length_statistics(

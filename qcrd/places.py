@@ -14,6 +14,7 @@ PLACES = (
     "student.checkpoint",
     "student.tokenizer",
     "discriminator.checkpoint",
+    "selection.measured_by",
 )
 """Their dotted paths."""
 

@@ -112,6 +112,15 @@ class RationaleSet:
     label: str | None  # the label to train on; None drops the question from the label loss
     positives: tuple[str, ...]
     negatives: tuple[str, ...]
+    order: tuple[
+        bool, ...
+    ] = ()  # of each rationale as it was drawn whether it is a positive; () is not known
+
+    def drawn(self) -> list[tuple[str, bool]]:
+        """Each rationale with whether it is a positive, as drawn; positives first where that is not known."""
+        sides = {True: iter(self.positives), False: iter(self.negatives)}
+        order = self.order or [True] * len(self.positives) + [False] * len(self.negatives)
+        return [(next(sides[kind]), kind) for kind in order]
 
 
 @dataclass(frozen=True, slots=True)

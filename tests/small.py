@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from qcrd import config, tasks
@@ -69,6 +71,8 @@ def objective_of(
     section: config.Student | None = None,
     seed: int = 0,
     edit: config.Edit | None = None,
+    selection: config.Selection | None = None,
+    measurer: Callable[[], Student] | None = None,
     **contrastive,
 ) -> Objective:
     """A method's objective over these questions."""
@@ -82,6 +86,8 @@ def objective_of(
             sets=sets,
             training=config.Training(alpha1=0.4, alpha2=0.6),
             lengths=section,
+            selection=METHODS[method].selection(selection or config.Selection()),
+            measurer=measurer,
             contrastive=config.Contrastive(scheme=scheme, **contrastive),
             selfplay=selfplay or config.SelfPlay(k=0),
             edit=edit or config.Edit(),

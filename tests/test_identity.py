@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcrd import preparation
+from qcrd import config, preparation
 from qcrd.config import Cell
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.factors import get, paths
@@ -54,6 +54,13 @@ OTHER = {
     "rationales.baseline_m": 2,
     "rationales.labels": "teacher",
     "rationales.denoise": "majority",
+    "selection.rule": "random",
+    "selection.n": 3,
+    "selection.accuracy": False,
+    "selection.diversity": False,
+    "selection.threshold": 0.5,
+    "selection.measured_by": "google/t5-v1_1-small",
+    "selection.revision": "main",
     "student.checkpoint": "google/t5-v1_1-small",
     "student.revision": "main",
     "student.tokenizer": "google/t5-v1_1-small",
@@ -114,16 +121,24 @@ OTHER = {
 # Of the task and the teacher only what they bring counts (the arguments `data` and `teacher`), and a
 # revision without a checkpoint is read by nobody.
 NEVER = {p for p in OTHER if p.startswith(("task.", "teacher."))} - {"task.name"}
-NEVER |= {"student.revision", "discriminator.revision"}
+NEVER |= {"student.revision", "discriminator.revision", "selection.revision"}
 QCRD_ONLY = {p for p in OTHER if p.startswith(("contrastive.", "selfplay.", "discriminator."))} - NEVER
-QCRD_ONLY |= {"training.iteration"}
+SELECTING = {"dss", "qcrd", "morsd"}
 READ_BY = {
-    "rationales.m": {"qcrd", "edit"},
-    "rationales.denoise": {"qcrd", "edit"},
+    "rationales.m": {"qcrd", "morsd", "edit"},
+    "rationales.denoise": {"qcrd", "morsd", "edit"},
     "rationales.baseline_m": {"single_task", "dss"},
-    "student.max_rationale": {"single_task", "dss", "qcrd", "edit"},
-    "training.alpha1": {"dss", "qcrd", "edit"},
-    "training.alpha2": {"dss", "qcrd", "edit"},
+    "student.max_rationale": SELECTING | {"single_task", "edit"},
+    "training.alpha1": SELECTING | {"edit"},
+    "training.alpha2": SELECTING | {"edit"},
+    "training.iteration": {"qcrd", "morsd"},
+    "selection.rule": SELECTING,
+    "selection.accuracy": SELECTING,
+    "selection.n": {"dss", "morsd"},  # qcrd takes all
+    # Values that are dss's and qcrd's own, or that only a rule or a filter reads that they have not.
+    "selection.diversity": {"morsd"},
+    "selection.threshold": {"morsd"},
+    "selection.measured_by": {"morsd"},
     **{path: {"edit"} for path in OTHER if path.startswith("edit.")},
 }
 
@@ -248,6 +263,46 @@ def test_another_prompt_gives_other_answers_to_the_same_sampler(monkeypatch, tmp
     assert polite["sampler"] == plain["sampler"] and polite["prompts"] != plain["prompts"]
     assert other_judge != judge
     assert answers() == (plain, judge)
+
+
+def selecting(method="qcrd", **settings) -> Cell:
+    return Cell(method=method, selection=config.Selection(**settings))
+
+
+def identities(*cells: Cell) -> set[str]:
+    return {cell_id(cell, "d", TEACHER) for cell in cells}
+
+
+def test_a_selection_said_outright_is_the_same_as_the_methods_own():
+    said = {"accuracy": True, "diversity": False}
+    assert len(identities(selecting(), selecting(rule="all", n=9, **said))) == 1
+    assert len(identities(selecting("dss"), selecting("dss", rule="first", n=1, threshold=0.1, **said))) == 1
+    mine = selecting("morsd", rule="min_rd", n=6, accuracy=True, diversity=True, threshold=0.8)
+    assert len(identities(selecting("morsd"), mine)) == 1
+
+
+def test_a_selection_counts_where_it_is_in_force():
+    assert len(identities(selecting(), selecting(diversity=True), selecting(rule="first"))) == 3
+    measured = selecting(rule="min_rd"), selecting(rule="min_rd", measured_by="google/t5-v1_1-small")
+    assert len(identities(*measured)) == 2
+    named = {"measured_by": "google/t5-v1_1-small", "revision": "v2"}
+    assert len(identities(measured[1], selecting(rule="min_rd", **named))) == 2
+    assert len(identities(selecting(), selecting(measured_by="google/t5-v1_1-small"))) == 1
+    assert len(identities(selecting("finetuning"), selecting("finetuning", rule="random"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "anew"),
+    [
+        ({"rule": "min_rd"}, True),
+        ({"rule": "random"}, True),
+        ({"rule": "first"}, False),
+        ({"rule": "min_rd", "measured_by": "google/t5-v1_1-small"}, False),
+    ],
+)
+def test_the_length_of_an_iteration_matters_where_each_selects_anew(settings, anew):
+    cell = selecting("dss", **settings)
+    assert len(identities(cell, changed(cell, "training.iteration", 7))) == 1 + anew
 
 
 def test_denoising_said_outright_is_the_same_as_by_default():

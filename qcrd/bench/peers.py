@@ -25,7 +25,7 @@ Tokens = Sequence[int]
 
 def distil(student: Student, objective, batch: Sequence[int]) -> Tensor:
     """0.5 * L_pred + 0.5 * l(f(x), r): two padded forward passes, as DSS's TaskPrefixTrainer."""
-    rationales = [objective.rationales[i] for i in batch]
+    rationales = [objective.offers.positives[i][0] for i in batch]
     predict = _pass(student, [objective.predict[i] for i in batch], [objective.labels[i] for i in batch])
     explain = _pass(student, [objective.explain[i] for i in batch], rationales)
     return 0.5 * predict.mean() + 0.5 * explain.mean()
@@ -34,8 +34,8 @@ def distil(student: Student, objective, batch: Sequence[int]) -> Tensor:
 def naive(student: Student, objective: Contrastive, batch: Sequence[int]) -> Tensor:
     """Eqs. 3-8 with a padded pass of encoder and decoder, with gradient, for each of the m + k rationales."""
     predict = _pass(student, [objective.predict[i] for i in batch], [objective.labels[i] for i in batch])
-    positives = [objective.positives[i] for i in batch]
-    negatives = [objective.negatives[i] + objective.played[i] for i in batch]
+    positives = [objective.offers.positives[i] for i in batch]
+    negatives = [objective.offers.negatives[i] + objective.played[i] for i in batch]
     rows = [
         [(number, kind, r) for kind, group in ((True, p), (False, n)) for r in group]
         for number, (p, n) in enumerate(zip(positives, negatives, strict=True))

@@ -160,6 +160,8 @@ class Workload:
                 sets=self.sets,
                 training=config.Training(),
                 lengths=section,
+                selection=METHODS[method].selection(config.Selection()),
+                measurer=None,
                 contrastive=config.Contrastive(scheme=scheme, delta=delta),
                 selfplay=config.SelfPlay(k=self.k),
                 edit=config.Edit(),

@@ -38,6 +38,31 @@ class Rationales(Section):
         return self.denoise or ("gold" if self.labels == "gold" else "majority")
 
 
+class Selection(Section):
+    """Which rationales are learnt from, of all that the samples offer (MoRSD). A setting that is None is the
+    method's own: dss takes the first right one, qcrd all right ones, morsd the six right ones, no two of them
+    nearly the same, that help the student most."""
+
+    rule: str | None = None
+    """all, first (drawn), min_rd, max_rd (least, greatest Rationale Difficulty), random, or one that a plugin
+    registered. first, random and difficulty take `n` of those that pass the filters."""
+    n: Count | None = None
+    """Most rationales per question (MoRSD: 6)."""
+    accuracy: bool | None = None
+    """Whether only rationales with the right answer are candidates. Without it the wrong ones are candidates
+    too, and are no negatives."""
+    diversity: bool | None = None
+    """Whether of near-duplicates only the first is a candidate."""
+    threshold: Fraction = 0.8
+    """Jaccard similarity of the word sets above which two are near-duplicates (the summaries are silent; of
+    four real answers to SVAMP 3.7 stay)."""
+    measured_by: str | None = None
+    """T5-family checkpoint, a folder or a Hub id, that measures difficulty once; None is the student itself,
+    anew at each iteration's beginning."""
+    revision: str | None = None
+    """Revision of a Hub checkpoint."""
+
+
 class Architecture(Section):
     """Shape of a randomly initialised T5 (gated GELU, head tied to the embeddings)."""
 
@@ -207,6 +232,7 @@ class Cell(Section):
     task: Task = Task()
     teacher: Teacher = Teacher()
     rationales: Rationales = Rationales()
+    selection: Selection = Selection()
     student: Student = Student()
     method: str = "qcrd"
     training: Training = Training()

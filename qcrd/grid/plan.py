@@ -226,8 +226,9 @@ def _registries() -> tuple[Registry, ...]:
     # These import torch, which reading a configuration should not wait for.
     from qcrd.losses import SCHEMES
     from qcrd.methods import METHODS
+    from qcrd.rationales.select import SELECTIONS
 
-    return tasks.TASKS, METHODS, SCHEMES
+    return tasks.TASKS, METHODS, SELECTIONS, SCHEMES
 
 
 def _factors(

@@ -27,6 +27,8 @@ class Ingredients:
     sets: Sequence[RationaleSet]  # one for each question, each with a label
     training: config.Training
     lengths: config.Student  # max_input, max_rationale, max_label
+    selection: config.Selection  # as `Method.selection` gives it; not read by methods that select nothing
+    measurer: Callable[[], Student] | None  # loads the model of selection.measured_by; None where none is
     contrastive: config.Contrastive
     selfplay: config.SelfPlay
     edit: config.Edit
@@ -71,11 +73,14 @@ class Method:
 
     name: str
     uses: frozenset[str]
-    """What its result depends on, of: teacher; the sections contrastive, selfplay, discriminator and edit;
-    the settings alpha1, alpha2 and max_rationale; m or baseline_m. All else enters every cell's id."""
+    """What its result depends on, of: teacher; the sections contrastive, selfplay, discriminator, edit and
+    selection (in every case; else only where a cell has another one than `own`); the settings alpha1, alpha2
+    and max_rationale; m or baseline_m. All else enters every cell's id."""
     writes: Literal["label", "sequence"]
     """What the student answers to `predict: `: the label, or rationale and label in one sequence."""
     build: Callable[[Ingredients], Objective]
+    own: config.Selection | None = None
+    """Which of its samples it learns from where a cell does not say; None for methods that select nothing."""
 
     def samples(self, rationales: config.Rationales) -> int:
         """Teacher samples per question that the method looks at."""
@@ -84,6 +89,10 @@ class Method:
     def denoise(self, rationales: config.Rationales) -> Literal["gold", "majority"]:
         """What a positive's answer must equal. Baselines take what the teacher says, right or wrong."""
         return rationales.chooses if "m" in self.uses else "majority"
+
+    def selection(self, section: config.Selection) -> config.Selection:
+        """The cell's selection, what it leaves open as the method has it."""
+        return self.own.model_copy(update=section.model_dump(exclude_none=True)) if self.own else section
 
 
 class Stateless:

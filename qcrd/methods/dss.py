@@ -4,12 +4,17 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from qcrd.config import Selection
+from qcrd.losses.likelihood import row_means
 from qcrd.methods.base import Ingredients, Method, Stateless, inputs
+from qcrd.methods.offers import Offers
 from qcrd.student.model import EXPLAIN, PREDICT
+from qcrd.student.packing import sent
+from qcrd.student.selfplay import Snapshots
 
 
 class StepByStep(Stateless):
-    """alpha1 * L_pred + alpha2 * l(f(x), r), r being the question's first positive."""
+    """alpha1 * L_pred + alpha2 * l(f(x), r), meaned over the question's selected rationales r."""
 
     def __init__(self, given: Ingredients):
         student, lengths = given.student, given.lengths
@@ -18,23 +23,30 @@ class StepByStep(Stateless):
         self.predict = inputs(student, PREDICT, given.questions, lengths.max_input)
         self.explain = inputs(student, EXPLAIN, given.questions, lengths.max_input)
         self.labels = student.tokens([s.label for s in given.sets], lengths.max_label)
-        first = [s.positives[0] if s.positives else None for s in given.sets]
-        tokens = iter(student.tokens([r for r in first if r is not None], lengths.max_rationale))
-        self.rationales = [next(tokens) if r is not None else None for r in first]
+        self.offers = Offers(given)
+
+    def begin_iteration(
+        self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
+    ) -> dict[str, float]:
+        """Select the iteration's rationales."""
+        return self.offers.begin_iteration(iteration, coming)
 
     def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
         """Both tasks in one pass; a question without a rationale keeps its label loss."""
-        with_rationale = [i for i in batch if self.rationales[i] is not None]
-        encoded = self.student.encode(
-            [self.predict[i] for i in batch] + [self.explain[i] for i in with_rationale]
-        )
-        targets = [self.labels[i] for i in batch] + [self.rationales[i] for i in with_rationale]
-        each = self.student.cross_entropy(encoded, range(len(targets)), targets)
+        explained = [i for i in batch if self.offers.positives[i]]
+        rationales = [(n, r) for n, i in enumerate(explained) for r in self.offers.positives[i]]
+        encoded = self.student.encode([self.predict[i] for i in batch] + [self.explain[i] for i in explained])
+        source = [*range(len(batch)), *(len(batch) + n for n, _ in rationales)]
+        targets = [self.labels[i] for i in batch] + [r for _, r in rationales]
+        each = self.student.cross_entropy(encoded, source, targets)
         predict = each[: len(batch)].mean()
-        explain = each[len(batch) :].mean() if with_rationale else predict * 0
+        explain = predict * 0
+        if explained:
+            question = sent([n for n, _ in rationales], self.student.device)
+            explain = row_means(each[len(batch) :], question, len(explained)).mean()
         loss = self.alpha1 * predict + self.alpha2 * explain
         return {"loss": loss, "predict": predict.detach(), "positive": explain.detach()}
 
 
 USES = frozenset({"teacher", "baseline_m", "max_rationale", "alpha1", "alpha2"})
-DSS = Method("dss", USES, "label", StepByStep)
+DSS = Method("dss", USES, "label", StepByStep, Selection(rule="first", n=1, accuracy=True, diversity=False))

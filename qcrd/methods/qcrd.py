@@ -9,9 +9,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from qcrd.config import Selection
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, Chosen, choose, contrastive_loss, hinge
 from qcrd.methods.base import Ingredients, Method, Stateless, inputs
+from qcrd.methods.offers import Offers
 from qcrd.rationales.dual import key_weights
 from qcrd.student.batches import derive
 from qcrd.student.model import EXPLAIN, PREDICT
@@ -41,8 +43,7 @@ class Contrastive(Stateless):
         self.predict = inputs(student, PREDICT, given.questions, lengths.max_input)
         self.explain = inputs(student, EXPLAIN, given.questions, lengths.max_input)
         self.labels = student.tokens([s.label for s in given.sets], lengths.max_label)
-        self.positives = [student.tokens(s.positives, self.limit) for s in given.sets]
-        self.negatives = [student.tokens(s.negatives, self.limit) for s in given.sets]
+        self.offers = Offers(given)
         self.played: list[list[Tokens]] = [[] for _ in given.sets]
         self.lag = given.selfplay.lag if given.selfplay.k else 0
         self.player = copy.deepcopy(student).requires_grad_(False) if self.lag else None
@@ -50,8 +51,10 @@ class Contrastive(Stateless):
     def begin_iteration(
         self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
     ) -> dict[str, float]:
-        """Draw self-play negatives for the iteration's questions, then update the discriminator on them."""
-        figures = self._play(iteration, snapshots, coming) if self.player is not None else {}
+        """Select positives and draw self-play negatives for the coming questions, then update the judge."""
+        figures = self.offers.begin_iteration(iteration, coming)
+        if self.player is not None:
+            figures |= self._play(iteration, snapshots, coming)
         if self.judge is not None:
             questions = [
                 replace(self.judged[i], negatives=self.judged[i].negatives + self.played[i]) for i in coming
@@ -63,7 +66,7 @@ class Contrastive(Stateless):
     def _play(self, iteration: int, snapshots: Snapshots, coming: Sequence[int]) -> dict[str, float]:
         set_weights(self.player, snapshots.before(iteration))
         # A question without positives is out of the contrastive loss, so nothing is played for it.
-        contrasted = [i for i in coming if self.positives[i]]
+        contrasted = [i for i in coming if self.offers.positives[i]]
         rows = [self.explain[i] for i in contrasted]
         drawn = self_play(
             self.player, rows, self.selfplay.k, self.selfplay.tau, self.limit, self.seed, iteration
@@ -75,12 +78,13 @@ class Contrastive(Stateless):
         return {
             "selfplay/tokens": sum(len(r) for _, r in flat) / max(len(flat), 1),
             # A sample equal to a positive is pushed away all the same; the judge is there to see it.
-            "selfplay/equal_positive": sum(r in self.positives[i] for i, r in flat) / max(len(flat), 1),
+            "selfplay/equal_positive": sum(r in self.offers.positives[i] for i, r in flat)
+            / max(len(flat), 1),
         }
 
     def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
         """The student's total loss on a batch, with its parts."""
-        contrasted = [i for i in batch if self.positives[i]]
+        contrasted = [i for i in batch if self.offers.positives[i]]
         memory = self.student.encode([self.predict[i] for i in batch] + [self.explain[i] for i in contrasted])
         rows, counts, candidates = self._candidates(contrasted)
         numbers = candidates.question.tolist()
@@ -148,7 +152,7 @@ class Contrastive(Stateless):
         """The rationales with the weights of their tokens, which are none where all count alike."""
         rows, counts, question, positive = [], [], [], []
         for number, i in enumerate(contrasted):
-            sides = self.positives[i], self.negatives[i] + self.played[i]
+            sides = self.offers.positives[i], self.offers.negatives[i] + self.played[i]
             for kind, group in zip((True, False), sides, strict=True):
                 rows += group
                 question += [number] * len(group)
@@ -185,4 +189,4 @@ class Contrastive(Stateless):
 
 USES = frozenset({"teacher", "m", "max_rationale", "alpha1", "alpha2"})
 USES |= {"contrastive", "selfplay", "discriminator"}
-QCRD = Method("qcrd", USES, "label", Contrastive)
+QCRD = Method("qcrd", USES, "label", Contrastive, Selection(rule="all", accuracy=True, diversity=False))

@@ -42,4 +42,5 @@ def build_set(
         gold[0] if labels == "gold" else result.label,
         positives=tuple(s.rationale for s, ok in zip(samples, right, strict=True) if ok and s.rationale),
         negatives=tuple(s.rationale for s, ok in zip(samples, right, strict=True) if not ok and s.rationale),
+        order=tuple(ok for s, ok in zip(samples, right, strict=True) if s.rationale),
     )

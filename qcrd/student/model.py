@@ -231,13 +231,13 @@ def token_counts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> li
     return [len(row) + 1 for row in token_ids(tokenizer, texts)]
 
 
-def load_tokenizer(section: config.Student) -> PreTrainedTokenizerBase:
+def load_tokenizer(section: config.Student, setting: str = "student.checkpoint") -> PreTrainedTokenizerBase:
     """The tokenizer that the settings name; the arithmetic task's word-level one where they name none."""
     if section.tokenizer is None and section.checkpoint is None:
         return _own_tokenizer()
     if section.tokenizer is not None:  # the revision is the checkpoint's
         return pretrained_tokenizer("student.tokenizer", section.tokenizer, None)
-    return pretrained_tokenizer("student.checkpoint", section.checkpoint, section.revision)
+    return pretrained_tokenizer(setting, section.checkpoint, section.revision)
 
 
 @cache  # one object, which the token ids of its texts are kept with
@@ -245,10 +245,18 @@ def _own_tokenizer() -> PreTrainedTokenizerBase:
     return word_level_tokenizer([*vocabulary(), *PREFIX_WORDS], append_eos=True)
 
 
-def load_student(section: config.Student, seed: int, device: torch.device) -> Student:
+def load_student(
+    section: config.Student, seed: int, device: torch.device, setting: str = "student.checkpoint"
+) -> Student:
     """A checkpoint's weights, or random ones from `seed`.
 
     Dropout is set from the settings because checkpoints differ in what they were pretrained with.
+
+    Args:
+        section: the settings.
+        seed: of random weights.
+        device: where they go.
+        setting: that names the checkpoint, for messages.
 
     Raises:
         ConfigError: where the checkpoint cannot be used; see `pretrained`.
@@ -256,10 +264,10 @@ def load_student(section: config.Student, seed: int, device: torch.device) -> St
     found = commit(section.checkpoint, section.revision) if section.checkpoint is not None else None
     if found is not None:  # the weights and the tokenizer of one commit, whatever is pushed meanwhile
         section = section.model_copy(update={"revision": found})
-    tokenizer = load_tokenizer(section)
+    tokenizer = load_tokenizer(section, setting)
     if section.checkpoint is not None:
         model = pretrained(
-            "student.checkpoint",
+            setting,
             section.checkpoint,
             section.revision,
             "whole",

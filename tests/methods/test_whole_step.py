@@ -46,14 +46,14 @@ def separate(student, source, target):
 def naive_step(objective, student, batch, step, scheme, judge, negative, delta):
     """Encoder and decoder run once for every rationale, all with gradient, then the equations."""
     predict = torch.stack([separate(student, objective.predict[i], objective.labels[i]) for i in batch])
-    contrasted = [i for i in batch if objective.positives[i]]
+    contrasted = [i for i in batch if objective.offers.positives[i]]
     total = torch.zeros((), dtype=torch.float64)
     drawn = draws(objective, contrasted, step) if scheme == "sampling" else None
     for i in contrasted:
         sides = []
         for positive, rows in (
-            (True, objective.positives[i]),
-            (False, objective.negatives[i] + objective.played[i]),
+            (True, objective.offers.positives[i]),
+            (False, objective.offers.negatives[i] + objective.played[i]),
         ):
             loss = [separate(student, objective.explain[i], r) for r in rows]
             value = loss if positive else [torch.relu(delta - v) for v in loss]
@@ -88,7 +88,7 @@ def draws(objective, contrasted, step):
     """(question, side) -> which rationale the sampling scheme draws at this step."""
     question, positive, place = [], [], []
     for number, i in enumerate(contrasted):
-        sides = (objective.positives[i], objective.negatives[i] + objective.played[i])
+        sides = (objective.offers.positives[i], objective.offers.negatives[i] + objective.played[i])
         for kind, rows in zip((True, False), sides, strict=True):
             question += [number] * len(rows)
             positive += [kind] * len(rows)
@@ -256,7 +256,7 @@ def test_the_figures_of_the_negatives_are_of_all_that_were_chosen(scheme, dropou
     objective = objective_of("qcrd", student, questions, sets, scheme=scheme, section=section, delta=delta)
     parts = objective.loss(BATCH, 1)
     loss = {
-        i: [separate(student, objective.explain[i], r).item() for r in objective.negatives[i]]
+        i: [separate(student, objective.explain[i], r).item() for r in objective.offers.negatives[i]]
         for i in (0, 3, 4)
     }
     if scheme == "minmax":  # where all are beyond the margin, the first of equals

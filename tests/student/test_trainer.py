@@ -29,12 +29,21 @@ class Killed(BaseException):
     """As a SIGKILL: nothing in the code under test catches it."""
 
 
-def make(folder, seed=0, settings=SETTINGS, report=lambda progress: None, dropout=0.1, objective=None):
+def make(
+    folder,
+    seed=0,
+    settings=SETTINGS,
+    report=lambda progress: None,
+    dropout=0.1,
+    objective=None,
+    method="qcrd",
+    **given,
+):
     questions = arithmetic_questions(QUESTIONS)
     sets, section = two_sided(questions), lengths(dropout=dropout)
     student = small_student(derive(seed, "init"), dropout=dropout)
     objective = objective or objective_of(
-        "qcrd",
+        method,
         student,
         questions,
         sets,
@@ -43,6 +52,7 @@ def make(folder, seed=0, settings=SETTINGS, report=lambda progress: None, dropou
         section=section,
         seed=seed,
         delta=12.0,
+        **given,
     )
     task = tasks.get("arithmetic")
     splits = task.load(config.Task(train=1, validation=12, test=8))
@@ -139,6 +149,22 @@ def test_a_training_killed_again_and_again_is_the_undisturbed_one(eager, undistu
     one = make(tmp_path)
     one.run()
     assert_same(outcome(one), undisturbed)
+
+
+@pytest.mark.parametrize("method, rule", [("morsd", "min_rd"), ("morsd", "random"), ("qcrd", "min_rd")])
+def test_what_a_killed_training_selects_is_what_the_undisturbed_one_selects(eager, tmp_path, method, rule):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    how = {"method": method, "selection": config.Selection(rule=rule, n=1, diversity=False)}
+    whole = make(tmp_path / "whole", **how)
+    whole.run()
+    taken = [[event[1].get("selection/rd_kept")] for event in figures(tmp_path / "whole")]
+    assert len({str(each) for each in taken}) > (4 if rule == "min_rd" else 0), "it changes as it learns"
+    for step in (6, 18):
+        killed_at(tmp_path / "killed", step, **how)
+    again = make(tmp_path / "killed", **how)
+    again.run()
+    assert_same(outcome(again), outcome(whole))
 
 
 def test_a_torn_newest_checkpoint_costs_one_iteration_and_no_figure(eager, undisturbed, tmp_path, caplog):

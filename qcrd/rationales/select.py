@@ -1,0 +1,121 @@
+"""Which of a question's rationales are learnt from: right ones, no near-duplicates, and then n of them.
+
+After MoRSD (Model-Oriented Rationale Selection Distillation): accuracy, diversity, difficulty, in this order.
+The paper's code is not at hand; docs/methods.md says how it is read. A rule of one's own is a `Rule` in
+`SELECTIONS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from qcrd import config
+from qcrd.rationales.augment import TOKEN
+from qcrd.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A rationale that may be chosen."""
+
+    text: str
+    right: bool  # whether its answer is the one that is trained on
+    difficulty: float | None = None  # its Rationale Difficulty; None where the rule does not measure it
+
+
+Choose = Callable[[Sequence[Candidate], int, Random], Sequence[int]]
+"""(candidates in the order in which they were drawn, n, chance) -> numbers of those that are learnt from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A way of choosing among a question's candidates."""
+
+    name: str
+    choose: Choose
+    measures: bool = False  # whether it reads the difficulty
+    renews: bool = False  # whether it chooses anew in each iteration though nothing was measured anew
+    counts: bool = True  # whether it reads n
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """What the filters left of one question's rationales, and why the others went."""
+
+    kept: tuple[int, ...]  # their numbers
+    wrong: int
+    near_duplicates: int
+
+
+def filtered(
+    texts: Sequence[str], right: Sequence[bool], accuracy: bool, threshold: float | None
+) -> Filtered:
+    """Accuracy filter, then diversity filter.
+
+    Args:
+        texts: rationales in the order in which they were drawn.
+        right: whether the answer of each is the one that is trained on.
+        accuracy: whether wrong ones go.
+        threshold: of near-duplicates, those with a larger Jaccard similarity of their word sets, the first
+            stays; None lets all stay.
+    """
+    passed = [n for n, ok in enumerate(right) if ok or not accuracy]
+    kept: dict[int, frozenset[str]] = {}
+    for n in passed:
+        own = words(texts[n]) if threshold is not None else frozenset()
+        if threshold is None or all(jaccard(own, other) <= threshold for other in kept.values()):
+            kept[n] = own
+    return Filtered(tuple(kept), len(texts) - len(passed), len(passed) - len(kept))
+
+
+def words(text: str) -> frozenset[str]:
+    """Its words, numbers and marks, whatever their case."""
+    return frozenset(TOKEN.findall(text.casefold()))
+
+
+def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
+    """Share of the words of either that both have; 1 for two empty sets."""
+    both = len(a & b)
+    return both / (len(a) + len(b) - both) if a or b else 1.0
+
+
+def by_difficulty(sign: int) -> Choose:
+    """The n of least (1) or greatest (-1) Rationale Difficulty; the first drawn of equals."""
+
+    def choose(candidates: Sequence[Candidate], n: int, chance: Random) -> Sequence[int]:
+        return sorted(range(len(candidates)), key=lambda i: sign * candidates[i].difficulty)[:n]
+
+    return choose
+
+
+def everything(candidates: Sequence[Candidate], n: int, chance: Random) -> Sequence[int]:
+    """All of them."""
+    return range(len(candidates))
+
+
+def first(candidates: Sequence[Candidate], n: int, chance: Random) -> Sequence[int]:
+    """The n that were drawn first."""
+    return range(len(candidates))[:n]
+
+
+def at_random(candidates: Sequence[Candidate], n: int, chance: Random) -> Sequence[int]:
+    """Any n."""
+    return chance.sample(range(len(candidates)), min(n, len(candidates)))
+
+
+RULES = (
+    Rule("all", everything, counts=False),
+    Rule("first", first),
+    Rule("min_rd", by_difficulty(1), measures=True),
+    Rule("max_rd", by_difficulty(-1), measures=True),
+    Rule("random", at_random, renews=True),
+)
+SELECTIONS: Registry[Rule] = Registry("selection.rule", RULES)
+
+
+def renewed(section: config.Selection) -> bool:
+    """Whether each iteration chooses anew: the student that measures has learnt, or chance has its say."""
+    rule = SELECTIONS[section.rule]
+    return rule.renews or (rule.measures and section.measured_by is None)
