@@ -65,6 +65,8 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
         identity["discriminator"] = _discriminator(cell)
     if "edit" in uses:
         identity["edit"] = cell.edit.model_dump()
+    if (options := _method(cell).settings(cell)) is not None:
+        identity["options"] = options.model_dump(mode="json")
     if code := _plugins(cell):
         identity["plugins"] = code
     return identity

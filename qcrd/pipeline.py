@@ -148,6 +148,7 @@ def _train(
             judge=judge,
             judged=seen,
             seed=cell.seed,
+            options=method.settings(cell),
         )
     )
     statistics |= objective.statistics

@@ -28,8 +28,8 @@ from qcrd.rationales.vote import vote
 from qcrd.tasks import shots
 from qcrd.tasks.base import Task
 from qcrd.teacher import shards
-from qcrd.teacher.base import Request, requests, sampler_identity
-from qcrd.teacher.embedded import EmbeddedRecipe
+from qcrd.teacher.base import Request, requests
+from qcrd.teacher.engines import ENGINES, sampler_identity
 from qcrd.teacher.store import SampleStore
 from qcrd.types import Parsed, Prompt, Question, RationaleSet, Splits
 
@@ -89,24 +89,15 @@ def _ask(section: str) -> Callable[[Question], Prompt]:
     return partial(task.prompt, shots=shots.read(settings.prompt) if settings.prompt else None)
 
 
-@lru_cache(maxsize=64)
-def _recipe_fingerprint(recipe: EmbeddedRecipe) -> str:
-    return recipe.fingerprint()
-
-
 def teacher_identity(cell: Cell) -> dict[str, Any]:
     """Identity of the sampler that the cell's samples come from; the key of their store."""
-    recipe = None
-    if cell.teacher.embedded:
-        recipe = _recipe_fingerprint(EmbeddedRecipe.of(cell.teacher))
-    return sampler_identity(cell.teacher, tasks.of(cell.task).stop, recipe=recipe)
+    return sampler_identity(cell.teacher, tasks.of(cell.task).stop)
 
 
 def answers_identity(cell: Cell) -> dict[str, Any]:
     """Identity of what the teacher answers: of its sampler and of the prompts, and where it is cut off."""
-    identity = teacher_identity(cell)
-    found = {"sampler": fingerprint(identity), "prompts": prompts_fingerprint(cell.task)}
-    return found if identity["engine"] == "recorded" else {**found, "limit": asdict(cell.teacher.limit)}
+    found = {"sampler": fingerprint(teacher_identity(cell)), "prompts": prompts_fingerprint(cell.task)}
+    return {**found, "limit": asdict(cell.teacher.limit)} if ENGINES[cell.teacher.engine].draws else found
 
 
 def identify(cell: Cell) -> dict[str, Any]:
@@ -251,7 +242,7 @@ def parsed(cell: Cell, home: Home, split: str, m: int, blank: bool = False) -> l
             found[question.id].append(task.parse(sample.text, question, sample.finish_reason))
     missing = len(wanted) - sum(map(len, found.values()))
     # Recorded answers may be fewer for some questions; a model that is asked answers all.
-    if missing == len(wanted) or (missing and cell.teacher.engine != "recorded"):
+    if missing == len(wanted) or (missing and ENGINES[cell.teacher.engine].draws):
         raise DataError(
             f"the store lacks {missing} of the {len(wanted)} samples for the {split} split of "
             f"{cell.task.name}; `qcrd run` draws them before it trains"

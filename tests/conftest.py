@@ -24,8 +24,10 @@ def no_plugins():
     from qcrd import plugins, tasks
     from qcrd.losses import SCHEMES
     from qcrd.methods import METHODS
+    from qcrd.rationales.select import SELECTIONS
+    from qcrd.teacher.engines import ENGINES
 
-    registries = [tasks.TASKS, METHODS, SCHEMES]
+    registries = [tasks.TASKS, METHODS, SELECTIONS, SCHEMES, ENGINES]
     before = [dict(registry) for registry in registries]
     plugins.load_installed.cache_clear()
     yield

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from qcrd.config import Api, Cell, Grid, Rationales, SelfPlay, Teacher, Training
+from qcrd.config import Api, Cell, Grid, Rationales, SelfPlay, Training
 from qcrd.grid.problems import worded
 
 
@@ -59,13 +59,6 @@ def test_gold_labels_cannot_slip_in_where_labels_are_the_teachers():
 )
 def test_denoising_follows_the_labels_unless_told_otherwise(labels, denoise, chooses):
     assert Rationales(labels=labels, denoise=denoise).chooses == chooses
-
-
-def test_a_recorded_teacher_has_a_path_and_a_sampled_one_has_none():
-    with pytest.raises(ValidationError, match=r"teacher\.path is needed"):
-        Teacher(engine="recorded")
-    with pytest.raises(ValidationError, match="only read where"):
-        Teacher(path="answers.jsonl")
 
 
 def test_warm_up_ends_before_the_training():

@@ -50,6 +50,7 @@ OTHER = {
     "teacher.max_len": 9,
     "teacher.seed": 1,
     "teacher.accuracy": 0.5,
+    "teacher.options": {"x": 1},  # read by plugins alone: see test_plugins
     "rationales.m": 6,
     "rationales.baseline_m": 2,
     "rationales.labels": "teacher",
@@ -75,6 +76,7 @@ OTHER = {
     "student.max_label": 16,
     "student.precision": "bf16",
     "method": None,
+    "options": {"x": 1},
     "training.steps": 7,
     "training.batch": 7,
     "training.lr": 1e-3,
@@ -121,7 +123,7 @@ OTHER = {
 # Of the task and the teacher only what they bring counts (the arguments `data` and `teacher`), and a
 # revision without a checkpoint is read by nobody.
 NEVER = {p for p in OTHER if p.startswith(("task.", "teacher."))} - {"task.name"}
-NEVER |= {"student.revision", "discriminator.revision", "selection.revision"}
+NEVER |= {"options", "student.revision", "discriminator.revision", "selection.revision"}
 QCRD_ONLY = {p for p in OTHER if p.startswith(("contrastive.", "selfplay.", "discriminator."))} - NEVER
 SELECTING = {"dss", "qcrd", "morsd"}
 READ_BY = {

@@ -32,7 +32,7 @@ LAYERS = [
     ["bench"],
     ["provenance"],
     ["judging"],
-    ["grid", "tracking.mlflow", "teacher.vllm"],
+    ["grid", "tracking.mlflow"],
     ["doctor"],
     ["commands", "cli", "__main__"],
 ]

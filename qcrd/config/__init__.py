@@ -18,6 +18,7 @@ from qcrd.config.cell import (
 )
 from qcrd.config.data import Own, Task, Teacher
 from qcrd.config.grid import Api, Grid, Overlay, Resources, merged
+from qcrd.config.options import Options
 from qcrd.config.section import Section
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Discriminator",
     "Edit",
     "Grid",
+    "Options",
     "Overlay",
     "Own",
     "Rationales",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from qcrd.config.data import Task, Teacher
+from qcrd.config.options import Options
 from qcrd.config.section import Count, Fraction, NonNegative, Positive, Section
 
 
@@ -235,6 +236,8 @@ class Cell(Section):
     selection: Selection = Selection()
     student: Student = Student()
     method: str = "qcrd"
+    options: Options = Options()
+    """Settings of a plugin's method, which says what they may be."""
     training: Training = Training()
     contrastive: Contrastive = Contrastive()
     selfplay: SelfPlay = SelfPlay()

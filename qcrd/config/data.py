@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from qcrd.config.options import Options
 from qcrd.config.section import Count, Fraction, NonNegative, Section
 from qcrd.types import Limit
 
@@ -107,9 +108,10 @@ class Task(Section):
 class Teacher(Section):
     """Who answers, and how it is sampled: all that changes an answer."""
 
-    engine: Literal["vllm", "openai", "transformers", "recorded"] = "vllm"
+    engine: str = "vllm"
     """vllm samples a causal model in Ray actors; openai asks a server that speaks OpenAI's protocol;
-    transformers samples an encoder-decoder such as FLAN-T5; recorded reads the answers in `path`."""
+    transformers samples an encoder-decoder such as FLAN-T5; recorded reads the answers in `path`; or one that
+    a plugin registered."""
     model: str = "embedded"
     """A Hub id or folder, or the server's name for it; `embedded` is the small teacher that the project
     trains itself, for the arithmetic task alone."""
@@ -136,32 +138,13 @@ class Teacher(Section):
     """Seed from which every question and draw gets its own."""
     accuracy: Fraction | None = None
     """Only for `embedded`: sampling accuracy on held-out problems at which its training stops."""
-
-    @model_validator(mode="after")
-    def _paths(self) -> Teacher:
-        if self.engine == "recorded" and not self.path:
-            raise ValueError("teacher.path is needed where teacher.engine is 'recorded'")
-        if self.engine in ("openai", "transformers") and self.model == "embedded":
-            raise ValueError(
-                f"teacher.model is needed where teacher.engine is {self.engine!r}; 'embedded' is for vllm"
-            )
-        only = {
-            "path": ("recorded",),
-            "base_url": ("openai",),
-            "dtype": ("vllm", "transformers"),
-            "quantization": ("vllm",),
-            "max_len": ("vllm",),
-        }
-        for name, engines in only.items():
-            if getattr(self, name) is not None and self.engine not in engines:
-                allowed = " or ".join(map(repr, engines))
-                raise ValueError(f"teacher.{name} is only read where teacher.engine is {allowed}; remove it")
-        return self
+    options: Options = Options()
+    """Settings of a plugin's engine, which says what they may be."""
 
     @property
     def name(self) -> str:
         """What people call it: its model, or the file of recorded answers."""
-        return self.path if self.engine == "recorded" else self.model
+        return self.path or self.model
 
     @property
     def embedded(self) -> bool:

@@ -21,6 +21,7 @@ from qcrd.home import Home
 from qcrd.identity import needs_discriminator
 from qcrd.student.model import load_tokenizer
 from qcrd.tasks import shots
+from qcrd.teacher.engines import ENGINES
 
 Offer = tuple[float, float]
 """CPUs and GPUs that there are."""
@@ -111,6 +112,8 @@ def teacher(study: Study, need: SampleNeed, cell: Cell, gpus: float) -> Iterator
             yield _server(study, cell, name, left)
         elif asked.embedded:
             yield ok(name, f"{left}; it is trained here")
+        elif not ENGINES[asked.engine].weights:
+            yield ok(name, f"{left}, by engine {asked.engine}")
         else:
             found, size = models.model(name, asked.model, asked.revision)
             yield found

@@ -13,6 +13,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from qcrd.errors import QcrdError
 from qcrd.teacher.base import Request
+from qcrd.teacher.engine import Sampler
 from qcrd.types import Sample
 
 Say = Callable[[str], None]
@@ -37,9 +38,9 @@ def answer(reference: Any) -> Any:
 class _Engine:
     """An engine in a process of its own; a crash of the engine is a crash of this actor."""
 
-    def start(self, name: str, settings: dict[str, Any]) -> None:
+    def start(self, load: Callable[[], Sampler]) -> None:
         """Load the model; not when the actor is made, so that what is wrong is raised as it is."""
-        self.sampler = _sampler(name)(**settings)
+        self.sampler = load()
 
     def feed(self, requests: Sequence[Request]) -> None:
         self.sampler.feed(requests)
@@ -59,16 +60,6 @@ class _Engine:
             torch.cuda.empty_cache()
 
 
-def _sampler(name: str) -> type:
-    if name == "vllm":
-        from qcrd.teacher.vllm import VllmSampler
-
-        return VllmSampler
-    from qcrd.teacher.seq2seq import Seq2SeqSampler
-
-    return Seq2SeqSampler
-
-
 @dataclass(eq=False)
 class _Worker:
     actor: Any
@@ -84,8 +75,7 @@ class Engines:
     is asked again.
 
     Args:
-        name: of the engine, vllm or transformers.
-        settings: of its sampler.
+        load: makes an engine's sampler, in its actor.
         options: of its actor: num_cpus, num_gpus.
         count: how many.
         restarts: how many may be replaced, all in all.
@@ -94,14 +84,13 @@ class Engines:
 
     def __init__(
         self,
-        name: str,
-        settings: dict[str, Any],
+        load: Callable[[], Sampler],
         options: dict[str, Any],
         count: int,
         restarts: int,
         say: Say,
     ):
-        self.name, self.settings, self.options = name, settings, options
+        self.load, self.options = load, options
         self.count, self.restarts, self.say = count, restarts, say
         self.workers: list[_Worker] = []  # those that are up
         self.busy: dict[Any, _Worker] = {}  # by the reference of what they are doing
@@ -176,7 +165,7 @@ class Engines:
 
     def _start(self) -> None:
         actor = ray.remote(_Engine).options(**self.options).remote()
-        self.busy[actor.start.remote(self.name, self.settings)] = _Worker(actor)
+        self.busy[actor.start.remote(self.load)] = _Worker(actor)
 
     def _work(self, worker: _Worker, queue: deque[Request]) -> None:
         """Fill up what the worker has to do, to its fair share of what is left, and let it work."""

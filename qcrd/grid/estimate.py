@@ -13,6 +13,8 @@ from qcrd.grid.plan import SampleNeed
 from qcrd.grid.shares import default_share
 from qcrd.home import RECORD, Home
 from qcrd.presets import EMBEDDED
+from qcrd.teacher.engine import ActorEngine
+from qcrd.teacher.engines import ENGINES
 
 # Trials of the embedded preset on a virtual machine of two cores without a GPU, both at work.
 ROUGH_SECONDS = {"finetuning": 35.0, "single_task": 75.0, "dss": 60.0, "qcrd": 90.0}  # one core, and
@@ -50,13 +52,14 @@ def estimate(
     side = min(side_by_side(resources), max(len(todo), 1))
     sampling, without = 0.0, []
     for need, sampler, missing in needs:
-        if missing and need.teacher.engine != "recorded":
+        engine = ENGINES[need.teacher.engine]
+        if missing and engine.draws:
             rough = SAMPLES_PER_SECOND if need.teacher.embedded else None
             rate = (read_json(home.rate(sampler)) or {}).get("samples_per_second") or rough
             sampling += missing / rate if rate else 0.0
             without += [] if rate else [f"sampling {need.teacher.model}"]
             without += ["training the embedded teacher"] * need.teacher.embedded
-            without += ["starting vLLM"] * (need.teacher.engine == "vllm")
+            without += [f"starting {engine.name}"] * isinstance(engine, ActorEngine)
 
     parts = [f"{side} cells side by side" if side > 1 else "one cell after the other"]
     parts.append("as measured here" if None not in here else "rough, from trials on two cores")

@@ -59,7 +59,7 @@ def get(cell: Cell, path: str) -> Any:
     """The cell's value at a dotted path."""
     value: Any = cell
     for part in path.split("."):
-        value = getattr(value, part)
+        value = value.get(part) if isinstance(value, dict) else getattr(value, part)
     return value
 
 
@@ -67,8 +67,8 @@ def refusal(path: str) -> str | None:
     """Why a dotted path cannot be a factor, None where it can."""
     if path == "seed":
         return "seeds are no factor; use `seeds:`"
-    if path in paths():
-        return None
+    if path in paths() or any(path.startswith(f"{p}.") for p in paths() if p.endswith("options")):
+        return None  # the names of options are a plugin's
     inside = [p for p in paths() if p.startswith(f"{path}.")]
     if inside:
         return f"is a section; allowed: one of its settings ({', '.join(inside)})"

@@ -11,11 +11,12 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from qcrd import plugins
 from qcrd.config import Resources, Section, Task, Teacher
 from qcrd.errors import ConfigError, DataError
 from qcrd.grid.engines import Say
 from qcrd.grid.plan import PlannedCell
-from qcrd.grid.problems import worded
+from qcrd.grid.problems import misfits, worded
 from qcrd.grid.run import cluster
 from qcrd.grid.shares import Shares
 from qcrd.grid.study import Study
@@ -24,6 +25,8 @@ from qcrd.home import Home
 from qcrd.judging.ranking import STOP
 from qcrd.places import replaced
 from qcrd.teacher.base import Request, SampleFn
+from qcrd.teacher.engine import ActorEngine
+from qcrd.teacher.engines import ENGINES, faults
 
 TEMPERATURE = 0.0  # of a judge whose file names none: it is to say what it thinks likeliest (paper: not said)
 
@@ -35,6 +38,8 @@ class Judge(Section):
     """Who judges: the same settings as a teacher's, but a temperature of 0 where it names none."""
     resources: Resources = Resources()
     """What its engine may take, and how a server is asked."""
+    plugins: list[str] = []
+    """As in a grid, for an engine of one's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,12 @@ def read_judge(path: Path) -> Judge:
     except ValidationError as error:
         lines = [f"{path}: {_field(e)}: {worded(e, Judge)}" for e in error.errors()]
         raise ConfigError("\n".join(lines)) from error
+    plugins.load(judge.plugins, path.parent)
+    problems = [("teacher", fault) for fault in faults(judge.teacher)]
+    engine = ENGINES[judge.teacher.engine]
+    problems += misfits("teacher.options", judge.teacher.options, f"engine {engine.name}", engine.options)
+    if problems:
+        raise ConfigError("\n".join(f"{path}: {field}: {message}" for field, message in problems))
     if judge.teacher.embedded:
         raise ConfigError(
             f"{path}: teacher.model: 'embedded' can do sums and nothing else; name a model that follows "
@@ -104,7 +115,7 @@ def asking(judge: Judge, requests: Sequence[Request], home: Home, say: Say) -> I
     teacher, resources = judge.teacher, judge.resources
     with ExitStack() as stack:
         cpus, gpus = resources.teacher_cpus * resources.teacher_actors, 0.0
-        if teacher.engine in ("vllm", "transformers"):
+        if isinstance(ENGINES[teacher.engine], ActorEngine):
             have = stack.enter_context(cluster())
             cpus, gpus = have.cpus, have.gpus
             say(f"judge: {cpus:g} CPUs, {gpus:g} GPUs on {have.address}")

@@ -14,11 +14,12 @@ from qcrd import tasks
 from qcrd.config import Cell, Grid, Task, Teacher, merged
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.factors import dotted, get, refusal, short, show
-from qcrd.grid.problems import GridProblems, Problem, Where, shown, worded
+from qcrd.grid.problems import GridProblems, Problem, Where, misfits, shown, worded
 from qcrd.identity import cell_id, teacher_samples
 from qcrd.places import PLACES, replaced
 from qcrd.presets import PRESETS, Preset
 from qcrd.registry import Registry
+from qcrd.teacher.engines import ENGINES, faults
 
 LARGEST = 100_000  # cells; a slip in a product should not fill the memory
 
@@ -195,12 +196,31 @@ def _errors(tree: dict[str, Any]) -> tuple[Cell | None, list[tuple[str, str]]]:
         name = _get(tree, registry.setting)
         if isinstance(name, str) and name not in registry:
             errors.append((registry.setting, f"value {shown(name)}; {registry.unknown(name)}"))
+    errors += [("teacher", fault) for fault in _unfit(tree.get("teacher", {}))]
     try:
         cell = Cell.model_validate(tree)
     except ValidationError as error:
         return None, errors + [(".".join(map(str, e["loc"])), worded(e, Cell)) for e in error.errors()]
-    errors = errors or list(_strangers(cell))
+    errors = errors or [*_misfits(cell), *_strangers(cell)]
     return (None if errors else cell), errors
+
+
+def _unfit(section: Any) -> list[str]:
+    """What is wrong with a teacher for its engine, where the section alone says who it is."""
+    try:
+        teacher = Teacher.model_validate(section)
+    except ValidationError:
+        return []  # said with the cell's
+    return list(faults(teacher)) if teacher.engine in ENGINES else []
+
+
+def _misfits(cell: Cell) -> Iterator[tuple[str, str]]:
+    """Where options are not those that the cell's plugins declare."""
+    from qcrd.methods import METHODS  # as in `_registries`
+
+    method, engine = METHODS[cell.method], ENGINES[cell.teacher.engine]
+    yield from misfits("options", cell.options, f"method {method.name}", method.options)
+    yield from misfits("teacher.options", cell.teacher.options, f"engine {engine.name}", engine.options)
 
 
 def _strangers(cell: Cell) -> Iterator[tuple[str, str]]:
@@ -212,8 +232,7 @@ def _strangers(cell: Cell) -> Iterator[tuple[str, str]]:
             f"value {shown(name)} is natural text, which a student reads with a tokenizer: set "
             "student.tokenizer or student.checkpoint to a folder or Hub id (`preset: paper` has one)",
         )
-    embedded = cell.teacher.engine == "vllm" and cell.teacher.model == "embedded"
-    if embedded and name != "arithmetic" and teacher_samples(cell):
+    if cell.teacher.embedded and name != "arithmetic" and teacher_samples(cell):
         yield (
             "task.name",
             f"value {shown(name)}, but the teacher 'embedded' only knows arithmetic: set teacher.model to a "
@@ -228,7 +247,7 @@ def _registries() -> tuple[Registry, ...]:
     from qcrd.methods import METHODS
     from qcrd.rationales.select import SELECTIONS
 
-    return tasks.TASKS, METHODS, SELECTIONS, SCHEMES
+    return tasks.TASKS, METHODS, SELECTIONS, SCHEMES, ENGINES
 
 
 def _factors(

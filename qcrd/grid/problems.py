@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from qcrd.config import Options, Section
 from qcrd.errors import ConfigError, did_you_mean
 
 Where = tuple[str | int, ...]
@@ -67,6 +68,29 @@ def worded(error: dict[str, Any], model: type[BaseModel]) -> str:
     return f"value {shown(error['input'])}; " + (
         f"allowed: {allowed.format(**context)}" if allowed else error["msg"].lower()
     )
+
+
+def misfits(
+    path: str, given: Options, owner: str, declared: type[Section] | None
+) -> Iterator[tuple[str, str]]:
+    """Dotted path and message of each free-form setting at `path` that its owner does not take.
+
+    Args:
+        path: of the settings.
+        given: them.
+        owner: what reads them, for people.
+        declared: what it takes; None is nothing.
+    """
+    if declared is None:
+        if given:
+            yield path, f"value {shown(dict(given))}; allowed: nothing, {owner} has no options"
+        return
+    try:
+        declared.model_validate(dict(given))
+    except ValidationError as error:
+        for each in error.errors():
+            missing = f"is missing; {owner} needs it" if each["type"] == "missing" else None
+            yield ".".join([path, *map(str, each["loc"])]), missing or worded(each, declared)
 
 
 def shown(value: Any) -> str:

@@ -15,6 +15,7 @@ from qcrd.report.paper import counterpart
 from qcrd.report.tables import Row, Table, table
 from qcrd.report.teachers import teacher_line
 from qcrd.student.trainer import PREDICTIONS
+from qcrd.teacher.engines import ENGINES
 from qcrd.tracking.mlflow import Source
 from qcrd.types import Prediction
 from qcrd.yields import Yield, yields
@@ -77,8 +78,9 @@ def _params(planned: PlannedCell, identity: dict[str, Any]) -> dict[str, Any]:
     teacher = cell.teacher
     if "rationales" in identity:
         params["denoise"] = identity["rationales"]["denoise"]
-        params["teacher"] = "recorded" if teacher.engine == "recorded" else teacher.model
-        if teacher.engine != "recorded":
+        draws = ENGINES[teacher.engine].draws
+        params["teacher"] = teacher.model if draws else teacher.engine
+        if draws:
             params["temperature"] = show(teacher.temperature)
     # A factor that one cell has with several values makes no difference to it.
     alike = [p for p, v in planned.factors.items() if all(row.factors.get(p, v) == v for row in planned.rows)]

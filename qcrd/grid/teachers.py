@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import ray
 
@@ -13,9 +13,11 @@ from qcrd.config import Resources, Teacher
 from qcrd.grid.engines import Engines, Say, answer
 from qcrd.grid.shares import Shares
 from qcrd.home import Home
+from qcrd.plugins import carried
 from qcrd.teacher.base import Request, SampleFn
 from qcrd.teacher.embedded import EmbeddedRecipe, ensure_embedded_teacher
-from qcrd.teacher.recorded import RecordedTeacher
+from qcrd.teacher.engine import Job, LocalEngine, Sampler
+from qcrd.teacher.engines import ENGINES
 
 SECONDS = 10.0  # between two lines about the teacher's training
 
@@ -36,63 +38,33 @@ def sampler(
     Args:
         teacher: who answers, and how it is sampled.
         stop: strings at which an answer ends.
-        requests: all that is wanted of it, stored or not: to see that recorded answers are of these
-            questions.
+        requests: all that is wanted of it, stored or not.
         resources: of the grid.
         shares: of one engine.
         home: where teachers that are trained here are kept.
         say: what a person is told.
-        missing: those that are not stored, to say what a server will cost; None is all.
+        missing: those that are not stored; None is all.
 
     Raises:
         QcrdError: for what the user can mend.
     """
-    if teacher.engine == "recorded":
-        recorded = RecordedTeacher(teacher.path)
-        recorded.check(requests)
-        yield recorded
-    elif teacher.engine == "openai":
-        from qcrd.teacher.openai import ServerTeacher
-
-        with ServerTeacher(teacher, stop, resources.api) as server:
-            say(f"teacher: {server.url}: {server.estimate(requests if missing is None else missing)}")
-            try:
-                yield server
-            finally:
-                say(f"teacher: {server.url}: {server.summary()}")
-    else:
-        model = teacher.model
-        if teacher.embedded:
-            model = str(train_embedded(home, teacher, shares.teacher_cpus, say))
-        settings = engine_settings(model, teacher, stop, resources, shares)
-        options = {"num_cpus": shares.teacher_cpus, "num_gpus": shares.teacher_gpus}
-        count, restarts = resources.teacher_actors, resources.teacher_restarts
-        with Engines(teacher.engine, settings, options, count, restarts, say) as engines:
-            yield engines
+    engine = ENGINES[teacher.engine]
+    if isinstance(engine, LocalEngine):
+        job = Job(requests, requests if missing is None else missing, resources, say)
+        with engine.open(teacher, stop, job) as sample:
+            yield sample
+        return
+    if teacher.embedded:
+        folder = train_embedded(home, teacher, shares.teacher_cpus, say)
+        teacher = teacher.model_copy(update={"model": str(folder)})
+    start = carried(partial(_start, teacher, stop, resources, shares.teacher_gpus))
+    options = {"num_cpus": shares.teacher_cpus, "num_gpus": shares.teacher_gpus}
+    with Engines(start, options, resources.teacher_actors, resources.teacher_restarts, say) as engines:
+        yield engines
 
 
-def engine_settings(
-    model: str, teacher: Teacher, stop: Sequence[str], resources: Resources, shares: Shares
-) -> dict[str, Any]:
-    """Arguments of the engine's sampler."""
-    settings = {
-        "model": model,
-        "revision": teacher.revision,
-        "temperature": teacher.temperature,
-        "top_p": teacher.top_p,
-        "max_tokens": teacher.max_tokens,
-        "stop": list(stop),
-        "dtype": teacher.dtype,
-    }
-    if teacher.engine != "vllm":
-        return settings
-    return {
-        **settings,
-        "tensor_parallel": max(1, int(shares.teacher_gpus)),
-        "memory": resources.teacher_memory,
-        "max_len": teacher.max_len,
-        "quantization": teacher.quantization,
-    }
+def _start(teacher: Teacher, stop: Sequence[str], resources: Resources, gpus: float) -> Sampler:
+    return ENGINES[teacher.engine].start(teacher, stop, resources, gpus)
 
 
 class _Trainer:

@@ -10,7 +10,8 @@ from qcrd.config import Teacher
 from qcrd.judging.ranking import STOP, Comparison, Ranking
 from qcrd.judging.tally import Share, Tally
 from qcrd.report.paper import published
-from qcrd.teacher.base import sampler_identity, sampler_key
+from qcrd.teacher.base import sampler_key
+from qcrd.teacher.engines import sampler_identity
 
 HEADER = (
     "pair", "task", "tau", "A better", "both good", "B better", "unread", "B of decided", "p", "paper",
@@ -28,9 +29,8 @@ def text(rankings: Sequence[Ranking], judge: Teacher, seed: int) -> str:
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     head = (
-        f"judge {judge.model if judge.engine != 'recorded' else judge.path} ({judge.engine}), temperature "
-        f"{judge.temperature:g}; questions drawn with seed {seed}; each pair is asked in both orders, and "
-        "orders that contradict each other count as both good"
+        f"judge {judge.name} ({judge.engine}), temperature {judge.temperature:g}; questions drawn with seed "
+        f"{seed}; each pair is asked in both orders, and orders that contradict each other count as both good"
     )
     return "\n".join(["## Which rationales are better", "", head, "", *lines, "", *_notes(rankings, pairs)])
 

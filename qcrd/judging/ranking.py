@@ -15,8 +15,9 @@ from qcrd.judging.cells import Explainer, common_questions
 from qcrd.judging.rationales import rationales
 from qcrd.judging.tally import Judged, Tally, tally
 from qcrd.judging.verdict import Answer, read
-from qcrd.teacher.base import Request, SampleFn, requests, sampler_identity
+from qcrd.teacher.base import Request, SampleFn, requests
 from qcrd.teacher.draw import Progress, draw
+from qcrd.teacher.engines import sampler_identity
 from qcrd.teacher.store import Key, SampleStore
 from qcrd.types import Question, Sample
 

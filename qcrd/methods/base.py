@@ -35,6 +35,7 @@ class Ingredients:
     judge: Judge | None  # None where there is no quality judge
     judged: Sequence[JudgedQuestion]  # the questions for the judge, empty where there is none
     seed: int
+    options: config.Section | None = None  # those that the method declares, checked
 
 
 class Objective(Protocol):
@@ -81,10 +82,16 @@ class Method:
     build: Callable[[Ingredients], Objective]
     own: config.Selection | None = None
     """Which of its samples it learns from where a cell does not say; None for methods that select nothing."""
+    options: type[config.Section] | None = None
+    """What a cell's `options` may say; None is nothing."""
 
     def samples(self, rationales: config.Rationales) -> int:
         """Teacher samples per question that the method looks at."""
         return rationales.m if "m" in self.uses else rationales.baseline_m
+
+    def settings(self, cell: config.Cell) -> config.Section | None:
+        """The cell's options, checked and with their defaults."""
+        return None if self.options is None else self.options.model_validate(dict(cell.options))
 
     def denoise(self, rationales: config.Rationales) -> Literal["gold", "majority"]:
         """What a positive's answer must equal. Baselines take what the teacher says, right or wrong."""

