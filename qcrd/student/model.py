@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -42,12 +42,14 @@ class Targets:
 
     rows: Sequence[Sequence[int]]
     source: Sequence[int]  # the input that each answers
-    ids: Tensor  # [N] what is to be predicted
     shifted: Tensor  # [N] what is read: each sequence behind the start token, without its last
-    row: Tensor  # [N] the sequence that each token belongs to
     layout: Layout
     cross: Layout
-    weights: Tensor | None  # [N] how much each token counts; None is all alike
+    counted: Tensor | None  # [M] the numbers of the tokens that count at all; None is all of them, M = N
+    ids: Tensor  # [M] what is to be predicted there
+    row: Tensor  # [M] the sequence that each belongs to
+    weights: Tensor | None  # [M] how much each counts; None is all alike
+    by_row: TokenWeights | None  # the same as they were given
 
 
 class Student(nn.Module):
@@ -135,6 +137,8 @@ class Student(nn.Module):
     def _cross_entropy(self, memory: Memory, targets: Targets, way: Arithmetic) -> Tensor:
         with self.precision():
             hidden = self.decoder.decode(targets.shifted, targets.layout, targets.cross, memory, way)
+            if targets.counted is not None:  # the head is dear where the vocabulary is large
+                hidden = hidden.index_select(0, targets.counted)
             nats = token_cross_entropy(hidden * self.scale, self.model.lm_head.weight, targets.ids)
         return row_means(nats, targets.row, len(targets.rows), targets.weights)
 
@@ -145,22 +149,25 @@ class Student(nn.Module):
         ids = [token for row in targets for token in row]
         shifted = [token for row in targets for token in (self.start_id, *row[:-1])]
         row = [number for number, length in enumerate(lengths) for _ in range(length)]
+        ids, shifted, row = sent([ids, shifted, row], self.device)
+        counted = values = None
+        if weights is not None:
+            flat = _flat(weights, lengths)
+            counted = sent([n for n, weight in enumerate(flat) if weight], self.device)
+            ids, row = ids.index_select(0, counted), row.index_select(0, counted)
+            values = sent([weight for weight in flat if weight], self.device, torch.float32)
         return Targets(
             targets,
             source,
-            *sent([ids, shifted, row], self.device),
+            shifted,
             Layout.of(lengths, self.device),
             Layout.grouped(lengths, source, self.device),
-            self._weights(lengths, weights) if weights is not None else None,
+            counted,
+            ids,
+            row,
+            values,
+            weights,
         )
-
-    def _weights(self, lengths: Sequence[int], weights: TokenWeights) -> Tensor:
-        flat = []
-        for length, row in zip(lengths, weights, strict=True):
-            if row is not None and len(row) != length:
-                raise ValueError(f"{len(row)} weights for a target of {length} tokens")
-            flat += [1.0] * length if row is None else row
-        return sent(flat, self.device, torch.float32)
 
     def generate(
         self,
@@ -203,7 +210,7 @@ class Scored:
         self._student, self._memory, self._targets = student, memory, targets
         rate = student.decoder.arithmetic().rate
         size = sum(w.shape[0] for block in student.decoder.blocks for w in _linear(block))
-        needed = len(targets.ids) * size * (2 if student.bf16 else 4)
+        needed = len(targets.shifted) * size * (2 if student.bf16 else 4)
         self._first = Recorder(rate, keep=needed <= RECORDED)
         with torch.no_grad():
             self.values = student._cross_entropy(memory, targets, self._first)
@@ -213,11 +220,13 @@ class Scored:
         """The values of the chosen targets, with the gradient that they have."""
         student, all_ = self._student, self._targets
         begin = [0, *accumulate(map(len, all_.rows))]
-        tokens = sent([n for r in chosen for n in range(begin[r], begin[r + 1])], student.device)
-        some = student._targets([all_.source[r] for r in chosen], [all_.rows[r] for r in chosen])
-        if all_.weights is not None:
-            some = replace(some, weights=all_.weights.index_select(0, tokens))
-        replay = Replay(self._first, tokens)
+        tokens = [n for r in chosen for n in range(begin[r], begin[r + 1])]
+        some = student._targets(
+            [all_.source[r] for r in chosen],
+            [all_.rows[r] for r in chosen],
+            [all_.by_row[r] for r in chosen] if all_.by_row is not None else None,
+        )
+        replay = Replay(self._first, sent(tokens, student.device))
         return student._cross_entropy(self._memory, some, replay)
 
 
@@ -303,6 +312,16 @@ def t5_config(shape: config.Architecture, tokenizer: PreTrainedTokenizerBase, dr
         eos_token_id=tokenizer.eos_token_id,
         decoder_start_token_id=tokenizer.pad_token_id,
     )
+
+
+def _flat(weights: TokenWeights, lengths: Sequence[int]) -> list[float]:
+    """The weights of all tokens, one sequence behind the other."""
+    flat: list[float] = []
+    for row, length in zip(weights, lengths, strict=True):
+        if row is not None and len(row) != length:
+            raise ValueError(f"{len(row)} weights for a target of {length} tokens")
+        flat += [1.0] * length if row is None else row
+    return flat
 
 
 def _linear(block: Block) -> list[Tensor]:

@@ -30,7 +30,7 @@ def test_it_is_what_the_rationale_takes_off_the_answers_cross_entropy(groups):
     count = len(groups)
     rationales = [[POOL[n] for n in group] for group in groups]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(difficulty, "TOKENS", 60)  # several batches
+        patch.setattr(difficulty, "TOKENS", {"cpu": 60})  # several batches
         found = rationale_difficulty(STUDENT.train(), ASKED[:count], LABELS[:count], rationales)
     assert STUDENT.training, "the mode is as it was"
     STUDENT.eval()
