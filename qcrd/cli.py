@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from qcrd.commands import bench, doctor, judge, samples, why
+from qcrd.commands import bench, doctor, judge, open, samples, why
 from qcrd.commands.tracking import Tracking
 from qcrd.errors import QcrdError
 
@@ -30,6 +30,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(samples.app, name="samples")
 app.command()(doctor.doctor)
 app.command()(judge.judge)
+app.command("open")(open.open_page)
 app.command()(why.why)
 
 
@@ -219,20 +220,20 @@ def sync(
 
     Example: qcrd sync grids/quickstart.yaml --tracking http://127.0.0.1:5000
     """
-    from qcrd.grid.results import sources
+    from qcrd.grid.results import mirror
     from qcrd.grid.study import Study
     from qcrd.home import Home
-    from qcrd.tracking.mlflow import Mirror
 
     if not tracking:
         raise QcrdError("no MLflow server is named; give --tracking URI or set MLFLOW_TRACKING_URI")
     study = Study.open(grid, Home.default(), preset)
     with study.alone(typer.echo):  # the driver of a running grid feeds MLflow itself
-        mirror = Mirror(tracking, study.grid.name, *sources(study), live="running" in study.states())
-        report = mirror.push()
+        shown = mirror(study, tracking, live="running" in study.states())
+        report = shown.push()
     if report.error:
         raise QcrdError(f"{report.sent} events sent, {report.pending} left: {report.error}")
-    typer.echo(f"{report.sent} events sent, everything is on {mirror.url() or tracking}")
+    page = shown.page()
+    typer.echo(f"{report.sent} events sent, everything is on {page.comparison if page else tracking}")
 
 
 def main() -> None:

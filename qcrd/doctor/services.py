@@ -82,7 +82,7 @@ def mlflow(uri: str | None) -> Iterator[Check]:
             "MLflow", f"{uri}: {why}", f"{_UP}; runs lose nothing meanwhile, `qcrd sync GRID` sends it later"
         )
         return
-    from qcrd.tracking.mlflow import refusal
+    from qcrd.tracking.mlflow.client import refusal
 
     if refused := refusal(uri):
         yield warning(

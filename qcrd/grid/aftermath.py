@@ -19,7 +19,7 @@ from qcrd.grid.study import Study
 from qcrd.home import Home
 from qcrd.student.trainer import PREDICTIONS
 from qcrd.teacher.shards import DAMAGED
-from qcrd.tracking.audit import differences
+from qcrd.tracking.mlflow.audit import differences
 
 RESULTS = (PREDICTIONS, "student/model.safetensors")  # of a cell: what must be equal byte for byte
 ENDED = 20.0  # seconds that Ray's processes get to end

@@ -23,7 +23,8 @@ from qcrd.student.trainer import Progress
 from qcrd.tracking import journal
 from qcrd.tracking.feeder import Feeder
 from qcrd.tracking.journal import Journal
-from qcrd.tracking.mlflow import Mirror, Source
+from qcrd.tracking.mlflow.mirror import Mirror
+from qcrd.tracking.mlflow.source import Source
 from qcrd.tracking.server import Server
 from qcrd.types import CellRecord
 

@@ -19,6 +19,7 @@ from qcrd.report.figures import draw
 from qcrd.report.formats import FORMATS, render
 from qcrd.report.page import CellLine, page
 from qcrd.report.tables import Table
+from qcrd.tracking.mlflow.page import REPORT
 
 
 def html(study: Study, table: Table) -> str:
@@ -44,7 +45,7 @@ def write(study: Study) -> list[Path]:
         for name in FORMATS
     ]
     files += figures(table, study.folder / "figures", PICTURES)
-    return [*files, _file(study.folder / "report.html", html(study, table).encode())]
+    return [*files, _file(study.folder / REPORT, html(study, table).encode())]
 
 
 def figures(table: Table, folder: Path, formats: Sequence[str]) -> list[Path]:

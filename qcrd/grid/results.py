@@ -8,7 +8,7 @@ from qcrd import preparation
 from qcrd.files import read_json
 from qcrd.grid.factors import get, paths, short, show
 from qcrd.grid.layout import Place, places
-from qcrd.grid.plan import PlannedCell
+from qcrd.grid.plan import VARIANT, PlannedCell
 from qcrd.grid.study import Study, last_status, state
 from qcrd.methods import METHODS
 from qcrd.report.paper import counterpart
@@ -16,7 +16,9 @@ from qcrd.report.tables import Row, Table, table
 from qcrd.report.teachers import teacher_line
 from qcrd.student.trainer import PREDICTIONS
 from qcrd.teacher.engines import ENGINES
-from qcrd.tracking.mlflow import Source
+from qcrd.tracking.mlflow.mirror import Mirror
+from qcrd.tracking.mlflow.source import Source
+from qcrd.tracking.mlflow.view import SETTING
 from qcrd.types import Prediction
 from qcrd.yields import Yield, yields
 
@@ -39,6 +41,14 @@ def found_yields(study: Study) -> list[Yield]:
     return [found for need, cell in study.needs() for found in yields(cell, study.home, need.m)]
 
 
+def mirror(study: Study, tracking: str, live: bool = True) -> Mirror:
+    """What brings the study's journals to the MLflow server at `tracking`; `live`: cells may be running."""
+    varied = [*study.grid.product, *study.grid.sweep]
+    if study.grid.variants:
+        varied.insert(0, VARIANT)
+    return Mirror(tracking, study.grid.name, *sources(study), live, [short(path) for path in varied])
+
+
 def sources(study: Study) -> tuple[Source, list[Source]]:
     """The grid and its cells as runs for MLflow."""
     tags = {"qcrd.preset": study.preset}
@@ -53,6 +63,7 @@ def sources(study: Study) -> tuple[Source, list[Source]]:
     for planned, cell_id, identity in zip(study.cells, study.ids, study.identities, strict=True):
         cell = planned.cell
         own = {"qcrd.method": cell.method, "qcrd.seed": str(cell.seed), "qcrd.task": cell.task.name}
+        own[SETTING] = planned.name.removesuffix(f" seed={cell.seed}")
         if "contrastive" in METHODS[cell.method].uses:
             own["qcrd.scheme"] = cell.contrastive.scheme
         folder = study.home.cell(cell_id)

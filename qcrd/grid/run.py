@@ -23,7 +23,7 @@ from qcrd.files import write_json
 from qcrd.grid import private, report
 from qcrd.grid.discriminators import pretrain_discriminators
 from qcrd.grid.packing import measured_share
-from qcrd.grid.results import found_yields, sources
+from qcrd.grid.results import found_yields, mirror
 from qcrd.grid.shares import Shares
 from qcrd.grid.study import Study, last_status
 from qcrd.grid.teachers import sampler
@@ -35,7 +35,7 @@ from qcrd.teacher.draw import draw
 from qcrd.tracking import journal
 from qcrd.tracking.feeder import Feeder
 from qcrd.tracking.journal import Journal
-from qcrd.tracking.mlflow import Mirror
+from qcrd.tracking.mlflow.mirror import Mirror
 
 LAST_PUSH = 60.0  # seconds that the end of a grid waits for MLflow
 LET_GO = 8.0  # seconds that the workers of a stopped grid get to end
@@ -98,9 +98,8 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
         _announce(study, have, preset, tracking)
         study.remember()
         with study.alone(say), Journal(study.folder / journal.FILE) as log:
-            parent, cells = sources(study)
-            mirror = Mirror(tracking, study.grid.name, parent, cells) if tracking else None
-            feeder = Feeder(mirror.push, say=say) if mirror else None
+            shown = mirror(study, tracking) if tracking else None
+            feeder = Feeder(shown.push, say=say) if shown else None
             if feeder:
                 feeder.start()
             log.status("running")
@@ -117,7 +116,7 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
                 raise
             log.status(*(("failed", f"{len(failed)} cells failed") if failed else ("done", "")))
             if feeder:
-                _finish(feeder, mirror)
+                _finish(feeder, shown)
         return not failed
 
 
@@ -260,12 +259,12 @@ def _append(home: Home, cell_id: str, status: str, message: str) -> None:
         log.status(status, message)
 
 
-def _finish(feeder: Feeder, mirror: Mirror) -> None:
+def _finish(feeder: Feeder, shown: Mirror) -> None:
     sent = feeder.stop(LAST_PUSH)
     if sent is None or sent.error:
         say("MLflow has not taken everything; `qcrd sync GRID` sends the rest once it is back")
-    elif mirror.url():
-        say(f"compare the runs: {mirror.url()}")
+    elif page := shown.page():
+        say(f"compare the runs: {page.comparison}")
 
 
 def _interrupt(signum: int, frame: object) -> None:

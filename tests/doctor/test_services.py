@@ -108,7 +108,7 @@ def test_an_mlflow_that_does_not_answer_is_a_warning_as_runs_lose_nothing():
 def test_an_mlflow_is_judged_by_what_it_says_to_us_and_to_strangers(
     monkeypatch, refused, strangers, state, words
 ):
-    monkeypatch.setattr("qcrd.tracking.mlflow.refusal", lambda uri: refused)
+    monkeypatch.setattr("qcrd.tracking.mlflow.client.refusal", lambda uri: refused)
     replies = iter([200, strangers])
     with answering(lambda _: next(replies)) as uri:
         (found,) = services.mlflow(uri)

@@ -2,9 +2,11 @@
 
 import pytest
 
-from qcrd.tracking.audit import differences
 from qcrd.tracking.journal import FILE, Journal
-from qcrd.tracking.mlflow import Mirror, Source, open_client
+from qcrd.tracking.mlflow.audit import differences
+from qcrd.tracking.mlflow.client import open_client
+from qcrd.tracking.mlflow.mirror import Mirror
+from qcrd.tracking.mlflow.source import Source
 
 
 @pytest.fixture

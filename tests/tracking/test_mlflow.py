@@ -14,10 +14,13 @@ from collections import Counter
 import pytest
 from unreliable import Unreliable
 
-from qcrd.tracking.audit import differences
+from qcrd.errors import QcrdError
 from qcrd.tracking.feeder import Feeder
 from qcrd.tracking.journal import FILE, Artifact, Journal, read
-from qcrd.tracking.mlflow import Mirror, Source
+from qcrd.tracking.mlflow.audit import differences
+from qcrd.tracking.mlflow.mirror import Mirror
+from qcrd.tracking.mlflow.page import find
+from qcrd.tracking.mlflow.source import Source
 from qcrd.tracking.server import served as one_served
 
 
@@ -382,3 +385,26 @@ def test_of_eight_drivers_that_begin_at_once_all_use_one_experiment(served):
     assert len(found) == 1
     runs = served.client.search_runs([found[0].experiment_id])
     assert sorted(run.info.run_name for run in runs) == [f"driver {i}" for i in range(8)]
+
+
+def test_the_experiment_opens_on_the_grids_view_and_keeps_what_people_change_there(served):
+    mirror = served.mirror(varied=["contrastive.beta"])
+    with served.journal(0) as journal:
+        train(journal, range(2))
+    assert mirror.push().error is None
+    experiment = served.client.get_experiment_by_name(served.name)
+    view = f"mlflow.sharedViewState.{served.source.id}"
+    assert json.loads(experiment.tags[view])["name"] == served.source.name
+    assert "compare the runs" in experiment.tags["mlflow.note.content"]
+    served.client.set_experiment_tag(experiment.experiment_id, view, "mine")
+    again = served.mirror()
+    assert again.push().error is None
+    assert served.client.get_experiment(experiment.experiment_id).tags[view] == "mine"
+    page = find(served.uri, served.folder, served.source.id)
+    assert page == again.page() and page.run_id == served.runs()[None].info.run_id
+    assert f"/runs/{page.run_id}/artifacts/report.html?" in page.report
+
+
+def test_a_grid_that_was_never_sent_has_no_page(tmp_path, server):
+    with pytest.raises(QcrdError, match="qcrd sync"):
+        find(server.uri, tmp_path, "unknown")

@@ -1,41 +1,33 @@
 """Mirrors the journals of a grid into an MLflow server: one parent run, one child run per cell.
 
-The only module that imports mlflow. It reads journals and never writes them, so nothing here can
-disturb a training. The server gets every metric once, though pushes fail half-way, processes are
-killed and cells rewind: each run's count of events sent is kept in `mlflow.json`; while a push is
-under way, or the count is lost, the run is in doubt, and the server itself is asked what it has.
+It reads journals and never writes them, so nothing here can disturb a training. The server gets every
+metric once, though pushes fail half-way, processes are killed and cells rewind: each run's count of events
+sent is kept in `mlflow.json`; while a push is under way, or the count is lost, the run is in doubt, and the
+server itself is asked what it has.
 """
 
 from __future__ import annotations
 
 import getpass
-import json
-import logging
-import os
 import re
 import threading
-import urllib.parse
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qcrd.tracking import journal
 from qcrd.tracking.feeder import Report
 from qcrd.tracking.journal import Artifact, Event, Metrics, Params, Status, Tail
+from qcrd.tracking.mlflow.client import is_refusal, one_line, open_client
+from qcrd.tracking.mlflow.page import NOTE, Page
+from qcrd.tracking.mlflow.source import Source
+from qcrd.tracking.mlflow.view import TAG, saved_view
 from qcrd.tracking.progress import FILE, Progress, load, save
 
-_ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the next push is the retry
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds; a server beside busy cells has needed ten
-    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "GIT_PYTHON_REFRESH": "quiet",
-}
 _STATUS = {
     "running": "RUNNING",
     "done": "FINISHED",
@@ -46,19 +38,7 @@ _STATUS = {
 _KIND = "mlflow.experimentKind"
 _METRICS_PER_BATCH = 1000  # the server's limit
 _PARAMS_PER_BATCH = 100  # the server's limit
-_RUNS_COMPARED = 40  # more make an address that browsers and terminals cut
 _LONGEST_VALUE = 500  # characters of a parameter or tag; longer ones make the comparison page useless
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What is to become one run: a cell, or the grid itself."""
-
-    id: str  # the cell's or the grid's id
-    name: str  # what people see
-    folder: Path  # holds the journal and the artifacts that it names
-    params: dict[str, Any] = field(default_factory=dict)  # flat
-    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -80,14 +60,24 @@ class Mirror:
         cells: the cells, finished ones included. A cell gets its run once its journal has something.
         live: whether cells may be running. Where not (`qcrd sync` after a crash), a journal that
             ends with "running" is shown as killed.
+        varied: names of the parameters that the grid varies, against which the page draws accuracy.
     """
 
-    def __init__(self, uri: str, experiment: str, grid: Source, cells: Sequence[Source], live: bool = True):
+    def __init__(
+        self,
+        uri: str,
+        experiment: str,
+        grid: Source,
+        cells: Sequence[Source],
+        live: bool = True,
+        varied: Sequence[str] = (),
+    ):
         self.uri = uri
         self._experiment = experiment
         self._sources = [grid, *cells]
         self._grid = grid
         self._live = live
+        self._varied = tuple(varied)
         self._state = grid.folder / FILE
         self._progress = load(self._state, uri)
         self._shown: dict[str, _Shown] = {}
@@ -104,22 +94,18 @@ class Mirror:
             try:
                 error = self._push()
             except Exception as trouble:  # whatever the client library raises, training must go on
-                error = _line(trouble)
+                error = one_line(trouble)
             if error:
                 self._connected = False  # look again at what there is before sending more
             after = sum(progress.sent for progress in self._progress.values())
             return Report(sent=max(0, after - before), pending=self._pending(), error=error)
 
-    def url(self) -> str | None:
-        """Page that compares the cells' runs, where the uri is an address and there are runs; else None."""
-        if not self._experiment_id or not self.uri.startswith("http"):
+    def page(self) -> Page | None:
+        """Where people look at the grid; None before the first push, and where the uri is no address."""
+        progress = self._progress.get(self._grid.id)
+        if not self._experiment_id or not progress or not self.uri.startswith("http"):
             return None
-        runs = [self._progress[s.id].run_id for s in self._sources[1:] if s.id in self._progress]
-        if not 1 < len(runs) <= _RUNS_COMPARED:
-            return f"{self.uri.rstrip('/')}/#/experiments/{self._experiment_id}"
-        chosen = urllib.parse.quote(json.dumps(runs, separators=(",", ":")))
-        experiment = urllib.parse.quote(json.dumps([self._experiment_id]))
-        return f"{self.uri.rstrip('/')}/#/compare-runs?runs={chosen}&experiments={experiment}"
+        return Page(self.uri, self._experiment_id, self._grid.id, progress.run_id)
 
     def _push(self) -> str | None:
         if not self._connected:
@@ -139,8 +125,8 @@ class Mirror:
                 try:
                     self._bring(source)
                 except Exception as trouble:
-                    errors.append(f"{source.name}: {_line(trouble)}")
-                    if not _is_refusal(trouble):
+                    errors.append(f"{source.name}: {one_line(trouble)}")
+                    if not is_refusal(trouble):
                         break  # the server, not the run: the others would fail as well
         finally:
             save(self._state, self.uri, self._progress)
@@ -178,7 +164,19 @@ class Mirror:
             self._shown[source.id] = _Shown(run.info.status, set(run.data.params))
         if self._grid.id not in self._progress:
             self._create(self._grid, {})
+        with suppress(Exception):  # a page without its view is no reason to send nothing
+            self._furnish(experiment.tags if experiment else {})
         self._connected = True
+
+    def _furnish(self, tags: dict[str, str]) -> None:
+        """Give the experiment's page its view of this grid, once: what people change there stays."""
+        view = f"{TAG}{self._grid.id}"
+        if view not in tags:
+            page = Page(self.uri, self._experiment_id, self._grid.id, self._progress[self._grid.id].run_id)
+            note = page.note(self._grid.name, self._grid.tags.get(NOTE, ""))
+            self._client.set_experiment_tag(self._experiment_id, NOTE, note)
+            value = saved_view(self._grid.name, self._grid.id, self._varied, time.time_ns() // 1_000_000)
+            self._client.set_experiment_tag(self._experiment_id, view, value)
 
     def _search(self, query: str) -> Iterator[Any]:
         token = None
@@ -321,26 +319,6 @@ class Mirror:
         return waiting
 
 
-def refusal(uri: str) -> str:
-    """Why a server does not let us in, asked as runs are sent; "" where it does."""
-    try:
-        open_client(uri).search_experiments(max_results=1)
-    except Exception as trouble:  # whatever the client library raises
-        return _line(trouble)
-    return ""
-
-
-def open_client(uri: str) -> Any:
-    """A client of the server; the import takes seconds and reads the environment, hence here and late."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
-    for name in ("alembic", "urllib3.connectionpool"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    return MlflowClient(tracking_uri=uri)
-
-
 def _countable(events: list[Event]) -> list[Metrics | Artifact]:
     """Events that a server must get exactly once; of statuses and parameters only the last matters."""
     return [event for event in events if isinstance(event, Metrics | Artifact)]
@@ -357,23 +335,6 @@ def _params(source: Source, events: list[Event]) -> dict[str, str]:
 def _legal(name: str) -> str:
     """`name` with what MLflow refuses in names replaced."""
     return re.sub(r"[^\w.\-: /]", "_", name)
-
-
-def _is_refusal(trouble: Exception) -> bool:
-    """Whether the server answered and refused this one run (deleted meanwhile, an illegal value)."""
-    code = getattr(trouble, "error_code", None)
-    return code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE")
-
-
-def _line(trouble: BaseException) -> str:
-    """The error in one line; of a failed connection only what the system said, not the layers around it."""
-    root = trouble
-    while root.__cause__ or root.__context__:
-        root = root.__cause__ or root.__context__
-    if isinstance(root, OSError):
-        trouble = root
-    text = " ".join(str(trouble).split()) or type(trouble).__name__
-    return text if len(text) <= 300 else text[:297] + "..."
 
 
 def _user() -> str:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from qcrd.tracking import journal
 from qcrd.tracking.journal import Metrics
-from qcrd.tracking.mlflow import Source, open_client
+from qcrd.tracking.mlflow.client import open_client
+from qcrd.tracking.mlflow.source import Source
 
 Figures = Counter[tuple[str, int, int, str]]
 """How often there is a figure: its name, step, time (ms) and value."""

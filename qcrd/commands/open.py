@@ -1,0 +1,39 @@
+"""`qcrd open`: the page where a grid's runs are compared."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qcrd.commands.tracking import Tracking
+from qcrd.errors import QcrdError
+
+
+def open_page(
+    grid: Annotated[Path, typer.Argument(help="The grid's YAML file, such as grids/quickstart.yaml.")],
+    only_print: Annotated[bool, typer.Option("--print", help="Print addresses, open nothing.")] = False,
+    preset: Annotated[str | None, typer.Option(help="Instead of the file's: auto, embedded, paper.")] = None,
+    tracking: Tracking = None,
+) -> None:
+    """Open MLflow's page that compares a grid's runs; prints its address, and that of the grid's report.
+
+    Examples:
+
+      qcrd open grids/quickstart.yaml
+
+      qcrd open grids/ablation.yaml --print
+    """
+    from qcrd.grid.study import Study
+    from qcrd.home import Home
+    from qcrd.tracking.mlflow.page import find
+
+    if not tracking:
+        raise QcrdError("no MLflow server is named; give --tracking URI or set MLFLOW_TRACKING_URI")
+    study = Study.open(grid, Home.default(), preset)
+    page = find(tracking, study.folder, study.id)
+    typer.echo(f"runs: {page.comparison}\nreport: {page.report}")
+    if not only_print:
+        webbrowser.open(page.comparison)  # False without a browser, for which the addresses are there

@@ -1,0 +1,1 @@
+"""Mirrors a grid's journals into MLflow; the only importer of mlflow."""

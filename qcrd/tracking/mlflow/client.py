@@ -1,0 +1,55 @@
+"""A client of an MLflow server that gives up soon, and what it answers when something is wrong."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the next push is the retry
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds; a server beside busy cells has needed ten
+    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def open_client(uri: str) -> Any:
+    """A client of the server; the import takes seconds and reads the environment, hence here and late."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    for name in ("alembic", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return MlflowClient(tracking_uri=uri)
+
+
+def refusal(uri: str) -> str:
+    """Why a server does not let us in, asked as runs are sent; "" where it does."""
+    try:
+        open_client(uri).search_experiments(max_results=1)
+    except Exception as trouble:  # whatever the client library raises
+        return one_line(trouble)
+    return ""
+
+
+def is_refusal(trouble: Exception) -> bool:
+    """Whether the server answered and refused this one run (deleted meanwhile, an illegal value)."""
+    code = getattr(trouble, "error_code", None)
+    return code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE")
+
+
+def one_line(trouble: BaseException) -> str:
+    """The error in one line; of a failed connection only what the system said, not the layers around it."""
+    root = trouble
+    while root.__cause__ or root.__context__:
+        root = root.__cause__ or root.__context__
+    if isinstance(root, OSError):
+        trouble = root
+    text = " ".join(str(trouble).split()) or type(trouble).__name__
+    return text if len(text) <= 300 else text[:297] + "..."
