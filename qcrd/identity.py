@@ -114,6 +114,11 @@ def needs_discriminator(cell: Cell) -> bool:
     return "discriminator" in _method(cell).uses and cell.discriminator.enabled and weighted
 
 
+def asks_for_duals(cell: Cell) -> bool:
+    """Whether the teacher is asked again, about its first answers, for the cell's dual rationales."""
+    return "edit" in _method(cell).uses and cell.edit.duals == "prompted"
+
+
 def _plays_itself(cell: Cell) -> bool:
     return "selfplay" in _method(cell).uses and cell.selfplay.k > 0
 

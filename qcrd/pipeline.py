@@ -145,6 +145,7 @@ def _train(
             contrastive=cell.contrastive,
             selfplay=cell.selfplay,
             edit=cell.edit,
+            pairs=prepared.pairs,
             judge=judge,
             judged=seen,
             seed=cell.seed,

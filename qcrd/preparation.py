@@ -15,6 +15,7 @@ from qcrd.errors import DataError
 from qcrd.fingerprint import fingerprint, fingerprint_each
 from qcrd.home import Home
 from qcrd.identity import (
+    asks_for_duals,
     cell_identity,
     discriminator_identity,
     needs_discriminator,
@@ -22,6 +23,8 @@ from qcrd.identity import (
     teacher_samples,
 )
 from qcrd.methods import METHODS
+from qcrd.rationales import asked
+from qcrd.rationales.asked import Pair
 from qcrd.rationales.sets import build_set
 from qcrd.rationales.statistics import set_statistics, vote_statistics
 from qcrd.rationales.vote import vote
@@ -45,6 +48,7 @@ class Prepared:
     sets: tuple[RationaleSet, ...]  # one for each
     validation: tuple[Question, ...]  # with the labels to choose the step by
     test: tuple[Question, ...]
+    pairs: tuple[tuple[Pair, ...], ...]  # for each training question the duals that the teacher was asked for
     statistics: Mapping[str, float]
 
 
@@ -103,7 +107,15 @@ def answers_identity(cell: Cell) -> dict[str, Any]:
 def identify(cell: Cell) -> dict[str, Any]:
     """The cell's identity; its fingerprint is the cell's id."""
     teacher = answers_identity(cell) if teacher_samples(cell) else {}
+    if asks_for_duals(cell):
+        teacher["duals"] = _duals_fingerprint(cell.task.model_dump_json())
     return cell_identity(cell, data_fingerprint(cell.task), teacher)
+
+
+@lru_cache(maxsize=64)
+def _duals_fingerprint(section: str) -> str:
+    task, splits = _load_task(section)
+    return asked.prompts_fingerprint(task, splits.train[0])
 
 
 def judge_id(cell: Cell) -> str | None:
@@ -122,6 +134,20 @@ def sample_requests(cell: Cell, split: str, m: int) -> list[Request]:
 def question_requests(cell: Cell, questions: Iterable[Question], m: int) -> list[Request]:
     """The first m draws for each of the questions."""
     return requests(questions, _ask(cell.task.model_dump_json()), m, cell.teacher.seed)
+
+
+def dual_requests(cell: Cell, home: Home) -> list[Request]:
+    """What the teacher is asked about its first answers, for a cell that `asks_for_duals`.
+
+    Raises:
+        DataError: where some of the first answers are missing.
+    """
+    task, splits = load_task(cell.task)
+    blank = cell.rationales.labels == "teacher"
+    questions = [without_gold(q) for q in splits.train] if blank else splits.train
+    answers = parsed(cell, home, "train", teacher_samples(cell), blank=blank)
+    sets = [rationale_set(cell, *each) for each in zip(questions, answers, strict=True)]
+    return [one.request for one in asked.ask(task, questions, sets, cell.teacher.seed)]
 
 
 def sample_store(cell: Cell, home: Home) -> SampleStore:
@@ -147,6 +173,7 @@ def prepare(cell: Cell, home: Home) -> Prepared:
         "labels": cell.rationales.labels,
         "denoise": METHODS[cell.method].denoise(cell.rationales) if m else None,
         "samples": m,
+        "duals": asks_for_duals(cell),
         "answers": [answers_identity(cell), asdict(cell.teacher.limit)] if m else None,
         # A shard is named after its bytes, so their names are what the store holds.
         "stored": [shard.name for shard in shards.shards(sample_store(cell, home).folder)] if m else [],
@@ -188,6 +215,10 @@ def _prepare(cell: Cell, home: Home) -> Prepared:
             for q, v in zip(validation, votes, strict=True)
             if v.label is not None
         ]
+    pairs: list[tuple[Pair, ...]] = [() for _ in train]
+    if asks_for_duals(cell):
+        pairs, counts = _pairs(cell, home, train, sets)
+        statistics |= {f"edit/{name}": value for name, value in counts.items()}
     kept = [i for i, group in enumerate(sets) if group.label is not None]
     if not kept or not validation:
         raise DataError(
@@ -199,8 +230,25 @@ def _prepare(cell: Cell, home: Home) -> Prepared:
         tuple(sets[i] for i in kept),
         tuple(validation),
         splits.test,
+        tuple(pairs[i] for i in kept),
         MappingProxyType(statistics),
     )
+
+
+def _pairs(
+    cell: Cell, home: Home, questions: Sequence[Question], sets: Sequence[RationaleSet]
+) -> tuple[list[tuple[Pair, ...]], dict[str, float]]:
+    """As `asked.pairs`, with the answers from the store."""
+    task, _ = load_task(cell.task)
+    wanted = asked.ask(task, questions, sets, cell.teacher.seed)
+    stored = sample_store(cell, home).load([one.request for one in wanted])
+    missing = len({one.request.key for one in wanted} - stored.keys())
+    if missing:
+        raise DataError(
+            f"the store lacks {missing} of the {len(wanted)} answers to the prompts for dual rationales of "
+            f"{cell.task.name}; `qcrd run` draws them before it trains"
+        )
+    return asked.pairs(task, questions, sets, wanted, stored)
 
 
 def rationale_set(cell: Cell, question: Question, samples: Sequence[Parsed]) -> RationaleSet:

@@ -214,7 +214,7 @@ class Edit(Section):
     """Learning key steps from dual rationales (method edit; SPEC, section 4)."""
 
     duals: Literal["mined", "prompted"] = "mined"
-    """mined: the closest right and wrong one of the teacher's own samples. prompted: the teacher is also
+    """mined: the closest right and wrong one of the teacher's own samples. prompted: the teacher is
     asked to derail a right one and to mend a wrong one, which takes one that follows instructions."""
     first: Fraction = 0.5
     """Share of the steps that train on the right rationales as a whole, before key tokens alone count."""

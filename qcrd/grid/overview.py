@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any
 
+from qcrd import preparation
 from qcrd.grid.estimate import estimate
 from qcrd.grid.study import Study, last_status
+from qcrd.rationales import asked
 from qcrd.tracking import journal
 
 FINISHED = ("done", "diverged")
@@ -30,7 +33,12 @@ def plan_object(study: Study) -> dict[str, Any]:
         for planned, cell_id, state in zip(study.cells, study.ids, study.states(), strict=True)
     ]
     needs, keys, seen = [], [], {}
-    for need, store, requests, missing in study.samples():
+    for need, store, requests, missing in itertools.chain(study.samples(), study.duals()):
+        if requests is None:  # what will be asked hangs on answers that are not there yet
+            most = asked.MOST * len(preparation.load_task(need.task)[1].train)
+            needs.append((need, most, most))
+            keys.append(store.folder.name)
+            continue
         counted = seen.setdefault(store.folder, set())  # what needs share is drawn for the first of them
         fresh = {request.key for request in missing} - counted
         counted |= fresh
@@ -42,6 +50,7 @@ def plan_object(study: Study) -> dict[str, Any]:
             "teacher": need.teacher.name,
             "m": need.m,
             "splits": list(need.splits),
+            "duals": need.duals,
             "wanted": wanted,
             "missing": missing,
         }
@@ -74,7 +83,10 @@ def plan_text(plan: dict[str, Any]) -> str:
     lines.append("")
     for need in plan["samples"]:
         of = f"{need['task']} ({', '.join(need['splits'])}, m = {need['m']})"
-        lines.append(f"samples of {need['teacher']} for {of}: {need['missing']} of {need['wanted']} to draw")
+        kind, most = ("dual rationales", "up to ") if need["duals"] else ("samples", "")
+        lines.append(
+            f"{kind} of {need['teacher']} for {of}: {most}{need['missing']} of {need['wanted']} to draw"
+        )
     left = sum(cell["state"] not in FINISHED for cell in plan["cells"])
     seconds = plan["estimate_seconds"]
     if not left:

@@ -15,7 +15,7 @@ from qcrd.config import Cell, Grid, Task, Teacher, merged
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.factors import dotted, get, refusal, short, show
 from qcrd.grid.problems import GridProblems, Problem, Where, misfits, shown, worded
-from qcrd.identity import cell_id, teacher_samples
+from qcrd.identity import asks_for_duals, cell_id, teacher_samples
 from qcrd.places import PLACES, replaced
 from qcrd.presets import PRESETS, Preset
 from qcrd.registry import Registry
@@ -69,6 +69,7 @@ class SampleNeed:
     teacher: Teacher
     m: int  # the largest that any of the cells reads
     splits: tuple[str, ...]  # ("train",), with "validation" where a cell takes its labels from the teacher
+    duals: bool = False  # whether it is what EDIT asks about these answers once they are there
 
 
 VARIANT = "variant"
@@ -201,7 +202,7 @@ def _errors(tree: dict[str, Any]) -> tuple[Cell | None, list[tuple[str, str]]]:
         cell = Cell.model_validate(tree)
     except ValidationError as error:
         return None, errors + [(".".join(map(str, e["loc"])), worded(e, Cell)) for e in error.errors()]
-    errors = errors or [*_misfits(cell), *_strangers(cell)]
+    errors = errors or [*_misfits(cell), *_strangers(cell), *_unable(cell)]
     return (None if errors else cell), errors
 
 
@@ -237,6 +238,17 @@ def _strangers(cell: Cell) -> Iterator[tuple[str, str]]:
             "task.name",
             f"value {shown(name)}, but the teacher 'embedded' only knows arithmetic: set teacher.model to a "
             "folder or Hub id (`preset: paper` has one), or teacher.engine: recorded with teacher.path",
+        )
+
+
+def _unable(cell: Cell) -> Iterator[tuple[str, str]]:
+    """Where a teacher is asked for what it cannot do."""
+    if asks_for_duals(cell) and (cell.teacher.embedded or cell.teacher.engine == "recorded"):
+        kind = "'embedded' only solves problems" if cell.teacher.embedded else "recorded can be asked nothing"
+        yield (
+            "edit.duals",
+            f"value 'prompted', but a teacher that is {kind}; allowed: mined, or a teacher that follows "
+            "instructions (teacher.engine: vllm, openai or transformers with a teacher.model)",
         )
 
 

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -197,7 +197,7 @@ def _say_yields(study: Study) -> None:
 def _sample(
     study: Study, shares: Shares, wanted: set[tuple] | None = None, splits: Sequence[str] = ()
 ) -> None:
-    """Draw what the cells lack; tasks that ask the same teacher in the same way share its engines.
+    """Draw what the cells lack, and then what they ask about that.
 
     Args:
         study: whose cells.
@@ -205,8 +205,14 @@ def _sample(
         wanted: tasks and teachers to draw for; None is all.
         splits: to be sampled besides those that the cells read.
     """
+    _draw(study, shares, study.samples(splits), wanted)
+    _draw(study, shares, study.duals(), wanted)
+
+
+def _draw(study: Study, shares: Shares, lacks: Iterable[tuple], wanted: set[tuple] | None) -> None:
+    """Draw what is missing of `lacks`; tasks that ask the same teacher in the same way share its engines."""
     groups: dict[tuple, list[tuple]] = {}
-    for need, store, requests, missing in study.samples(splits):
+    for need, store, requests, missing in lacks:
         if missing and (wanted is None or (need.task, need.teacher) in wanted):
             stop = preparation.load_task(need.task)[0].stop
             groups.setdefault((need.teacher, stop), []).append((need, store, requests, missing))
@@ -214,7 +220,8 @@ def _sample(
         lacking = [r for *_, missing in needs for r in missing]
         everything = [r for _, _, requests, _ in needs for r in requests]
         name = teacher.name
-        say(f"teacher: {name} ({teacher.engine}) for {len(lacking)} of {len(everything)} samples")
+        what = "dual rationales" if any(need.duals for need, *_ in needs) else "samples"
+        say(f"teacher: {name} ({teacher.engine}) for {len(lacking)} of {len(everything)} {what}")
         resources = study.grid.resources
         with sampler(teacher, stop, everything, resources, shares, study.home, say, lacking) as sample:
             for need, store, requests, _ in needs:

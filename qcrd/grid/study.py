@@ -16,6 +16,7 @@ from qcrd.fingerprint import fingerprint
 from qcrd.grid.file import read_grid
 from qcrd.grid.plan import PlannedCell, SampleNeed, expand, required_samples
 from qcrd.home import Home
+from qcrd.identity import asks_for_duals, teacher_samples
 from qcrd.lease import Lease
 from qcrd.once import cell_lease
 from qcrd.presets import Preset, resolve
@@ -117,6 +118,18 @@ class Study:
             store = preparation.sample_store(cell, self.home)
             requests = [r for split in need.splits for r in preparation.sample_requests(cell, split, need.m)]
             yield need, store, requests, store.missing(requests)
+
+    def duals(self) -> Iterator[tuple[SampleNeed, SampleStore, list[Request] | None, list[Request]]]:
+        """The same for what the cells ask about those answers; requests are None until all are there."""
+        cells = [planned.cell for planned in self.cells if asks_for_duals(planned.cell)]
+        for cell in {(cell.task, cell.teacher, cell.rationales): cell for cell in cells}.values():
+            m, store = teacher_samples(cell), preparation.sample_store(cell, self.home)
+            need = SampleNeed(cell.task, cell.teacher, m, ("train",), duals=True)
+            if store.missing(preparation.sample_requests(cell, "train", m)):
+                yield need, store, None, []
+            else:
+                requests = preparation.dual_requests(cell, self.home)
+                yield need, store, requests, store.missing(requests)
 
 
 def state(home: Home, cell_id: str) -> str:

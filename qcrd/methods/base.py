@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from torch import Tensor
 
 from qcrd import config
+from qcrd.rationales.asked import Pair
 from qcrd.student.judge import Judge, JudgedQuestion
 from qcrd.student.model import Student
 from qcrd.student.selfplay import Snapshots
@@ -35,6 +36,7 @@ class Ingredients:
     judge: Judge | None  # None where there is no quality judge
     judged: Sequence[JudgedQuestion]  # the questions for the judge, empty where there is none
     seed: int
+    pairs: Sequence[Sequence[Pair]] = ()  # duals that the teacher was asked for; empty where it was not
     options: config.Section | None = None  # those that the method declares, checked
 
 

@@ -47,7 +47,13 @@ class KeySteps(Stateless):
         self.labels = student.tokens([s.label for s in given.sets], lengths.max_label)
         rights = [student.tokens(s.positives, lengths.max_rationale) for s in given.sets]
         wrongs = [student.tokens(s.negatives, lengths.max_rationale) for s in given.sets]
-        duals = [closest(product(*sides)) for sides in zip(rights, wrongs, strict=True)]
+        if given.edit.duals == "prompted":
+            offered = [
+                [student.tokens(pair, lengths.max_rationale) for pair in group] for group in given.pairs
+            ]
+        else:
+            offered = [product(*sides) for sides in zip(rights, wrongs, strict=True)]
+        duals = [closest(group) for group in offered]
         self.whole = [
             [Row(tokens, None, n / len(group), False) for tokens, n in Counter(map(tuple, group)).items()]
             for group in rights

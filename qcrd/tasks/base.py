@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from qcrd import config
 from qcrd.tasks.shots import Shots
@@ -18,6 +18,8 @@ class Task(Protocol):
 
     name: str
     """What `task.name` in a configuration says."""
+    kind: Literal["equation", "choice", "text"]
+    """What its labels are."""
     stop: tuple[str, ...]
     """Strings at which the teacher's answer ends."""
 

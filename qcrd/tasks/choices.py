@@ -25,6 +25,7 @@ class ChoiceTask:
         lettered: whether the question shows its choices as (a), (b), ..., so that answers may name letters.
     """
 
+    kind = "choice"
     lettered = False
 
     def parse(self, text: str, question: Question, finish_reason: str = "stop") -> Parsed:

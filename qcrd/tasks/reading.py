@@ -19,6 +19,8 @@ LONGEST = 500
 class EquationTask:
     """What tasks whose labels are equations share. Labels agree where their values do."""
 
+    kind = "equation"
+
     def parse(self, text: str, question: Question, finish_reason: str = "stop") -> Parsed:
         """RATIONALE, a cue ("The answer is", "Answer:"), LABEL.
 

@@ -17,6 +17,8 @@ LONGEST = 200  # characters of a label
 class TextTask:
     """What tasks share whose labels are short free text. Labels agree where their normalised texts do."""
 
+    kind = "text"
+
     def parse(self, text: str, question: Question, finish_reason: str = "stop") -> Parsed:
         """RATIONALE, a cue ("The answer is", "Answer:"), LABEL up to the end of its sentence.
 

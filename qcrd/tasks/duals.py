@@ -1,0 +1,31 @@
+"""How a teacher is asked for the other half of a dual: to derail a right rationale, or to mend a wrong one.
+
+Instructions and examples are in `prompts/derail-KIND.txt` and `prompts/mend-KIND.txt`; the answer is read as
+every answer to the task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qcrd.tasks.base import Task
+from qcrd.tasks.shots import own
+from qcrd.types import Prompt, Question
+
+
+def derail(task: Task, question: Question, rationale: str, label: str) -> Prompt:
+    """Asks for `rationale`, which comes to the right `label`, with a mistake in it."""
+    return _prompt("derail", task, question, f"Correct solution: {task.target(rationale, label)}")
+
+
+def mend(task: Task, question: Question, rationale: str, label: str) -> Prompt:
+    """Asks for `rationale`, which is wrong, as it would come to the right `label`."""
+    return _prompt("mend", task, question, f"Wrong solution: {rationale}\nCorrect answer: {label}")
+
+
+def _prompt(what: str, task: Task, question: Question, given: str) -> Prompt:
+    shots, asked = own(f"{what}-{task.kind}.txt"), task.prompt(question)
+    # Where a question does not list its choices, the instructions that these stand in for do.
+    choices = [f"Possible answers: {', '.join(question.choices)}"] if question.choices else []
+    lines = "\n".join([asked.question, *choices, given])
+    return replace(asked, question=lines, system=shots.system, examples=shots.examples)
