@@ -125,19 +125,19 @@ OTHER = {
 NEVER = {p for p in OTHER if p.startswith(("task.", "teacher."))} - {"task.name"}
 NEVER |= {"options", "student.revision", "discriminator.revision", "selection.revision"}
 QCRD_ONLY = {p for p in OTHER if p.startswith(("contrastive.", "selfplay.", "discriminator."))} - NEVER
-SELECTING = {"dss", "qcrd", "morsd"}
+SELECTING = {"dss", "qcrd", "morsd", "edit"}
 READ_BY = {
     "rationales.m": {"qcrd", "morsd", "edit"},
     "rationales.denoise": {"qcrd", "morsd", "edit"},
     "rationales.baseline_m": {"single_task", "dss"},
-    "student.max_rationale": SELECTING | {"single_task", "edit"},
-    "training.alpha1": SELECTING | {"edit"},
-    "training.alpha2": SELECTING | {"edit"},
+    "student.max_rationale": SELECTING | {"single_task"},
+    "training.alpha1": SELECTING,
+    "training.alpha2": SELECTING,
     "training.iteration": {"qcrd", "morsd"},
     "selection.rule": SELECTING,
     "selection.accuracy": SELECTING,
-    "selection.n": {"dss", "morsd"},  # qcrd takes all
-    # Values that are dss's and qcrd's own, or that only a rule or a filter reads that they have not.
+    "selection.n": {"dss", "morsd"},  # qcrd and edit take all
+    # Values that are their own, or that only a rule or a filter reads that they have not.
     "selection.diversity": {"morsd"},
     "selection.threshold": {"morsd"},
     "selection.measured_by": {"morsd"},

@@ -5,7 +5,6 @@ Of the paper only a summary was at hand; where it is silent, the reading is here
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
@@ -13,10 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from qcrd.config import Selection
 from qcrd.losses.contrastive import hinge
-from qcrd.methods.base import Ingredients, Method, Stateless, inputs
+from qcrd.methods.base import Ingredients, Method
+from qcrd.methods.dss import StepByStep
 from qcrd.rationales.dual import Dual, closest, dual_statistics
-from qcrd.student.model import EXPLAIN, PREDICT
 
 
 class Row(NamedTuple):
@@ -28,8 +28,8 @@ class Row(NamedTuple):
     pushed: bool  # whether its likelihood is lowered
 
 
-class KeySteps(Stateless):
-    """First DSS's loss on all right rationales of a question, then on the key tokens of its dual alone.
+class KeySteps(StepByStep):
+    """First DSS's loss on the right rationales of a question, then on the key tokens of its dual alone.
 
     alpha1 * L_pred + alpha2 * L_key, where L_key is, as a mean over the questions that have a rationale,
     alpha * l(key tokens of the right one) + beta * max(delta - l(key tokens of the wrong one), 0), each l
@@ -38,27 +38,10 @@ class KeySteps(Stateless):
     """
 
     def __init__(self, given: Ingredients):
-        student, lengths = given.student, given.lengths
-        self.student, self.settings = student, given.edit
-        self.alpha1, self.alpha2 = given.training.alpha1, given.training.alpha2
-        self.first = given.edit.first * given.training.steps
-        self.predict = inputs(student, PREDICT, given.questions, lengths.max_input)
-        self.explain = inputs(student, EXPLAIN, given.questions, lengths.max_input)
-        self.labels = student.tokens([s.label for s in given.sets], lengths.max_label)
-        rights = [student.tokens(s.positives, lengths.max_rationale) for s in given.sets]
-        wrongs = [student.tokens(s.negatives, lengths.max_rationale) for s in given.sets]
-        if given.edit.duals == "prompted":
-            offered = [
-                [student.tokens(pair, lengths.max_rationale) for pair in group] for group in given.pairs
-            ]
-        else:
-            offered = [product(*sides) for sides in zip(rights, wrongs, strict=True)]
-        duals = [closest(group) for group in offered]
-        self.whole = [
-            [Row(tokens, None, n / len(group), False) for tokens, n in Counter(map(tuple, group)).items()]
-            for group in rights
-        ]
-        self.key = [self._key(dual) if dual else whole for dual, whole in zip(duals, self.whole, strict=True)]
+        super().__init__(given)
+        self.settings, self.first = given.edit, given.edit.first * given.training.steps
+        duals = [closest(pairs) for pairs in _pairs(given)]
+        self.key = [dual and self._key(dual) for dual in duals]
         self.statistics = {f"edit/{name}": value for name, value in dual_statistics(duals).items()}
 
     def _key(self, dual: Dual) -> list[Row]:
@@ -69,23 +52,30 @@ class KeySteps(Stateless):
         # A side without key tokens (where the other only adds some) has nothing to learn.
         return [row for row in sides if row.coefficient and any(row.weights)]
 
+    def _rows(self, question: int) -> list[Row]:
+        whole = self.offers.positives[question]
+        key = self.key[question]
+        return [Row(r, None, 1 / len(whole), False) for r in whole] if key is None else key
+
     def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
         """Both tasks in one pass; a question without a rationale keeps its label loss."""
-        offered = self.whole if step <= self.first else self.key
-        explained = [i for i in batch if offered[i]]
-        rows = [(number, row) for number, i in enumerate(explained, len(batch)) for row in offered[i]]
-        encoded = self.student.encode([self.predict[i] for i in batch] + [self.explain[i] for i in explained])
+        if step <= self.first:
+            return super().loss(batch, step)
+        offered = {i: rows for i in batch if (rows := self._rows(i))}
+        encoded = self.student.encode([self.predict[i] for i in batch] + [self.explain[i] for i in offered])
+        source = [number for number, rows in enumerate(offered.values(), len(batch)) for _ in rows]
+        rows = [row for group in offered.values() for row in group]
         each = self.student.cross_entropy(
             encoded,
-            [*range(len(batch)), *(number for number, _ in rows)],
-            [*(self.labels[i] for i in batch), *(row.tokens for _, row in rows)],
-            [*(None for _ in batch), *(row.weights for _, row in rows)],
+            [*range(len(batch)), *source],
+            [*(self.labels[i] for i in batch), *(row.tokens for row in rows)],
+            [*(None for _ in batch), *(row.weights for row in rows)],
         )
         predict, found = each[: len(batch)].mean(), each[len(batch) :]
-        coefficient = found.new_tensor([row.coefficient for _, row in rows])
-        pushed = torch.tensor([row.pushed for _, row in rows], dtype=torch.bool, device=found.device)
+        coefficient = found.new_tensor([row.coefficient for row in rows])
+        pushed = torch.tensor([row.pushed for row in rows], dtype=torch.bool, device=found.device)
         gap = hinge(found, self.settings.delta)
-        explain = (coefficient * torch.where(pushed, gap, found)).sum() / max(len(explained), 1)
+        explain = (coefficient * torch.where(pushed, gap, found)).sum() / max(len(offered), 1)
         return {
             "loss": self.alpha1 * predict + self.alpha2 * explain,
             "predict": predict.detach(),
@@ -95,5 +85,14 @@ class KeySteps(Stateless):
         }
 
 
+def _pairs(given: Ingredients):
+    """For each question the right and wrong rationales, as tokens, that its dual is chosen from."""
+    tokens, limit = given.student.tokens, given.lengths.max_rationale
+    if given.edit.duals == "prompted":
+        return ((tokens(pair, limit) for pair in group) for group in given.pairs)
+    return (product(tokens(s.positives, limit), tokens(s.negatives, limit)) for s in given.sets)
+
+
 USES = frozenset({"teacher", "m", "max_rationale", "alpha1", "alpha2", "edit"})
-EDIT = Method("edit", USES, "label", KeySteps)
+EDIT = Method("edit", USES, "label", KeySteps, Selection(rule="all", accuracy=True, diversity=False))
+"""Its supervised stage takes all right rationales."""

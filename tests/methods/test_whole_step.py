@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 from qcrd import config
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, choose
+from qcrd.rationales.dual import key_weights
 from qcrd.student import model
 from qcrd.student.batches import derive
 from qcrd.student.selfplay import Snapshots
@@ -36,11 +37,12 @@ def double_student(seed=3):
     return small_student(seed).double()
 
 
-def separate(student, source, target):
+def separate(student, source, target, weights=None):
     """l of one target after one input, by the model's own forward pass."""
     decoder = torch.tensor([[student.start_id, *target[:-1]]])
     logits = student.model(input_ids=torch.tensor([source]), decoder_input_ids=decoder).logits[0]
-    return cross_entropy(logits.double(), torch.tensor(target))
+    nats = cross_entropy(logits.double(), torch.tensor(target), reduction="none")
+    return nats.mean() if weights is None else nats @ torch.tensor(weights).double() / sum(weights)
 
 
 def naive_step(objective, student, batch, step, scheme, judge, negative, delta):
@@ -51,11 +53,11 @@ def naive_step(objective, student, batch, step, scheme, judge, negative, delta):
     drawn = draws(objective, contrasted, step) if scheme == "sampling" else None
     for i in contrasted:
         sides = []
-        for positive, rows in (
-            (True, objective.offers.positives[i]),
-            (False, objective.offers.negatives[i] + objective.played[i]),
-        ):
-            loss = [separate(student, objective.explain[i], r) for r in rows]
+        positives = objective.offers.positives[i]
+        negatives = objective.offers.negatives[i] + objective.played[i]
+        weights = iter(key_weights(positives, negatives, objective.settings.key_weight))
+        for positive, rows in ((True, positives), (False, negatives)):
+            loss = [separate(student, objective.explain[i], r, next(weights)) for r in rows]
             value = loss if positive else [torch.relu(delta - v) for v in loss]
             s = [quality(judge, objective, i, r) for r in rows]
             weight = s if positive or judge is None else [1 - v for v in s]
@@ -116,8 +118,11 @@ def assert_same_step(student, fast, slow):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("judged, k, negative", [(True, 2, "hinge"), (False, 0, "printed")])
-def test_qcrd_equals_the_naive_computation(scheme, judged, k, negative):
+@pytest.mark.parametrize(
+    "judged, k, negative, key",
+    [(True, 2, "hinge", 1.0), (False, 0, "printed", 1.0), (False, 1, "hinge", 5.0)],
+)
+def test_qcrd_equals_the_naive_computation(scheme, judged, k, negative, key):
     questions, sets = questions_and_sets()
     student = double_student()
     judge = small_judge(update_steps=0) if judged else None
@@ -134,6 +139,7 @@ def test_qcrd_equals_the_naive_computation(scheme, judged, k, negative):
             beta=BETA,
             delta=delta,
             negative=negative,
+            key_weight=key,
         )
         begin(made, student)
         return made

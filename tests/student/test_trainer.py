@@ -167,6 +167,22 @@ def test_what_a_killed_training_selects_is_what_the_undisturbed_one_selects(eage
     assert_same(outcome(again), outcome(whole))
 
 
+@pytest.mark.parametrize(
+    "method, how",
+    [("edit", {"edit": config.Edit(first=10 / config.Training().steps)}), ("qcrd", {"key_weight": 3.0})],
+)
+def test_a_killed_training_on_key_tokens_is_the_undisturbed_one(eager, tmp_path, method, how):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole = make(tmp_path / "whole", method=method, **how)
+    whole.run()
+    for step in (6, 18):  # in EDIT's first stage, and in its second
+        killed_at(tmp_path / "killed", step, method=method, **how)
+    again = make(tmp_path / "killed", method=method, **how)
+    again.run()
+    assert_same(outcome(again), outcome(whole))
+
+
 def test_a_torn_newest_checkpoint_costs_one_iteration_and_no_figure(eager, undisturbed, tmp_path, caplog):
     killed_at(tmp_path, 20)
     files = sorted(tmp_path.glob("checkpoint-*"))
