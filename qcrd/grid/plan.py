@@ -243,12 +243,13 @@ def _strangers(cell: Cell) -> Iterator[tuple[str, str]]:
 
 def _unable(cell: Cell) -> Iterator[tuple[str, str]]:
     """Where a teacher is asked for what it cannot do."""
-    if asks_for_duals(cell) and (cell.teacher.embedded or cell.teacher.engine == "recorded"):
-        kind = "'embedded' only solves problems" if cell.teacher.embedded else "recorded can be asked nothing"
+    deaf = not ENGINES[cell.teacher.engine].draws
+    if asks_for_duals(cell) and (deaf or cell.teacher.embedded):
+        why = "answers that are recorded" if deaf else "the teacher 'embedded'"
         yield (
             "edit.duals",
-            f"value 'prompted', but a teacher that is {kind}; allowed: mined, or a teacher that follows "
-            "instructions (teacher.engine: vllm, openai or transformers with a teacher.model)",
+            f"value 'prompted', but {why} cannot be told what to do; allowed: mined, or a teacher that "
+            "follows instructions (teacher.engine: vllm, openai or transformers, with a teacher.model)",
         )
 
 

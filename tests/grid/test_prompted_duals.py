@@ -130,10 +130,10 @@ def test_a_cell_whose_duals_were_never_drawn_is_refused_with_what_to_do(tmp_path
 
 @pytest.mark.parametrize(
     ("teacher", "why"),
-    [("{engine: recorded, path: a.jsonl, model: x}", "can be asked nothing"), ("{}", "only solves problems")],
+    [("{engine: recorded, path: a.jsonl, model: x}", "answers that are recorded"), ("{}", "'embedded'")],
 )
 def test_teachers_that_follow_no_instructions_are_refused(tmp_path, teacher, why):
     path = tmp_path / "duals.yaml"
     path.write_text(GRID.format(teacher=teacher, duals="[mined, prompted]", labels="gold"))
-    with pytest.raises(ConfigError, match=f"edit.duals.*{why}; allowed: mined"):
+    with pytest.raises(ConfigError, match=f"edit.duals.*{why} cannot be told what to do; allowed: mined"):
         Study.open(path, Home(tmp_path / "home"))
