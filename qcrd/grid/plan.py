@@ -227,10 +227,13 @@ def _misfits(cell: Cell) -> Iterator[tuple[str, str]]:
 def _strangers(cell: Cell) -> Iterator[tuple[str, str]]:
     """Where a task other than arithmetic has been given what only knows arithmetic's words."""
     name, student = cell.task.name, cell.student
-    if student.tokenizer is None and student.checkpoint is None and tasks.TASKS[name].vocabulary() is None:
+    plain = student.tokenizer is None and student.checkpoint is None
+    words = tasks.TASKS[name].vocabulary()
+    if plain and (words is None or not {*words} <= {*tasks.TASKS["arithmetic"].vocabulary()}):
+        what = "natural text" if words is None else "in other words than arithmetic"
         yield (
             "task.name",
-            f"value {shown(name)} is natural text, which a student reads with a tokenizer: set "
+            f"value {shown(name)} is {what}, which a student reads with a tokenizer: set "
             "student.tokenizer or student.checkpoint to a folder or Hub id (`preset: paper` has one)",
         )
     if cell.teacher.embedded and name != "arithmetic" and teacher_samples(cell):

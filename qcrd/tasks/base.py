@@ -24,9 +24,9 @@ class Task(Protocol):
     """Strings at which the teacher's answer ends."""
 
     def vocabulary(self) -> list[str] | None:
-        """Every word of its texts where they are generated, so that a student needs no other tokenizer.
+        """Every word of its texts where they are generated; None for natural text.
 
-        None for natural text.
+        Where all of them are words of the arithmetic task, a student needs no other tokenizer.
         """
         ...
 
