@@ -182,7 +182,7 @@ def _train(
         accuracy=progress.accuracy,
         chosen_step=progress.chosen_step,
         seconds=trainer.spent,
-        statistics=statistics,
+        statistics=statistics | {"cost/student_tflop": progress.flops / 1e12},
         versions=versions,
         message=message,
         peak_bytes=memory.peak_bytes(device),

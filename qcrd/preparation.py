@@ -202,14 +202,14 @@ def _prepare(cell: Cell, home: Home) -> Prepared:
         statistics["teacher/missing"] = m * len(train) - found["samples"]
     else:
         answers = [[] for _ in train]
+    statistics["cost/teacher_tokens"] = _tokens(answers)
     sets = [rationale_set(cell, *each) for each in zip(train, answers, strict=True)]
     statistics |= {f"rationales/{name}": value for name, value in set_statistics(sets).items()}
     if from_teacher:
         train = [without_gold(q) for q in train]
-        votes = [
-            vote(q.id, samples)
-            for q, samples in zip(validation, parsed(cell, home, "validation", m, blank=True), strict=True)
-        ]
+        answers = parsed(cell, home, "validation", m, blank=True)
+        statistics["cost/teacher_tokens"] += _tokens(answers)
+        votes = [vote(q.id, samples) for q, samples in zip(validation, answers, strict=True)]
         validation = [
             replace(without_gold(q), label=v.label)
             for q, v in zip(validation, votes, strict=True)
@@ -217,7 +217,8 @@ def _prepare(cell: Cell, home: Home) -> Prepared:
         ]
     pairs: list[tuple[Pair, ...]] = [() for _ in train]
     if asks_for_duals(cell):
-        pairs, counts = _pairs(cell, home, train, sets)
+        pairs, counts, tokens = _pairs(cell, home, train, sets)
+        statistics["cost/teacher_tokens"] += tokens
         statistics |= {f"edit/{name}": value for name, value in counts.items()}
     kept = [i for i, group in enumerate(sets) if group.label is not None]
     if not kept or not validation:
@@ -237,8 +238,8 @@ def _prepare(cell: Cell, home: Home) -> Prepared:
 
 def _pairs(
     cell: Cell, home: Home, questions: Sequence[Question], sets: Sequence[RationaleSet]
-) -> tuple[list[tuple[Pair, ...]], dict[str, float]]:
-    """As `asked.pairs`, with the answers from the store."""
+) -> tuple[list[tuple[Pair, ...]], dict[str, float], int]:
+    """As `asked.pairs`, with the answers from the store and how many tokens they have."""
     task, _ = load_task(cell.task)
     wanted = asked.ask(task, questions, sets, cell.teacher.seed)
     stored = sample_store(cell, home).load([one.request for one in wanted])
@@ -248,7 +249,13 @@ def _pairs(
             f"the store lacks {missing} of the {len(wanted)} answers to the prompts for dual rationales of "
             f"{cell.task.name}; `qcrd run` draws them before it trains"
         )
-    return asked.pairs(task, questions, sets, wanted, stored)
+    found = asked.pairs(task, questions, sets, wanted, stored)
+    return *found, sum(sample.tokens for sample in stored.values())
+
+
+def _tokens(answers: Iterable[Iterable[Parsed]]) -> int:
+    """That the teacher generated for them."""
+    return sum(read.tokens for samples in answers for read in samples)
 
 
 def rationale_set(cell: Cell, question: Question, samples: Sequence[Parsed]) -> RationaleSet:
@@ -287,7 +294,8 @@ def parsed(cell: Cell, home: Home, split: str, m: int, blank: bool = False) -> l
         sample = stored.get(request.key)
         if sample is not None:
             question = asked[request.question_id]
-            found[question.id].append(task.parse(sample.text, question, sample.finish_reason))
+            read = task.parse(sample.text, question, sample.finish_reason)
+            found[question.id].append(replace(read, tokens=sample.tokens))
     missing = len(wanted) - sum(map(len, found.values()))
     # Recorded answers may be fewer for some questions; a model that is asked answers all.
     if missing == len(wanted) or (missing and ENGINES[cell.teacher.engine].draws):

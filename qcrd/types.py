@@ -90,6 +90,7 @@ class Parsed:
     label: str | None  # the answer as written, in the task's normal form
     answer: str | None  # canonical answer for comparison: numbers by value, choices by normalised text
     reason: str | None = None  # "no cue", "no label", "not an equation", "not a choice", "truncated"
+    tokens: int = 0  # that the teacher generated
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,8 @@ class Grid(Section):
     plugins: list[str] = []
     """Files, relative to the grid's, or installed modules, whose code registers what the cells name: schemes,
     methods, tasks, teacher engines. They are run (docs/extending.md)."""
+    columns: list[Literal["cost"]] = []
+    """More columns of the table; cost: teacher tokens, the student's FLOP, wall time."""
     resources: Resources = Resources()
 
     def within(self, preset: Literal["embedded", "paper"]) -> Grid:

@@ -17,7 +17,13 @@ from qcrd.teacher.engine import ActorEngine
 from qcrd.teacher.engines import ENGINES
 
 # Trials of the embedded preset on a virtual machine of two cores without a GPU, both at work.
-ROUGH_SECONDS = {"finetuning": 35.0, "single_task": 75.0, "dss": 60.0, "qcrd": 90.0}  # one core, and
+ROUGH_SECONDS = {
+    "finetuning": 35.0,
+    "single_task": 75.0,
+    "dss": 60.0,
+    "qcrd": 90.0,
+    "morsd": 120.0,
+}  # one core, and
 ROUGH_STEPS = 300
 SAMPLES_PER_SECOND = 240.0  # of the embedded teacher, by vLLM
 

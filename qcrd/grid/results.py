@@ -33,7 +33,7 @@ def tables(study: Study) -> Table:
         teacher_line(y.teacher, y.task, y.split, y.m, y.statistics, "table3" in study.grid.paper)
         for y in found_yields(study)
     ]
-    return table(rows, study.grid.name, study.preset, ", ".join(names), lines)
+    return table(rows, study.grid.name, study.preset, ", ".join(names), lines, "cost" in study.grid.columns)
 
 
 def found_yields(study: Study) -> list[Yield]:
@@ -85,6 +85,9 @@ def _params(planned: PlannedCell, identity: dict[str, Any]) -> dict[str, Any]:
     params = {short(name): show(get(cell, name)) for name in names}
     _, splits = preparation.load_task(cell.task)
     params |= {split: len(getattr(splits, split)) for split in ("train", "validation", "test")}
+    # As it is in force, which its own settings may leave to the method.
+    chosen = METHODS[cell.method].selection(cell.selection)
+    params |= {short(f"selection.{k}"): show(getattr(chosen, k)) for k in identity.get("selection", {})}
     params["student"] = cell.student.checkpoint or f"T5 {cell.student.architecture.d_model} (random)"
     teacher = cell.teacher
     if "rationales" in identity:

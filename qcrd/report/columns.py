@@ -18,6 +18,8 @@ def header(table: Table) -> list[str]:
         names.append("paper")
     if any(line.versus_published is not None for line in table.lines):
         names.append("vs paper")
+    if table.cost:
+        names += ["teacher tokens", "student TFLOP", "minutes"]
     return names
 
 
@@ -40,6 +42,9 @@ def _texts(line: Line) -> dict[str, str]:
         "p": _p(line) if versus else "",
         "paper": _number(line.published, 2) if line.published is not None else "",
         "vs paper": f"{line.versus_published:+.1f}" if line.versus_published is not None else "",
+        "teacher tokens": "-" if line.teacher_tokens is None else f"{line.teacher_tokens:,.0f}",
+        "student TFLOP": "-" if line.student_tflop is None else f"{line.student_tflop:,.3g}",
+        "minutes": _number(line.seconds and line.seconds / 60),
     }
 
 

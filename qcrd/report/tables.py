@@ -71,6 +71,9 @@ class Line:
     factor: str | None  # the swept setting, as a dotted path
     method: str
     train: int  # training questions
+    teacher_tokens: float | None  # that the teacher generated for the samples that a cell reads
+    student_tflop: float | None  # of a training; see `qcrd.student.work`
+    seconds: float | None  # wall time of training and evaluation
     cells: tuple[str, ...]  # ids of the cells that the means are over
     marks: tuple[int, ...]  # numbers of its notes, from 1
 
@@ -96,6 +99,7 @@ class Table:
     lines: tuple[Line, ...]
     findings: tuple[str, ...]  # what the comparisons come to, in words
     notes: tuple[str, ...]  # what the figures leave out; note i + 1 is the line's mark i + 1
+    cost: bool = False  # whether what a setting costs stands beside what it brings
     agreements: tuple[Agreement, ...] = ()  # with the paper's order, of each section that has figures
     teachers: tuple[TeacherLine, ...] = ()
 
@@ -108,7 +112,12 @@ class Table:
 
 
 def table(
-    rows: Sequence[Row], grid: str, preset: str, task: str, teachers: Sequence[TeacherLine] = ()
+    rows: Sequence[Row],
+    grid: str,
+    preset: str,
+    task: str,
+    teachers: Sequence[TeacherLine] = (),
+    cost: bool = False,
 ) -> Table:
     """Put together the table of a grid.
 
@@ -121,11 +130,11 @@ def table(
         notes += own
         marks = range(len(notes) - len(own) + 1, len(notes) + 1)
         lines.append(_line(row, _base_of(row, rows), _is_best(row, rows), tuple(marks)))
-    found = Table(grid, preset, task, (), _corrected(lines), (), tuple(notes), teachers=tuple(teachers))
+    found = Table(grid, preset, task, (), _corrected(lines), (), tuple(notes), cost, teachers=tuple(teachers))
     agreements = tuple(filter(None, (_agreement(*section) for section in found.sections())))
     return replace(
         found,
-        about=tuple(wording.about(found.lines, rows)),
+        about=tuple(wording.about(found.lines, rows, cost)),
         findings=tuple(wording.findings(found.lines, agreements)),
         agreements=agreements,
     )
@@ -160,6 +169,9 @@ def _line(row: Row, base: Row | None, best: bool, marks: tuple[int, ...]) -> Lin
         factor=row.factor,
         method=row.method,
         train=row.train,
+        teacher_tokens=_cost(row, "teacher_tokens"),
+        student_tflop=_cost(row, "student_tflop"),
+        seconds=fmean(record.seconds for record in row.done) if row.done else None,
         cells=tuple(record.id for record in row.done),
         marks=marks,
     )
@@ -179,6 +191,12 @@ def _agreement(group: str, lines: Sequence[Line]) -> Agreement | None:
 def _mean(row: Row, key: str) -> float | None:
     values = [record.accuracy[key] for record in row.done if key in record.accuracy]
     return fmean(values) if values else None
+
+
+def _cost(row: Row, name: str) -> float | None:
+    """A mean over its cells; None where one did not count it, as cells of earlier versions."""
+    values = [record.statistics.get(f"cost/{name}") for record in row.done]
+    return fmean(values) if values and None not in values else None
 
 
 def _is_complete(row: Row) -> bool:

@@ -21,7 +21,7 @@ _TESTS = {
 }
 
 
-def about(lines: Sequence[Line], rows: Sequence[Row]) -> list[str]:
+def about(lines: Sequence[Line], rows: Sequence[Row], cost: bool = False) -> list[str]:
     """What the figures and intervals are, as clauses."""
     questions = sorted({row.n_test for row in rows})
     over = {line.test.over for line in lines if line.test}
@@ -48,6 +48,12 @@ def about(lines: Sequence[Line], rows: Sequence[Row]) -> list[str]:
             "vs base: points more than the base, on the same questions; p: two-sided, for no difference "
             f"({tests}), corrected for {_number(len(compared), 'comparison')} (Holm); "
             f"no evidence: of a difference, p ≥ {LEVEL}"
+        )
+    if cost:
+        said.append(
+            "per cell: teacher tokens, generated for the samples that it reads (cells share them); student "
+            "TFLOP, products of linear layers in training, with self-play, selection and the judge's "
+            "updates, without evaluation; minutes, wall time with evaluation"
         )
     with_figure = [row for row in rows if row.published is not None]
     if with_figure:

@@ -19,9 +19,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, T5Config, T5F
 
 from qcrd import config
 from qcrd.losses.likelihood import row_means, token_cross_entropy
+from qcrd.student import work
 from qcrd.student.packing import Layout, sent
 from qcrd.student.pretrained import commit, pretrained, pretrained_tokenizer
-from qcrd.student.t5 import Block, Memory, Stack
+from qcrd.student.t5 import Memory, Stack
 from qcrd.student.tape import Arithmetic, Recorder, Replay
 from qcrd.student.tokens import token_ids
 from qcrd.student.writing import Writer
@@ -139,6 +140,7 @@ class Student(nn.Module):
             hidden = self.decoder.decode(targets.shifted, targets.layout, targets.cross, memory, way)
             if targets.counted is not None:  # the head is dear where the vocabulary is large
                 hidden = hidden.index_select(0, targets.counted)
+            work.count(self.model.lm_head.weight.numel(), len(hidden))
             nats = token_cross_entropy(hidden * self.scale, self.model.lm_head.weight, targets.ids)
         return row_means(nats, targets.row, len(targets.rows), targets.weights)
 
@@ -209,7 +211,7 @@ class Scored:
         """Score them, with dropout where the student is in training."""
         self._student, self._memory, self._targets = student, memory, targets
         rate = student.decoder.arithmetic().rate
-        size = sum(w.shape[0] for block in student.decoder.blocks for w in _linear(block))
+        size = sum(weight.shape[0] for block in student.decoder.blocks for weight in block.linear)
         needed = len(targets.shifted) * size * (2 if student.bf16 else 4)
         self._first = Recorder(rate, keep=needed <= RECORDED)
         with torch.no_grad():
@@ -322,8 +324,3 @@ def _flat(weights: TokenWeights, lengths: Sequence[int]) -> list[float]:
             raise ValueError(f"{len(row)} weights for a target of {length} tokens")
         flat += [1.0] * length if row is None else row
     return flat
-
-
-def _linear(block: Block) -> list[Tensor]:
-    own, cross, dense = block.own, block.cross, block.feed_forward
-    return [own.q, own.k, own.v, own.o, cross.q, cross.o, *dense.inner, dense.outer]

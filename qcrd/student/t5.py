@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, gelu, linear, relu, rms_norm, scaled_dot_product_attention
 from transformers.activations import ACT2FN
 
+from qcrd.student import work
 from qcrd.student.packing import Layout
 from qcrd.student.tape import Arithmetic
 
@@ -53,6 +54,13 @@ class Block:
     cross: Attention | None  # of a decoder
     feed_forward: FeedForward
 
+    @property
+    def linear(self) -> list[Tensor]:
+        """The weights that each of its tokens goes through."""
+        crossed = [self.cross.q, self.cross.o] if self.cross is not None else []
+        own = [self.own.q, self.own.k, self.own.v, self.own.o]
+        return [*own, *crossed, *self.feed_forward.inner, self.feed_forward.outer]
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -87,6 +95,7 @@ class Stack:
         self.norm = module.final_layer_norm.weight
         self.positions = module.block[0].layer[0].SelfAttention.relative_attention_bias.weight
         self.blocks = [_block(layers.layer) for layers in module.block]
+        self.weights = sum(weight.numel() for block in self.blocks for weight in block.linear)
 
     def arithmetic(self) -> Arithmetic:
         """For one forward pass; with dropout while the module is in training."""
@@ -95,6 +104,7 @@ class Stack:
     def encode(self, ids: Tensor, layout: Layout) -> Tensor:
         """[N] packed ids of R inputs -> [N, D] packed states; `layout` has a row for each input."""
         way = self.arithmetic()
+        work.count(self.weights, len(ids))
         biases = [
             bias + beyond
             for bias, beyond in zip(self._biases(layout), layout.hidden(self.positions.dtype), strict=True)
@@ -107,6 +117,8 @@ class Stack:
 
     def remember(self, states: Tensor, layout: Layout) -> Memory:
         """What a decoder's layers attend to, from an encoder's packed states; `layout` is one rectangle."""
+        once = sum(block.cross.k.numel() + block.cross.v.numel() for block in self.blocks)
+        work.count(once, len(states))
         pairs = [
             tuple(
                 self._heads(layout.spread(linear(states, weight)))[0]
@@ -129,6 +141,7 @@ class Stack:
         Returns:
             [N, D] packed states after the last norm.
         """
+        work.count(self.weights, len(ids), known=way.known)
         biases = self._biases(layout)
         inputs = [part.rows for part in cross.rectangles]
         beyond = [memory.bias[rows] for rows in inputs]

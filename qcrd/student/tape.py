@@ -22,6 +22,8 @@ from qcrd.student.packing import Layout
 class Arithmetic:
     """Linear layers and dropout as they are, computed where they stand."""
 
+    known = False  # whether what linear layers give is looked up
+
     def __init__(self, rate: float):
         """`rate` of dropout; 0 where there is none, or in evaluation."""
         self.rate = rate
@@ -83,7 +85,7 @@ class Replay(_Taped):
         """`chosen` [n] long: the tokens' numbers in the first pass, in the order of the second."""
         super().__init__(first.rate)
         self.outputs, self.masks, self.chosen = iter(first.outputs), iter(first.masks), chosen
-        self.keep = first.keep
+        self.keep = self.known = first.keep
 
     def linear(self, tokens: Tensor, weight: Tensor) -> Tensor:
         """As `Arithmetic.linear`, but the values are the recorded ones."""

@@ -21,7 +21,7 @@ from qcrd import config
 from qcrd.errors import Diverged
 from qcrd.files import atomic, read_json, write_json
 from qcrd.methods.base import Objective
-from qcrd.student import checkpoint, tensors
+from qcrd.student import checkpoint, tensors, work
 from qcrd.student.batches import derive, epoch_order
 from qcrd.student.evaluate import Evaluator, accuracy
 from qcrd.student.judge import load_optimizer
@@ -46,6 +46,7 @@ class Progress:
     step: int = 0
     steps: int = 0
     loss: float = math.nan  # mean since the last report
+    flops: int = 0  # of training so far, evaluation left out; see `qcrd.student.work`
     chosen_step: int = 0  # step with the best validation accuracy so far
     accuracy: dict[str, float] = field(default_factory=dict)  # validation, test, test_last, test_best
 
@@ -120,7 +121,9 @@ class Trainer:
                 cost, saved = time.monotonic() - saved - waited, time.monotonic()
             end = min(step + self.iteration_steps, self.settings.steps)
             coming = sorted({i for now in range(step + 1, end + 1) for i in self._batch(now)})
+            done = work.flops()
             figures = self.objective.begin_iteration(iteration, self.snapshots, coming)
+            self.progress.flops += work.flops() - done
             if figures:
                 self.journal.metrics(step, **{"time/iteration": iteration}, **figures)
             while step < end:
@@ -135,7 +138,7 @@ class Trainer:
         """Train up to the next log line, evaluation or `end`; returns the step reached."""
         every = self.settings.evaluate_every
         stop = min(end, (step // LOG_EVERY + 1) * LOG_EVERY, (step // every + 1) * every)
-        begun, sums, counts = time.monotonic(), {}, {}
+        begun, done, sums, counts = time.monotonic(), work.flops(), {}, {}
         self.student.train()
         for now in range(step + 1, stop + 1):
             for name, value in self._step(now).items():
@@ -144,8 +147,10 @@ class Trainer:
                 counts[name] = counts.get(name, 0.0) + (~torch.isnan(value)).float()
         means = {name: float(sums[name] / counts[name]) for name in sums if float(counts[name])}
         seconds = (time.monotonic() - begun) / (stop - step)
+        self.progress.flops += work.flops() - done
         figures = {_grouped(name): value for name, value in means.items()}
         rest = {"optimizer/lr": self._lr(stop), "time/seconds_per_step": seconds}
+        rest["cost/student_tflop"] = self.progress.flops / 1e12
         self.journal.metrics(stop, **figures, **rest)
         self.progress.step, self.progress.loss = stop, means.get("loss", math.nan)
         if stop % every == 0 or stop == self.settings.steps:

@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import embedding, linear, pad, rms_norm
 
+from qcrd.student import work
 from qcrd.student.t5 import FeedForward, Memory, buckets
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ class Writer:
     def _step(self, slots: _Slots, biases: Tensor) -> Tensor:
         """[n] the next token of each slot."""
         n, seen = len(slots.job), int(slots.position.max()) + 1
+        work.count(self.stack.weights + self.head.numel(), n)
         room = slots.keys[0].shape[2]
         if seen > room:
             slots.grow(min(2 * room, len(biases) - 1))

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -107,3 +108,25 @@ def test_an_unknown_format_is_refused(sweep):
 @pytest.mark.parametrize("format", FORMATS)
 def test_an_empty_table_can_be_written(format):
     assert render(table([], "g", "embedded", "arithmetic"), format)
+
+
+def test_what_a_setting_costs_stands_beside_where_it_is_asked_for():
+    def costing(seed, **cost):
+        counts = {f"cost/{name}": value for name, value in cost.items()}
+        return replace(record(50.0, seed), seconds=90.0, statistics=counts)
+
+    both = [
+        costing(0, teacher_tokens=1000, student_tflop=2.0),
+        costing(1, teacher_tokens=2000, student_tflop=3.0),
+    ]
+    dear = Row("", "dear", both, 100)
+    older = Row("", "older", [costing(0, teacher_tokens=10), costing(1)], 100)
+    found = table([dear, older], "g", "embedded", "arithmetic", cost=True)
+    text = render(found, "md")
+    assert "| teacher tokens | student TFLOP | minutes |" in text
+    assert "| 1,500          | 2.5           | 1.5     |" in text
+    assert "| -              | -             | 1.5     |" in text, "what some did not count has no mean"
+    assert "wall time" in text
+    assert "TFLOP" not in render(replace(found, cost=False), "md").replace(found.about[-1], "")
+    lines = list(csv.DictReader(io.StringIO(render(found, "csv"))))
+    assert (lines[0]["student_tflop"], lines[1]["student_tflop"]) == ("2.5", "")
