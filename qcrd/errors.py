@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class QcrdError(Exception):
@@ -14,6 +15,16 @@ class ConfigError(QcrdError):
 
 class StoreError(QcrdError):
     """A store that cannot be read or written."""
+
+
+class DamagedResult(StoreError):
+    """A finished cell's record or answers that are not as they were written."""
+
+    def __init__(self, path: Path):
+        super().__init__(
+            f"{path} is damaged: it is torn, or does not fit its checksum; `qcrd run` of a grid with this "
+            "cell trains it again, to the same figures"
+        )
 
 
 class DataError(QcrdError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ REMEDIES = {  # by error number
     errno.EPERM: "make it writable for this user, or export QCRD_HOME=... to a folder that is",
     errno.EMFILE: "allow more open files (`ulimit -n 4096`), then run it again",
 }
+SEAL = "sha256"  # name of the checksum in a JSON file that has its own
 ELSE = "mend that, then run it again; what was there before is whole"
 
 
@@ -72,6 +74,27 @@ def read_json(path: Path) -> Any | None:
         return json.loads(path.read_text())
     except (FileNotFoundError, ValueError, RecursionError):
         return None
+
+
+def write_sealed(path: Path, value: dict[str, Any]) -> None:
+    """`write_json` with a checksum of the rest beside it, so that a flipped bit is found."""
+    write_json(path, {**value, SEAL: _seal(value)})
+
+
+def read_sealed(path: Path) -> dict[str, Any] | None:
+    """What `write_sealed` wrote, or None where the file is absent, torn or has another checksum.
+
+    A file of earlier times, without a checksum, is taken as it is.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        return None
+    seal = value.pop(SEAL, None)
+    return value if seal in (None, _seal(value)) else None
+
+
+def _seal(value: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=_plain).encode()).hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from qcrd.files import atomic, read_json
-from qcrd.types import CellRecord
+from qcrd.errors import DamagedResult
+from qcrd.files import atomic, read_json, read_sealed
+from qcrd.types import CellRecord, Prediction
 
-RECORD = "record.json"
+RECORD, PREDICTIONS = "record.json", "predictions.json"  # of a cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,52 @@ class Home:
         return self.root / "grids" / name
 
     def record(self, cell_id: str) -> CellRecord | None:
-        """The record of a finished cell; None where it is not finished or its record is torn."""
+        """The record of a finished cell; None where it is not finished or its record is damaged."""
         try:
-            return CellRecord(**read_json(self.cell(cell_id) / RECORD))
+            return CellRecord(**read_sealed(self.cell(cell_id) / RECORD))
         except TypeError:  # absent, or not what a record is
             return None
+
+    def predictions(self, record: CellRecord) -> dict[str, list[Prediction]]:
+        """A finished cell's answers at the chosen step by split; {} where there are none.
+
+        Raises:
+            DamagedResult: where they are not those that the record is of.
+        """
+        path = self.cell(record.id) / PREDICTIONS
+        if path.exists() and record.predictions_sha256 not in ("", checksum(path)):
+            raise DamagedResult(path)
+        found = read_json(path) or {}
+        try:
+            return {
+                split: [Prediction(**row) for row in rows]
+                for split, rows in found.items()
+                if isinstance(rows, list)
+            }
+        except TypeError as error:  # of earlier times, when there was no checksum
+            raise DamagedResult(path) from error
+
+    def check_result(self, cell_id: str) -> None:
+        """Make sure that a cell's record and answers, where there are any, are as they were written.
+
+        Raises:
+            DamagedResult: where they are not.
+        """
+        path, record = self.cell(cell_id) / RECORD, self.record(cell_id)
+        if record is not None:
+            self.predictions(record)
+        elif path.exists():
+            raise DamagedResult(path)
+
+    def forget_result(self, cell_id: str) -> None:
+        """Take a cell's record away, so that it is trained again."""
+        (self.cell(cell_id) / RECORD).unlink(missing_ok=True)
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file's bytes; "" where there is none."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return ""

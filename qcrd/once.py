@@ -13,9 +13,9 @@ import torch
 
 from qcrd.config import Cell
 from qcrd.errors import OutOfMemory, StoreError
-from qcrd.files import write_json
+from qcrd.files import write_json, write_sealed
 from qcrd.fingerprint import fingerprint
-from qcrd.home import RECORD, Home
+from qcrd.home import PREDICTIONS, RECORD, Home, checksum
 from qcrd.lease import Lease
 from qcrd.preparation import identify
 from qcrd.student import checkpoint
@@ -84,8 +84,8 @@ def once(cell: Cell, name: str, home: Home, work: Work) -> CellRecord:
                     raise
                 raise error from trouble
             _end(journal, outcome)
-            record = _record(folder.name, name, identity, settings, outcome)
-            write_json(folder / RECORD, asdict(record))
+            record = _record(folder, name, identity, settings, outcome)
+            write_sealed(folder / RECORD, asdict(record))
         # Only now: killed before the record, the cell goes on from its checkpoint and needs both again.
         checkpoint.clear(folder)
         (folder / WEIGHTS).unlink(missing_ok=True)
@@ -128,10 +128,10 @@ def _end(journal: Journal, outcome: Outcome) -> None:
 
 
 def _record(
-    id: str, name: str, identity: dict[str, Any], settings: dict[str, Any], outcome: Outcome
+    folder: Path, name: str, identity: dict[str, Any], settings: dict[str, Any], outcome: Outcome
 ) -> CellRecord:
     return CellRecord(
-        id=id,
+        id=folder.name,
         name=name,
         status=outcome.status,
         identity=identity,
@@ -142,5 +142,6 @@ def _record(
         statistics=outcome.statistics,
         versions=outcome.versions,
         message=outcome.message,
+        predictions_sha256=checksum(folder / PREDICTIONS) if outcome.status == "done" else "",
         peak_bytes=outcome.peak_bytes,
     )

@@ -17,7 +17,7 @@ from qcrd import memory
 from qcrd.config import Cell
 from qcrd.errors import Diverged
 from qcrd.files import read_json, write_json
-from qcrd.home import Home
+from qcrd.home import PREDICTIONS, Home
 from qcrd.lease import Lease
 from qcrd.methods import METHODS
 from qcrd.methods.base import Ingredients
@@ -30,7 +30,7 @@ from qcrd.student.evaluate import Evaluator
 from qcrd.student.judge import Judge, augmented, judged
 from qcrd.student.model import EXPLAIN, Student, load_student, load_tokenizer, token_counts
 from qcrd.student.tensors import DamagedTensors
-from qcrd.student.trainer import PREDICTIONS, WEIGHTS, Progress, Trainer
+from qcrd.student.trainer import WEIGHTS, Progress, Trainer
 from qcrd.student.weights import set_weights, weights
 from qcrd.tracking.journal import Journal
 from qcrd.types import CellRecord

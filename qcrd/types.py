@@ -149,4 +149,5 @@ class CellRecord:
     statistics: dict = field(default_factory=dict)  # vote and parse counts, hinge activity, teacher accuracy
     versions: dict = field(default_factory=dict)
     message: str = ""
+    predictions_sha256: str = ""  # of the file with the answers; "" where there is none, or of earlier times
     peak_bytes: int | None = None  # most memory at once: of the GPU, else of the process

@@ -81,6 +81,7 @@ def _named(study: Study, name: str) -> tuple[str, str | None]:
     ]
     if len(found) == 1:
         cell_id, full = found[0]
+        study.home.check_result(cell_id)
         if study.home.record(cell_id) is None:
             raise DataError(f"{study.grid.name}: {full!r} is not finished; `qcrd run` the grid first")
         return cell_id, full

@@ -62,7 +62,10 @@ class Resources(Section):
     teacher_memory: Annotated[float, Field(gt=0, le=1)] = 0.85
     """Share of the GPU's memory that vLLM may take."""
     teacher_restarts: Annotated[int, Field(ge=0)] = 3
-    """How many engines that died are replaced, all in all, before the grid gives up sampling."""
+    """How many engines that died or hung are replaced, all in all, before the grid gives up sampling."""
+    teacher_timeout: Positive = 1800.0
+    """Seconds without a sign of life after which an engine counts as dead. A living one gives a sign every
+    second or after each batch, however slow it is; loading its model, a download included, must fit in."""
     api: Api = Api()
     """For teacher.engine: openai."""
 

@@ -30,6 +30,7 @@ def examination(home: Home, tracking: str | None, grid: Path | None, preset: str
         ("disk", _look("home", "disk", home)),
         ("order", _look("remains", "order", home)),
         ("samples", _look("remains", "store", home)),
+        ("results", _look("remains", "results", home)),
         ("Ray", _look("services", "ray")),
         ("MLflow", _look("services", "mlflow", tracking)),
         ("Hub", _look("hub", "hub")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -15,7 +15,7 @@ from qcrd.doctor.check import Check, error, ok, told, warning
 from qcrd.doctor.machine import available
 from qcrd.errors import QcrdError
 from qcrd.grid.plan import SampleNeed
-from qcrd.grid.shares import Shares
+from qcrd.grid.shares import Node, Shares
 from qcrd.grid.study import Study
 from qcrd.home import Home
 from qcrd.identity import needs_discriminator
@@ -23,26 +23,24 @@ from qcrd.student.model import load_tokenizer
 from qcrd.tasks import shots
 from qcrd.teacher.engines import ENGINES
 
-Offer = tuple[float, float]
-"""CPUs and GPUs that there are."""
 
-
-def needs(grid: Path, home: Home, preset: str | None, offer: Offer) -> Iterator[Check]:
+def needs(grid: Path, home: Home, preset: str | None, nodes: Sequence[Node]) -> Iterator[Check]:
     """One check for each thing that the grid cannot do without.
 
     Args:
         grid: its YAML file.
         home: where stored samples are.
         preset: instead of the file's.
-        offer: of the cluster, or of this machine.
+        nodes: of the cluster, or this machine.
     """
+    gpus = sum(node.gpus for node in nodes)
     try:
-        study = Study.open(grid, home, preset, offer[1])
+        study = Study.open(grid, home, preset, gpus)
     except QcrdError as trouble:
         yield told("grid", trouble)
         return
     yield ok("grid", f"{study.grid.name}: {len(study.cells)} cells, preset {study.preset}")
-    yield resources(study, *offer)
+    yield resources(study, nodes)
     cells = [planned.cell for planned in study.cells]
     broken = False
     for task in {cell.task.model_dump_json(): cell.task for cell in cells}.values():
@@ -59,15 +57,16 @@ def needs(grid: Path, home: Home, preset: str | None, offer: Offer) -> Iterator[
     yield from checkpoints(cells)
     if not broken:
         for need, cell in study.needs():
-            yield from teacher(study, need, cell, offer[1])
+            yield from teacher(study, need, cell, gpus)
 
 
-def resources(study: Study, cpus: float, gpus: float) -> Check:
+def resources(study: Study, nodes: Sequence[Node]) -> Check:
     """Whether one cell and one engine fit the cluster at all."""
     try:
-        shares = Shares.of(study.grid.resources, cpus, gpus)
+        shares = Shares.of(study.grid.resources, nodes)
     except QcrdError as trouble:
         return told("resources", trouble)
+    cpus, gpus = (sum(each) for each in zip(*nodes, strict=True))
     found = f"a cell takes {shares.cell_cpus:g} of {cpus:g} CPUs and {shares.cell_gpus:g} of {gpus:g} GPUs"
     if study.preset == "paper" and not gpus:
         return warning("resources", f"{found}: T5 on CPUs alone takes days", "--preset embedded, or a GPU")
@@ -151,14 +150,14 @@ def _room(study: Study, gpus: float) -> tuple[float, str]:
     return share * count * one, f"GPU memory ({count} x {share:g} of one)"
 
 
-def offered(joined: dict | str | None) -> Offer:
-    """What a cluster has, or this machine where none was joined.
+def offered(joined: list[Node] | str | None) -> list[Node]:
+    """The nodes of a cluster, or this machine where none was joined.
 
     Args:
-        joined: see `services.joined`.
+        joined: see `services.cluster`.
     """
-    if isinstance(joined, dict):
-        return joined["cpus"], joined["gpus"]
+    if isinstance(joined, list):
+        return joined
     import torch
 
-    return psutil.cpu_count() or 1, torch.cuda.device_count()
+    return [Node(psutil.cpu_count() or 1, torch.cuda.device_count())]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from qcrd.doctor.check import Check, error, ok, warning
-from qcrd.home import Home
+from qcrd.doctor.check import Check, error, ok, told, warning
+from qcrd.errors import DamagedResult
+from qcrd.home import RECORD, Home
 from qcrd.teacher import inventory
 from qcrd.teacher.shards import DAMAGED
 
@@ -112,6 +113,23 @@ def store(home: Home) -> Iterator[Check]:
     else:
         shards = sum(len(list(sampler.glob("*.parquet"))) for sampler in samplers)
         yield ok("samples", f"{len(samplers)} samplers, {shards} files, nothing damaged")
+
+
+def results(home: Home) -> Iterator[Check]:
+    """Every finished cell's record and answers against their checksums."""
+    folders = [path.parent for path in sorted((home.root / "cells").glob(f"*/{RECORD}"))]
+    damaged = []
+    for folder in folders:
+        try:
+            home.check_result(folder.name)
+        except DamagedResult as trouble:
+            damaged.append(trouble)
+    if damaged:
+        first = told("results", damaged[0])
+        more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        yield replace(first, found=first.found + more)
+    else:
+        yield ok("results", f"{len(folders)} finished cells, nothing damaged")
 
 
 def _said(seconds: float) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from qcrd.doctor import web
 from qcrd.doctor.access import private
 from qcrd.doctor.check import Check, error, ok, warning
+from qcrd.grid.shares import Node
 
 JOIN_LIMIT = 60.0  # seconds to join a cluster as a driver does
 _UP = '`cluster/local.sh up`, then eval "$(cluster/local.sh env)"'
@@ -131,8 +132,8 @@ def _token() -> Iterator[Check]:
 
 
 @lru_cache(maxsize=1)
-def cluster() -> dict[str, float] | str | None:
-    """CPUs, GPUs and nodes of the cluster of RAY_ADDRESS, in words why it cannot be joined, None without one.
+def cluster() -> list[Node] | str | None:
+    """The nodes of the cluster of RAY_ADDRESS, in words why it cannot be joined, None without one.
 
     Joined in a process of its own: it may hang, and Ray reads its variables when it is imported.
     """
@@ -152,8 +153,8 @@ def cluster() -> dict[str, float] | str | None:
     except subprocess.TimeoutExpired:
         return f"does not answer within {JOIN_LIMIT:g} s"
     try:
-        return json.loads(told.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
+        return [Node(*each) for each in json.loads(told.stdout.splitlines()[-1])]
+    except (IndexError, TypeError, ValueError):
         return (told.stderr.strip().splitlines() or ["no reason given"])[-1]
 
 
@@ -164,5 +165,6 @@ def _joined(address: str) -> Check:
             f"{_UP}; it wants the same Ray and Python, and its token. Without RAY_ADDRESS a run has its own"
         )
         return error("Ray", f"{address}: {have}", remedy)
-    nodes = "1 node" if have["nodes"] == 1 else f"{have['nodes']} nodes"
-    return ok("Ray", f"{address}: {have['cpus']:g} CPUs, {have['gpus']:g} GPUs on {nodes}")
+    cpus, gpus = (sum(each) for each in zip(*have, strict=True))
+    nodes = "1 node" if len(have) == 1 else f"{len(have)} nodes"
+    return ok("Ray", f"{address}: {cpus:g} CPUs, {gpus:g} GPUs on {nodes}")

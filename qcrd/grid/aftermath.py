@@ -16,8 +16,7 @@ from qcrd.doctor.remains import AGE, walked
 from qcrd.grid.harm import belonging
 from qcrd.grid.results import sources
 from qcrd.grid.study import Study
-from qcrd.home import Home
-from qcrd.student.trainer import PREDICTIONS
+from qcrd.home import PREDICTIONS, Home
 from qcrd.teacher.shards import DAMAGED
 from qcrd.tracking.mlflow.audit import differences
 

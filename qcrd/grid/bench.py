@@ -75,7 +75,7 @@ def bench_sampling(cell: Cell, home: Home, m: int, questions: int, rounds: int, 
 
         def started(count: int) -> Engines:
             resources = Resources(teacher_actors=count)
-            shares = Shares.of(resources, have.cpus, have.gpus, have.node)
+            shares = Shares.of(resources, have.nodes)
             way = sampler(cell.teacher, stop, requests, resources, shares, home, say)
             engines = stack.enter_context(way)
             engines.ready()

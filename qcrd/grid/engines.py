@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
 from qcrd.errors import QcrdError
 from qcrd.teacher.base import Request
@@ -64,6 +65,7 @@ class _Engine:
 class _Worker:
     actor: Any
     open: dict[tuple[str, int], Request] = field(default_factory=dict)  # handed out, not answered yet
+    since: float = math.inf  # when it was last called; never before its process is there
 
 
 class Engines:
@@ -71,14 +73,16 @@ class Engines:
 
     An engine gets more to do before it has finished what it has, so that it is never idle, and hands over
     what is finished every second. They start one after the other, because each measures free memory while
-    it starts; the first samples meanwhile. One that dies is replaced, and only what it had not handed over
-    is asked again.
+    it starts; the first samples meanwhile. One that dies or hangs is replaced, on another node where its own
+    is gone, and only what it had not handed over is asked again.
 
     Args:
         load: makes an engine's sampler, in its actor.
         options: of its actor: num_cpus, num_gpus.
         count: how many.
         restarts: how many may be replaced, all in all.
+        limit: seconds without a sign of life after which an engine hangs. It starts within these once it has
+            its place, and then answers every second, or after each batch.
         say: what a person is told.
     """
 
@@ -88,10 +92,11 @@ class Engines:
         options: dict[str, Any],
         count: int,
         restarts: int,
+        limit: float,
         say: Say,
     ):
         self.load, self.options = load, options
-        self.count, self.restarts, self.say = count, restarts, say
+        self.count, self.restarts, self.limit, self.say = count, restarts, limit, say
         self.workers: list[_Worker] = []  # those that are up
         self.busy: dict[Any, _Worker] = {}  # by the reference of what they are doing
         self.died = 0
@@ -134,38 +139,63 @@ class Engines:
             yield samples
 
     def _next(self) -> tuple[list[Sample], list[Request]]:
-        """Wait until an engine is up, has been fed or hands over.
+        """Wait until an engine is up, has been fed, hands over, or is given up.
 
         Returns:
             What it hands over, and what is to be asked again because it died.
         """
-        while not (done := ray.wait(list(self.busy), num_returns=1, timeout=PATIENCE)[0]):
-            needs = ", ".join(
-                f"{amount:g} {name.removeprefix('num_')}" for name, amount in self.options.items()
-            )
-            what = f"to start (on one node: {needs})" if self._starting() else "to answer"
-            self.say(f"teacher: still waiting for an engine {what}")
-        worker = self.busy.pop(done[0])
+        reference = self._heard()
+        worker = self.busy.pop(reference)
+        if self._hangs(worker) and not ray.wait([reference], timeout=0)[0]:
+            return [], self._bury(worker, f"no sign of life for {self.limit:g} s")
         try:
-            samples = answer(done[0]) or []
+            samples = answer(reference) or []
         except RayError as error:
-            self._bury(worker, error)
-            return [], list(worker.open.values())
+            return [], self._bury(worker, _reason(error), error)
         except QcrdError:
             ray.kill(worker.actor)
             raise
+        if worker.since == math.inf:  # it has its place
+            self._call(worker, "start", self.load)
+            return [], []
         for sample in samples:
             del worker.open[sample.prompt_id, sample.index]
         if worker not in self.workers:
             self.workers.append(worker)  # it is up
         return samples, []
 
+    def _heard(self) -> Any:
+        """Wait for the reference of a call that has returned, or should have long ago."""
+        while True:
+            hanging = [reference for reference, worker in self.busy.items() if self._hangs(worker)]
+            if hanging:
+                return hanging[0]
+            left = self.limit - (time.monotonic() - min(worker.since for worker in self.busy.values()))
+            if done := ray.wait(list(self.busy), num_returns=1, timeout=max(0.0, min(PATIENCE, left)))[0]:
+                return done[0]
+            if left > PATIENCE:
+                self.say(f"teacher: still waiting for an engine {self._awaited()}")
+
+    def _hangs(self, worker: _Worker) -> bool:
+        return time.monotonic() - worker.since >= self.limit
+
+    def _awaited(self) -> str:
+        if not self._starting():
+            return "to answer"
+        needs = (f"{amount:g} {name.removeprefix('num_')}" for name, amount in self.options.items())
+        return f"to start (on one node: {', '.join(needs)})"
+
     def _starting(self) -> bool:
         return any(worker not in self.workers for worker in self.busy.values())
 
     def _start(self) -> None:
-        actor = ray.remote(_Engine).options(**self.options).remote()
-        self.busy[actor.start.remote(self.load)] = _Worker(actor)
+        # Side by side they need not share a node's memory bandwidth, and one lost node takes fewer of them.
+        actor = ray.remote(_Engine).options(**self.options, scheduling_strategy="SPREAD").remote()
+        self.busy[actor.__ray_ready__.remote()] = _Worker(actor)
+
+    def _call(self, worker: _Worker, method: str, *arguments: Any) -> None:
+        worker.since = time.monotonic()
+        self.busy[getattr(worker.actor, method).remote(*arguments)] = worker
 
     def _work(self, worker: _Worker, queue: deque[Request]) -> None:
         """Fill up what the worker has to do, to its fair share of what is left, and let it work."""
@@ -175,13 +205,16 @@ class Engines:
             more = [queue.popleft() for _ in range(min(wanted, len(queue)))]
             if more:
                 worker.open |= {r.key: r for r in more}
-                self.busy[worker.actor.feed.remote(more)] = worker
+                self._call(worker, "feed", more)
                 return
         if worker.open:
-            self.busy[worker.actor.take.remote(SECONDS)] = worker
+            self._call(worker, "take", SECONDS)
 
-    def _bury(self, worker: _Worker, error: RayError) -> None:
-        """Count a dead engine; its place is free for another.
+    def _bury(self, worker: _Worker, reason: str, error: RayError | None = None) -> list[Request]:
+        """Count a dead or hanging engine and end its process; its place is free for another.
+
+        Returns:
+            What it had not answered.
 
         Raises:
             QcrdError: where too many have died.
@@ -190,18 +223,20 @@ class Engines:
             self.workers.remove(worker)
         ray.kill(worker.actor)  # an engine that raised may be broken for good, so its process goes too
         self.died += 1
-        reason = _reason(error)
         if self.died > self.restarts:
             raise QcrdError(
                 f"the teacher's engine died (times: {self.died}), the last time of: {reason}\n"
                 "What it had answered is stored, and the same command goes on from there. If it lacks "
                 "memory, lower resources.teacher_memory or teacher.max_len, or set teacher.quantization; "
-                "resources.teacher_restarts allows more attempts"
+                "resources.teacher_restarts allows more attempts, resources.teacher_timeout more patience"
             ) from error
         self.say(f"teacher: an engine died ({reason}); replacing it, {self.died} of at most {self.restarts}")
+        return list(worker.open.values())
 
 
 def _reason(error: RayError) -> str:
+    if isinstance(error, OutOfMemoryError):
+        return "Ray ended its process because the memory of its node was full"
     if isinstance(error, RayActorError):
         return "its process ended"
     return str(error).strip().splitlines()[-1]

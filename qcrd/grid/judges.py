@@ -18,7 +18,7 @@ from qcrd.grid.engines import Say
 from qcrd.grid.plan import PlannedCell
 from qcrd.grid.problems import misfits, worded
 from qcrd.grid.run import cluster
-from qcrd.grid.shares import Shares
+from qcrd.grid.shares import Node, Shares
 from qcrd.grid.study import Study
 from qcrd.grid.teachers import sampler
 from qcrd.home import Home
@@ -114,13 +114,13 @@ def asking(judge: Judge, requests: Sequence[Request], home: Home, say: Say) -> I
     """The judge's engine, which ends with the context; Ray starts only for one that runs here."""
     teacher, resources = judge.teacher, judge.resources
     with ExitStack() as stack:
-        cpus, gpus = resources.teacher_cpus * resources.teacher_actors, 0.0
+        nodes = [Node(resources.teacher_cpus * resources.teacher_actors, 0)]
         if isinstance(ENGINES[teacher.engine], ActorEngine):
             have = stack.enter_context(cluster())
-            cpus, gpus = have.cpus, have.gpus
-            say(f"judge: {cpus:g} CPUs, {gpus:g} GPUs on {have.address}")
+            nodes = have.nodes
+            say(f"judge: {have.cpus:g} CPUs, {have.gpus:g} GPUs on {have.address}")
         # No cell is trained here, so what one would take is not asked for.
-        shares = Shares.of(resources.model_copy(update={"cell_cpus": 0.0, "cell_gpus": 0.0}), cpus, gpus)
+        shares = Shares.of(resources.model_copy(update={"cell_cpus": 0.0, "cell_gpus": 0.0}), nodes)
         yield stack.enter_context(sampler(teacher, STOP, requests, resources, shares, home, say))
 
 

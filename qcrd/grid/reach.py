@@ -7,13 +7,13 @@ import logging
 
 import ray
 
+from qcrd.grid.nodes import nodes
+
 
 def main() -> None:
-    """Print one JSON object; Ray raises where the address, the versions or the token are wrong."""
+    """Print [CPUs, GPUs] of its nodes; Ray raises where the address, the versions or the token are wrong."""
     ray.init(log_to_driver=False, logging_level=logging.ERROR)  # it reads RAY_ADDRESS
-    have = ray.cluster_resources()
-    nodes = sum(node["Alive"] for node in ray.nodes())
-    print(json.dumps({"cpus": have.get("CPU", 0), "gpus": have.get("GPU", 0), "nodes": nodes}))
+    print(json.dumps(nodes()))
 
 
 if __name__ == "__main__":

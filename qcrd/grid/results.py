@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qcrd import preparation
-from qcrd.files import read_json
+from qcrd.errors import DamagedResult
 from qcrd.grid.factors import get, paths, short, show
 from qcrd.grid.layout import Place, places
 from qcrd.grid.plan import VARIANT, PlannedCell
@@ -14,12 +14,10 @@ from qcrd.methods import METHODS
 from qcrd.report.paper import counterpart
 from qcrd.report.tables import Row, Table, table
 from qcrd.report.teachers import teacher_line
-from qcrd.student.trainer import PREDICTIONS
 from qcrd.teacher.engines import ENGINES
 from qcrd.tracking.mlflow.mirror import Mirror
 from qcrd.tracking.mlflow.source import Source
 from qcrd.tracking.mlflow.view import SETTING
-from qcrd.types import Prediction
 from qcrd.yields import Yield, yields
 
 SECTIONS = ("contrastive", "selfplay", "discriminator", "training", "student")
@@ -105,11 +103,16 @@ def _row(study: Study, place: Place) -> Row:
     records, failed, predictions, missing = [], [], [], 0
     for cell_id in place.cells:
         record = study.home.record(cell_id)
+        try:
+            study.home.check_result(cell_id)
+        except DamagedResult as error:
+            failed.append(str(error))
+            continue
         if record is not None:
             records.append(record)
-            found = read_json(study.home.cell(cell_id) / PREDICTIONS)
-            if record.status == "done" and found:
-                predictions.append([Prediction(**p) for p in found["test"]])
+            found = study.home.predictions(record) if record.status == "done" else {}
+            if found:
+                predictions.append(found["test"])
         elif state(study.home, cell_id) == "failed":
             failed.append(last_status(study.home, cell_id)[1])
         else:

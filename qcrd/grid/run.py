@@ -19,12 +19,14 @@ import ray
 
 from qcrd import preparation
 from qcrd.config import Cell
+from qcrd.errors import DamagedResult
 from qcrd.files import write_json
 from qcrd.grid import private, report
 from qcrd.grid.discriminators import pretrain_discriminators
+from qcrd.grid.nodes import nodes
 from qcrd.grid.packing import measured_share
 from qcrd.grid.results import found_yields, mirror
-from qcrd.grid.shares import Shares
+from qcrd.grid.shares import Node, Shares
 from qcrd.grid.study import Study, last_status
 from qcrd.grid.teachers import sampler
 from qcrd.grid.tune import train_cells
@@ -46,10 +48,18 @@ STOP_PUSH = 10.0  # the same where it was stopped: `ray job stop` kills soon
 class Cluster:
     """What Ray offers."""
 
-    cpus: float
-    gpus: float
-    node: tuple[float, float]  # most CPUs and most GPUs of one node
+    nodes: tuple[Node, ...]  # those that are up
     address: str
+
+    @property
+    def cpus(self) -> float:
+        """Of all nodes."""
+        return sum(node.cpus for node in self.nodes)
+
+    @property
+    def gpus(self) -> float:
+        """Of all nodes."""
+        return sum(node.gpus for node in self.nodes)
 
 
 @contextlib.contextmanager
@@ -68,11 +78,8 @@ def cluster() -> Iterator[Cluster]:
         **({"_node_ip_address": "127.0.0.1", "_temp_dir": str(sessions)} if own else {}),
     )
     try:
-        have = ray.cluster_resources()
         where = "a Ray of its own" if own else f"Ray at {started.address_info['gcs_address']}"
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        cpus, gpus = (max(node.get(what, 0) for node in nodes) for what in ("CPU", "GPU"))
-        yield Cluster(have.get("CPU", 1), have.get("GPU", 0), (cpus, gpus), where)
+        yield Cluster(nodes(), where)
     finally:
         ray.shutdown()
 
@@ -94,7 +101,7 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
     with cluster() as have:
         signal.signal(signal.SIGTERM, _interrupt)  # after ray.init, which sets one that aborts
         study = Study.open(path, home, preset, have.gpus)
-        shares = Shares.of(study.grid.resources, have.cpus, have.gpus, have.node)
+        shares = Shares.of(study.grid.resources, have.nodes)
         _announce(study, have, preset, tracking)
         study.remember()
         with study.alone(say), Journal(study.folder / journal.FILE) as log:
@@ -126,13 +133,15 @@ def _announce(study: Study, have: Cluster, preset: str | None, tracking: str | N
     done = sum(s in ("done", "diverged") for s in study.states())
     say(f"{study.grid.name}: {study.grid.description}" if study.grid.description else study.grid.name)
     say(f"preset {study.preset}{why}; {len(study.cells)} cells, {done} of them finished before")
-    say(f"{have.cpus:g} CPUs, {have.gpus:g} GPUs on {have.address}; results in {study.home.root}")
+    where = f" on {len(have.nodes)} nodes" if len(have.nodes) > 1 else ""
+    say(f"{have.cpus:g} CPUs, {have.gpus:g} GPUs{where} of {have.address}; results in {study.home.root}")
     where = f"MLflow at {tracking}" if tracking else "MLFLOW_TRACKING_URI is not set: `qcrd sync` shows them"
     say(f"runs: {where}")
 
 
 def _work(study: Study, shares: Shares) -> dict[str, str]:
     """Sample, pretrain, train what is not finished; returns failed cells with reasons."""
+    forget_damaged(study)
     todo = [
         (cell_id, planned.name, planned.cell)
         for planned, cell_id in zip(study.cells, study.ids, strict=True)
@@ -154,12 +163,22 @@ def _work(study: Study, shares: Shares) -> dict[str, str]:
         gpus = measured_share([cell for *_, cell in todo], study.home, shares.cell_cpus, say) or gpus
     watch = CellWatch(len(study.cells), len(study.cells) - len(todo))
     failed = train_cells(todo, study.home, study.folder / "tune", study.grid.resources, gpus, watch)
+    names = {cell_id: name for cell_id, name, _ in todo}
     for cell_id, reason in failed.items():
         if last_status(study.home, cell_id)[0] != "failed":  # killed before it could say so itself
             _append(study.home, cell_id, "failed", reason)
-        name = next(name for i, name, _ in todo if i == cell_id)
-        say(f"failed: {name}: {reason} (whole trace: {study.home.cell(cell_id) / 'error.txt'})")
+        say(f"failed: {names[cell_id]}: {reason} (whole trace: {study.home.cell(cell_id) / 'error.txt'})")
     return failed
+
+
+def forget_damaged(study: Study) -> None:
+    """Let cells whose record or answers are damaged be trained again."""
+    for planned, cell_id in zip(study.cells, study.ids, strict=True):
+        try:
+            study.home.check_result(cell_id)
+        except DamagedResult as error:
+            say(f"{planned.name}: {error}")
+            study.home.forget_result(cell_id)
 
 
 def sample(path: Path, home: Home, preset: str | None = None, splits: Sequence[str] = ()) -> None:
@@ -179,7 +198,7 @@ def sample(path: Path, home: Home, preset: str | None = None, splits: Sequence[s
     with cluster() as have:
         signal.signal(signal.SIGTERM, _interrupt)
         study = Study.open(path, home, preset, have.gpus)
-        _sample(study, Shares.of(study.grid.resources, have.cpus, have.gpus, have.node), splits=splits)
+        _sample(study, Shares.of(study.grid.resources, have.nodes), splits=splits)
         _say_yields(study)
 
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from qcrd.config import Resources
 from qcrd.errors import QcrdError
+
+
+class Node(NamedTuple):
+    """What a machine of the cluster offers; nothing that is placed spans two of them."""
+
+    cpus: float
+    gpus: float
 
 
 def default_share(gpus: float) -> float:
@@ -23,36 +33,61 @@ class Shares:
     teacher_gpus: float
 
     @classmethod
-    def of(
-        cls, resources: Resources, cpus: float, gpus: float, node: tuple[float, float] | None = None
-    ) -> Shares:
-        """What `resources` asks for, with its defaults for a cluster of so many CPUs and GPUs.
+    def of(cls, resources: Resources, nodes: Sequence[Node]) -> Shares:
+        """What `resources` asks for, with its defaults for a cluster of these nodes.
 
-        Args:
-            resources: of the grid.
-            cpus: of the cluster.
-            gpus: of the cluster.
-            node: most CPUs and most GPUs that one of its nodes has; None where it is a single node.
+        An engine takes fewer cores than asked for where all could not be up at once: it is content with
+        fewer, and would else wait for ever.
 
         Raises:
-            QcrdError: where that is more than the cluster has, or than one node has of what cannot be split.
+            QcrdError: where a cell or an engine fits no node, or not all engines find one.
         """
+        gpus = sum(node.gpus for node in nodes)
         cell_gpus = default_share(gpus) if resources.cell_gpus in (None, "auto") else resources.cell_gpus
         teacher_gpus = (1 if gpus else 0) if resources.teacher_gpus is None else resources.teacher_gpus
-        # More cores than there are would wait for ever; the engine is content with fewer.
-        teacher_cpus = min(resources.teacher_cpus, cpus / resources.teacher_actors)
-        node_cpus, node_gpus = node or (cpus, gpus)
-        one, all_ = "one node has at most", "the cluster has"
-        wanted = (
-            ("cell_cpus", resources.cell_cpus, node_cpus, "CPUs", one if node else all_),
-            ("cell_gpus", cell_gpus, node_gpus, "GPUs", one if node else all_),
-            ("teacher_gpus", teacher_gpus * resources.teacher_actors, gpus, "GPUs", all_),
-            ("teacher_gpus", teacher_gpus, node_gpus, "GPUs", f"an engine is on one node, and {one}"),
-        )
-        for field, asked, there, what, who in wanted:
+        actors = resources.teacher_actors
+        most = Node(max(node.cpus for node in nodes), max(node.gpus for node in nodes))
+        who = "a node has at most" if len(nodes) > 1 else "there are"
+        for field, asked, there, what in (
+            ("cell_cpus", resources.cell_cpus, most.cpus, "CPUs"),
+            ("cell_gpus", cell_gpus, most.gpus, "GPUs"),
+            ("teacher_gpus", teacher_gpus, most.gpus, "GPUs for an engine"),
+        ):
             if asked > there:
-                raise QcrdError(
-                    f"resources.{field}: {asked:g} {what} are asked for, {who} {there:g}; "
-                    f"allowed: up to {there:g}; lower it, or run where there are more"
-                )
-        return cls(resources.cell_cpus, cell_gpus, teacher_cpus, teacher_gpus)
+                raise _refusal(field, f"{asked:g} {what} are asked for, {who} {there:g}", there)
+        together = Node(resources.cell_cpus, cell_gpus)
+        if not any(_room(node, together) for node in nodes):
+            there = max(node.cpus for node in nodes if node.gpus >= cell_gpus)
+            asked = f"{resources.cell_cpus:g} CPUs and {cell_gpus:g} GPUs are asked for on one node"
+            raise _refusal("cell_cpus", f"{asked}, those with the GPUs have at most {there:g} CPUs", there)
+        places = int(sum(_room(node, Node(0, teacher_gpus)) for node in nodes)) if teacher_gpus else actors
+        if actors > places:
+            asked = (
+                f"{actors} engines of {teacher_gpus:g} GPUs each are asked for, there is room for {places}"
+            )
+            raise _refusal("teacher_actors", asked, places)
+        cpus = _cores(resources.teacher_cpus, teacher_gpus, actors, nodes)
+        return cls(resources.cell_cpus, cell_gpus, cpus, teacher_gpus)
+
+
+def _cores(wanted: float, gpus: float, count: int, nodes: Sequence[Node]) -> float:
+    """Cores of an engine, the most up to `wanted` with which `count` of them are up at once."""
+    shares = {wanted, *(node.cpus / n for node in nodes for n in range(1, count + 1) if node.cpus)}
+    fitting = [
+        cpus
+        for cpus in shares
+        if cpus <= wanted and sum(_room(node, Node(cpus, gpus)) for node in nodes) >= count
+    ]
+    return max(fitting, default=0.0)
+
+
+def _room(node: Node, each: Node) -> float:
+    """How many of these the node holds."""
+    whole = [math.floor(there / asked + 1e-9) for there, asked in zip(node, each, strict=True) if asked]
+    return min(whole, default=math.inf)
+
+
+def _refusal(field: str, found: str, allowed: float) -> QcrdError:
+    return QcrdError(
+        f"resources.{field}: {found}; allowed: up to {allowed:g}; lower it, or run where there are more"
+    )

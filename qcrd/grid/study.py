@@ -106,9 +106,10 @@ class Study:
             splits: to be sampled besides those that the cells read.
         """
         cells = [planned.cell for planned in self.cells]
+        one = {(cell.task, cell.teacher): cell for cell in reversed(cells)}  # the first of each
         for need in required_samples(cells):
-            cell = next(c for c in cells if c.task == need.task and c.teacher == need.teacher)
-            yield replace(need, splits=tuple(dict.fromkeys((*need.splits, *splits)))), cell
+            splits_ = tuple(dict.fromkeys((*need.splits, *splits)))
+            yield replace(need, splits=splits_), one[need.task, need.teacher]
 
     def samples(
         self, splits: Iterable[str] = ()

@@ -59,7 +59,8 @@ def sampler(
         teacher = teacher.model_copy(update={"model": str(folder)})
     start = carried(partial(_start, teacher, stop, resources, shares.teacher_gpus))
     options = {"num_cpus": shares.teacher_cpus, "num_gpus": shares.teacher_gpus}
-    with Engines(start, options, resources.teacher_actors, resources.teacher_restarts, say) as engines:
+    bounds = resources.teacher_actors, resources.teacher_restarts, resources.teacher_timeout
+    with Engines(start, options, *bounds, say) as engines:
         yield engines
 
 

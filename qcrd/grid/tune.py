@@ -29,10 +29,10 @@ os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "16")
 
 from ray import tune
-from ray.exceptions import OutOfMemoryError as RayOutOfMemory
 from ray.exceptions import RayActorError
 
 REPORT_SECONDS = 2.0
+FULL = "low on memory"  # in Ray's words for what its memory monitor ended; Tune keeps these, but not the type
 
 
 Run = Callable[..., CellRecord]
@@ -142,11 +142,12 @@ def train_cells(
     return failed
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception | str) -> str:
     """Why a cell was given up, in a line."""
     text = str(error).strip()
-    if isinstance(error, RayActorError | RayOutOfMemory):
-        what = "because the memory was full" if "low on memory" in text else "(often because memory is full)"
+    full = FULL in text
+    if full or isinstance(error, RayActorError):
+        what = "because the memory was full" if full else "(often because memory is full)"
         return (
             f"its process was killed in every attempt {what}; lower training.batch, or "
             "resources.concurrent_cells so that fewer cells share a machine"

@@ -54,9 +54,11 @@ class Ended:
         Raises:
             ConfigError: where no cell or several have such an id, or its settings are of another version.
             DataError: where it has not ended.
+            DamagedResult: where what it ended with is damaged.
         """
         cell_id = resolve(home, prefix)
         record = home.record(cell_id)
+        home.check_result(cell_id)
         if record is None:
             raise DataError(f"cell {cell_id} is not finished; `qcrd run` its grid first")
         try:

@@ -8,14 +8,12 @@ from typing import Any
 
 from qcrd.files import read_json
 from qcrd.fingerprint import fingerprint
-from qcrd.home import RECORD, Home
+from qcrd.home import PREDICTIONS, RECORD, Home
 from qcrd.identity import discriminator_identity, needs_discriminator
 from qcrd.provenance.ended import Ended
-from qcrd.student.trainer import PREDICTIONS
 from qcrd.teacher.engines import ENGINES
 from qcrd.teacher.store import IDENTITY
 from qcrd.tracking.journal import FILE
-from qcrd.types import Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ def entry(ended: Ended, home: Home) -> Entry:
         seconds=record.seconds,
         scores={
             split: Score(sum(p.correct for p in rows), len(rows))
-            for split, rows in predictions(ended).items()
+            for split, rows in home.predictions(record).items()
         },
         settings=record.identity,
         versions=record.versions,
@@ -87,14 +85,6 @@ def entry(ended: Ended, home: Home) -> Entry:
 
 
 FILES = {"record": RECORD, "predictions": PREDICTIONS, "journal": FILE}
-
-
-def predictions(ended: Ended) -> dict[str, list[Prediction]]:
-    """The predictions of the chosen step by split, {} where they are gone."""
-    found = read_json(ended.folder / PREDICTIONS) or {}
-    return {
-        split: [Prediction(**row) for row in rows] for split, rows in found.items() if isinstance(rows, list)
-    }
 
 
 def sampler_of(ended: Ended, home: Home) -> Sampler | None:

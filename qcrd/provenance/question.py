@@ -16,7 +16,7 @@ from qcrd.methods import METHODS
 from qcrd.preparation import load_task, rationale_set
 from qcrd.provenance.choice import Candidate, draws_lots, explains, weighed
 from qcrd.provenance.ended import Ended
-from qcrd.provenance.entry import judge_file, predictions
+from qcrd.provenance.entry import judge_file
 from qcrd.provenance.samples import Answers, answers
 from qcrd.rationales.vote import vote
 from qcrd.types import Prediction, Question, Splits, Vote
@@ -71,7 +71,7 @@ def trace(ended: Ended, home: Home, asked: str, split: str = "test") -> Trace:
         )
     prediction = None
     if split != "train":
-        rows = predictions(ended).get(split, [])
+        rows = home.predictions(ended.record).get(split, [])
         prediction = next((p for p in rows if p.question_id == question.id), None)
         if prediction is None:
             notes.append(

@@ -28,6 +28,7 @@ _ACCURACY = "test accuracy (%)"
 _OURS = "ours"
 _PART = "ours, seeds missing"
 _PAPER = "paper"
+MOST = 100  # settings of a section; more are no figure any more, but minutes of drawing
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,10 @@ class Drawn:
 
 
 def draw(table: Table) -> Iterator[Drawn]:
-    """The figure of each section that has a result."""
+    """The figure of each section that has a result and is no longer than `MOST`."""
     names: dict[str, int] = {}
     for group, lines in table.sections():
-        if not any(line.test for line in lines):
+        if len(lines) > MOST or not any(line.test for line in lines):
             continue
         name = re.sub(r"[^a-z0-9]+", "-", (group or "settings").lower()).strip("-") or "section"
         names[name] = names.get(name, 0) + 1

@@ -98,7 +98,7 @@ class Table:
     about: tuple[str, ...]  # what the figures and intervals are
     lines: tuple[Line, ...]
     findings: tuple[str, ...]  # what the comparisons come to, in words
-    notes: tuple[str, ...]  # what the figures leave out; note i + 1 is the line's mark i + 1
+    notes: tuple[str, ...]  # what the figures leave out or mix; note i + 1 is the lines' mark i + 1
     cost: bool = False  # whether what a setting costs stands beside what it brings
     agreements: tuple[Agreement, ...] = ()  # with the paper's order, of each section that has figures
     teachers: tuple[TeacherLine, ...] = ()
@@ -125,11 +125,15 @@ def table(
     """
     notes: list[str] = []
     lines = []
+    best = _best(rows)
+    bases = {row.group: row for row in reversed(rows) if row.base}
     for row in rows:
         own = wording.notes(row)
         notes += own
         marks = range(len(notes) - len(own) + 1, len(notes) + 1)
-        lines.append(_line(row, _base_of(row, rows), _is_best(row, rows), tuple(marks)))
+        is_best = _is_complete(row) and _mean(row, "test") == best.get(row.group)
+        lines.append(_line(row, bases.get(row.group), is_best, tuple(marks)))
+    notes += wording.mixture(record for row in rows for record in row.done)
     found = Table(grid, preset, task, (), _corrected(lines), (), tuple(notes), cost, teachers=tuple(teachers))
     agreements = tuple(filter(None, (_agreement(*section) for section in found.sections())))
     return replace(
@@ -203,13 +207,13 @@ def _is_complete(row: Row) -> bool:
     return 0 < len(row.done) == row.planned
 
 
-def _is_best(row: Row, rows: Sequence[Row]) -> bool:
-    rivals = [_mean(other, "test") for other in rows if other.group == row.group and _is_complete(other)]
-    return _is_complete(row) and len(set(rivals)) > 1 and _mean(row, "test") == max(rivals)
-
-
-def _base_of(row: Row, rows: Sequence[Row]) -> Row | None:
-    return next((other for other in rows if other.base and other.group == row.group), None)
+def _best(rows: Sequence[Row]) -> dict[str, float]:
+    """Highest accuracy of each section's complete rows, where they differ."""
+    means: dict[str, set[float]] = {}
+    for row in rows:
+        if _is_complete(row):
+            means.setdefault(row.group, set()).add(_mean(row, "test"))
+    return {group: max(values) for group, values in means.items() if len(values) > 1}
 
 
 def _same_questions(first: Row, second: Row) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from qcrd.report.comparison import LEVEL
 
 if TYPE_CHECKING:
     from qcrd.report.tables import Line, Row
+    from qcrd.types import CellRecord
 
 _INTERVALS = {
     "seeds": "95% interval over seeds (Student's t)",
@@ -94,6 +96,22 @@ def notes(row: Row) -> list[str]:
     if row.missing:
         found.append(f"{name}: {row.missing} of {row.planned} cells not finished yet")
     return found
+
+
+def mixture(records: Iterable[CellRecord]) -> list[str]:
+    """What differs between the machines and programs that the cells were trained with."""
+    counted: dict[str, Counter[str]] = {}
+    for record in {record.id: record for record in records}.values():
+        for name, value in record.versions.items():
+            if name == "student_commit":  # cells may well begin from different models
+                name = f"commit of {record.settings['student']['checkpoint']}"
+            counted.setdefault(name, Counter())[value] += 1
+    found = []
+    for name, counts in counted.items():
+        if len(counts) > 1:
+            each = ", ".join(f"{value} ({_number(count, 'cell')})" for value, count in counts.most_common())
+            found.append(f"{name} {each}")
+    return [f"the cells were not all trained with the same: {'; '.join(found)}"] if found else []
 
 
 def _name(line: Line) -> str:

@@ -20,6 +20,7 @@ from torch import Tensor
 from qcrd import config
 from qcrd.errors import Diverged
 from qcrd.files import atomic, read_json, write_json
+from qcrd.home import PREDICTIONS
 from qcrd.methods.base import Objective
 from qcrd.student import checkpoint, tensors, work
 from qcrd.student.batches import derive, epoch_order
@@ -34,7 +35,7 @@ from qcrd.tracking.journal import Journal
 LOG_EVERY = 10  # steps
 CHECKPOINT_SHARE = 0.05  # of the time may go into checkpoints
 CHECKPOINT_SECONDS = 5.0  # at least so long between two
-WEIGHTS, PREDICTIONS = "student.safetensors", "predictions.json"
+WEIGHTS = "student.safetensors"
 
 logger = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from qcrd.doctor.needs import needs
+from qcrd.grid.shares import Node
 from qcrd.home import Home
 
 TASK = {"name": "arithmetic", "train": 4, "validation": 2, "test": 2}
@@ -18,7 +19,7 @@ def asked(tmp_path):
     def ask(base, cpus=2, gpus=0, preset="embedded", **rest):
         grid = tmp_path / "grid.yaml"
         grid.write_text(yaml.safe_dump({"name": "small", "preset": preset, "base": base, **rest}))
-        return {check.name: check for check in needs(grid, Home(tmp_path / "home"), None, (cpus, gpus))}
+        return {check.name: check for check in needs(grid, Home(tmp_path / "home"), None, [Node(cpus, gpus)])}
 
     return ask
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import time
 from functools import partial
 
 import psutil
@@ -39,9 +40,24 @@ def small_steps(monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 0.05)
 
 
-def engines(folder, said, count=1, restarts=3, **settings):
+def engines(folder, said, count=1, restarts=3, limit=60.0, **settings):
     load = partial(Seq2SeqSampler, str(folder), **{"max_tokens": 8, **settings})
-    return Engines(load, {"num_cpus": 1}, count, restarts, said.append)
+    return Engines(load, {"num_cpus": 1}, count, restarts, limit, said.append)
+
+
+def spoil(worker, how) -> None:
+    """Let an engine do something before each answer."""
+
+    def change(engine):
+        take = engine.sampler.take
+
+        def spoilt(seconds):
+            how()
+            return take(seconds)
+
+        engine.sampler.take = spoilt
+
+    ray.get(worker.actor.__ray_call__.remote(change))
 
 
 def process(worker) -> int:
@@ -91,3 +107,43 @@ def test_what_a_user_can_mend_is_raised_as_it_is(local_ray, tmp_path, asked):
         pytest.raises(ConfigError, match=r"teacher.model"),
     ):
         list(sample(asked))
+
+
+def hanging():
+    def hang():
+        time.sleep(600)
+
+    return hang
+
+
+def dead():
+    def break_down():
+        raise RuntimeError("EngineDeadError: encountered an issue")
+
+    return break_down
+
+
+def test_engines_that_hang_or_are_dead_in_a_living_process_are_replaced_and_slow_ones_are_not(
+    local_ray, folder, asked
+):
+    said = []
+
+    def say(line):
+        said.append(line)
+        sample.limit = 60.0  # a replacement has time to start
+
+    load = partial(Seq2SeqSampler, str(folder), max_tokens=8)
+    with Engines(load, {"num_cpus": 1}, 2, 3, 60.0, say) as sample:
+        sample.ready()
+        broken, slow = sample.workers
+        spoil(broken, hanging())
+        spoil(slow, partial(time.sleep, 0.5))
+        sample.limit = 4.0
+        got = [s for batch in sample(asked) for s in batch]
+        assert slow in sample.workers and broken not in sample.workers
+        assert sorted((s.prompt_id, s.index) for s in got) == sorted(r.key for r in asked)
+        spoil(slow, dead())
+        got = [s for batch in sample(asked) for s in batch]
+        assert slow not in sample.workers
+        assert sorted((s.prompt_id, s.index) for s in got) == sorted(r.key for r in asked)
+    assert len(said) == 2 and "no sign of life for 4 s" in said[0] and "EngineDeadError" in said[1]

@@ -6,7 +6,7 @@ from small import SHAPE
 from qcrd.config import Cell, Contrastive, Discriminator, Resources
 from qcrd.errors import OutOfMemory
 from qcrd.grid.packing import CONTEXT, MOST, SPARE, largest, measured_share, probe, share
-from qcrd.grid.shares import Shares
+from qcrd.grid.shares import Node, Shares
 from qcrd.home import Home
 from qcrd.pipeline import run_cell
 from qcrd.student.trainer import Trainer
@@ -86,4 +86,4 @@ def test_where_it_cannot_be_measured_that_is_said_and_the_default_stays(local_ra
 @pytest.mark.parametrize("gpus, wanted", [(4, 0.25), (0, 0)])
 def test_auto_is_the_default_until_it_is_measured(gpus, wanted):
     resources = Resources.model_validate({"cell_gpus": "auto"})
-    assert Shares.of(resources, 8, gpus).cell_gpus == wanted
+    assert Shares.of(resources, [Node(8, gpus)]).cell_gpus == wanted

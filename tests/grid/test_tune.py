@@ -4,11 +4,12 @@ import os
 import signal
 from pathlib import Path
 
+from ray.exceptions import ActorDiedError
 from test_pipeline import make_cell
 
 from qcrd.config import Resources
 from qcrd.errors import OutOfMemory
-from qcrd.grid.tune import train_cells
+from qcrd.grid.tune import _reason, train_cells
 from qcrd.grid.watch import CellWatch
 from qcrd.home import Home
 from qcrd.types import CellRecord
@@ -59,3 +60,11 @@ def test_of_cells_that_fail_each_is_named_with_its_reason_and_only_the_killed_ar
     assert "out of memory: failed, and is not started again" in said
     assert "good: test 50.0%" in said and "diverged: diverged" in said
     assert not (tmp_path / "tune").exists(), "Tune keeps nothing"
+
+
+def test_what_rays_memory_monitor_ended_is_told_from_what_merely_died():
+    told = (
+        "Failure # 1\n1 worker(s) were killed due to the node running low on memory. Memory on the node ..."
+    )
+    assert "because the memory was full" in _reason(told)  # Tune hands on Ray's words alone
+    assert "often because memory is full" in _reason(ActorDiedError())

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from qcrd.report.tables import Row, table
@@ -60,6 +62,22 @@ def test_cells_that_diverged_failed_or_are_missing_are_in_no_mean_but_in_a_note(
         "qcrd: 1 of 6 cells not finished yet",
     )
     assert line.marks == (1, 2, 3) and result.lines[0].marks == ()
+
+
+def test_cells_of_different_versions_or_devices_are_named_in_a_note():
+    def trained(seed, torch, model="t5-small", **versions):
+        found = replace(record(50.0, seed), settings={"student": {"checkpoint": model}})
+        return replace(found, versions={"python": "3.11", "torch": torch, **versions})
+
+    def noted(*cells):
+        return table([Row("", "qcrd", cells, 1000)], "grid", "embedded", "arithmetic").notes
+
+    same = [trained(0, "2.13", student_commit="a"), trained(1, "2.13", "t5-base", student_commit="b")]
+    assert noted(*same) == ()
+    assert noted(*same, *same, trained(2, "2.12", student_commit="c"), record(50.0, 3)) == (
+        "the cells were not all trained with the same: torch 2.13 (2 cells), 2.12 (1 cell); "
+        "commit of t5-small a (1 cell), c (1 cell)",
+    )
 
 
 def test_a_line_without_a_finished_cell_has_no_figures():

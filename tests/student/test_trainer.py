@@ -10,12 +10,13 @@ from small import arithmetic_questions, lengths, objective_of, small_judge, smal
 
 from qcrd import config, tasks
 from qcrd.errors import Diverged
+from qcrd.home import PREDICTIONS
 from qcrd.methods import METHODS
 from qcrd.methods.base import Stateless
 from qcrd.student import checkpoint, trainer
 from qcrd.student.batches import derive, epoch_order
 from qcrd.student.evaluate import Evaluator
-from qcrd.student.trainer import PREDICTIONS, WEIGHTS, Trainer
+from qcrd.student.trainer import WEIGHTS, Trainer
 from qcrd.student.weights import weights
 from qcrd.tracking import journal as journals
 from qcrd.tracking.journal import Journal
