@@ -8,11 +8,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 from qcrd.doctor.check import Check, error, ok, warning
+from qcrd.grid.room import GIB, available
 
-GIB = 1 << 30
 LEAST_MEMORY = 2 * GIB  # bytes: an engine of vLLM's and a worker with torch
 GOOD_MEMORY = 6 * GIB  # with Ray's head, MLflow and two workers
 LEAST_FILES = 256  # a grid on two cores does with so many; each worker of a larger machine needs more
@@ -71,17 +69,6 @@ def memory() -> Iterator[Check]:
             f"{left / GIB:.1f} GiB free in {shared}; Ray's object store falls back to the disk",
             "in a container: --shm-size=1g or more",
         )
-
-
-def available(group: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
-    """(free, total) bytes of memory; in a container with a limit, what that leaves."""
-    machine = psutil.virtual_memory()
-    try:
-        limit = int((group / "memory.max").read_text())
-        used = int((group / "memory.current").read_text())
-    except (OSError, ValueError):  # no such limit: "max"
-        return machine.available, machine.total
-    return max(0, min(machine.available, limit - used)), min(machine.total, limit)
 
 
 def open_files() -> Iterator[Check]:

@@ -12,9 +12,9 @@ from qcrd import preparation
 from qcrd.config import Cell
 from qcrd.doctor import models, web
 from qcrd.doctor.check import Check, error, ok, told, warning
-from qcrd.doctor.machine import available
 from qcrd.errors import QcrdError
 from qcrd.grid.plan import SampleNeed
+from qcrd.grid.room import Room, misfit
 from qcrd.grid.shares import Node, Shares
 from qcrd.grid.study import Study
 from qcrd.home import Home
@@ -57,7 +57,7 @@ def needs(grid: Path, home: Home, preset: str | None, nodes: Sequence[Node]) -> 
     yield from checkpoints(cells)
     if not broken:
         for need, cell in study.needs():
-            yield from teacher(study, need, cell, gpus)
+            yield from teacher(study, need, cell, nodes)
 
 
 def resources(study: Study, nodes: Sequence[Node]) -> Check:
@@ -91,7 +91,7 @@ def checkpoints(cells: list[Cell]) -> Iterator[Check]:
             yield told("tokenizer", trouble)
 
 
-def teacher(study: Study, need: SampleNeed, cell: Cell, gpus: float) -> Iterator[Check]:
+def teacher(study: Study, need: SampleNeed, cell: Cell, nodes: Sequence[Node]) -> Iterator[Check]:
     """Whether the samples that are still missing can be drawn."""
     asked, name = cell.teacher, f"teacher: {cell.teacher.name}"
     try:
@@ -114,10 +114,12 @@ def teacher(study: Study, need: SampleNeed, cell: Cell, gpus: float) -> Iterator
         elif not ENGINES[asked.engine].weights:
             yield ok(name, f"{left}, by engine {asked.engine}")
         else:
-            found, size = models.model(name, asked.model, asked.revision)
+            found, files = models.model(name, asked.model, asked.revision)
             yield found
-            if size:
-                yield models.fit(f"{name}: room", size, *_room(study, gpus))
+            space = Room.of(study.grid.resources, nodes)
+            if files and space:
+                why = misfit(asked, files, space, any(node.gpus for node in nodes))
+                yield told(f"{name}: room", QcrdError(why)) if why else ok(f"{name}: room", "it fits")
     except QcrdError as trouble:
         yield told(name, trouble)
 
@@ -135,19 +137,6 @@ def _server(study: Study, cell: Cell, name: str, left: str) -> Check:
     if answered in (401, 403):
         return error(name, f"{url} refuses the key", f"export the right one in {api.key} (resources.api.key)")
     return ok(name, f"{url} answers; {left}")
-
-
-def _room(study: Study, gpus: float) -> tuple[float, str]:
-    """Bytes that an engine's weights may take, and where; of this machine, as clusters are of one kind."""
-    import torch
-
-    share = study.grid.resources.teacher_memory
-    if not gpus or not torch.cuda.is_available():
-        return available()[0], "memory that is free here"
-    asked = study.grid.resources.teacher_gpus
-    count = max(1, int(1 if asked is None else asked))
-    one = torch.cuda.get_device_properties(0).total_memory
-    return share * count * one, f"GPU memory ({count} x {share:g} of one)"
 
 
 def offered(joined: list[Node] | str | None) -> list[Node]:

@@ -26,6 +26,7 @@ from qcrd.grid.discriminators import pretrain_discriminators
 from qcrd.grid.nodes import nodes
 from qcrd.grid.packing import measured_share
 from qcrd.grid.results import found_yields, mirror
+from qcrd.grid.room import check_room
 from qcrd.grid.shares import Node, Shares
 from qcrd.grid.study import Study, last_status
 from qcrd.grid.teachers import sampler
@@ -111,7 +112,7 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
                 feeder.start()
             log.status("running")
             try:
-                failed = _work(study, shares)
+                failed = _work(study, shares, have.nodes)
                 _report(study, log)
             except BaseException as error:
                 ray.shutdown()  # ends the cells; once their locks are free nobody writes their journals
@@ -139,7 +140,7 @@ def _announce(study: Study, have: Cluster, preset: str | None, tracking: str | N
     say(f"runs: {where}")
 
 
-def _work(study: Study, shares: Shares) -> dict[str, str]:
+def _work(study: Study, shares: Shares, nodes: Sequence[Node]) -> dict[str, str]:
     """Sample, pretrain, train what is not finished; returns failed cells with reasons."""
     forget_damaged(study)
     todo = [
@@ -149,7 +150,7 @@ def _work(study: Study, shares: Shares) -> dict[str, str]:
     ]
     if not todo:
         return {}
-    _sample(study, shares, {(cell.task, cell.teacher) for _, _, cell in todo})
+    _sample(study, shares, nodes, {(cell.task, cell.teacher) for _, _, cell in todo})
     _say_yields(study)
     judges: dict[str, Cell] = {}
     for _, _, cell in todo:
@@ -198,7 +199,7 @@ def sample(path: Path, home: Home, preset: str | None = None, splits: Sequence[s
     with cluster() as have:
         signal.signal(signal.SIGTERM, _interrupt)
         study = Study.open(path, home, preset, have.gpus)
-        _sample(study, Shares.of(study.grid.resources, have.nodes), splits=splits)
+        _sample(study, Shares.of(study.grid.resources, have.nodes), have.nodes, splits=splits)
         _say_yields(study)
 
 
@@ -214,13 +215,18 @@ def _say_yields(study: Study) -> None:
 
 
 def _sample(
-    study: Study, shares: Shares, wanted: set[tuple] | None = None, splits: Sequence[str] = ()
+    study: Study,
+    shares: Shares,
+    nodes: Sequence[Node],
+    wanted: set[tuple] | None = None,
+    splits: Sequence[str] = (),
 ) -> None:
     """Draw what the cells lack, and then what they ask about that.
 
     Args:
         study: whose cells.
         shares: of an engine.
+        nodes: of the cluster.
         wanted: tasks and teachers to draw for; None is all.
         splits: to be sampled besides those that the cells read.
     """
@@ -235,6 +241,8 @@ def _draw(study: Study, shares: Shares, lacks: Iterable[tuple], wanted: set[tupl
         if missing and (wanted is None or (need.task, need.teacher) in wanted):
             stop = preparation.load_task(need.task)[0].stop
             groups.setdefault((need.teacher, stop), []).append((need, store, requests, missing))
+    for teacher, _ in groups:
+        check_room(teacher, study.grid.resources, nodes)
     for (teacher, stop), needs in groups.items():
         lacking = [r for *_, missing in needs for r in missing]
         everything = [r for _, _, requests, _ in needs for r in requests]

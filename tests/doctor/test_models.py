@@ -3,7 +3,6 @@
 import pytest
 
 from qcrd.doctor import models
-from qcrd.doctor.machine import GIB
 
 
 def checkpoint(folder, *names):
@@ -23,8 +22,8 @@ def checkpoint(folder, *names):
     ],
 )
 def test_a_checkpoint_needs_its_configuration_and_weights_in_safetensors(tmp_path, names, state, size, words):
-    found, bytes_ = models.model("student", checkpoint(tmp_path / "m", *names), None)
-    assert (found.state, bytes_) == (state, size) and words in found.found
+    found, files = models.model("student", checkpoint(tmp_path / "m", *names), None)
+    assert (found.state, files.stored if files else 0) == (state, size) and words in found.found
 
 
 def test_a_name_that_nobody_has_is_an_error_and_not_raised(monkeypatch):
@@ -32,11 +31,5 @@ def test_a_name_that_nobody_has_is_an_error_and_not_raised(monkeypatch):
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     for name in ("nobody/nothing", "/no/such/folder", "a b c"):
-        found, size = models.model("teacher", name, None)
-        assert found.state == "error" and size == 0 and "hf download" in found.remedy
-
-
-def test_an_engine_that_does_not_fit_is_an_error():
-    assert models.fit("room", 14 * GIB, 20 * GIB, "GPU memory").state == "ok"
-    found = models.fit("room", 40 * GIB, 20 * GIB, "GPU memory")
-    assert found.state == "error" and "does not fit: weights of 40.0 GiB" in found.found
+        found, files = models.model("teacher", name, None)
+        assert found.state == "error" and files is None and "hf download" in found.remedy
