@@ -22,6 +22,7 @@ from qcrd.methods import METHODS
 from qcrd.methods.base import inputs
 from qcrd.pipeline import new_discriminator
 from qcrd.provenance.ended import kept_student
+from qcrd.rationales.dual import key_weights
 from qcrd.student import tensors
 from qcrd.student.model import EXPLAIN, load_tokenizer, tokenise
 from qcrd.student.weights import set_weights
@@ -63,7 +64,7 @@ def weighed(
     positive = [kind for _, kind, _ in rationales]
     loss = quality = None
     if texts and student is not None and explains(cell):
-        loss = _losses(cell, student, question, texts)
+        loss = _losses(cell, student, question, texts, sum(positive))
     if texts and judge is not None:
         quality = _qualities(cell, judge, question, texts).tolist()
     share = _shares(cell, positive, loss)
@@ -97,6 +98,8 @@ def draws_lots(scheme: Scheme) -> bool:
 def _shares(cell: Cell, positive: Sequence[bool], loss: Tensor | None) -> list[float] | None:
     """Coefficient of each row in its side's loss, before the discriminator's weights."""
     uses = METHODS[cell.method].uses
+    if "edit" in uses:
+        return None  # two stages: all right ones, then key tokens of two
     if "contrastive" not in uses:
         first = positive.index(True) if "max_rationale" in uses and True in positive else None
         return [float(row == first) for row in range(len(positive))]
@@ -114,12 +117,13 @@ def _shares(cell: Cell, positive: Sequence[bool], loss: Tensor | None) -> list[f
 
 
 @torch.no_grad()
-def _losses(cell: Cell, folder: Path, question: Question, texts: Sequence[str]) -> Tensor:
+def _losses(cell: Cell, folder: Path, question: Question, texts: Sequence[str], positives: int) -> Tensor:
     student, lengths = kept_student(cell, folder).eval(), cell.student
     encoded = student.encode(inputs(student, EXPLAIN, [question], lengths.max_input))
-    return student.cross_entropy(
-        encoded, [0] * len(texts), student.tokens(texts, lengths.max_rationale)
-    ).cpu()
+    rows, weights = student.tokens(texts, lengths.max_rationale), None
+    if "contrastive" in METHODS[cell.method].uses and cell.contrastive.key_weight != 1:
+        weights = key_weights(rows[:positives], rows[positives:], cell.contrastive.key_weight)
+    return student.cross_entropy(encoded, [0] * len(texts), rows, weights).cpu()
 
 
 def _qualities(cell: Cell, path: Path, question: Question, texts: Sequence[str]) -> Tensor:

@@ -17,6 +17,7 @@ from qcrd.provenance.ended import Ended, kept_student
 from qcrd.provenance.entry import entry, judge_file
 from qcrd.provenance.question import trace
 from qcrd.provenance.text import as_object, entry_text, trace_text
+from qcrd.rationales.dual import key_weights
 from qcrd.student.judge import Judge
 from qcrd.student.model import tokenise
 from qcrd.student.weights import set_weights
@@ -146,8 +147,23 @@ def test_each_method_and_scheme_says_what_it_takes(home):
         found = trace(ended(home, method), home, "1", "train").training.candidates
         assert [c.share for c in found] == [1.0] + [0.0] * (len(found) - 1)
         assert all((c.loss is not None) == losses and c.quality is None for c in found)
+    steps = trace(ended(home, "edit"), home, "1", "train").training.candidates
+    assert {c.share for c in steps} == {None} and all(c.loss is not None for c in steps)
     label_only = trace(ended(home, "finetuning"), home, "1", "train")
     assert {c.share for c in label_only.training.candidates} == {0.0}
+
+
+def test_where_key_tokens_count_more_they_do_so_in_the_likelihoods(home):
+    keyed = ended(home, contrastive=config.Contrastive(key_weight=9.0))
+    found = trace(keyed, home, "1", "train")
+    student = kept_student(keyed.cell, keyed.student).eval()
+    sides = [student.tokens(distinct(found, positive), 24) for positive in (True, False)]
+    weights = key_weights(*sides, 9.0)
+    assert any(9.0 in row for row in weights)
+    with torch.no_grad():
+        encoded = student.encode(student.tokens(["explain: " + found.question.text], 64))
+        own = student.cross_entropy(encoded, [0] * len(weights), [*sides[0], *sides[1]], weights)
+    assert [c.loss for c in found.training.candidates] == pytest.approx(own.tolist(), abs=1e-5)
 
 
 def test_answers_are_as_they_lie_in_the_store(home, qcrd):
