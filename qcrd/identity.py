@@ -51,7 +51,7 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
     }
     if teacher_samples(cell):
         identity["rationales"] = _rationales(cell, teacher)
-    if (chosen := _chosen(cell)) is not None:
+    if (chosen := selection_of(cell)) is not None:
         selection = _selection(chosen)
         if "selection" in uses or selection != _selection(_method(cell).own):
             identity["selection"] = selection
@@ -124,11 +124,11 @@ def _plays_itself(cell: Cell) -> bool:
 
 
 def _selects_anew(cell: Cell) -> bool:
-    chosen = _chosen(cell)
+    chosen = selection_of(cell)
     return chosen is not None and renewed(chosen)
 
 
-def _chosen(cell: Cell) -> Selection | None:
+def selection_of(cell: Cell) -> Selection | None:
     """Its selection, None where the method selects nothing."""
     method = _method(cell)
     return method.selection(cell.selection) if method.own is not None else None
@@ -168,7 +168,7 @@ def _plugins(cell: Cell) -> dict[str, str]:
     used = [(METHODS, cell.method)]
     if "contrastive" in _method(cell).uses:
         used.append((SCHEMES, cell.contrastive.scheme))
-    if (chosen := _chosen(cell)) is not None:
+    if (chosen := selection_of(cell)) is not None:
         used.append((SELECTIONS, chosen.rule))
     found = {registry.setting: registry.code(name) for registry, name in used}
     return {setting: code for setting, code in found.items() if code is not None}

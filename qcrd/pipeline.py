@@ -141,7 +141,7 @@ def _train(
             training=cell.training,
             lengths=cell.student,
             selection=selection,
-            measurer=partial(_measurer, cell, device) if selection.measured_by is not None else None,
+            measurer=partial(measurer, cell) if selection.measured_by is not None else None,
             contrastive=cell.contrastive,
             selfplay=cell.selfplay,
             edit=cell.edit,
@@ -189,10 +189,10 @@ def _train(
     )
 
 
-def _measurer(cell: Cell, device: torch.device) -> Student:
+def measurer(cell: Cell) -> Student:
     """The model that measures the difficulty of rationales instead of the student."""
     other = {"checkpoint": cell.selection.measured_by, "revision": cell.selection.revision, "tokenizer": None}
-    return load_student(cell.student.model_copy(update=other), 0, device, "selection.measured_by")
+    return load_student(cell.student.model_copy(update=other), 0, _device(), "selection.measured_by")
 
 
 def _length_statistics(

@@ -18,7 +18,8 @@ from qcrd.grid.room import Room, misfit
 from qcrd.grid.shares import Node, Shares
 from qcrd.grid.study import Study
 from qcrd.home import Home
-from qcrd.identity import needs_discriminator
+from qcrd.identity import needs_discriminator, selection_of
+from qcrd.rationales.select import SELECTIONS
 from qcrd.student.model import load_tokenizer
 from qcrd.tasks import shots
 from qcrd.teacher.engines import ENGINES
@@ -81,6 +82,9 @@ def checkpoints(cells: list[Cell]) -> Iterator[Check]:
             wanted.setdefault((cell.student.checkpoint, cell.student.revision), "student")
         if needs_discriminator(cell) and cell.discriminator.checkpoint:
             wanted.setdefault((cell.discriminator.checkpoint, cell.discriminator.revision), "discriminator")
+        chosen = selection_of(cell)
+        if chosen is not None and chosen.measured_by and SELECTIONS[chosen.rule].measures:
+            wanted.setdefault((chosen.measured_by, chosen.revision), "measuring")
     for (place, revision), name in wanted.items():
         yield models.model(name, place, revision)[0]
     for section in {c.student.tokenizer: c.student for c in cells if c.student.tokenizer}.values():

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from qcrd.config import Cell
+from qcrd.identity import selection_of
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, choose
 from qcrd.losses.scheme import Scheme, one_at_random
@@ -22,6 +23,7 @@ from qcrd.methods import METHODS
 from qcrd.methods.base import inputs
 from qcrd.pipeline import new_discriminator
 from qcrd.provenance.ended import kept_student
+from qcrd.provenance.selected import fates
 from qcrd.rationales.dual import key_weights
 from qcrd.student import tensors
 from qcrd.student.model import EXPLAIN, load_tokenizer, tokenise
@@ -38,6 +40,8 @@ class Candidate:
     draws: tuple[int, ...]  # the teacher's answers that give it
     loss: float | None = None  # l(f(x), r), nats per token; None without student
     quality: float | None = None  # the discriminator's s, 0 to 1; None without one
+    difficulty: float | None = None  # RD, nats per token; None where the selection does not measure it
+    out: str = ""  # why the selection leaves it out
     share: float | None = None  # of its side's loss that the method gives it; None where it is not known
 
 
@@ -46,6 +50,7 @@ def weighed(
     student: Path | None,
     judge: Path | None,
     question: Question,
+    label: str | None,
     rationales: Sequence[tuple[str, bool, int]],
 ) -> list[Candidate]:
     """What each distinct rationale of a training question counts.
@@ -55,6 +60,7 @@ def weighed(
         student: folder of its student; None for none.
         judge: weights of its pretrained discriminator; None for none.
         question: a training question.
+        label: that is trained on.
         rationales: text, whether it is a positive, and number of the draw; positives first.
 
     Returns:
@@ -67,7 +73,11 @@ def weighed(
         loss = _losses(cell, student, question, texts, sum(positive))
     if texts and judge is not None:
         quality = _qualities(cell, judge, question, texts).tolist()
-    share = _shares(cell, positive, loss)
+    section, fate = selection_of(cell), None
+    if texts and section is not None and label is not None:
+        fate = fates(cell, section, student, question, label, rationales)
+    known = fate is not None or section is None
+    share = _shares(cell, [f.side for f in fate] if fate else positive, loss) if known else None
     distinct: dict[tuple[str, bool], list[int]] = {}
     for row, (text, kind, _) in enumerate(rationales):
         distinct.setdefault((text, kind), []).append(row)
@@ -78,6 +88,8 @@ def weighed(
             tuple(rationales[row][2] for row in rows),
             loss[rows[0]].item() if loss is not None else None,
             quality[rows[0]] if quality is not None else None,
+            fate[rows[0]].difficulty if fate else None,
+            fate[rows[0]].why if fate and all(fate[row].side is None for row in rows) else "",
             sum(share[row] for row in rows) if share is not None else None,
         )
         for (text, kind), rows in distinct.items()
@@ -95,24 +107,28 @@ def draws_lots(scheme: Scheme) -> bool:
     return one_at_random in (scheme.positives, scheme.negatives)
 
 
-def _shares(cell: Cell, positive: Sequence[bool], loss: Tensor | None) -> list[float] | None:
-    """Coefficient of each row in its side's loss, before the discriminator's weights."""
-    uses = METHODS[cell.method].uses
-    if "edit" in uses:
+def _shares(cell: Cell, side: Sequence[bool | None], loss: Tensor | None) -> list[float] | None:
+    """Coefficient of each row in its side's loss, before the discriminator's weights; None is on no side."""
+    method = METHODS[cell.method]
+    if "edit" in method.uses:
         return None  # two stages: all right ones, then key tokens of two
-    if "contrastive" not in uses:
-        first = positive.index(True) if "max_rationale" in uses and True in positive else None
-        return [float(row == first) for row in range(len(positive))]
+    if "contrastive" not in method.uses:
+        positives = [row for row, kind in enumerate(side) if kind and "max_rationale" in method.uses]
+        if method.own is None:  # which takes the first
+            positives = positives[:1]
+        return [1 / len(positives) if row in positives else 0.0 for row in range(len(side))]
     scheme = SCHEMES[cell.contrastive.scheme]
-    if not any(positive):
-        return [0.0] * len(positive)  # the question is out of the contrastive loss
+    if not any(side):
+        return [0.0] * len(side)  # the question is out of the contrastive loss
     if draws_lots(scheme) or (scheme.needs_values and loss is None):
         return None
-    kinds = torch.tensor(positive)
-    rows = Candidates(torch.zeros(len(positive), dtype=torch.long), kinds, 1)
-    chosen = choose(rows, loss, scheme, cell.contrastive.delta, torch.Generator())
-    share = torch.zeros(len(positive))
-    share[chosen.row] = chosen.coefficient.float()
+    offered = torch.tensor([row for row, kind in enumerate(side) if kind is not None])
+    kinds = torch.tensor([kind for kind in side if kind is not None])
+    rows = Candidates(torch.zeros(len(kinds), dtype=torch.long), kinds, 1)
+    values = loss[offered] if loss is not None else None
+    chosen = choose(rows, values, scheme, cell.contrastive.delta, torch.Generator())
+    share = torch.zeros(len(side))
+    share[offered[chosen.row]] = chosen.coefficient.float()
     return share.tolist()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from qcrd.errors import DataError, QcrdError
 from qcrd.files import read_json
 from qcrd.home import Home
-from qcrd.identity import RESULT_VERSION, needs_discriminator
+from qcrd.identity import RESULT_VERSION, needs_discriminator, selection_of
 from qcrd.losses import SCHEMES
 from qcrd.methods import METHODS
 from qcrd.preparation import load_task, rationale_set
@@ -18,6 +18,7 @@ from qcrd.provenance.choice import Candidate, draws_lots, explains, weighed
 from qcrd.provenance.ended import Ended
 from qcrd.provenance.entry import judge_file
 from qcrd.provenance.samples import Answers, answers
+from qcrd.rationales.select import SELECTIONS, renewed
 from qcrd.rationales.vote import vote
 from qcrd.types import Prediction, Question, Splits, Vote
 
@@ -145,10 +146,10 @@ def _training(
     judge = judge_file(ended, home)
     judge = judge if judge is not None and judge.exists() else None
     try:
-        candidates = weighed(cell, student, judge, question, rationales)
+        candidates = weighed(cell, student, judge, question, group.label, rationales)
     except QcrdError as error:  # a checkpoint that is out of reach
         notes.append(f"no figures of student and discriminator: {error}")
-        candidates = weighed(cell, None, None, question, rationales)
+        candidates = weighed(cell, None, None, question, group.label, rationales)
     else:
         if rationales:
             notes += _caveats(ended, judge)
@@ -165,6 +166,14 @@ def _caveats(ended: Ended, judge: Path | None) -> Iterator[str]:
         yield f"l and the choice are of the student of step {ended.record.chosen_step}, the one that is kept"
     else:
         yield "the student is not kept (resources.keep_students), so there is no l"
+    section = selection_of(cell)
+    if section is not None and renewed(section):
+        measured = SELECTIONS[section.rule].measures
+        yield (
+            "in training, each iteration selected by the student that it began with"
+            if measured
+            else f"selection.rule {section.rule} selects anew in each iteration"
+        )
     if "contrastive" not in METHODS[cell.method].uses:
         return
     if draws_lots(SCHEMES[cell.contrastive.scheme]):

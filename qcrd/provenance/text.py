@@ -122,7 +122,11 @@ def _figures(candidate: Candidate) -> str:
         weight = "s" if candidate.positive else "1 - s"
         value = candidate.quality if candidate.positive else 1 - candidate.quality
         parts.append(f"s {candidate.quality:.3f}, weight {weight} {value:.3f}")
-    if candidate.share is not None:
+    if candidate.difficulty is not None:
+        parts.append(f"RD {candidate.difficulty:+.3f}")
+    if candidate.out:
+        parts.append(candidate.out)
+    elif candidate.share is not None:
         parts.append("not chosen" if candidate.share == 0 else f"chosen, share {candidate.share:.2g}")
     return "; ".join(parts)
 

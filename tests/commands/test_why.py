@@ -68,7 +68,7 @@ def test_json_has_all_of_it(place):
     assert found["cell"]["id"] == place[1].id
     assert found["cell"]["accuracy"] == place[1].accuracy
     assert found["question"]["split"] == "train"
-    assert {"text", "positive", "draws", "loss", "quality", "share"} == set(
+    assert {"text", "positive", "draws", "loss", "quality", "difficulty", "out", "share"} == set(
         found["question"]["training"]["candidates"][0]
     )
     assert found["question"]["answers"]["draws"][0]["shard"].endswith(".parquet")

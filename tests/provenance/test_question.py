@@ -166,6 +166,28 @@ def test_where_key_tokens_count_more_they_do_so_in_the_likelihoods(home):
     assert [c.loss for c in found.training.candidates] == pytest.approx(own.tolist(), abs=1e-5)
 
 
+def test_a_selection_says_what_it_takes_and_why_the_others_went(home):
+    section = config.Selection(rule="min_rd", n=1, diversity=True, threshold=0.99)
+    cell = ended(home, "morsd", selection=section)
+    found = [trace(cell, home, q, "train").training.candidates for q in TRAIN[:8]]
+    for candidates in found:
+        measured = [c for c in candidates if c.difficulty is not None]
+        taken = [c for c in candidates if c.share]
+        assert all(c.positive for c in measured) and len(taken) == min(len(measured), 1)
+        assert all(c.share == 1 and c.difficulty == min(m.difficulty for m in measured) for c in taken)
+        assert all((c.out == "not selected") == (c in measured and c not in taken) for c in candidates)
+    out = {c.out for candidates in found for c in candidates}
+    assert out == {"", "not selected", "a near-duplicate"}
+    told = trace(cell, home, "1", "train")
+    assert any("each iteration selected by the student" in note for note in told.notes)
+    assert "RD " in trace_text(told, entry(cell, home))
+    contrasted = trace(ended(home, selection=section), home, "1", "train").training.candidates
+    assert sum(c.share for c in contrasted if c.positive) == 1
+    assert sum(c.share for c in contrasted if not c.positive) == 1
+    chance = ended(home, "morsd", selection=config.Selection(rule="random", n=1))
+    assert {c.share for c in trace(chance, home, "1", "train").training.candidates} == {None}
+
+
 def test_answers_are_as_they_lie_in_the_store(home, qcrd):
     found = trace(qcrd, home, "5", "train")
     assert len(found.answers.draws) == M

@@ -1,0 +1,87 @@
+"""What a cell's selection makes of a question's rationales, recomputed with the models that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from qcrd.config import Cell, Selection
+from qcrd.methods.base import inputs
+from qcrd.pipeline import measurer
+from qcrd.provenance.ended import kept_student
+from qcrd.rationales.select import SELECTIONS, Candidate, filtered
+from qcrd.student.difficulty import rationale_difficulty
+from qcrd.student.model import PREDICT
+from qcrd.types import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one rationale."""
+
+    side: bool | None  # offered as a positive or as a negative; None where it is left out
+    why: str = ""  # it is left out
+    difficulty: float | None = None  # nats per token; None where it was not measured
+
+
+def fates(
+    cell: Cell,
+    section: Selection,
+    student: Path | None,
+    question: Question,
+    label: str,
+    rationales: Sequence[tuple[str, bool, int]],
+) -> list[Fate] | None:
+    """What became of each rationale; None where that cannot be said: chance, or the student is gone.
+
+    Args:
+        cell: whose they are.
+        section: its selection, nothing of it open.
+        student: folder of its student; None for none.
+        question: that they answer.
+        label: that is trained on.
+        rationales: text, whether it is right, and number of the draw.
+    """
+    rule = SELECTIONS[section.rule]
+    if rule.renews or (rule.measures and section.measured_by is None and student is None):
+        return None
+    order = sorted(range(len(rationales)), key=lambda row: rationales[row][2])
+    texts, right = ([rationales[row][k] for row in order] for k in (0, 1))
+    threshold = section.threshold if section.diversity else None
+    kept = filtered(texts, right, section.accuracy, threshold).kept
+    difficulty = [None] * len(kept)
+    if rule.measures:
+        difficulty = _difficulty(cell, section, student, question, label, [texts[n] for n in kept])
+    candidates = [Candidate(texts[n], right[n], d) for n, d in zip(kept, difficulty, strict=True)]
+    chosen = set(rule.choose(candidates, section.n, Random(0)))
+    found = {}
+    for place, row in enumerate(order):
+        if place in kept:
+            number = kept.index(place)
+            taken = number in chosen
+            found[row] = Fate(taken or None, "" if taken else "not selected", difficulty[number])
+        elif section.accuracy and not right[place]:
+            found[row] = Fate(False)
+        else:
+            found[row] = Fate(None, "a near-duplicate")
+    return [found[row] for row in range(len(rationales))]
+
+
+def _difficulty(
+    cell: Cell,
+    section: Selection,
+    folder: Path | None,
+    question: Question,
+    label: str,
+    texts: Sequence[str],
+) -> list[float]:
+    student = kept_student(cell, folder) if section.measured_by is None else measurer(cell)
+    lengths = cell.student
+    return rationale_difficulty(
+        student,
+        inputs(student, PREDICT, [question], lengths.max_input),
+        student.tokens([label], lengths.max_label),
+        [student.tokens(texts, lengths.max_rationale)],
+    )[0]
