@@ -9,6 +9,7 @@ from qcrd.config import Grid
 from qcrd.errors import ConfigError
 from qcrd.grid.file import read_grid
 from qcrd.grid.plan import expand, required_samples
+from qcrd.identity import teacher_samples
 from qcrd.methods import METHODS
 
 GRIDS = sorted((Path(qcrd.__file__).parents[1] / "grids").glob("*.yaml"))
@@ -261,6 +262,16 @@ def test_the_ablation_studies_six_factors_with_one_set_of_samples():
         values = sum(map(len, grid.sweep.values()))
         assert len(cells) == seeds * (values - len(grid.sweep) + 1)  # the base is a value of each factor
         assert [need.m for need in required_samples(c.cell for c in cells)] == [20]
+
+
+@pytest.mark.parametrize("preset", ["embedded", "paper"])
+def test_all_methods_are_compared_on_equal_samples_and_steps(preset):
+    cells = [p.cell for p in expand(read_grid(next(p for p in GRIDS if p.stem == "methods")), preset)]
+    assert {cell.method for cell in cells} == set(METHODS)
+    assert len(cells) == 3 * (len(METHODS) + 2)  # and two combinations, in three seeds
+    taught = [cell for cell in cells if preset == "embedded" or cell.method != "finetuning"]  # gold labels
+    assert {teacher_samples(cell) for cell in taught} == {20}
+    assert len({(cell.training, cell.student, cell.task) for cell in cells}) == 1
 
 
 def test_the_recorded_grid_says_where_its_data_is_wanted(monkeypatch):
