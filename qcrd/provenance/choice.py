@@ -69,15 +69,16 @@ def weighed(
     texts = [text for text, *_ in rationales]
     positive = [kind for _, kind, _ in rationales]
     loss = quality = None
-    if texts and student is not None and explains(cell):
-        loss = _losses(cell, student, question, texts, sum(positive))
     if texts and judge is not None:
         quality = _qualities(cell, judge, question, texts).tolist()
     section, fate = selection_of(cell), None
     if texts and section is not None and label is not None:
         fate = fates(cell, section, student, question, label, rationales)
+    side = [f.side for f in fate] if fate else positive
+    if texts and student is not None and explains(cell):
+        loss = _losses(cell, student, question, texts, side)
     known = fate is not None or section is None
-    share = _shares(cell, [f.side for f in fate] if fate else positive, loss) if known else None
+    share = _shares(cell, side, loss) if known else None
     distinct: dict[tuple[str, bool], list[int]] = {}
     for row, (text, kind, _) in enumerate(rationales):
         distinct.setdefault((text, kind), []).append(row)
@@ -133,12 +134,17 @@ def _shares(cell: Cell, side: Sequence[bool | None], loss: Tensor | None) -> lis
 
 
 @torch.no_grad()
-def _losses(cell: Cell, folder: Path, question: Question, texts: Sequence[str], positives: int) -> Tensor:
+def _losses(
+    cell: Cell, folder: Path, question: Question, texts: Sequence[str], side: Sequence[bool | None]
+) -> Tensor:
     student, lengths = kept_student(cell, folder).eval(), cell.student
     encoded = student.encode(inputs(student, EXPLAIN, [question], lengths.max_input))
     rows, weights = student.tokens(texts, lengths.max_rationale), None
     if "contrastive" in METHODS[cell.method].uses and cell.contrastive.key_weight != 1:
-        weights = key_weights(rows[:positives], rows[positives:], cell.contrastive.key_weight)
+        sides = [[n for n, kind in enumerate(side) if kind is wanted] for wanted in (True, False)]
+        found = key_weights(*([rows[n] for n in group] for group in sides), cell.contrastive.key_weight)
+        marked = dict(zip([*sides[0], *sides[1]], found, strict=True))
+        weights = [marked.get(n) for n in range(len(rows))]
     return student.cross_entropy(encoded, [0] * len(texts), rows, weights).cpu()
 
 
