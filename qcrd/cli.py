@@ -220,7 +220,7 @@ def sync(
 
     Example: qcrd sync grids/quickstart.yaml --tracking http://127.0.0.1:5000
     """
-    from qcrd.grid.results import mirror
+    from qcrd.grid.runs import mirror
     from qcrd.grid.study import Study
     from qcrd.home import Home
 

@@ -34,6 +34,7 @@ from qcrd.student.trainer import WEIGHTS, Progress, Trainer
 from qcrd.student.weights import set_weights, weights
 from qcrd.tracking.journal import Journal
 from qcrd.types import CellRecord
+from qcrd.usage import Usage
 
 DIVERGED = "diverged.json"  # step and questions of the batch whose loss was no number
 BEARABLE = 1.0  # percent of texts that may be cut without a warning
@@ -159,7 +160,17 @@ def _train(
     }
     ids = [q.id for q in prepared.questions]
     trainer = Trainer(
-        student, objective, ids, cell.training, cell.seed, evaluators, journal, folder, report, statistics
+        student,
+        objective,
+        ids,
+        cell.training,
+        cell.seed,
+        evaluators,
+        journal,
+        folder,
+        report,
+        statistics,
+        Usage(device),
     )
     status, message = "done", ""
     try:

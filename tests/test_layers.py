@@ -22,7 +22,7 @@ MODULES = {name.removesuffix(".__init__"): file for name, file in MODULES.items(
 LAYERS = [
     ["types", "fingerprint", "errors", "files", "lease", "packed", "places", "plugins", "registry"],
     ["config", "home"],
-    ["tasks", "rationales", "losses", "teacher", "tracking", "presets", "memory"],
+    ["tasks", "rationales", "losses", "teacher", "tracking", "presets", "memory", "usage"],
     ["student", "methods"],
     ["identity", "report"],
     ["preparation"],
@@ -31,7 +31,7 @@ LAYERS = [
     ["pipeline"],
     ["bench"],
     ["provenance"],
-    ["judging"],
+    ["judging", "answering"],
     ["grid", "tracking.mlflow"],
     ["doctor"],
     ["commands", "cli", "__main__"],

@@ -14,7 +14,7 @@ import torch
 from qcrd import pipeline
 from qcrd.doctor.remains import AGE, walked
 from qcrd.grid.harm import belonging
-from qcrd.grid.results import sources
+from qcrd.grid.runs import sources
 from qcrd.grid.study import Study
 from qcrd.home import PREDICTIONS, Home
 from qcrd.teacher.shards import DAMAGED

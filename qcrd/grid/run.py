@@ -25,8 +25,9 @@ from qcrd.grid import private, report
 from qcrd.grid.discriminators import pretrain_discriminators
 from qcrd.grid.nodes import nodes
 from qcrd.grid.packing import measured_share
-from qcrd.grid.results import found_yields, mirror
+from qcrd.grid.results import found_yields
 from qcrd.grid.room import check_room
+from qcrd.grid.runs import mirror, students
 from qcrd.grid.shares import Node, Shares
 from qcrd.grid.study import Study, last_status
 from qcrd.grid.teachers import sampler
@@ -124,6 +125,7 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
                 raise
             log.status(*(("failed", f"{len(failed)} cells failed") if failed else ("done", "")))
             if feeder:
+                shown.offer(students(study))
                 _finish(feeder, shown)
         return not failed
 

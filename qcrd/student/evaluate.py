@@ -30,14 +30,16 @@ class Evaluator:
 
     def __call__(self) -> list[Prediction]:
         """One prediction per question, in order."""
-        outputs = self.student.generate(self.inputs, self.limit)
         found = []
-        for question, tokens in zip(self.questions, outputs, strict=True):
-            text = self.student.text(tokens)
+        for question, text in zip(self.questions, self.texts(), strict=True):
             label = self.task.parse(text, question).label if self.sequence else text
             right = label is not None and self.task.correct(label, question)
             found.append(Prediction(question.id, text, question.label, right))
         return found
+
+    def texts(self) -> list[str]:
+        """What the student writes to each question, in order: the label, or rationale and label."""
+        return [self.student.text(tokens) for tokens in self.student.generate(self.inputs, self.limit)]
 
 
 def accuracy(predictions: Sequence[Prediction]) -> float:

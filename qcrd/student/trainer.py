@@ -71,10 +71,11 @@ class Trainer:
         folder: Path,
         report: Callable[[Progress], None],
         statistics: dict[str, float],
+        usage: Callable[[], dict[str, float]] = dict,
     ):
         """`ids` name the training questions; `evaluators` are for "validation" and "test".
 
-        `statistics` open the journal.
+        `statistics` open the journal; `usage` says at each evaluation how busy the machine is.
         """
         self.student, self.objective, self.ids = student, objective, ids
         self.settings, self.seed = settings, seed
@@ -90,7 +91,7 @@ class Trainer:
         )
         self.snapshots = Snapshots(objective.lag)
         self.progress = Progress(steps=settings.steps)
-        self.statistics = statistics
+        self.statistics, self.usage = statistics, usage
         self.spent = 0.0  # seconds of earlier attempts up to their checkpoint
         self._chosen: list[int] = []  # steps that the kept checkpoints had chosen
         self._order: tuple[int, list[list[int]]] = (-1, [])
@@ -199,7 +200,8 @@ class Trainer:
         self._check_weights(step)
         found = {name: evaluate() for name, evaluate in self.evaluators.items()}
         now = {name: accuracy(predictions) for name, predictions in found.items()}
-        self.journal.metrics(step, **{f"accuracy/{name}": value for name, value in now.items()})
+        shown = {f"accuracy/{name}": value for name, value in now.items()}
+        self.journal.metrics(step, **shown, **self.usage())
         best = self.progress.accuracy
         # The first of equals: a later step has to be better to be chosen.
         if now["validation"] > best.get("validation", -1.0):

@@ -7,7 +7,8 @@ import pytest
 
 from qcrd.files import write_json
 from qcrd.grid.overview import plan_object, plan_text, status_text
-from qcrd.grid.results import sources, tables
+from qcrd.grid.results import tables
+from qcrd.grid.runs import sources
 from qcrd.grid.study import Study
 from qcrd.home import Home
 from qcrd.tracking.journal import FILE, Journal

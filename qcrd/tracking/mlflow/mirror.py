@@ -13,7 +13,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,8 @@ from qcrd.tracking.feeder import Report
 from qcrd.tracking.journal import Artifact, Event, Metrics, Params, Status, Tail
 from qcrd.tracking.mlflow.client import is_refusal, one_line, open_client
 from qcrd.tracking.mlflow.page import NOTE, Page
-from qcrd.tracking.mlflow.source import Source
+from qcrd.tracking.mlflow.source import Data, Source
+from qcrd.tracking.mlflow.students import Student, log_student
 from qcrd.tracking.mlflow.view import TAG, saved_view
 from qcrd.tracking.progress import FILE, Progress, load, save
 
@@ -47,6 +48,8 @@ class _Shown:
 
     status: str
     params: set[str]
+    data: set[str]  # names of data sets
+    student: bool  # whether it has a logged model
 
 
 class Mirror:
@@ -82,6 +85,7 @@ class Mirror:
         self._progress = load(self._state, uri)
         self._shown: dict[str, _Shown] = {}
         self._tails = {source.id: Tail(source.folder / journal.FILE) for source in self._sources}
+        self._students: dict[str, Student] = {}
         self._client: Any = None
         self._experiment_id: str | None = None
         self._connected = False
@@ -99,6 +103,10 @@ class Mirror:
                 self._connected = False  # look again at what there is before sending more
             after = sum(progress.sent for progress in self._progress.values())
             return Report(sent=max(0, after - before), pending=self._pending(), error=error)
+
+    def offer(self, students: Mapping[str, Student]) -> None:
+        """Have the next push log these students, by cell; those that were logged before stay."""
+        self._students = dict(students)
 
     def page(self) -> Page | None:
         """Where people look at the grid; None before the first push, and where the uri is no address."""
@@ -161,7 +169,12 @@ class Mirror:
                     continue
                 self._progress[source.id] = known = Progress(run_id=next(iter(runs)))
             run = runs[known.run_id]
-            self._shown[source.id] = _Shown(run.info.status, set(run.data.params))
+            self._shown[source.id] = _Shown(
+                run.info.status,
+                set(run.data.params),
+                {each.dataset.name for each in run.inputs.dataset_inputs},
+                bool(run.outputs.model_outputs),
+            )
         if self._grid.id not in self._progress:
             self._create(self._grid, {})
         with suppress(Exception):  # a page without its view is no reason to send nothing
@@ -205,7 +218,7 @@ class Mirror:
             },
         )
         self._progress[source.id] = Progress(run_id=run.info.run_id, doubt=False)
-        self._shown[source.id] = _Shown(run.info.status, set())
+        self._shown[source.id] = _Shown(run.info.status, set(), set(), False)
 
     def _is_news(self, source: Source) -> bool:
         events = self._tails[source.id].events()
@@ -217,6 +230,8 @@ class Mirror:
             len(_countable(events)) > progress.sent
             or not _params(source, events).keys() <= shown.params
             or self._status(events) not in (None, shown.status)
+            or not {data.name for data in source.data} <= shown.data
+            or (source.id in self._students and not shown.student)
         )
 
     def _bring(self, source: Source) -> None:
@@ -227,11 +242,15 @@ class Mirror:
         events = self._tails[source.id].events()
         progress, shown = self._progress[source.id], self._shown[source.id]
         self._send_params(progress.run_id, shown, _params(source, events))
+        self._send_data(progress.run_id, shown, source.data)
         self._send_events(source, progress, _countable(events))
         status = self._status(events)
         if status not in (None, shown.status):
             self._send_status(progress.run_id, status, events)
             shown.status = status
+        if source.id in self._students and not shown.student:
+            log_student(self._client, self._experiment_id, progress.run_id, self._students[source.id])
+            shown.student = True
 
     def _send_params(self, run_id: str, shown: _Shown, params: dict[str, str]) -> None:
         from mlflow.entities import Param
@@ -242,6 +261,12 @@ class Mirror:
             batch = missing[start : start + _PARAMS_PER_BATCH]
             self._client.log_batch(run_id, params=batch)
             shown.params |= {param.key for param in batch}
+
+    def _send_data(self, run_id: str, shown: _Shown, data: Sequence[Data]) -> None:
+        lacking = [each for each in data if each.name not in shown.data]
+        if lacking:
+            self._client.log_inputs(run_id, [each.as_input() for each in lacking])
+            shown.data |= {each.name for each in lacking}
 
     def _send_events(self, source: Source, progress: Progress, events: list[Metrics | Artifact]) -> None:
         from mlflow.entities import Metric

@@ -1,0 +1,148 @@
+"""A small grid on a real MLflow server: what the page, the models and a served student have of it."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from test_run_grid import Run, answers  # noqa: F401 - a fixture
+
+from qcrd import preparation
+from qcrd.files import read_json
+from qcrd.grid import report
+from qcrd.grid.runs import mirror
+from qcrd.grid.study import Study
+from qcrd.home import Home
+from qcrd.student.trainer import PREDICTIONS
+from qcrd.tracking import journal
+from qcrd.tracking.journal import Journal
+from qcrd.tracking.mlflow.client import open_client
+from qcrd.tracking.server import served
+
+
+@contextlib.contextmanager
+def serving(tracking, model_id, folder):
+    """`mlflow models serve` on loopback; gives a function that asks it questions."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    command = [
+        *(sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", f"models:/{model_id}"),
+        *("--env-manager", "local", "--host", "127.0.0.1", "--port", address.rpartition(":")[2]),
+    ]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # it looks for uvicorn
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking, "PATH": path}
+    with (folder / "serve.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+
+    def ask(questions, **params):
+        body = {"dataframe_records": [{"question": text} for text in questions], "params": params}
+        request = urllib.request.Request(
+            f"{address}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        return json.load(urllib.request.urlopen(request, timeout=120))["predictions"]
+
+    try:
+        deadline = time.monotonic() + 240
+        while True:
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{address}/ping", timeout=5)
+                break
+            assert process.poll() is None and time.monotonic() < deadline, (folder / "serve.log").read_text()
+            time.sleep(0.3)
+        yield ask
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with served(tmp_path_factory.mktemp("mlflow")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, answers, server):  # noqa: F811
+    """Four finished cells that the server has."""
+    run = Run(
+        tmp_path_factory.mktemp("grid"), answers, "product: {method: [dss, qcrd]}\nsweep: {beta: [0, 1]}"
+    )
+    run.in_process()
+    study = Study.open(run.grid, Home(run.home))
+    with Journal(study.folder / journal.FILE) as log:
+        log.status("running")
+        for path in report.write(study):
+            log.artifact(path)
+        log.status("done")
+    study.remember()
+    assert mirror(study, server.uri).push().error is None
+    return study
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    return open_client(server.uri)
+
+
+@pytest.fixture(scope="module")
+def runs(study, client):
+    """The cells' runs, by cell."""
+    experiment = client.get_experiment_by_name("tiny").experiment_id
+    found = client.search_runs([experiment], "tags.`qcrd.setting` != ''")
+    return {run.data.tags["qcrd.cell"]: run for run in found}
+
+
+@pytest.fixture(scope="module")
+def model(study, client, runs):
+    """The one logged model, with the cell that it is of."""
+    [model] = client.search_logged_models([next(iter(runs.values())).info.experiment_id])
+    return model, client.get_run(model.source_run_id).data.tags["qcrd.cell"]
+
+
+def test_each_run_names_its_three_splits_as_data_sets(runs):
+    for run in runs.values():
+        found = {each.dataset.name: each for each in run.inputs.dataset_inputs}
+        assert set(found) == {"arithmetic train", "arithmetic validation", "arithmetic test"}
+        assert json.loads(found["arithmetic train"].dataset.profile) == {"num_rows": 24}
+        assert [tag.value for tag in found["arithmetic test"].tags] == ["testing"]
+
+
+def test_load_is_measured_with_each_evaluation(client, runs):
+    for run in runs.values():
+        steps = [m.step for m in client.get_metric_history(run.info.run_id, "accuracy/test")]
+        name = "system/cpu_utilization_percentage"
+        assert [m.step for m in client.get_metric_history(run.info.run_id, name)] == steps == [3, 6]
+
+
+def test_the_student_that_is_best_on_validation_becomes_a_model_once(study, server, client, runs, model):
+    logged, cell_id = model
+    accuracies = {i: study.home.record(i).accuracy["validation"] for i in study.ids}
+    assert accuracies[cell_id] == max(accuracies.values())
+    assert [output.model_id for output in runs[cell_id].outputs.model_outputs] == [logged.model_id]
+    again = mirror(study, server.uri)
+    assert again.push().error is None
+    assert len(client.search_logged_models([logged.experiment_id])) == 1
+
+
+def test_a_served_student_answers_as_it_did_when_it_was_evaluated(study, server, model, tmp_path):
+    logged, cell_id = model
+    cell = dict(zip(study.ids, study.cells, strict=True))[cell_id].cell
+    task, splits = preparation.load_task(cell.task)
+    with serving(server.uri, logged.model_id, tmp_path) as ask:
+        labels = [a["label"] for a in ask([q.text for q in splits.test])]
+        told = ask([splits.test[0].text], explain=True)
+    before = read_json(study.home.cell(cell_id) / PREDICTIONS)["test"]
+    assert labels == [prediction["text"] for prediction in before]
+    right = sum(task.correct(label, q) for label, q in zip(labels, splits.test, strict=True))
+    assert 100 * right / len(labels) == study.home.record(cell_id).accuracy["test"]
+    assert set(told[0]) == {"label", "rationale"}
