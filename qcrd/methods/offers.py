@@ -10,7 +10,7 @@ from statistics import fmean
 from qcrd.methods.base import Ingredients, inputs
 from qcrd.rationales.select import SELECTIONS, Candidate, filtered, renewed
 from qcrd.student.batches import derive
-from qcrd.student.difficulty import rationale_difficulty
+from qcrd.student.difficulty import answer_cue, rationale_difficulty
 from qcrd.student.model import PREDICT, Student
 
 Tokens = list[int]
@@ -86,6 +86,7 @@ class Offers:
             inputs(student, PREDICT, [self.given.questions[i] for i in coming], lengths.max_input),
             student.tokens([self.given.sets[i].label for i in coming], lengths.max_label),
             [student.tokens([c.text for c in self._candidates[i]], lengths.max_rationale) for i in coming],
+            answer_cue(student, self.given.task, self.given.sets[0].label),
         )
         return [
             [replace(c, difficulty=value) for c, value in zip(self._candidates[i], values, strict=True)]

@@ -10,9 +10,10 @@ from random import Random
 from qcrd.config import Cell, Selection
 from qcrd.methods.base import inputs
 from qcrd.pipeline import measurer
+from qcrd.preparation import load_task
 from qcrd.provenance.ended import kept_student
 from qcrd.rationales.select import SELECTIONS, Candidate, filtered
-from qcrd.student.difficulty import rationale_difficulty
+from qcrd.student.difficulty import answer_cue, rationale_difficulty
 from qcrd.student.model import PREDICT
 from qcrd.types import Question
 
@@ -84,4 +85,5 @@ def _difficulty(
         inputs(student, PREDICT, [question], lengths.max_input),
         student.tokens([label], lengths.max_label),
         [student.tokens(texts, lengths.max_rationale)],
+        answer_cue(student, load_task(cell.task)[0], label),
     )[0]

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from qcrd.student.model import Student
+from qcrd.tasks.base import Task
 
 Tokens = Sequence[int]
 
 TOKENS = {"cpu": 2**12, "cuda": 2**15}  # that the decoder reads at a time; more leave a CPU's cache
+CUE = 32  # most tokens of a cue
 
 
 @torch.no_grad()
@@ -19,10 +21,11 @@ def rationale_difficulty(
     asked: Sequence[Tokens],
     labels: Sequence[Tokens],
     rationales: Sequence[Sequence[Tokens]],
+    cue: Tokens = (),
 ) -> list[list[float]]:
     """RD(r) = l(y | x, r) - l(y | x) of all rationales of some questions, without dropout.
 
-    The decoder writes r and then y under the question's encoding, and only y's tokens weigh; no end of
+    The decoder writes r, the cue and y under the question's encoding, and only y's tokens weigh; no end of
     sequence stands between them, as in Single-Task's targets. Below 0 the rationale helps. Each question is
     encoded once, and equal rationales of a question are measured once.
 
@@ -32,6 +35,7 @@ def rationale_difficulty(
             that l(y | x) is its label loss.
         labels: y of each, with its end-of-sequence token.
         rationales: r of each, with theirs.
+        cue: see `answer_cue`.
 
     Returns:
         For each question RD of each of its rationales, in nats per token of y.
@@ -43,7 +47,7 @@ def rationale_difficulty(
     for batch in _batches(labels, distinct, TOKENS[student.device.type]):
         source, targets, weights = [], [], []
         for place, i in enumerate(batch):
-            for r in ((), *(row[:-1] for row in distinct[i])):
+            for r in ((), *((*row[:-1], *cue) for row in distinct[i])):
                 source.append(place)
                 targets.append([*r, *labels[i]])
                 weights.append([0.0] * len(r) + [1.0] * len(labels[i]))
@@ -57,13 +61,16 @@ def rationale_difficulty(
     return found
 
 
+def answer_cue(student: Student, task: Task, label: str) -> list[int]:
+    """Tokens of what the task's texts say between a rationale and an answer, such as `The answer is`."""
+    return student.tokens([task.target("", label).rpartition(label)[0].strip()], CUE)[0][:-1]
+
+
 def _batches(
     labels: Sequence[Tokens], distinct: Sequence[Sequence[tuple[int, ...]]], most: int
 ) -> Iterator[list[int]]:
     """Questions that have a rationale, those with much to read first, so that rows of like width meet."""
-    sizes = [
-        len(y) + sum(len(r) - 1 + len(y) for r in group) for y, group in zip(labels, distinct, strict=True)
-    ]
+    sizes = [len(y) + sum(len(r) + len(y) for r in group) for y, group in zip(labels, distinct, strict=True)]
     batch, size = [], 0
     for i in sorted((i for i, group in enumerate(distinct) if group), key=lambda i: -sizes[i]):
         if batch and size + sizes[i] > most:

@@ -69,7 +69,9 @@ def test_every_method_learns_from_what_is_of_least_or_greatest_difficulty_to_it_
             student.tokens([s.label for s in SETS], 12),
         )
         rows = [student.tokens(s.positives, 16) for s in SETS]
-        difficulty = rationale_difficulty(student, asked, labels, rows)
+        difficulty = rationale_difficulty(
+            student, asked, labels, rows, student.tokens(["The answer is"], 9)[0][:-1]
+        )
         sign = 1 if rule == "min_rd" else -1
         for group, values, found in zip(rows, difficulty, objective.offers.positives, strict=True):
             order = sorted(range(len(group)), key=lambda n, values=values: sign * values[n])

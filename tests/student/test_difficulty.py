@@ -6,14 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import arithmetic_questions, small_student
 
+from qcrd import tasks
 from qcrd.student import difficulty
-from qcrd.student.difficulty import rationale_difficulty
+from qcrd.student.difficulty import answer_cue, rationale_difficulty
 
 QUESTIONS = arithmetic_questions(6)
 STUDENT = small_student(2, dropout=0.5).double()
 ASKED = STUDENT.tokens([f"predict: {q.text}" for q in QUESTIONS], 64)
 LABELS = STUDENT.tokens([q.label for q in QUESTIONS], 12)
 POOL = STUDENT.tokens([q.rationale for q in QUESTIONS] + [QUESTIONS[0].rationale.partition(" ")[0]], 16)
+CUE = answer_cue(STUDENT, tasks.get("arithmetic"), QUESTIONS[0].label)
 
 
 def naive(asked, label, before):
@@ -24,19 +26,22 @@ def naive(asked, label, before):
     return -sum(logs[len(before) + n, token].item() for n, token in enumerate(label)) / len(label)
 
 
-@given(groups=st.lists(st.lists(st.integers(0, 6), max_size=4), min_size=1, max_size=6))
+@given(
+    groups=st.lists(st.lists(st.integers(0, 6), max_size=4), min_size=1, max_size=6),
+    cue=st.sampled_from([[], CUE]),
+)
 @settings(max_examples=15, deadline=None, derandomize=True)
-def test_it_is_what_the_rationale_takes_off_the_answers_cross_entropy(groups):
+def test_it_is_what_the_rationale_takes_off_the_answers_cross_entropy(groups, cue):
     count = len(groups)
     rationales = [[POOL[n] for n in group] for group in groups]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(difficulty, "TOKENS", {"cpu": 60})  # several batches
-        found = rationale_difficulty(STUDENT.train(), ASKED[:count], LABELS[:count], rationales)
+        found = rationale_difficulty(STUDENT.train(), ASKED[:count], LABELS[:count], rationales, cue)
     assert STUDENT.training, "the mode is as it was"
     STUDENT.eval()
     for asked, label, rows, values in zip(ASKED, LABELS, rationales, found, strict=False):
         alone = naive(asked, label, [])
-        wanted = [naive(asked, label, row[:-1]) - alone for row in rows]
+        wanted = [naive(asked, label, [*row[:-1], *cue]) - alone for row in rows]
         assert values == pytest.approx(wanted, rel=1e-5, abs=1e-6)
 
 
@@ -62,3 +67,9 @@ def test_what_is_measured_carries_no_gradient_and_draws_no_chance():
     first = rationale_difficulty(STUDENT.train(), ASKED, LABELS, [[row] for row in POOL[:6]])
     assert torch.equal(torch.get_rng_state(), state)
     assert first == rationale_difficulty(STUDENT, ASKED, LABELS, [[row] for row in POOL[:6]])
+
+
+def test_the_cue_is_what_stands_before_an_answer_and_never_a_part_of_it():
+    task = tasks.get("arithmetic")
+    for label in ("( 3 + 4 )", "a", "The answer"):
+        assert STUDENT.text(answer_cue(STUDENT, task, label)) == "The answer is"
