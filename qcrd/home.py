@@ -51,6 +51,11 @@ class Home:
         """What the teacher's answers are worth, a file for each split of a task."""
         return self.root / "yields"
 
+    @property
+    def plugins(self) -> Path:
+        """Files of code that grids ran with, to be read by people alone."""
+        return self.root / "plugins"
+
     def rate(self, sampler: str) -> Path:
         """How fast a sampler was, for estimates."""
         return self.root / "rates" / f"{sampler}.json"

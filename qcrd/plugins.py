@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from qcrd.errors import ConfigError
+from qcrd.files import atomic
 from qcrd.fingerprint import LENGTH, fingerprint, fingerprint_file
 from qcrd.places import replaced
 
@@ -73,6 +74,19 @@ def load_installed() -> None:
 def loaded() -> tuple[Plugin, ...]:
     """What this process has loaded."""
     return tuple(_loaded.values())
+
+
+def keep(folder: Path) -> None:
+    """Write the files that are loaded into a folder, as CODE.py, for people who follow a result back.
+
+    Nothing is ever loaded from there.
+    """
+    for plugin in loaded():
+        path = folder / f"{plugin.code}.py"
+        if plugin.text is not None and not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            with atomic(path) as temporary:
+                temporary.write_bytes(plugin.text)
 
 
 def carried(function: Callable[P, R]) -> Callable[P, R]:

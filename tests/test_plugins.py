@@ -156,7 +156,10 @@ def test_a_grid_with_all_of_them_runs_on_ray(no_plugins, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "(adder) for 66 of 66 samples" in done.stdout
     assert "| qcrd" in done.stdout and "| warming" in done.stdout
-    study = Study.open(grid, Home(tmp_path / "home"))
+    home = Home(tmp_path / "home")
+    study = Study.open(grid, home)
+    kept = {path.stem: path.read_text() for path in home.plugins.iterdir()}
+    assert kept == {plugin.code: plugin.text.decode() for plugin in plugins.loaded()}
     assert study.states() == ["done", "done"]
     settings = {name for identity in study.identities for name in identity["plugins"]}
     assert settings == {"method", "contrastive.scheme", "selection.rule"}

@@ -127,7 +127,7 @@ class Grid(Section):
     """The paper's tables whose figures stand beside the measured ones."""
     plugins: list[str] = []
     """Files, relative to the grid's, or installed modules, whose code registers what the cells name: schemes,
-    methods, tasks, teacher engines. They are run (docs/extending.md)."""
+    selection rules, methods, tasks, teacher engines. They are run (docs/extending.md)."""
     columns: list[Literal["cost"]] = []
     """More columns of the table; cost: teacher tokens, the student's FLOP, wall time."""
     resources: Resources = Resources()

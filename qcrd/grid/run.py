@@ -17,7 +17,7 @@ from pathlib import Path
 
 import ray
 
-from qcrd import preparation
+from qcrd import plugins, preparation
 from qcrd.config import Cell
 from qcrd.errors import DamagedResult
 from qcrd.files import write_json
@@ -106,6 +106,7 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
         shares = Shares.of(study.grid.resources, have.nodes)
         _announce(study, have, preset, tracking)
         study.remember()
+        plugins.keep(home.plugins)
         with study.alone(say), Journal(study.folder / journal.FILE) as log:
             shown = mirror(study, tracking) if tracking else None
             feeder = Feeder(shown.push, say=say) if shown else None
@@ -201,6 +202,7 @@ def sample(path: Path, home: Home, preset: str | None = None, splits: Sequence[s
     with cluster() as have:
         signal.signal(signal.SIGTERM, _interrupt)
         study = Study.open(path, home, preset, have.gpus)
+        plugins.keep(home.plugins)
         _sample(study, Shares.of(study.grid.resources, have.nodes), have.nodes, splits=splits)
         _say_yields(study)
 
