@@ -234,11 +234,13 @@ def _sample(
         wanted: tasks and teachers to draw for; None is all.
         splits: to be sampled besides those that the cells read.
     """
-    _draw(study, shares, study.samples(splits), wanted)
-    _draw(study, shares, study.duals(), wanted)
+    _draw(study, shares, nodes, study.samples(splits), wanted)
+    _draw(study, shares, nodes, study.duals(), wanted)
 
 
-def _draw(study: Study, shares: Shares, lacks: Iterable[tuple], wanted: set[tuple] | None) -> None:
+def _draw(
+    study: Study, shares: Shares, nodes: Sequence[Node], lacks: Iterable[tuple], wanted: set[tuple] | None
+) -> None:
     """Draw what is missing of `lacks`; tasks that ask the same teacher in the same way share its engines."""
     groups: dict[tuple, list[tuple]] = {}
     for need, store, requests, missing in lacks:
