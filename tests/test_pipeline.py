@@ -186,6 +186,18 @@ def test_methods_that_need_no_teacher_run_without_samples(tmp_path):
     assert not empty.samples.exists()
 
 
+def test_another_cells_student_measures_the_difficulty(home):
+    writer = run_cell(make_cell(home, "single_task"), "writer", home)
+    folder = home.cell(writer.id) / "student"
+    section = config.Selection(n=1, measured_by=str(folder))
+    record = run_cell(make_cell(home, "morsd", selection=section), "measured", home, keep_student=False)
+    assert record.status == "done"
+    assert "content" in record.identity["selection"]["measured_by"]
+    events = journals.read(home.cell(record.id) / "journal.jsonl")
+    found = [e.values["selection/rd"] for e in events if "selection/rd" in getattr(e, "values", {})]
+    assert len(found) == 1, "the other model is asked once"
+
+
 def test_answers_that_nobody_can_read_are_refused_with_what_to_do(tmp_path):
     home = Home(tmp_path)
     cell = make_cell(home)
