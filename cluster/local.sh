@@ -154,6 +154,7 @@ run_tests() {
   cd "$project"
   ruff check || failed=1
   ruff format --check || failed=1
+  "$python" cluster/audit.py
   "$python" -m pytest "$@" || failed=1
   return $failed
 }
