@@ -210,16 +210,31 @@ class Tail:
     def __init__(self, path: Path):
         self._path = path
         self._seen: tuple[int, int] | None = None
+        self._settled: tuple[int, int] | None = None
         self._events: list[Event] = []
 
     def events(self) -> list[Event]:
         """All events so far; empty where there is no file."""
+        now = self._stamp()
+        if now is not None and self._seen != now:
+            self._events, self._seen = read(self._path), now
+        return self._events
+
+    def settle(self) -> None:
+        """Let the events go, which thousands of journals would fill the memory with: they are dealt with."""
+        if self._seen is not None:
+            self._events, self._settled, self._seen = [], self._seen, None
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing has come since `settle`."""
+        return self._settled is not None and self._settled == self._stamp()
+
+    def _stamp(self) -> tuple[int, int] | None:
         with suppress(FileNotFoundError):
             stat = self._path.stat()
-            if self._seen != (stat.st_size, stat.st_mtime_ns):
-                self._events = read(self._path)
-                self._seen = (stat.st_size, stat.st_mtime_ns)
-        return self._events
+            return stat.st_size, stat.st_mtime_ns
+        return None
 
 
 def _encode(event: Event) -> bytes:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qcrd.errors import StoreError
-from qcrd.tracking.journal import Artifact, Journal, Metrics, Params, Status, read
+from qcrd.tracking.journal import Artifact, Journal, Metrics, Params, Status, Tail, read
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -123,3 +123,18 @@ def test_a_full_disk_is_said_and_leaves_whole_lines_that_can_be_gone_on_from(tmp
         assert path.read_bytes().endswith(b"\n") and len(read(path)) == 1
         journal.metrics(2, loss=0.5)
     assert [event.step for event in read(path)] == [1, 2]
+
+
+def test_a_tail_lets_go_of_what_is_dealt_with_until_more_comes(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    tail = Tail(path)
+    tail.settle()
+    assert tail.events() == [] and not tail.settled
+    with Journal(path) as journal:
+        journal.metrics(1, loss=1.0)
+        assert len(tail.events()) == 1 and not tail.settled
+        tail.settle()
+        assert tail.settled
+        journal.metrics(2, loss=0.5)
+    assert not tail.settled and [event.step for event in tail.events()] == [1, 2]
+    assert len(tail.events()) == 2

@@ -84,7 +84,7 @@ class Mirror:
         self._state = grid.folder / FILE
         self._progress = load(self._state, uri)
         self._shown: dict[str, _Shown] = {}
-        self._tails = {source.id: Tail(source.folder / journal.FILE) for source in self._sources}
+        self._tails = self._untouched()
         self._students: dict[str, Student] = {}
         self._client: Any = None
         self._experiment_id: str | None = None
@@ -114,6 +114,9 @@ class Mirror:
         if not self._experiment_id or not progress or not self.uri.startswith("http"):
             return None
         return Page(self.uri, self._experiment_id, self._grid.id, progress.run_id)
+
+    def _untouched(self) -> dict[str, Tail]:
+        return {source.id: Tail(source.folder / journal.FILE) for source in self._sources}
 
     def _push(self) -> str | None:
         if not self._connected:
@@ -179,6 +182,7 @@ class Mirror:
             self._create(self._grid, {})
         with suppress(Exception):  # a page without its view is no reason to send nothing
             self._furnish(experiment.tags if experiment else {})
+        self._tails = self._untouched()  # it may have lost what it had
         self._connected = True
 
     def _furnish(self, tags: dict[str, str]) -> None:
@@ -221,18 +225,24 @@ class Mirror:
         self._shown[source.id] = _Shown(run.info.status, set(), set(), False)
 
     def _is_news(self, source: Source) -> bool:
-        events = self._tails[source.id].events()
-        progress = self._progress.get(source.id)
+        tail, progress = self._tails[source.id], self._progress.get(source.id)
         if progress is None:
-            return bool(events)
+            return bool(tail.events())
         shown = self._shown[source.id]
-        return (
+        if source.id in self._students and not shown.student:
+            return True
+        if tail.settled:
+            return False
+        events = tail.events()
+        if (
             len(_countable(events)) > progress.sent
             or not _params(source, events).keys() <= shown.params
             or self._status(events) not in (None, shown.status)
             or not {data.name for data in source.data} <= shown.data
-            or (source.id in self._students and not shown.student)
-        )
+        ):
+            return True
+        tail.settle()
+        return False
 
     def _bring(self, source: Source) -> None:
         """Make the server's run equal to the source's journal."""
@@ -338,6 +348,8 @@ class Mirror:
     def _pending(self) -> int:
         waiting = 0
         for source in self._sources:
+            if self._tails[source.id].settled:
+                continue
             progress = self._progress.get(source.id)
             events = _countable(self._tails[source.id].events())
             waiting += max(0, len(events) - (progress.sent if progress else 0))
