@@ -86,9 +86,7 @@ class Home:
         Raises:
             DamagedResult: where they are not those that the record is of.
         """
-        path = self.cell(record.id) / PREDICTIONS
-        if path.exists() and record.predictions_sha256 not in ("", checksum(path)):
-            raise DamagedResult(path)
+        path = self._checked(record)
         found = read_json(path) or {}
         try:
             return {
@@ -106,10 +104,18 @@ class Home:
             DamagedResult: where they are not.
         """
         path, record = self.cell(cell_id) / RECORD, self.record(cell_id)
-        if record is not None:
+        if record is not None and record.predictions_sha256:
+            self._checked(record)
+        elif record is not None:  # of earlier times: whether it can be read is all that can be seen
             self.predictions(record)
         elif path.exists():
             raise DamagedResult(path)
+
+    def _checked(self, record: CellRecord) -> Path:
+        path = self.cell(record.id) / PREDICTIONS
+        if path.exists() and record.predictions_sha256 not in ("", checksum(path)):
+            raise DamagedResult(path)
+        return path
 
     def forget_result(self, cell_id: str) -> None:
         """Take a cell's record away, so that it is trained again."""

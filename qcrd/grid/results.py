@@ -14,7 +14,9 @@ from qcrd.yields import Yield, yields
 
 def tables(study: Study) -> Table:
     """The grid's table from what is finished now."""
-    rows = [_row(study, place) for place in places(study.grid, study.cells, study.ids)]
+    found = places(study.grid, study.cells, study.ids)
+    compared = {place.group for place in found if place.base}
+    rows = [_row(study, place, place.group in compared) for place in found]
     names = sorted({planned.cell.task.name for planned in study.cells})
     lines = [
         teacher_line(y.teacher, y.task, y.split, y.m, y.statistics, "table3" in study.grid.paper)
@@ -28,7 +30,8 @@ def found_yields(study: Study) -> list[Yield]:
     return [found for need, cell in study.needs() for found in yields(cell, study.home, need.m)]
 
 
-def _row(study: Study, place: Place) -> Row:
+def _row(study: Study, place: Place, compared: bool) -> Row:
+    """The line's cells; their answers only where they are compared, as those of thousands fill the memory."""
     records, failed, predictions, missing = [], [], [], 0
     for cell_id in place.cells:
         record = study.home.record(cell_id)
@@ -39,8 +42,7 @@ def _row(study: Study, place: Place) -> Row:
             continue
         if record is not None:
             records.append(record)
-            found = study.home.predictions(record) if record.status == "done" else {}
-            if found:
+            if compared and record.status == "done" and (found := study.home.predictions(record)):
                 predictions.append(found["test"])
         elif state(study.home, cell_id) == "failed":
             failed.append(last_status(study.home, cell_id)[1])
