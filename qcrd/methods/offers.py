@@ -61,8 +61,8 @@ class Offers:
         if self.rule.measures:
             found = self._measured(coming)
         kept: list[list[Candidate]] = []
+        chance = Random(derive(self.seed, "selection", iteration))
         for i, candidates in zip(coming, found, strict=True):
-            chance = Random(derive(self.seed, "selection", iteration, i))
             numbers = self.rule.choose(candidates, self.n, chance)
             self.positives[i] = [self._tokens[i][n] for n in numbers]
             kept.append([candidates[n] for n in numbers])
