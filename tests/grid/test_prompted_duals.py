@@ -12,7 +12,7 @@ from qcrd.config import Task
 from qcrd.errors import ConfigError, DataError
 from qcrd.grid import run
 from qcrd.grid.overview import plan_object, plan_text
-from qcrd.grid.shares import Shares
+from qcrd.grid.shares import Node, Shares
 from qcrd.grid.study import Study
 from qcrd.home import Home
 from qcrd.pipeline import run_cell
@@ -53,6 +53,9 @@ def answer(asked, again):
     return completion(wrong if again == 1 else right)
 
 
+HERE = [Node(2, 0)]
+
+
 def open_study(folder, url, duals="[prompted]", labels="gold"):
     teacher = f"{{engine: openai, model: scripted, base_url: {url}, accuracy: null}}"
     path = folder / "duals.yaml"
@@ -61,7 +64,7 @@ def open_study(folder, url, duals="[prompted]", labels="gold"):
 
 
 def drawn(study):
-    run._sample(study, Shares.of(study.grid.resources, 2, 0))
+    run._sample(study, Shares.of(study.grid.resources, HERE), HERE)
 
 
 @pytest.fixture
@@ -123,7 +126,7 @@ def test_mined_and_prompted_duals_share_the_first_answers_and_are_two_cells(tmp_
 
 def test_a_cell_whose_duals_were_never_drawn_is_refused_with_what_to_do(tmp_path, server):
     study = open_study(tmp_path, server.url)
-    run._draw(study, Shares.of(study.grid.resources, 2, 0), study.samples(), None)
+    run._draw(study, Shares.of(study.grid.resources, HERE), HERE, study.samples(), None)
     with pytest.raises(DataError, match="prompts for dual rationales of arithmetic; `qcrd run` draws them"):
         preparation.prepare(study.cells[0].cell, study.home)
 
