@@ -22,6 +22,7 @@ class Place:
     factor: str | None  # the swept one, as a dotted path
     base: bool  # whether it is what its section sweeps around
     cells: Cells
+    combinations: tuple[dict[str, str], ...] = ()  # product factors with their values, of all it stands for
 
 
 class _Position(NamedTuple):
@@ -64,11 +65,17 @@ class _Layout:
             cell = next(iter(cells.values())).cell
             label = self._combination(same, but="task.name").removeprefix(f"{cell.task.name} ")
             label = label or cell.method
-            found.append(Place(cell.task.name, label, None, self._is_baseline(same[0]), cells))
+            values = tuple(self._values(combination) for combination in same)
+            found.append(Place(cell.task.name, label, None, self._is_baseline(same[0]), cells, values))
         groups = list(dict.fromkeys(place.group for place in found))
         if len(groups) == 1:
             return [replace(place, group="") for place in found]
         return sorted(found, key=lambda place: groups.index(place.group))
+
+    def _values(self, combination: tuple[int, ...]) -> dict[str, str]:
+        """Each product factor's value but the task, which has a section of its own."""
+        factors = zip(combination, self.product, strict=True)
+        return {short(path): show(each[i]) for i, (path, each) in factors if path != "task.name"}
 
     def _is_baseline(self, combination: tuple[int, ...]) -> bool:
         values = {path: each[i] for i, (path, each) in zip(combination, self.product, strict=True)}

@@ -11,6 +11,7 @@ import yaml
 
 from qcrd import preparation
 from qcrd.files import atomic
+from qcrd.grid.examples import examples
 from qcrd.grid.results import tables
 from qcrd.grid.study import Study
 from qcrd.report.drawing import FORMATS as PICTURES
@@ -34,7 +35,7 @@ def html(study: Study, table: Table) -> str:
         allow_unicode=True,
     )
     made = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    return page(table, study.grid.description, grid, cells, list(_samplers(study)), made)
+    return page(table, study.grid.description, grid, cells, list(_samplers(study)), made, examples(study))
 
 
 def write(study: Study) -> list[Path]:

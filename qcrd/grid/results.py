@@ -67,4 +67,5 @@ def _row(study: Study, place: Place, compared: bool) -> Row:
         factor=place.factor,
         method=cell.method,
         train=len(splits.train),
+        combinations=place.combinations,
     )

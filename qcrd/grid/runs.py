@@ -13,11 +13,18 @@ from qcrd.methods import METHODS
 from qcrd.pipeline import STUDENT
 from qcrd.teacher.engines import ENGINES
 from qcrd.tracking.mlflow.mirror import Mirror
+from qcrd.tracking.mlflow.page import NOTE
 from qcrd.tracking.mlflow.source import Data, Source
 from qcrd.tracking.mlflow.students import Student
 from qcrd.tracking.mlflow.view import SETTING
+from qcrd.types import CellRecord
 
 SECTIONS = ("contrastive", "selfplay", "discriminator", "training", "student")
+
+_TO_SERVE = (
+    "`mlflow models serve -m models:/MODEL_ID --env-manager local` answers questions on loopback; it asks "
+    "nobody for a password."
+)
 
 
 def mirror(study: Study, tracking: str, live: bool = True) -> Mirror:
@@ -50,13 +57,19 @@ def students(study: Study) -> dict[str, Student]:
                 folder / STUDENT,
                 record.chosen_step,
                 {"method": planned.cell.method, "task": planned.cell.task.name},
-                {f"qcrd.{split}": f"{record.accuracy[split]:.2f}" for split in ("test", "validation")},
+                _student_tags(record),
             )
             kept = found.setdefault(planned.cell.task.name, [])
             kept.append((record.accuracy["validation"], record.id, student))
     if study.grid.resources.log_students == "best":
         found = {task: [max(kept, key=lambda each: each[0])] for task, kept in found.items()}
     return {cell_id: student for kept in found.values() for _, cell_id, student in kept}
+
+
+def _student_tags(record: CellRecord) -> dict[str, str]:
+    test, validation = (f"{record.accuracy[split]:.2f}" for split in ("test", "validation"))
+    said = f"{test}% of the test questions right, {validation}% on validation, at step {record.chosen_step}."
+    return {"qcrd.test": test, "qcrd.validation": validation, NOTE: f"{said} {_TO_SERVE}"}
 
 
 def sources(study: Study) -> tuple[Source, list[Source]]:

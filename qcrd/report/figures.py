@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from qcrd.report.drawing import COLOURS, MARKERS, PAPER, headed, panels, style
+from qcrd.report.heatmap import crossed, heat_map
 from qcrd.report.tables import Line, Table
 
 _AXES = {
@@ -59,6 +60,12 @@ def draw(table: Table) -> Iterator[Drawn]:
                 figure, about = _dots(lines), "accuracy of each setting"
             headed(figure, f"{table.grid}: {group}" if group else table.grid, _subtitle(table, lines))
         yield Drawn(name, group, f"{table.grid} {group}: {about}, in percent", figure)
+        if factors := crossed(lines):
+            with style():
+                figure = heat_map(lines, factors)
+                headed(figure, f"{table.grid}: {group}" if group else table.grid, _subtitle(table, lines))
+            about = f"accuracy at each {factors[0]} and {factors[1]}"
+            yield Drawn(f"{name}-map", group, f"{table.grid} {group}: {about}, in percent", figure)
 
 
 def _curve(lines: Sequence[Line]) -> Figure:

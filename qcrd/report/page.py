@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from qcrd.report.columns import header, rows
 from qcrd.report.drawing import saved
-from qcrd.report.figures import draw
+from qcrd.report.figures import Drawn, draw
 from qcrd.report.tables import Table
 from qcrd.report.teachers import HEADER, texts
 from qcrd.types import CellRecord
@@ -36,6 +36,25 @@ class CellLine:
     record: CellRecord | None  # None where it has not ended
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one setting's student says to a question."""
+
+    setting: str
+    rationale: str  # "" where there is none
+    answer: str  # as it wrote it
+    correct: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A test question with the settings' rationales and answers side by side."""
+
+    question: str
+    label: str  # the gold one
+    said: tuple[Said, ...]
+
+
 def page(
     table: Table,
     description: str,
@@ -43,6 +62,7 @@ def page(
     cells: Sequence[CellLine],
     samplers: Sequence[Mapping[str, Any]],
     made: str,
+    examples: Sequence[Example] = (),
 ) -> str:
     """The page; nothing in it is fetched from elsewhere, and it has no scripts.
 
@@ -54,19 +74,19 @@ def page(
         samplers: what each teacher is and how much of it is used: mappings with `name`, `task`, `wanted`,
             `missing`, `key` and `identity`.
         made: when, for people.
+        examples: of what the students say.
     """
     records = [cell.record for cell in cells if cell.record]
     sections = []
-    drawn = {each.group: each for each in draw(table)}
+    drawn = list(draw(table))
     for group, lines in table.sections():
-        figure = drawn.get(group)
+        figures = [each for each in drawn if each.group == group]
         sections.append(
             {
                 "group": group,
                 "header": header(table),
                 "rows": list(zip(lines, rows(table, lines), strict=True)),
-                "figure": Markup(_inline(saved(figure.figure, "svg"))) if figure else None,  # noqa: S704 - drawn here
-                "about": figure.about if figure else "",
+                "figures": [(each.about, _svg(each)) for each in figures],
             }
         )
     return _TEMPLATES.get_template("page.html").render(
@@ -83,7 +103,12 @@ def page(
         devices=sorted({record.versions.get("device", "unknown") for record in records}),
         versions=_versions(records),
         made=made,
+        examples=examples,
     )
+
+
+def _svg(drawn: Drawn) -> Markup:
+    return Markup(_inline(saved(drawn.figure, "svg")))  # noqa: S704 - drawn here
 
 
 def _versions(records: Sequence[CellRecord]) -> dict[str, str]:

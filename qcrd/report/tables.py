@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -33,6 +33,7 @@ class Row:
     factor: str | None = None  # the swept setting, as a dotted path
     method: str = ""
     train: int = 0  # training questions
+    combinations: Sequence[Mapping[str, str]] = ()  # values of product factors that it is the result of
 
     @property
     def done(self) -> list[CellRecord]:
@@ -76,6 +77,7 @@ class Line:
     seconds: float | None  # wall time of training and evaluation
     cells: tuple[str, ...]  # ids of the cells that the means are over
     marks: tuple[int, ...]  # numbers of its notes, from 1
+    combinations: tuple[Mapping[str, str], ...] = ()  # values of product factors that it is the result of
 
     @property
     def complete(self) -> bool:
@@ -178,6 +180,7 @@ def _line(row: Row, base: Row | None, best: bool, marks: tuple[int, ...]) -> Lin
         seconds=fmean(record.seconds for record in row.done) if row.done else None,
         cells=tuple(record.id for record in row.done),
         marks=marks,
+        combinations=tuple(row.combinations),
     )
 
 

@@ -67,3 +67,29 @@ def test_a_section_without_results_has_no_figure_and_names_are_file_names():
 def test_the_same_table_gives_the_same_file(format, magic):
     files = {saved(drawn(row("0", 40.0, 41.0))[0].figure, format) for _ in range(2)}
     assert len(files) == 1 and next(iter(files)).startswith(magic)
+
+
+def test_two_crossed_factors_are_a_heat_map_with_each_pairs_accuracy():
+    rows = [
+        row(f"beta={b} tau={t}", a, group="", combinations=[{"method": "qcrd", "beta": b, "tau": t}])
+        for b, t, a in (("0", "1", 40.0), ("0", "2", 41.0), ("0.2", "1", 42.5), ("0.2", "2", 39.0))
+    ]
+    dots, heat = drawn(*rows)
+    assert (dots.name, heat.name) == ("settings", "settings-map")
+    axis = heat.figure.axes[0]
+    said = {(text.get_position(), text.get_text()) for text in axis.texts}
+    assert said == {((0.5, 0.5), "40.0"), ((1.5, 0.5), "41.0"), ((0.5, 1.5), "42.5"), ((1.5, 1.5), "39.0")}
+    assert (axis.get_ylabel(), axis.get_xlabel()) == ("beta", "tau")
+    assert b"<image" not in saved(heat.figure, "svg")
+
+
+def test_a_setting_that_stands_for_several_pairs_fills_all_of_them_and_one_factor_is_no_map():
+    alike = [{"method": "dss", "beta": "0"}, {"method": "dss", "beta": "1"}]
+    rows = [
+        row("dss", 40.0, group="", combinations=alike),
+        row("qcrd beta=0", 41.0, group="", combinations=[{"method": "qcrd", "beta": "0"}]),
+        row("qcrd beta=1", group="", combinations=[{"method": "qcrd", "beta": "1"}]),
+    ]
+    heat = drawn(*rows)[1]
+    assert sorted(text.get_text() for text in heat.figure.axes[0].texts) == ["40.0", "40.0", "41.0"]
+    assert [each.name for each in drawn(*rows[1:])] == ["settings"]

@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-from qcrd.report.page import CellLine, page
+from qcrd.report.page import CellLine, Example, Said, page
 from qcrd.report.tables import Row, table
 from qcrd.types import CellRecord
 
@@ -31,7 +31,9 @@ def made(label="plain", missing=1):
     found = table([Row("tau", label, [RECORD], 100, missing=missing)], "g", "embedded", "arithmetic")
     cells = [CellLine("id0", "first", "done", RECORD), CellLine("id1", "second", "failed", None)]
     samplers = [{"name": "m", "task": "t", "wanted": 9, "missing": 2, "key": "abc", "identity": {"a": 1}}]
-    return page(found, "about it", "name: g", cells, samplers, "today")
+    said = (Said("dss", "<b>2 and 2</b>", "( 2 + 2 )", True), Said("finetuning", "", "( 2 - 2 )", False))
+    examples = [Example("How many?", "( 2 + 2 )", said)]
+    return page(found, "about it", "name: g", cells, samplers, "today", examples)
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing():
@@ -57,3 +59,11 @@ def test_it_says_where_its_figures_come_from_and_what_is_missing():
 def test_what_a_user_wrote_is_text_and_no_markup():
     reader = Reader(made(label="<script>alert(1)</script>"))
     assert "script" not in reader.tags and any("<script>" in word for word in reader.words)
+
+
+def test_rationales_stand_side_by_side_with_their_answers_and_are_no_markup_either():
+    words = " ".join(" ".join(Reader(made()).words).split())
+    assert (
+        "How many? Answer: ( 2 + 2 ) dss finetuning <b>2 and 2</b> no rationale ✓ ( 2 + 2 ) ✗ ( 2 - 2 )"
+        in words
+    )

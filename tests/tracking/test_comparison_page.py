@@ -146,3 +146,10 @@ def test_a_served_student_answers_as_it_did_when_it_was_evaluated(study, server,
     right = sum(task.correct(label, q) for label, q in zip(labels, splits.test, strict=True))
     assert 100 * right / len(labels) == study.home.record(cell_id).accuracy["test"]
     assert set(told[0]) == {"label", "rationale"}
+
+
+def test_the_report_shows_what_the_students_say_and_keeps_it(study):
+    text = (study.folder / "report.html").read_text()
+    assert "What the students say" in text and "✗" in text
+    kept = [read_json(path) for path in study.home.root.glob("cells/*/rationales/*.json")]
+    assert len(kept) == len(study.ids) and all(len(found) == 4 for found in kept)

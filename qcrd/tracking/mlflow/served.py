@@ -4,13 +4,12 @@
 model is loaded. The weights are safetensors; nothing is unpickled.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
+from pandas import DataFrame
 
 from qcrd.answering import Answerer
 from qcrd.types import Question
@@ -26,8 +25,10 @@ class ServedStudent(PythonModel):
         """Load the student that lies in the logged model."""
         self._answer = Answerer.load(Path(context.artifacts[CELL]), Path(context.artifacts[STUDENT]))
 
-    def predict(self, context, model_input, params=None):  # MLflow would take annotations for its schema
-        """A label and a rationale for each row of a table, "" where there is none."""
+    def predict(
+        self, context: Any, model_input: DataFrame, params: dict[str, Any] | None = None
+    ) -> list[dict[str, str]]:
+        """A label and a rationale for each row, "" where there is none."""
         questions = [
             Question(str(row), record["question"], "", tuple(record.get("choices") or ()))
             for row, record in enumerate(model_input.to_dict("records"))

@@ -73,8 +73,7 @@ def _save(folder: Path, model: Any, student: Student) -> None:
         Schema([ColSpec(DataType.string, "label"), ColSpec(DataType.string, "rationale")]),
         ParamSchema([ParamSpec("explain", DataType.boolean, False)]),
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the code has neither annotations nor an example to guess from
+    with warnings.catch_warnings(record=True):  # its advice to who writes such code helps no user
         pyfunc.save_model(
             str(folder),
             python_model=str(Path(__file__).with_name("served.py")),
