@@ -34,6 +34,7 @@ LAYERS = [
     ["judging", "answering"],
     ["grid", "tracking.mlflow"],
     ["doctor"],
+    ["faults"],
     ["commands", "cli", "__main__"],
 ]
 HOME = {  # the one place of each heavy library

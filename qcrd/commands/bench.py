@@ -221,9 +221,9 @@ def faults(
 
     Example: qcrd bench faults grids/table1.yaml --kills 5     half an hour on two cores
     """
-    from qcrd.grid.bench_faults import bench_faults
+    from qcrd.faults.kills import bench_kills
 
-    found = bench_faults(grid, preset, kills, seed, _say)
+    found = bench_kills(grid, preset, kills, seed, _say)
     typer.echo(json.dumps({"ratio": found.ratio, **asdict(found)}) if as_json else found.text())
     raise typer.Exit(1 if found.different else 0)
 
@@ -250,7 +250,7 @@ def soak(
 
       qcrd bench soak --cells 24 --minutes 3 --seed 7
     """
-    from qcrd.grid.soak import soak as run
+    from qcrd.faults.soak import soak as run
 
     found = run(cells, minutes, every, again, seed, _say)
     typer.echo(json.dumps(asdict(found)) if as_json else found.text())

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from qcrd.errors import QcrdError
-from qcrd.grid.aftermath import RESULTS, equal
-from qcrd.grid.bench_faults import FaultFigures, worked_off
+from qcrd.faults.aftermath import RESULTS, equal
+from qcrd.faults.kills import FaultFigures, worked_off
 from qcrd.home import Home
 
 

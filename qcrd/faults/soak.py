@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 
 from qcrd import tasks
 from qcrd.config import Task
-from qcrd.grid import aftermath
+from qcrd.faults import aftermath
+from qcrd.faults.harm import Harm
 from qcrd.grid.engines import Say
-from qcrd.grid.harm import Harm
 from qcrd.grid.study import Study
 from qcrd.home import Home
 from qcrd.tracking.server import served

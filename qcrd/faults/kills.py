@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from qcrd.errors import QcrdError
-from qcrd.grid.aftermath import equal
+from qcrd.faults.aftermath import equal
 from qcrd.grid.engines import Say
 from qcrd.grid.study import Study
 from qcrd.home import Home
@@ -48,7 +48,7 @@ class FaultFigures:
         )
 
 
-def bench_faults(grid: Path, preset: str, kills: int, seed: int, say: Say) -> FaultFigures:
+def bench_kills(grid: Path, preset: str, kills: int, seed: int, say: Say) -> FaultFigures:
     """Run a grid twice in homes of its own, once with its driver killed at random moments.
 
     Args:

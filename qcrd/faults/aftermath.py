@@ -13,7 +13,7 @@ import torch
 
 from qcrd import pipeline
 from qcrd.doctor.remains import AGE, walked
-from qcrd.grid.harm import belonging
+from qcrd.faults.harm import belonging
 from qcrd.grid.runs import sources
 from qcrd.grid.study import Study
 from qcrd.home import PREDICTIONS, Home
