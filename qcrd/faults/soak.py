@@ -42,7 +42,7 @@ base:
 product: {{method: [finetuning, dss, qcrd], training.steps: [30, 120]}}
 seeds: {seeds}
 """
-DRIVER_SHARE = 0.12  # of the faults that hit the driver or the whole of Ray: each costs a new start
+DRIVER_SHARE = 0.06  # of the faults that hit the driver or the whole of Ray: each costs a new start
 STARTS = 10  # at most so many once the faults are over
 SOON = 30.0  # seconds within which a driver that is told to stop has to end
 
