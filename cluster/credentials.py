@@ -51,14 +51,13 @@ class Credentials:
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),  # signs its forms
         }
 
-    def of_clients(self) -> dict[str, str]:
-        """Environment of whoever uses Ray and MLflow."""
-        return {
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN_PATH": str(self.token_file),
-            "MLFLOW_TRACKING_USERNAME": USER,
-            "MLFLOW_TRACKING_PASSWORD": self.password_file.read_text(),
-        }
+    def of_ray(self) -> dict[str, str]:
+        """Environment of whoever uses Ray."""
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token_file)}
+
+    def of_mlflow(self) -> dict[str, str]:
+        """Environment of whoever uses MLflow."""
+        return {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": self.password_file.read_text()}
 
     def header(self, service: str) -> dict[str, str]:
         """What a request to ray or mlflow carries."""

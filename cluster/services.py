@@ -1,5 +1,7 @@
 """Keeps one Ray head and one MLflow server running on this machine: up, down, status, env.
 
+`mlflow` starts the server alone, for the head of a cluster of several machines (`node.sh`).
+
 Both listen on loopback only, and want a token (Ray, since its jobs are programs) or a password (MLflow). What
 runs is written down in $QCRD_HOME/local, which is the user's alone (mode 700): one record per service, the
 secrets, the logs. Only processes that a record proves to be ours are ever ended, and a Ray cluster of
@@ -142,13 +144,17 @@ def _free_port(preferred: int) -> int:
 def _client_environment(ray: Service, mlflow: Service) -> dict[str, str]:
     return {
         "QCRD_HOME": str(HOME),
-        "MLFLOW_TRACKING_URI": mlflow.url,
         # `ray job` wants the page's address, `ray.init` the head's; each reads its own variable.
         "RAY_API_SERVER_ADDRESS": ray.url,
         "RAY_ADDRESS": f"{HOST}:{ray.ports['gcs']}",
         **_common_environment(),
-        **SECRETS.of_clients(),
+        **SECRETS.of_ray(),
+        **_mlflow_environment(mlflow),
     }
+
+
+def _mlflow_environment(mlflow: Service) -> dict[str, str]:
+    return {"MLFLOW_TRACKING_URI": mlflow.url, **SECRETS.of_mlflow()}
 
 
 def _common_environment() -> dict[str, str]:
@@ -213,7 +219,7 @@ def _start(name: str, mlflow_url: str = "") -> Service:
     if name == "mlflow":
         environment |= SECRETS.of_server()
     else:
-        environment |= SECRETS.of_clients() | {"MLFLOW_TRACKING_URI": mlflow_url}
+        environment |= SECRETS.of_ray() | SECRETS.of_mlflow() | {"MLFLOW_TRACKING_URI": mlflow_url}
     with service.log.open("a") as log:
         process = subprocess.Popen(
             _command(service),
@@ -378,13 +384,28 @@ def env() -> None:
         raise SystemExit(
             f"Ray and MLflow of QCRD_HOME={HOME} are not running; start them: cluster/local.sh up"
         )
-    for key, value in _client_environment(ray, mlflow).items():
-        print(f"export {key}={shlex.quote(value)}")
+    _export(_client_environment(ray, mlflow))
     print(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
+
+
+def mlflow() -> None:
+    """Start MLflow alone where it does not run, and print export lines for those who use it."""
+    with _alone():
+        SECRETS.make()
+        service = load("mlflow")
+        if not (service and service.alive()):
+            service = _start("mlflow")
+            _await(service)
+    _export(_mlflow_environment(service))
+
+
+def _export(environment: dict[str, str]) -> None:
+    for key, value in environment.items():
+        print(f"export {key}={shlex.quote(value)}")
 
 
 if __name__ == "__main__":
     try:
-        sys.exit({"up": up, "down": down, "status": status, "env": env}[sys.argv[1]]())
+        sys.exit({"up": up, "down": down, "status": status, "env": env, "mlflow": mlflow}[sys.argv[1]]())
     except KeyboardInterrupt:
         sys.exit(130)  # what was started is on record; the next call goes on from there

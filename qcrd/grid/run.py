@@ -22,6 +22,7 @@ from qcrd.config import Cell
 from qcrd.errors import DamagedResult
 from qcrd.files import write_json
 from qcrd.grid import private, report
+from qcrd.grid.autoscale import await_gpus
 from qcrd.grid.discriminators import pretrain_discriminators
 from qcrd.grid.nodes import nodes
 from qcrd.grid.packing import measured_share
@@ -80,6 +81,7 @@ def cluster() -> Iterator[Cluster]:
         **({"_node_ip_address": "127.0.0.1", "_temp_dir": str(sessions)} if own else {}),
     )
     try:
+        await_gpus(say)
         where = "a Ray of its own" if own else f"Ray at {started.address_info['gcs_address']}"
         yield Cluster(nodes(), where)
     finally:

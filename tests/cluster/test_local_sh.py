@@ -122,11 +122,6 @@ def local(tmp_path_factory: pytest.TempPathFactory):
         local.call("down")
 
 
-def test_scripts_are_sound_bash():
-    for script in ("cluster/local.sh", ".ci/run"):
-        subprocess.run(["bash", "-n", REPOSITORY / script], check=True)
-
-
 def test_wrong_calls_say_what_is_possible(idle: Local):
     unknown = idle.call("start")
     assert (
