@@ -81,7 +81,8 @@ def cluster() -> Iterator[Cluster]:
         **({"_node_ip_address": "127.0.0.1", "_temp_dir": str(sessions)} if own else {}),
     )
     try:
-        await_gpus(say)
+        if not own:
+            await_gpus(say)
         where = "a Ray of its own" if own else f"Ray at {started.address_info['gcs_address']}"
         yield Cluster(nodes(), where)
     finally:

@@ -42,7 +42,7 @@ from ray.autoscaler._private.constants import AUTOSCALER_RESOURCE_REQUEST_CHANNE
 from ray.experimental.internal_kv import _internal_kv_get
 from qcrd.grid.run import cluster
 with cluster() as have:
-    print("begins with", have.gpus, "GPUs, on one node", have.node[1])
+    print("begins with", have.gpus, "GPUs on", len(have.nodes), "nodes")
     print("still asks for", _internal_kv_get(channel).decode())
 """
 START = """
@@ -69,7 +69,7 @@ def test_a_grid_waits_for_gpus_that_are_started_for_it_and_lets_them_go(tmp_path
         environment["RAY_TMPDIR"] = short
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250)
     assert "waiting for 1 GPUs, 0 are there" in ended.stdout, ended.stdout + ended.stderr
-    assert "begins with 1.0 GPUs, on one node 1.0" in ended.stdout
+    assert "begins with 1.0 GPUs on 2 nodes" in ended.stdout
     assert "still asks for []" in ended.stdout  # so that an idle machine goes again
 
 
