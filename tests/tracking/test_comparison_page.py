@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,9 +13,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from test_run_grid import Run, answers  # noqa: F401 - a fixture
+from tiny_grid import Run, recorded_answers
+from typer.testing import CliRunner
 
 from qcrd import preparation
+from qcrd.cli import app
 from qcrd.files import read_json
 from qcrd.grid import report
 from qcrd.grid.runs import mirror
@@ -24,6 +27,7 @@ from qcrd.student.trainer import PREDICTIONS
 from qcrd.tracking import journal
 from qcrd.tracking.journal import Journal
 from qcrd.tracking.mlflow.client import open_client
+from qcrd.tracking.mlflow.page import find
 from qcrd.tracking.server import served
 
 
@@ -72,11 +76,11 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory, answers, server):  # noqa: F811
+def study(tmp_path_factory, server):
     """Four finished cells that the server has."""
-    run = Run(
-        tmp_path_factory.mktemp("grid"), answers, "product: {method: [dss, qcrd]}\nsweep: {beta: [0, 1]}"
-    )
+    folder = tmp_path_factory.mktemp("grid")
+    factors = "product: {method: [dss, qcrd]}\nsweep: {beta: [0, 1]}"
+    run = Run(folder, recorded_answers(folder / "answers.jsonl"), factors)
     run.in_process()
     study = Study.open(run.grid, Home(run.home))
     with Journal(study.folder / journal.FILE) as log:
@@ -148,8 +152,85 @@ def test_a_served_student_answers_as_it_did_when_it_was_evaluated(study, server,
     assert set(told[0]) == {"label", "rationale"}
 
 
+def test_open_prints_the_pages_and_opens_a_browser_unless_told_not_to(study, server, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    grid = study.home.root.parent / "tiny.yaml"
+    environment = {"QCRD_HOME": str(study.home.root), "MLFLOW_TRACKING_URI": server.uri}
+    page = find(server.uri, study.folder, study.id)
+    for more in (["--print"], []):
+        result = CliRunner().invoke(app, ["open", str(grid), *more], env=environment, catch_exceptions=False)
+        assert result.output.split() == ["runs:", page.comparison, "report:", page.report]
+    assert opened == [page.comparison]
+
+
 def test_the_report_shows_what_the_students_say_and_keeps_it(study):
     text = (study.folder / "report.html").read_text()
     assert "What the students say" in text and "✗" in text
     kept = [read_json(path) for path in study.home.root.glob("cells/*/rationales/*.json")]
     assert len(kept) == len(study.ids) and all(len(found) == 4 for found in kept)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless browser, of the system; Playwright's own would be a download."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no chromium on this machine (Debian: apt install chromium)")
+    with playwright.sync_playwright() as started:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # it refuses to run as root with one
+        browser = started.chromium.launch(executable_path=program, args=[*arguments, "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+def test_a_user_walks_from_the_experiments_to_runs_report_and_student(chromium, study, server, tmp_path):
+    context = chromium.new_context(viewport={"width": 1500, "height": 950})
+    context.set_default_timeout(60_000)
+    # MLflow's assistant opens itself in front of whoever comes for the first time
+    context.add_init_script("localStorage['mlflow.assistant.fab.autoOpenedOnFirstLoad_v1'] = 'true'")
+    page = context.new_page()
+
+    def seen(name, page):
+        page.screenshot(path=tmp_path / f"{name}.png")
+
+    page.goto(f"{server.uri}/#/experiments")
+    page.get_by_role("link", name="tiny", exact=True).click()
+    page.get_by_text("Got it").click()  # of what MLflow says about itself at a first visit
+    seen("experiment", page)
+
+    def follow(link):
+        """The page that a link opens."""
+        with context.expect_page() as opened:
+            link.first.click()
+        return opened.value
+
+    runs = follow(page.get_by_role("link", name="compare the runs"))
+    for factor in ("method", "beta"):
+        runs.get_by_text(f"{factor} vs. final/test").first.wait_for()
+    seen("charts", runs)
+
+    runs.locator("label:has(input[value=TABLE])").click()
+    accuracies = runs.locator(".ag-center-cols-container [col-id*='final/test']")
+    accuracies.first.wait_for()
+    shown = [float(text) for text in accuracies.all_inner_texts() if text != "-"]
+    assert len(shown) == len(study.ids) and shown == sorted(shown, reverse=True)
+    for box in runs.locator(".ag-row .ag-selection-checkbox input").all()[:4]:
+        box.check()
+    seen("table", runs)
+    runs.get_by_role("button", name="Compare", exact=True).click()
+    runs.get_by_text("Comparing 4 Runs").first.wait_for()
+    seen("compared", runs)
+    runs.go_back()
+
+    student = follow(runs.locator("a[href*='/models/']"))
+    student.get_by_text("of the test questions right").wait_for()
+    seen("student", student)
+
+    report = follow(page.get_by_role("link", name="read the report"))
+    inside = report.frame_locator("iframe")
+    inside.get_by_role("heading", name="What the students say").wait_for()
+    assert inside.locator("svg").count() > 1
+    seen("report", report)
+    context.close()

@@ -1,0 +1,105 @@
+"""A grid whose cells train in a second, and the command line that works it off."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from qcrd import pipeline, tasks
+from qcrd.config import Task
+from qcrd.grid.overview import plan_object
+from qcrd.grid.results import tables
+from qcrd.grid.study import Study
+from qcrd.home import Home
+from qcrd.report.tables import Table
+from qcrd.teacher.draw import draw
+from qcrd.teacher.recorded import RecordedTeacher
+
+SIZES = {"train": 24, "validation": 8, "test": 12}
+GRID = """
+name: tiny
+preset: embedded
+base:
+  task: {{train: 24, validation: 8, test: 12}}
+  teacher: {{engine: recorded, path: {answers}, model: embedded}}
+  student: {{architecture: {{d_model: 16, d_kv: 4, d_ff: 16, layers: 1, heads: 2}}, max_rationale: 24}}
+  discriminator:
+    architecture: {{d_model: 16, d_kv: 4, d_ff: 16, layers: 1, heads: 2}}
+    pretrain_steps: 4
+    update_steps: 1
+  training: {{steps: {steps}, batch: 8, evaluate_every: {every}}}
+  rationales: {{m: 3}}
+{rest}
+"""
+
+
+def recorded_answers(path: Path) -> Path:
+    """Three answers a question as a teacher would give them, the last one wrong; written to `path`."""
+    splits = tasks.get("arithmetic").load(Task(**SIZES))
+    with path.open("w") as file:
+        for question in (*splits.train, *splits.validation):
+            right = f" {question.rationale} The answer is {question.label} ."
+            wrong = f" {question.rationale} So we add. The answer is ( 2 + 29 ) ."
+            file.write(json.dumps({"id": question.id, "samples": [right, right, wrong]}) + "\n")
+    return path
+
+
+class Run:
+    """The command line in a home of its own."""
+
+    def __init__(self, folder: Path, answers: Path, rest: str, steps: int = 6, every: int = 3):
+        self.grid = folder / "tiny.yaml"
+        self.home = folder / "home"
+        self.grid.write_text(GRID.format(answers=answers, rest=rest, steps=steps, every=every))
+        self.environment = {**os.environ, "QCRD_HOME": str(self.home)}
+        for name in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI"):
+            self.environment.pop(name, None)
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", "qcrd", *arguments],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=280)
+        assert process.returncode == code, output
+        return output
+
+    def plan(self) -> dict:
+        return plan_object(Study.open(self.grid, Home(self.home)))
+
+    def in_process(self) -> None:
+        """The same work without Ray, in one thread as a cell has."""
+        torch.set_num_threads(1)
+        study = Study.open(self.grid, Home(self.home))
+        for need, store, requests, _ in study.samples():
+            draw(store, requests, RecordedTeacher(need.teacher.path), lambda *_: None)
+        for planned in study.cells:
+            pipeline.run_cell(planned.cell, planned.name, study.home)
+
+    def table(self) -> Table:
+        return tables(Study.open(self.grid, Home(self.home)))
+
+    def written(self) -> dict[str, int]:
+        """When each record and shard was written."""
+        files = (*self.home.glob("cells/*/record.json"), *self.home.glob("samples/*/*.parquet"))
+        return {str(file): file.stat().st_mtime_ns for file in files}
+
+    def results(self) -> dict[str, str]:
+        """Predictions and final weights of each cell."""
+        found = {}
+        for cell in self.plan()["cells"]:
+            folder = self.home / "cells" / cell["id"]
+            weights = (folder / "student" / "model.safetensors").read_bytes()
+            found[cell["name"]] = (folder / "predictions.json").read_text() + weights.hex()
+        return found
