@@ -23,6 +23,7 @@ ROUGH_SECONDS = {
     "dss": 60.0,
     "qcrd": 90.0,
     "morsd": 120.0,
+    "edit": 95.0,
 }  # one core, and
 ROUGH_STEPS = 300
 SAMPLES_PER_SECOND = 240.0  # of the embedded teacher, by vLLM
