@@ -62,7 +62,7 @@ def train_cell(config: dict[str, Any], run: Run = pipeline.run_cell) -> None:
                 }
             )
 
-    cell = Cell.model_validate(config["cell"])
+    cell = Cell.model_validate_json(config["cell"])
     try:
         record = run(cell, config["name"], Home(Path(config["home"])), report, config["keep_student"])
     except QcrdError as error:  # settings, data, memory: once more would end the same way
@@ -98,30 +98,29 @@ def train_cells(
         reuse: whether a worker goes on to the next cell; where not, each gets a process of its own.
     """
     from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
+    from ray.tune.search.basic_variant import BasicVariantGenerator
 
-    items = _Items(
-        {
-            "id": cell_id,
-            "name": name,
-            "cell": cell.model_dump(mode="json"),
-            "home": str(home.root),
-            "threads": max(1, int(resources.cell_cpus)),
-            "keep_student": resources.keep_students,
-        }
-        for cell_id, name, cell in cells
-    )
+    own = [{"id": cell_id, "name": name, "cell": cell.model_dump_json()} for cell_id, name, cell in cells]
+    common = {
+        "home": str(home.root),
+        "threads": max(1, int(resources.cell_cpus)),
+        "keep_student": resources.keep_students,
+    }
     shutil.rmtree(storage, ignore_errors=True)  # of a driver that was killed
     trainable = tune.with_resources(
         _one(carried(partial(train_cell, run=run))), {"cpu": resources.cell_cpus, "gpu": gpus}
     )
     tuner = Tuner(
         trainable,
-        param_space={"item": tune.grid_search(items)},
+        param_space={**dict.fromkeys(("id", "name", "cell")), **common},
         tune_config=TuneConfig(
+            # Points that it is given, and no grid_search: that copies all of them for each, so that ten
+            # thousand cells would begin after hours.
+            search_alg=BasicVariantGenerator(own, max_concurrent=resources.concurrent_cells or 0),
+            num_samples=len(own),
             reuse_actors=reuse,
-            max_concurrent_trials=resources.concurrent_cells,
-            trial_name_creator=lambda trial: trial.config["item"]["id"],
-            trial_dirname_creator=lambda trial: trial.config["item"]["id"],
+            trial_name_creator=lambda trial: trial.config["id"],
+            trial_dirname_creator=lambda trial: trial.config["id"],
         ),
         run_config=RunConfig(
             name=storage.name,
@@ -142,13 +141,6 @@ def train_cells(
     return failed
 
 
-class _Items(list):
-    """What Tune is to try; it copies the whole list for each of them, which took hours for 10,000 cells."""
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Items:
-        return self
-
-
 def _reason(error: Exception | str) -> str:
     """Why a cell was given up, in a line."""
     text = str(error).strip()
@@ -164,6 +156,6 @@ def _reason(error: Exception | str) -> str:
 
 def _one(function):
     def trainable(config: dict[str, Any]) -> None:
-        function(config["item"])
+        function(config)
 
     return trainable

@@ -56,7 +56,7 @@ class CellWatch(tune.Callback):
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
         """A cell reported progress, or its end."""
-        name = trial.config["item"]["name"]
+        name = trial.config["name"]
         if "status" in result:
             self._ended(name, result)
             return
@@ -72,7 +72,7 @@ class CellWatch(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """A cell crashed; Tune may start it again."""
-        name = trial.config["item"]["name"]
+        name = trial.config["name"]
         self.running.pop(name, None)
         say(f"  {name}: crashed, time {trial.num_failures}; it is started again if retries are left")
 

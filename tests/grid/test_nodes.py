@@ -137,8 +137,8 @@ class Saboteur(CellWatch):
 
     def on_trial_result(self, iteration, trials, trial, result, **info):
         super().on_trial_result(iteration, trials, trial, result, **info)
-        here = next(line for line in diary(self.home) if line[0] == trial.config["item"]["name"])
-        saved = any(self.home.cell(trial.config["item"]["id"]).glob("checkpoint-*"))
+        here = next(line for line in diary(self.home) if line[0] == trial.config["name"])
+        saved = any(self.home.cell(trial.config["id"]).glob("checkpoint-*"))
         if self.lost is None and saved and here[1] == self.machines.other.node_id:
             self.lost = self.machines.kill()
             self.machines.join()
