@@ -371,10 +371,17 @@ def status() -> int:
             print(f"          user {USER}, password in {SECRETS.password_file}")
         if name == "ray" and answers:
             print(f"          head {HOST}:{service.ports['gcs']}, jobs run in {service.project}")
+            print(f"          offers {_offer(service)}")
             jobs = [job for job in json.loads(service.fetch("/api/jobs/")) if job["submission_id"]]
             for job in sorted(jobs, key=lambda job: job["start_time"] or 0)[-10:]:
                 print(f"job       {job['submission_id']}  {job['status']:9}  {job['entrypoint']}")
     return 0 if sound else 1
+
+
+def _offer(ray: Service) -> str:
+    """What cells can have: Ray finds the GPUs itself, those of CUDA_VISIBLE_DEVICES where that is set."""
+    (node,) = json.loads(ray.fetch("/api/v0/nodes?detail=1"))["data"]["result"]["result"]
+    return ", ".join(f"{node['resources_total'].get(what, 0):g} {what}s" for what in ("CPU", "GPU"))
 
 
 def env() -> None:
@@ -395,7 +402,10 @@ def mlflow() -> None:
         service = load("mlflow")
         if not (service and service.alive()):
             service = _start("mlflow")
-            _await(service)
+            try:
+                _await(service)
+            except TimeoutError as error:
+                raise SystemExit(str(error)) from None
     _export(_mlflow_environment(service))
 
 

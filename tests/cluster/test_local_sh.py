@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -165,7 +166,8 @@ def test_two_up_at_once_start_one_pair_and_a_third_changes_nothing(local: Local)
     again = local.call("up")
     assert (again.returncode, again.stdout) == (0, "") and time.monotonic() - began < 5
     assert before == (local.record("ray"), local.record("mlflow"))
-    assert local.call("status").returncode == 0
+    status = local.call("status")
+    assert status.returncode == 0 and re.search(r"offers \d+ CPUs, \d+ GPUs\n", status.stdout), status.stdout
 
 
 def test_every_port_is_bound_to_loopback_only(local: Local):

@@ -15,8 +15,8 @@ sys.path.append(str(REPOSITORY / "cluster" / "hook"))
 import grid_job  # noqa: E402
 
 PROGRAM = """
-import os, sys
-print("arguments", sys.argv[1:], "files", sorted(os.listdir()), sorted(os.listdir("qcrd")))
+import glob, os, sys
+print("arguments", sys.argv[1:], "files", sorted(os.listdir()), glob.glob("*/large*"))
 print("home", os.environ["QCRD_HOME"], "runs", os.environ["MLFLOW_TRACKING_URI"], "user", os.environ["HOME"])
 """
 REMOTE = """
@@ -123,6 +123,6 @@ def test_the_literal_command_runs_a_grid_on_a_head_elsewhere(tmp_path: Path):
         )
     told = job.stdout + job.stderr
     assert "arguments ['run', 'grids/small.yaml']" in job.stdout, told
-    assert "['.rayignore', 'cluster', 'grids', 'qcrd'] ['__main__.py']" in job.stdout, told
+    assert "['.rayignore', 'cluster', 'grids', 'qcrd'] []" in job.stdout, told
     assert f"home {head}/home runs http://runs user {head}/user" in job.stdout
     assert "LET IN" not in job.stdout and "succeeded" in told

@@ -22,7 +22,7 @@ base:
   method: finetuning
   task: {{train: 24, validation: 8, test: 12}}
   student: {{architecture: {{d_model: 16, d_kv: 4, d_ff: 16, layers: 1, heads: 2}}, max_rationale: 24}}
-  training: {{steps: {steps}, batch: 8, evaluate_every: 20}}
+  training: {{steps: {steps}, batch: 8, evaluate_every: 80}}
   rationales: {{labels: gold}}
 """
 
@@ -40,7 +40,7 @@ class Slurm:
         self.script = shutil.copy(REPOSITORY / "cluster" / "slurm.sh", folder / "slurm_script")
         self.grids = [folder / "first.yaml", folder / "second.yaml"]
         for path in self.grids:
-            path.write_text(GRID.format(name=path.stem, steps=800))
+            path.write_text(GRID.format(name=path.stem, steps=400))
         unwanted = ("RAY_", "MLFLOW_", "QCRD_", "SLURM_")
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
         self.environment |= {
