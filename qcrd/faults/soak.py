@@ -110,6 +110,10 @@ def soak(cells: int, minutes: float, every: float, again: int, seed: int, say: S
         finished, trouble = driver.finished(), []
         if not driver.finish():
             trouble.append(f"the grid does not run through: {driver.log.read_text()[-1500:]}")
+        if driver.deaf:
+            trouble.append(
+                f"the driver was told to stop and did not within {SOON:.0f} s, {driver.deaf} times"
+            )
         say("looking at what is there")
         study = Study.open(driver.grid, driver.home)
         trouble += aftermath.faults(study, mlflow.uri, driver.sessions, again, draw)
@@ -133,7 +137,7 @@ class _Driver:
             "MLFLOW_TRACKING_URI": tracking,
             "RAY_TMPDIR": str(folder),
         }
-        self.starts, self.slowest = 0, 0.0
+        self.starts, self.slowest, self.deaf = 0, 0.0, 0
 
     def start(self, *command: str) -> None:
         with self.log.open("ab") as output:
@@ -143,6 +147,7 @@ class _Driver:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                preexec_fn=_listen,
             )
         self.starts += not command
 
@@ -167,6 +172,7 @@ class _Driver:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(SOON)
         if self.runs():
+            self.deaf += 1
             self.process.kill()
             self.process.wait()
         if what != "SIGKILL":
@@ -193,6 +199,11 @@ class _Driver:
         complete = self.complete()
         self.start("sync", str(self.grid))
         return complete and self.process.wait() == 0
+
+
+def _listen() -> None:
+    """What a shell starts in the background ignores SIGINT, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _answers() -> Iterator[str]:
