@@ -19,6 +19,7 @@ from qcrd.config import Cell, Resources
 from qcrd.errors import QcrdError
 from qcrd.home import Home
 from qcrd.plugins import carried
+from qcrd.student.tensors import DamagedTensors
 from qcrd.student.trainer import Progress
 from qcrd.types import CellRecord
 
@@ -65,6 +66,8 @@ def train_cell(config: dict[str, Any], run: Run = pipeline.run_cell) -> None:
     cell = Cell.model_validate_json(config["cell"])
     try:
         record = run(cell, config["name"], Home(Path(config["home"])), report, config["keep_student"])
+    except DamagedTensors:  # a file went bad on the disk: the next attempt goes on from what is whole
+        raise
     except QcrdError as error:  # settings, data, memory: once more would end the same way
         tune.report({"status": "failed", "reason": f"{type(error).__name__}: {error}"})
         return

@@ -12,6 +12,7 @@ from qcrd.errors import OutOfMemory
 from qcrd.grid.tune import _reason, train_cells
 from qcrd.grid.watch import CellWatch
 from qcrd.home import Home
+from qcrd.student.tensors import DamagedTensors
 from qcrd.types import CellRecord
 
 
@@ -25,6 +26,8 @@ def acting():
         attempts = len(diary.read_text().split())
         if name == "out of memory":
             raise OutOfMemory("out of memory; lower training.batch")
+        if name == "damaged once" and attempts == 1:
+            raise DamagedTensors("student.safetensors is damaged")
         if name == "killed always" or (name == "killed once" and attempts == 1):
             os.kill(os.getpid(), signal.SIGKILL)
         diverged = name == "diverged"
@@ -39,12 +42,13 @@ FATES = {
     "good": (1, None),
     "diverged": (1, None),
     "killed once": (2, None),
+    "damaged once": (2, None),
     "out of memory": (1, "OutOfMemory: out of memory; lower training.batch"),
     "killed always": (2, "its process was killed in every attempt"),
 }
 
 
-def test_of_cells_that_fail_each_is_named_with_its_reason_and_only_the_killed_are_tried_again(
+def test_of_cells_that_fail_each_is_named_with_its_reason_and_only_the_killed_and_damaged_are_tried_again(
     local_ray, tmp_path, capsys
 ):
     home = Home(tmp_path)
