@@ -15,7 +15,7 @@ from qcrd.config import Cell, Grid, Task, Teacher, merged
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.factors import dotted, get, refusal, short, show
 from qcrd.grid.problems import GridProblems, Problem, Where, misfits, shown, worded
-from qcrd.identity import asks_for_duals, cell_id, teacher_samples
+from qcrd.identity import asks_for_duals, cell_id, selection_of, teacher_samples
 from qcrd.places import PLACES, replaced
 from qcrd.presets import PRESETS, Preset
 from qcrd.registry import Registry
@@ -202,7 +202,7 @@ def _errors(tree: dict[str, Any]) -> tuple[Cell | None, list[tuple[str, str]]]:
         cell = Cell.model_validate(tree)
     except ValidationError as error:
         return None, errors + [(".".join(map(str, e["loc"])), worded(e, Cell)) for e in error.errors()]
-    errors = errors or [*_misfits(cell), *_strangers(cell), *_unable(cell)]
+    errors = errors or [*_misfits(cell), *_strangers(cell), *_unable(cell), *_uncounted(cell)]
     return (None if errors else cell), errors
 
 
@@ -253,6 +253,19 @@ def _unable(cell: Cell) -> Iterator[tuple[str, str]]:
             "edit.duals",
             f"value 'prompted', but {why} cannot be told what to do; allowed: mined, or a teacher that "
             "follows instructions (teacher.engine: vllm, openai or transformers, with a teacher.model)",
+        )
+
+
+def _uncounted(cell: Cell) -> Iterator[tuple[str, str]]:
+    """Where a rule takes some of a question's rationales, and nobody says how many."""
+    from qcrd.rationales.select import SELECTIONS  # as in `_registries`
+
+    chosen = selection_of(cell)
+    if chosen is not None and chosen.n is None and SELECTIONS[chosen.rule].counts:
+        yield (
+            "selection.rule",
+            f"value {shown(chosen.rule)}, but method {cell.method} has no n of its own: selection.n, the most "
+            f"rationales per question, is needed with rule {chosen.rule}; allowed: numbers from 1 up (MoRSD: 6)",
         )
 
 

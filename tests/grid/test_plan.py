@@ -257,3 +257,14 @@ def test_the_base_of_a_sweep_is_also_called_by_the_bases_value():
     assert base.names == ("qcrd seed=0", "qcrd beta=0.2 seed=0")
     assert base.is_called("qcrd beta=0.2") and base.is_called("qcrd seed=0")
     assert not base.is_called("qcrd beta=0.4 seed=0")
+
+
+@pytest.mark.parametrize("method", ["qcrd", "edit"])
+@pytest.mark.parametrize("rule", ["first", "min_rd", "max_rd", "random"])
+def test_a_rule_that_counts_needs_an_n_where_the_method_has_none(method, rule):
+    base = {"method": method}
+    with pytest.raises(ConfigError, match=f"^sweep.selection.rule: .*selection.n.* is needed with rule {rule}"):
+        planned(base=base, sweep={"selection.rule": [rule]})
+    assert planned(base=base, sweep={"selection.rule": ["all"]})
+    assert planned(base={**base, "selection": {"n": 3}}, sweep={"selection.rule": [rule]})
+    assert planned(base={"method": "morsd"}, sweep={"selection.rule": [rule]})
