@@ -38,7 +38,7 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
     """
     uses = _method(cell).uses
     unread = _READ_BY_SOME - uses
-    if not (_plays_itself(cell) or needs_discriminator(cell) or _selects_anew(cell)):
+    if not ("iteration" in uses or _plays_itself(cell) or needs_discriminator(cell) or _selects_anew(cell)):
         unread |= {"iteration"}
     identity = {
         "version": RESULT_VERSION,

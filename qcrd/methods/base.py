@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from torch import Tensor
 
 from qcrd import config
+from qcrd.errors import ConfigError, did_you_mean
 from qcrd.rationales.asked import Pair
 from qcrd.student.judge import Judge, JudgedQuestion
 from qcrd.student.model import Student
@@ -70,22 +71,52 @@ class Objective(Protocol):
         ...
 
 
+SECTIONS = ("contrastive", "selfplay", "discriminator", "edit", "selection")
+SETTINGS = ("alpha1", "alpha2", "max_rationale", "iteration", "m", "baseline_m")
+USABLE = ("teacher", *SECTIONS, *SETTINGS)
+"""The words of `Method.uses`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One way of distilling."""
+    """One way of distilling.
+
+    Raises:
+        ConfigError: where `uses` has a word that means nothing, `own` leaves open what a cell may leave open
+            too, or `build` or `options` is of another kind.
+    """
 
     name: str
     uses: frozenset[str]
     """What its result depends on, of: teacher; the sections contrastive, selfplay, discriminator, edit and
     selection (in every case; else only where a cell has another one than `own`); the settings alpha1, alpha2
-    and max_rationale; m or baseline_m. All else enters every cell's id."""
+    and max_rationale; iteration (where something of its own happens in `begin_iteration`; what selfplay,
+    discriminator and selection do there is known); m or baseline_m. All else enters every cell's id."""
     writes: Literal["label", "sequence"]
     """What the student answers to `predict: `: the label, or rationale and label in one sequence."""
     build: Callable[[Ingredients], Objective]
     own: config.Selection | None = None
-    """Which of its samples it learns from where a cell does not say; None for methods that select nothing."""
+    """Which of its samples it learns from where a cell does not say: rule, accuracy and diversity, and n with
+    a rule that counts. None for methods that select nothing."""
     options: type[config.Section] | None = None
     """What a cell's `options` may say; None is nothing."""
+
+    def __post_init__(self):
+        if not isinstance(self.uses, frozenset):
+            self._refuse("uses", self.uses, f"a frozenset of {', '.join(USABLE)}")
+        for word in sorted(self.uses - set(USABLE), key=str):
+            self._refuse("uses", word, ", ".join(USABLE) + did_you_mean(str(word), USABLE))
+        if not callable(self.build):
+            self._refuse("build", self.build, "a function of Ingredients, which gives an Objective")
+        if self.options is not None and not _is_section(self.options):
+            self._refuse("options", self.options, "None, or a class that derives from qcrd.config.Section")
+        if self.own is not None:
+            for name in ("rule", "accuracy", "diversity"):
+                if getattr(self.own, name) is None:
+                    self._refuse(f"own.{name}", None, "a value, which holds where a cell says none")
+
+    def _refuse(self, field: str, value: object, allowed: str) -> None:
+        raise ConfigError(f"method {self.name!r}: {field}: value {value!r}; allowed: {allowed}")
 
     def samples(self, rationales: config.Rationales) -> int:
         """Teacher samples per question that the method looks at."""
@@ -102,6 +133,10 @@ class Method:
     def selection(self, section: config.Selection) -> config.Selection:
         """The cell's selection, what it leaves open as the method has it."""
         return self.own.model_copy(update=section.model_dump(exclude_none=True)) if self.own else section
+
+
+def _is_section(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, config.Section)
 
 
 class Stateless:
