@@ -264,8 +264,8 @@ def _uncounted(cell: Cell) -> Iterator[tuple[str, str]]:
     if chosen is not None and chosen.n is None and SELECTIONS[chosen.rule].counts:
         yield (
             "selection.rule",
-            f"value {shown(chosen.rule)}, but method {cell.method} has no n of its own: selection.n, the most "
-            f"rationales per question, is needed with rule {chosen.rule}; allowed: numbers from 1 up (MoRSD: 6)",
+            f"value {shown(chosen.rule)}, but method {cell.method} has no n of its own: selection.n is "
+            f"needed with rule {chosen.rule}; allowed: numbers from 1 up (MoRSD: 6)",
         )
 
 

@@ -263,7 +263,9 @@ def test_the_base_of_a_sweep_is_also_called_by_the_bases_value():
 @pytest.mark.parametrize("rule", ["first", "min_rd", "max_rd", "random"])
 def test_a_rule_that_counts_needs_an_n_where_the_method_has_none(method, rule):
     base = {"method": method}
-    with pytest.raises(ConfigError, match=f"^sweep.selection.rule: .*selection.n.* is needed with rule {rule}"):
+    with pytest.raises(
+        ConfigError, match=f"^sweep.selection.rule: .*selection.n.* is needed with rule {rule}"
+    ):
         planned(base=base, sweep={"selection.rule": [rule]})
     assert planned(base=base, sweep={"selection.rule": ["all"]})
     assert planned(base={**base, "selection": {"n": 3}}, sweep={"selection.rule": [rule]})
