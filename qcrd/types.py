@@ -116,6 +116,7 @@ class RationaleSet:
     order: tuple[
         bool, ...
     ] = ()  # of each rationale as it was drawn whether it is a positive; () is not known
+    answer: str | None = None  # that positives have, canonical; None is not known, or nothing was parsable
 
     def drawn(self) -> list[tuple[str, bool]]:
         """Each rationale with whether it is a positive, as drawn; positives first where that is not known."""

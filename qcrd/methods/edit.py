@@ -61,6 +61,8 @@ class KeySteps(StepByStep):
         """Both tasks in one pass; a question without a rationale keeps its label loss."""
         if step <= self.first:
             return super().loss(batch, step)
+        # With alpha or beta 0 a question can have a dual, and so count, without a row of it.
+        having = sum(self.key[i] is not None or bool(self.offers.positives[i]) for i in batch)
         offered = {i: rows for i in batch if (rows := self._rows(i))}
         encoded = self.student.encode([self.predict[i] for i in batch] + [self.explain[i] for i in offered])
         source = [number for number, rows in enumerate(offered.values(), len(batch)) for _ in rows]
@@ -75,7 +77,7 @@ class KeySteps(StepByStep):
         coefficient = found.new_tensor([row.coefficient for row in rows])
         pushed = torch.tensor([row.pushed for row in rows], dtype=torch.bool, device=found.device)
         gap = hinge(found, self.settings.delta)
-        explain = (coefficient * torch.where(pushed, gap, found)).sum() / max(len(offered), 1)
+        explain = (coefficient * torch.where(pushed, gap, found)).sum() / max(having, 1)
         return {
             "loss": self.alpha1 * predict + self.alpha2 * explain,
             "predict": predict.detach(),

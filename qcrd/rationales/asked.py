@@ -64,7 +64,7 @@ def pairs(
     Args:
         task: as for `ask`.
         questions: as for `ask`.
-        sets: as for `ask`.
+        sets: as for `ask`; right is what has the answer of their positives.
         asked: what it returned.
         answers: of the teacher, by the requests' keys.
 
@@ -75,11 +75,13 @@ def pairs(
     found: list[list[Pair]] = [[] for _ in questions]
     counts = {"to_derail": 0, "derailed": 0, "to_mend": 0, "mended": 0}
     for one in asked:
-        question, label = questions[one.number], sets[one.number].label
+        question = questions[one.number]
         counts["to_derail" if one.right else "to_mend"] += 1
         sample = answers[one.request.key]
         parsed = task.parse(sample.text, question, sample.finish_reason)
-        agrees = parsed.answer == task.answer(label, question)
+        agrees = (
+            parsed.answer == sets[one.number].answer
+        )  # right as the given one was, which need not be gold
         if parsed.answer is None or not parsed.rationale or agrees == one.right:
             continue
         counts["derailed" if one.right else "mended"] += 1

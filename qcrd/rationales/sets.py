@@ -43,4 +43,5 @@ def build_set(
         positives=tuple(s.rationale for s, ok in zip(samples, right, strict=True) if ok and s.rationale),
         negatives=tuple(s.rationale for s, ok in zip(samples, right, strict=True) if not ok and s.rationale),
         order=tuple(ok for s, ok in zip(samples, right, strict=True) if s.rationale),
+        answer=answer,
     )

@@ -72,10 +72,15 @@ def test_the_first_stage_is_dss_on_all_right_rationales():
     assert_same(student, one.loss(BATCH, EARLY)["loss"], slow)
 
 
-@pytest.mark.parametrize("delta", [0.5, 5.65, 100.0])
-def test_the_second_stage_raises_key_tokens_of_the_right_side_and_lowers_those_of_the_wrong_one(delta):
+@pytest.mark.parametrize(
+    ("delta", "alpha", "beta"),
+    # With alpha 0 the question whose right rationale only adds a word has nothing to learn, and still counts.
+    [(0.5, 0.9, 0.3), (5.65, 0.9, 0.3), (100.0, 0.9, 0.3), (5.65, 0.0, 0.3), (5.65, 0.9, 0.0)],
+)
+def test_the_second_stage_raises_key_tokens_of_the_right_side_and_lowers_those_of_the_wrong_one(
+    delta, alpha, beta
+):
     student = small_student(3).double()
-    alpha, beta = 0.9, 0.3
     one = objective(student, alpha=alpha, beta=beta, delta=delta)
     _, sets = questions_and_sets()
     terms = [right_ones(student, one, i) for i in (2, 4)]  # without a dual
