@@ -125,3 +125,17 @@ def test_the_closest_pair_is_the_naive_one(rights, wrongs):
         assert dual is None
     else:
         assert (dual.right, dual.wrong) == min(pairs, key=lambda pair: naive_distance(*pair))
+
+
+@given(st.lists(ROWS, max_size=4), st.lists(ROWS, max_size=4), st.sampled_from([0.5, 3.0]))
+def test_the_weights_are_those_of_the_script_to_the_naively_nearest(rights, wrongs, key):
+    def naive(row, others, mark):
+        others = [other for other in others if other != row]
+        if not others:
+            return [1.0] * len(row)
+        dual = mark(row, min(others, key=lambda other: naive_distance(row, other)))
+        return [key if marked else 1.0 for marked in dual]
+
+    wanted = [naive(r, wrongs, lambda r, w: closest([(r, w)]).right_keys) for r in rights]
+    wanted += [naive(w, rights, lambda w, r: closest([(r, w)]).wrong_keys) for w in wrongs]
+    assert key_weights(rights, wrongs, key) == wanted

@@ -45,6 +45,21 @@ def test_it_is_what_the_rationale_takes_off_the_answers_cross_entropy(groups, cu
         assert values == pytest.approx(wanted, rel=1e-5, abs=1e-6)
 
 
+def test_by_hand_a_rationale_that_helps_is_below_zero_and_one_that_misleads_above(monkeypatch):
+    end, answer, helps, misleads = 1, 5, 6, 7
+    nats = {helps: 0.5, misleads: 3.0}  # of each token of an answer behind such a rationale; else 2
+
+    def likelihood(memory, source, targets, weights):
+        each = [[nats.get(row[0], 2.0)] * len(row) for row in targets]
+        pairs = zip(each, weights, strict=True)
+        return torch.tensor([sum(n * w for n, w in zip(*p, strict=True)) / sum(p[1]) for p in pairs])
+
+    monkeypatch.setattr(STUDENT, "cross_entropy", likelihood)
+    rows = [[helps, 8, end], [misleads, end], [9, end], [end]]
+    # 0.5 - 2, 3 - 2, 2 - 2, and nothing written: y alone
+    assert rationale_difficulty(STUDENT, ASKED[:1], [[answer, end]], [rows]) == [[-1.5, 1.0, 0.0, 0.0]]
+
+
 def test_each_question_is_encoded_once_and_equal_rationales_are_measured_once(monkeypatch):
     encoded, decoded = [], []
     encode, likelihood = STUDENT.encode, STUDENT.cross_entropy
