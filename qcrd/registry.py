@@ -23,6 +23,7 @@ class Registry(dict[str, T]):
 
     Args:
         setting: dotted path of the setting whose values the names are, such as `method`.
+        kind: class, or runtime-checkable protocol, of the things.
         built_in: what the package itself has.
 
     Raises:
@@ -30,17 +31,17 @@ class Registry(dict[str, T]):
             been meant.
     """
 
-    def __init__(self, setting: str, built_in: Iterable[T]):
+    def __init__(self, setting: str, kind: type[T], built_in: Iterable[T]):
         super().__init__((thing.name, thing) for thing in built_in)
-        self.setting = setting
+        self.setting, self.kind = setting, kind
         self._of: dict[str, plugins.Plugin] = {}  # the plugin that registered a name
 
     def register(self, thing: T) -> T:
-        """Add a plugin's thing under its `name`; returns it, so that it also decorates.
+        """Add a plugin's thing under its `name`; returns it.
 
         Raises:
-            ConfigError: where the name is taken, or the code that calls is not a plugin's, so that nobody
-                could tell results of two versions of it apart.
+            ConfigError: where it is of another kind, the name is taken, or the code that calls is not a
+                plugin's, so that nobody could tell results of two versions of it apart.
         """
         plugin, name = plugins.loading(), getattr(thing, "name", None)
         if plugin is None:
@@ -48,6 +49,11 @@ class Registry(dict[str, T]):
                 f"{self.setting}: {name!r} is registered outside of a plugin; name the file in a grid's "
                 "`plugins:`, or load it by qcrd.plugins.load"
             )
+        if isinstance(thing, type):
+            raise ConfigError(f"{self.setting}: {thing!r} is a class; register one of it, {thing.__name__}()")
+        if not isinstance(thing, self.kind):
+            wanted = f"{self.kind.__module__}.{self.kind.__qualname__}"
+            raise ConfigError(f"{self.setting}: {thing!r} is no {wanted}, or lacks some of what one has")
         if not isinstance(name, str) or not name:
             raise ConfigError(f"{self.setting}: {thing!r} has no name; give it one, a text in `name`")
         if name in self.keys():

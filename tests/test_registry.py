@@ -11,9 +11,15 @@ from qcrd.errors import ConfigError
 from qcrd.grid.file import read_grid
 from qcrd.identity import cell_id, cell_identity
 from qcrd.losses import MEAN, SCHEMES
+from qcrd.methods import METHODS
+from qcrd.rationales.select import SELECTIONS
+from qcrd.tasks import TASKS
+from qcrd.teacher.engines import ENGINES
 
 pytestmark = pytest.mark.usefixtures("no_plugins")
 SOFTMIN = (Path(__file__).parent / "plugins" / "softmin.py").read_text()
+
+RULE = "from qcrd.rationales.select import Rule\n"
 
 
 def written(folder: Path, text: str = SOFTMIN, name: str = "own.py") -> Path:
@@ -39,6 +45,17 @@ def test_a_loaded_plugin_is_found_by_name_and_loading_it_again_changes_nothing(t
         ("import no_such_library", r"line 1: ModuleNotFoundError: No module named 'no_such_library'"),
         ("raise SystemExit(3)", r"line 1: SystemExit: 3"),
         (SOFTMIN.replace('"softmin"', '"mean"'), r"'mean' is there already, from qcrd itself"),
+        (SOFTMIN.replace("=softmin", "=None"), r"'softmin': positives: value None; allowed: a function"),
+        (f"{RULE}Rule('mine', None)", "'mine': choose: value None; allowed: a function"),
+        (
+            "from qcrd.methods import METHODS\nMETHODS.register(print)",
+            "print> is no qcrd.methods.base.Method",
+        ),
+        ("from qcrd.tasks import TASKS\nTASKS.register(object())", "is no qcrd.tasks.base.Task, or lacks"),
+        (
+            "from qcrd.tasks import TASKS, svamp\nTASKS.register(svamp.Svamp)",
+            r"is a class; .* Svamp\(\)",
+        ),
         (f"{SOFTMIN}\n{SOFTMIN.splitlines()[-1]}", r"'softmin' is there already, from plugin .*own\.py"),
     ],
 )
@@ -74,6 +91,11 @@ def test_two_plugins_cannot_have_one_name(tmp_path):
 def test_what_is_no_plugin_is_refused_with_what_is_one(tmp_path, name, said):
     with pytest.raises(ConfigError, match=said):
         plugins.load([name], tmp_path)
+
+
+def test_what_is_built_in_is_of_the_kind_that_a_plugin_must_register():
+    for registry in (SCHEMES, METHODS, SELECTIONS, TASKS, ENGINES):
+        assert all(isinstance(thing, registry.kind) for thing in registry.values())
 
 
 def test_nothing_can_be_registered_whose_version_nobody_knows():

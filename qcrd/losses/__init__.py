@@ -8,4 +8,4 @@ from qcrd.losses.scheme import Scheme
 from qcrd.losses.wmean import WMEAN
 from qcrd.registry import Registry
 
-SCHEMES: Registry[Scheme] = Registry("contrastive.scheme", (MINMAX, MAXMIN, SAMPLING, MEAN, WMEAN))
+SCHEMES: Registry[Scheme] = Registry("contrastive.scheme", Scheme, (MINMAX, MAXMIN, SAMPLING, MEAN, WMEAN))

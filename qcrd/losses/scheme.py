@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from qcrd.errors import ConfigError
+
 Side = Callable[[Tensor, Tensor, Generator], Tensor]
 """(values [B, M], mask [B, M] bool, generator on the CPU) -> coefficients [B, M], 0 where masked.
 
@@ -27,6 +29,14 @@ class Scheme:
     negatives: Side
     needs_values: bool  # whether the choice depends on the losses, so that all rows must be scored first
     weighted: bool = True  # whether the chosen are multiplied by the discriminator's s and 1 - s
+
+    def __post_init__(self):
+        for name in ("positives", "negatives"):
+            if not callable(side := getattr(self, name)):
+                raise ConfigError(
+                    f"scheme {self.name!r}: {name}: value {side!r}; allowed: a function of values, mask and "
+                    "generator"
+                )
 
 
 def smallest(values: Tensor, mask: Tensor, generator: Generator) -> Tensor:

@@ -9,4 +9,4 @@ from qcrd.methods.qcrd import QCRD
 from qcrd.methods.single_task import SINGLE_TASK
 from qcrd.registry import Registry
 
-METHODS: Registry[Method] = Registry("method", (FINETUNING, SINGLE_TASK, DSS, QCRD, MORSD, EDIT))
+METHODS: Registry[Method] = Registry("method", Method, (FINETUNING, SINGLE_TASK, DSS, QCRD, MORSD, EDIT))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import index
 from random import Random
 from statistics import fmean
 
+from qcrd.errors import ConfigError
 from qcrd.methods.base import Ingredients, inputs
 from qcrd.rationales.select import SELECTIONS, Candidate, filtered, renewed
 from qcrd.student.batches import derive
@@ -63,7 +65,7 @@ class Offers:
         kept: list[list[Candidate]] = []
         chance = Random(derive(self.seed, "selection", iteration))
         for i, candidates in zip(coming, found, strict=True):
-            numbers = self.rule.choose(candidates, self.n, chance)
+            numbers = self._checked(i, candidates, self.rule.choose(candidates, self.n, chance))
             self.positives[i] = [self._tokens[i][n] for n in numbers]
             kept.append([candidates[n] for n in numbers])
         figures = {
@@ -77,6 +79,24 @@ class Offers:
                 values = [c.difficulty for group in groups for c in group]
                 figures |= {name: fmean(values)} if values else {}
         return {f"selection/{name}": value for name, value in figures.items()}
+
+    def _checked(self, i: int, candidates: Sequence[Candidate], chosen: Sequence[int]) -> list[int]:
+        """The numbers that the rule chose for question i; a plugin's rule may have returned anything."""
+        try:
+            numbers = [index(n) for n in chosen]
+        except TypeError:
+            numbers = None
+        if (
+            numbers is None
+            or len(set(numbers)) < len(numbers)
+            or not set(numbers) <= set(range(len(candidates)))
+        ):
+            raise ConfigError(
+                f"selection.rule: {self.rule.name!r} chose {chosen!r} of the {len(candidates)} candidates of "
+                f"question {self.given.questions[i].id!r}; allowed: a sequence of their numbers, from 0, "
+                "none of them twice; mend the rule"
+            )
+        return numbers
 
     def _measured(self, coming: Sequence[int]) -> list[list[Candidate]]:
         """The candidates of the coming questions with their difficulty."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from qcrd import config
+from qcrd.errors import ConfigError
 from qcrd.rationales.augment import TOKEN
 from qcrd.registry import Registry
 
@@ -26,7 +27,8 @@ class Candidate:
 
 
 Choose = Callable[[Sequence[Candidate], int, Random], Sequence[int]]
-"""(candidates in the order in which they were drawn, n, chance) -> numbers of those that are learnt from."""
+"""(candidates in the order in which they were drawn, n, chance) -> numbers of those that are learnt from,
+from 0, none of them twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,13 @@ class Rule:
     measures: bool = False  # whether it reads the difficulty
     renews: bool = False  # whether it chooses anew in each iteration though nothing was measured anew
     counts: bool = True  # whether it reads n
+
+    def __post_init__(self):
+        if not callable(self.choose):
+            raise ConfigError(
+                f"selection rule {self.name!r}: choose: value {self.choose!r}; allowed: a function of "
+                "candidates, n and chance"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,7 @@ RULES = (
     Rule("max_rd", by_difficulty(-1), measures=True),
     Rule("random", at_random, renews=True),
 )
-SELECTIONS: Registry[Rule] = Registry("selection.rule", RULES)
+SELECTIONS: Registry[Rule] = Registry("selection.rule", Rule, RULES)
 
 
 def renewed(section: config.Selection) -> bool:

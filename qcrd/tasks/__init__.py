@@ -13,7 +13,9 @@ from qcrd.tasks.own import OwnText, task
 from qcrd.tasks.svamp import Svamp
 
 # OwnText stands for every kind of label; `of` knows which.
-TASKS: Registry[Task] = Registry("task.name", (Arithmetic(), Svamp(), Cqa(), Anli1(), Esnli(), OwnText()))
+TASKS: Registry[Task] = Registry(
+    "task.name", Task, (Arithmetic(), Svamp(), Cqa(), Anli1(), Esnli(), OwnText())
+)
 
 
 def of(section: config.Task) -> Task:

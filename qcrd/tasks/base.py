@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from qcrd import config
 from qcrd.tasks.shots import Shots
 from qcrd.types import Parsed, Prompt, Question, Splits
 
 
+@runtime_checkable
 class Task(Protocol):
     """One data set: its questions, how the teacher is asked, and how answers are read and compared.
 

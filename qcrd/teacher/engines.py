@@ -115,7 +115,7 @@ class Vllm(ActorEngine):
         )
 
 
-ENGINES: Registry[Engine] = Registry("teacher.engine", (Vllm(), OpenAI(), Transformers(), Recorded()))
+ENGINES: Registry[Engine] = Registry("teacher.engine", Engine, (Vllm(), OpenAI(), Transformers(), Recorded()))
 
 
 @lru_cache(maxsize=8)

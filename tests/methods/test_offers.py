@@ -6,6 +6,8 @@ from small import arithmetic_questions, objective_of, small_judge, small_student
 from torch.nn.functional import cross_entropy
 
 from qcrd import config
+from qcrd.errors import ConfigError
+from qcrd.rationales.select import SELECTIONS, Rule
 from qcrd.student.difficulty import rationale_difficulty
 from qcrd.student.selfplay import Snapshots
 from qcrd.types import RationaleSet
@@ -159,6 +161,19 @@ def test_a_batch_of_which_nothing_is_selected_has_its_label_loss_alone():
     loss = objective.loss([1], 1)
     label = naive(objective.student, objective.predict[1], objective.labels[1])
     torch.testing.assert_close(loss["loss"].double(), 0.4 * label.double(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("numbers", [[-1], [0, 0], [99], ["0"], [0.5], 0, None])
+def test_a_rule_that_chooses_what_is_not_there_is_named_with_the_question(monkeypatch, numbers):
+    monkeypatch.setitem(SELECTIONS, "mine", Rule("mine", lambda candidates, n, chance: numbers))
+    with pytest.raises(ConfigError, match=f"'mine' chose .* candidates of question '{QUESTIONS[0].id}'"):
+        made("dss", rule="mine")
+
+
+def test_a_rule_may_give_its_numbers_as_a_tensor(monkeypatch):
+    rule = Rule("mine", lambda candidates, n, chance: torch.arange(len(candidates)))
+    monkeypatch.setitem(SELECTIONS, "mine", rule)
+    assert made("dss", rule="mine")[0].offers.positives == cut([s.positives for s in SETS])
 
 
 def test_a_set_knows_in_which_order_its_rationales_were_drawn():
