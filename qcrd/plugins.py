@@ -140,11 +140,22 @@ def _of_module(name: str) -> Plugin:
         )
     file = Path(spec.origin)
     if spec.parent:  # in a package, whose other files it may import
-        files = sorted(file.parent.rglob("*.py"))
-        code = fingerprint({f.relative_to(file.parent).as_posix(): fingerprint_file(f) for f in files})
+        top = _outermost(file, spec.parent)
+        code = fingerprint(
+            {f.relative_to(top).as_posix(): fingerprint_file(f) for f in sorted(top.rglob("*.py"))}
+        )
     else:
         code = fingerprint_file(file)
     return Plugin(name, name, code)
+
+
+def _outermost(file: Path, package: str) -> Path:
+    """Folder of the outermost package around a module.
+
+    Namespaces do not count, which packages of others may share; in nothing else, its own folder.
+    """
+    around = file.parents[: package.count(".") + 1]
+    return next((folder for folder in reversed(around) if (folder / "__init__.py").exists()), file.parent)
 
 
 def _load(plugin: Plugin) -> None:
@@ -156,7 +167,7 @@ def _load(plugin: Plugin) -> None:
             f"plugin {plugin.name!r}: this node has another version of it than the one that asks; install "
             "the same on every node"
         )
-    if known is not None:
+    if any(other.name == plugin.name for other in loaded()):
         raise ConfigError(f"plugin {plugin.name!r}: changed since it was loaded; start the process anew")
     with _undone_on_failure(plugin):
         if plugin.text is None:

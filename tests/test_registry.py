@@ -70,6 +70,14 @@ def test_a_broken_plugin_is_named_with_its_line_and_leaves_nothing(tmp_path, tex
     assert "softmin" in SCHEMES, "a mended one loads"
 
 
+def test_a_file_that_is_edited_after_it_was_loaded_needs_a_new_process(tmp_path):
+    written(tmp_path)
+    plugins.load(["own.py"], tmp_path)
+    written(tmp_path, f"{SOFTMIN}\n# edited\n")
+    with pytest.raises(ConfigError, match=r"own\.py': changed since it was loaded; start the process anew"):
+        plugins.load(["own.py"], tmp_path)
+
+
 def test_two_plugins_cannot_have_one_name(tmp_path):
     written(tmp_path)
     plugins.load(["own.py"], tmp_path)
@@ -145,6 +153,39 @@ def test_a_module_is_known_by_all_files_of_its_package(tmp_path, monkeypatch):
     sys.modules.pop("package_one.scheme"), plugins._loaded.clear()
     with pytest.raises(ConfigError, match="this node has another version of it"):
         plugins._load(one)
+
+
+@pytest.mark.parametrize("inner", ["inner/", "space/", ""])
+def test_files_of_the_packages_around_a_nested_module_count_and_those_beside_them_do_not(
+    tmp_path, monkeypatch, inner
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"outer_{inner[:-1]}"
+    folder = tmp_path / name
+    written(folder, "", "__init__.py")
+    if inner == "inner/":
+        written(folder, "", "inner/__init__.py")
+    written(folder, SOFTMIN, f"{inner}scheme.py")
+
+    def code():
+        return plugins._of_module(f"{name}.{inner.replace('/', '.')}scheme").code
+
+    first = code()
+    written(tmp_path, "", "other_package/__init__.py"), written(tmp_path, "", "beside.py")
+    assert code() == first
+    written(folder, "# of the outer package", "helper.py")
+    second = code()
+    written(folder, "# of another of its packages", "cousin/helper.py")
+    assert len({first, second, code()}) == 3
+
+
+def test_a_package_in_a_namespace_does_not_stand_for_its_neighbours(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    written(tmp_path, "", "shared_namespace/mine/__init__.py")
+    written(tmp_path, SOFTMIN, "shared_namespace/mine/scheme.py")
+    first = plugins._of_module("shared_namespace.mine.scheme").code
+    written(tmp_path, "", "shared_namespace/yours/__init__.py")
+    assert plugins._of_module("shared_namespace.mine.scheme").code == first
 
 
 GRID = """name: own
