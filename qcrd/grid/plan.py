@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -202,7 +203,7 @@ def _errors(tree: dict[str, Any]) -> tuple[Cell | None, list[tuple[str, str]]]:
         cell = Cell.model_validate(tree)
     except ValidationError as error:
         return None, errors + [(".".join(map(str, e["loc"])), worded(e, Cell)) for e in error.errors()]
-    errors = errors or [*_misfits(cell), *_strangers(cell), *_unable(cell), *_uncounted(cell)]
+    errors = errors or [*_misfits(cell), *_strangers(cell), *_unable(cell), *_unselectable(cell)]
     return (None if errors else cell), errors
 
 
@@ -256,16 +257,25 @@ def _unable(cell: Cell) -> Iterator[tuple[str, str]]:
         )
 
 
-def _uncounted(cell: Cell) -> Iterator[tuple[str, str]]:
-    """Where a rule takes some of a question's rationales, and nobody says how many."""
+def _unselectable(cell: Cell) -> Iterator[tuple[str, str]]:
+    """Where a rule lacks what it selects by: how many, or the model that measures."""
     from qcrd.rationales.select import SELECTIONS  # as in `_registries`
 
     chosen = selection_of(cell)
-    if chosen is not None and chosen.n is None and SELECTIONS[chosen.rule].counts:
+    if chosen is None:
+        return
+    rule, measurer = SELECTIONS[chosen.rule], chosen.measured_by
+    if rule.counts and chosen.n is None:
         yield (
             "selection.rule",
-            f"value {shown(chosen.rule)}, but method {cell.method} has no n of its own: selection.n is "
-            f"needed with rule {chosen.rule}; allowed: numbers from 1 up (MoRSD: 6)",
+            f"value {shown(rule.name)}, but method {cell.method} has no n of its own: selection.n is "
+            f"needed with rule {rule.name}; allowed: numbers from 1 up (MoRSD: 6)",
+        )
+    # What cannot be a Hub id would fail only after the samples are drawn.
+    if rule.measures and measurer and measurer[0] in "./~" and not Path(measurer).is_dir():
+        yield (
+            "selection.measured_by",
+            f"value {shown(measurer)} is no folder; allowed: the folder of a T5-family checkpoint, a Hub id",
         )
 
 

@@ -270,3 +270,16 @@ def test_a_rule_that_counts_needs_an_n_where_the_method_has_none(method, rule):
     assert planned(base=base, sweep={"selection.rule": ["all"]})
     assert planned(base={**base, "selection": {"n": 3}}, sweep={"selection.rule": [rule]})
     assert planned(base={"method": "morsd"}, sweep={"selection.rule": [rule]})
+
+
+@pytest.mark.parametrize("place", ["./nowhere/student", "/nowhere/student", "~/nowhere/student"])
+def test_a_model_that_is_to_measure_and_is_not_there_is_refused(place, tmp_path):
+    def plan(place, rule="min_rd"):
+        return planned(base={"method": "morsd", "selection": {"rule": rule, "measured_by": place}})
+
+    with pytest.raises(
+        ConfigError, match=r"^base.selection.measured_by: value .*nowhere/student' is no folder"
+    ):
+        plan(place)
+    assert plan(place, "random")  # measures nothing
+    assert plan(str(tmp_path)) and plan("google/t5-v1_1-small")
