@@ -15,10 +15,10 @@ class Rationales(Section):
     """Which of the teacher's samples a cell uses, and what it trains on (section 3.2)."""
 
     m: Count = 5
-    """Teacher samples per question that QCRD votes over (section 4.1: 5)."""
+    """Teacher samples per question that qcrd, morsd and edit vote over and learn from (section 4.1: 5)."""
     baseline_m: Count = 1
-    """The same for finetuning, single_task and dss: 1 is one rationale per question, as published;
-    more gives the baselines the vote too, which separates its effect from QCRD's losses."""
+    """The same for finetuning, single_task and dss, which do not read `m`: 1 is one rationale per question,
+    as published; more gives the baselines the vote too, which separates its effect from QCRD's losses."""
     labels: Literal["gold", "teacher"] = "gold"
     """Labels to train and validate on: gold, or the teacher's (Table 3)."""
     denoise: Literal["gold", "majority"] | None = None

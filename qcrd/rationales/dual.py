@@ -33,14 +33,9 @@ def closest(pairs: Iterable[tuple[Tokens, Tokens]]) -> Dual | None:
     Returns:
         None where there is no pair.
     """
-    from rapidfuzz.distance import Levenshtein  # no other method needs it
-
-    best, fewest = None, 0
-    for right, wrong in pairs:
-        distance = Levenshtein.distance(wrong, right)
-        if distance and (best is None or distance < fewest):
-            best, fewest = (right, wrong), distance
-    return None if best is None else _dual(*best)
+    pairs = list(pairs)
+    nearest = _nearest([_distance(right, wrong) for right, wrong in pairs])
+    return None if nearest is None else _dual(*pairs[nearest])
 
 
 def key_weights(rights: Sequence[Tokens], wrongs: Sequence[Tokens], key: float) -> list[list[float]]:
@@ -55,13 +50,15 @@ def key_weights(rights: Sequence[Tokens], wrongs: Sequence[Tokens], key: float) 
         For each of `rights`, then for each of `wrongs`, the weights of its tokens; 1 for all where the other
         side has nothing else than this rationale.
     """
-    beside = [closest((r, w) for w in wrongs) for r in rights]
-    against = [closest((r, w) for r in rights) for w in wrongs]
-    found = [(r, dual and dual.right_keys) for r, dual in zip(rights, beside, strict=True)]
-    found += [(w, dual and dual.wrong_keys) for w, dual in zip(wrongs, against, strict=True)]
-    return [
-        [key if marked else 1.0 for marked in keys] if keys else [1.0] * len(tokens) for tokens, keys in found
-    ]
+    distances = [[_distance(r, w) for w in wrongs] for r in rights]  # of use to both sides
+    found = []
+    for r, row in zip(rights, distances, strict=True):
+        nearest = _nearest(row)
+        found.append([False] * len(r) if nearest is None else _dual(r, wrongs[nearest]).right_keys)
+    for n, w in enumerate(wrongs):
+        nearest = _nearest([row[n] for row in distances])
+        found.append([False] * len(w) if nearest is None else _dual(rights[nearest], w).wrong_keys)
+    return [[key if marked else 1.0 for marked in keys] for keys in found]
 
 
 def dual_statistics(duals: Sequence[Dual | None]) -> dict[str, float]:
@@ -79,6 +76,17 @@ def dual_statistics(duals: Sequence[Dual | None]) -> dict[str, float]:
         "key_right": _share([dual.right_keys for dual in found]),
         "key_wrong": _share([dual.wrong_keys for dual in found]),
     }
+
+
+def _distance(right: Tokens, wrong: Tokens) -> int:
+    from rapidfuzz.distance import Levenshtein  # no other method needs it
+
+    return Levenshtein.distance(wrong, right)
+
+
+def _nearest(distances: Sequence[int]) -> int | None:
+    """Number of the least distance that is not 0, the first of equals; None where all are 0."""
+    return min((n for n, d in enumerate(distances) if d), key=distances.__getitem__, default=None)
 
 
 def _dual(right: Tokens, wrong: Tokens) -> Dual:

@@ -1,9 +1,12 @@
 """Dual rationales by hand, and against a naive minimum edit distance."""
 
+from unittest.mock import patch
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qcrd.rationales import dual as dual_module
 from qcrd.rationales.dual import closest, dual_statistics, key_weights
 
 WORDS = ["Tom", "had", "five", "six", "apples", ",", "red", "so", "he", "ate", "left", "."]
@@ -56,6 +59,18 @@ def test_each_rationale_is_marked_beside_the_nearest_of_the_other_side():
     assert found == [[1, 1, 3, 1], [1, 3], [1, 1, 3, 1], [1, 3], [3, 3]]
     assert key_weights(rights, [], 3.0) == [[1, 1, 1, 1], [1, 1]]
     assert key_weights([rights[1]], [wrongs[2]], 3.0) == [[1, 1], [1, 1]]
+
+
+@given(*[st.lists(st.lists(st.integers(0, 3), max_size=5), max_size=4)] * 2)
+def test_weights_are_those_beside_the_closest_and_each_pair_is_compared_once(rights, wrongs):
+    with patch.object(dual_module, "_distance", wraps=dual_module._distance) as compared:
+        found = key_weights(rights, wrongs, 3.0)
+    assert compared.call_count == len(rights) * len(wrongs)
+    beside = [closest((r, w) for w in wrongs) for r in rights]
+    against = [closest((r, w) for r in rights) for w in wrongs]
+    keys = [dual and dual.right_keys for dual in beside] + [dual and dual.wrong_keys for dual in against]
+    for row, marked, weights in zip([*rights, *wrongs], keys, found, strict=True):
+        assert weights == [3.0 if mark else 1.0 for mark in marked or [False] * len(row)]
 
 
 def test_the_share_of_key_tokens_is_of_all_tokens_of_a_side():
