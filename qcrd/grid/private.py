@@ -51,23 +51,26 @@ def folder() -> str:
     return str(own / "ray")
 
 
-def tidy(sessions: Path) -> None:
-    """Remove what Rays of one's own left that were killed: their sockets, and all but the last one's logs.
+def tidy(sessions: Path, ended: int | None = None) -> None:
+    """Remove what Rays of one's own left: their sockets, and all but the last one's logs.
 
     Args:
         sessions: as `folder` gives it.
+        ended: process whose Rays have ended though it is alive; of others only a dead one's have.
     """
-    dead = [path for path in sorted(sessions.glob("session_*_*")) if not _alive(path)]
+    dead = [path for path in sorted(sessions.glob("session_*_*")) if not _alive(path, ended)]
     for path in dead[:-1]:
         shutil.rmtree(path, ignore_errors=True)
     for path in dead[-1:]:
         shutil.rmtree(path / "sockets", ignore_errors=True)
 
 
-def _alive(session: Path) -> bool:
-    """Whether the process that began a session is there: its number ends the session's name."""
+def _alive(session: Path, ended: int | None) -> bool:
+    """Whether a session may be at work: the process that began it ends its name."""
     pid = session.name.rpartition("_")[2]
-    return session.is_symlink() or not pid.isdecimal() or psutil.pid_exists(int(pid))
+    if session.is_symlink() or not pid.isdecimal():
+        return True
+    return int(pid) != ended and psutil.pid_exists(int(pid))
 
 
 def _private(path: str, flags: int) -> int:

@@ -87,6 +87,8 @@ def cluster() -> Iterator[Cluster]:
         yield Cluster(nodes(), where)
     finally:
         ray.shutdown()
+        if own:
+            private.tidy(sessions, ended=os.getpid())
 
 
 def run(path: Path, home: Home, preset: str | None = None, tracking: str | None = None) -> bool:

@@ -126,4 +126,6 @@ def test_of_rays_that_were_killed_only_the_last_ones_logs_stay(tmp_path):
     assert left == {f"{names[1]}/logs"} | {
         f"{name}/{part}" for name in (names[2], "session_latest") for part in ("sockets", "logs")
     }
+    tidy(tmp_path, ended=os.getpid())
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.glob("s*6-01*/*")} == {f"{names[2]}/logs"}
     tidy(tmp_path / "absent")

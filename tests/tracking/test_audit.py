@@ -46,3 +46,20 @@ def test_each_figure_and_run_that_is_missing_or_too_many_is_named(pushed):
         "cell 2: 0 runs",
     ]
     assert differences(uri, "other", cells) == ["no experiment other"]
+
+
+def test_what_a_cell_measured_again_on_the_machine_is_no_difference(pushed):
+    uri, cells = pushed
+    path = cells[0].folder / FILE
+    with Journal(path) as log:
+        log.metrics(3, **{"time/seconds_per_step": 1.5, "loss": 0.125})
+    client = open_client(uri)
+    experiment = client.get_experiment_by_name("audited").experiment_id
+    (run,) = client.search_runs([experiment], "tags.`qcrd.cell` = 'id0'")
+    client.log_metric(run.info.run_id, "time/seconds_per_step", 2.5, step=3)
+    client.log_metric(run.info.run_id, "loss", 0.25, step=3)
+    found = differences(uri, "audited", cells[:1])
+    assert found == [
+        "cell 0: the server lacks 1 figures, such as loss at 3",
+        "cell 0: the server has besides 1 figures, such as loss at 3",
+    ]

@@ -10,8 +10,12 @@ from qcrd.tracking.journal import Metrics
 from qcrd.tracking.mlflow.client import open_client
 from qcrd.tracking.mlflow.source import Source
 
-Figures = Counter[tuple[str, int, int, str]]
-"""How often there is a figure: its name, step, time (ms) and value."""
+Figures = Counter[tuple[str, int, str]]
+"""How often there is a figure: its name, step and value."""
+
+MEASURED = ("time/", "memory/", "system/")
+"""Groups of figures that follow from the machine and not from the step. A cell that was killed measures them
+again, and the server keeps the first attempt's: of these, name and step are compared alone."""
 
 
 def differences(uri: str, experiment: str, cells: Sequence[Source]) -> list[str]:
@@ -37,7 +41,7 @@ def differences(uri: str, experiment: str, cells: Sequence[Source]) -> list[str]
             wrong.append(f"{cell.name}: {len(own)} runs")
             continue
         shown = Counter(
-            (name, metric.step, metric.timestamp, repr(metric.value))
+            _figure(name, metric.step, metric.value)
             for name in own[0].data.metrics
             for metric in client.get_metric_history(own[0].info.run_id, name)
         )
@@ -53,8 +57,12 @@ def differences(uri: str, experiment: str, cells: Sequence[Source]) -> list[str]
 
 def _told(cell: Source) -> Figures:
     return Counter(
-        (name, event.step, event.time, repr(value))
+        _figure(name, event.step, value)
         for event in journal.read(cell.folder / journal.FILE)
         if isinstance(event, Metrics)
         for name, value in event.values.items()
     )
+
+
+def _figure(name: str, step: int, value: float) -> tuple[str, int, str]:
+    return name, step, "" if name.startswith(MEASURED) else repr(value)
