@@ -24,6 +24,7 @@ from qcrd.student.model import load_student, load_tokenizer
 from qcrd.tasks.arithmetic import Arithmetic
 from qcrd.teacher.draw import draw
 from qcrd.tracking import journal as journals
+from qcrd.tracking.mlflow.audit import MEASURED
 from qcrd.types import Sample
 
 M = 4
@@ -267,12 +268,12 @@ def test_a_killed_cell_ends_as_one_that_was_left_alone(home, tmp_path, monkeypat
 
             return report
 
-        def write(path, value, write=once.write_json):
+        def write(path, value, write=once.write_sealed):
             if path.name == "record.json":
                 raise Killed
             write(path, value)
 
-        patch.setattr(once, "write_json", write)
+        patch.setattr(once, "write_sealed", write)
         return None
 
     records, folders = undisturbed_and_killed(home, tmp_path, monkeypatch, kill)
@@ -283,7 +284,7 @@ def test_a_killed_cell_ends_as_one_that_was_left_alone(home, tmp_path, monkeypat
         assert (folders[0] / file).read_bytes() == (folders[1] / file).read_bytes()
     metrics = [
         [
-            (e.step, {k: v for k, v in e.values.items() if "second" not in k and "memory" not in k})
+            (e.step, {k: v for k, v in e.values.items() if not k.startswith(MEASURED)})
             for e in journals.read(folder / "journal.jsonl")
             if isinstance(e, journals.Metrics)
         ]

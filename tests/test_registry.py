@@ -48,8 +48,8 @@ def test_a_loaded_plugin_is_found_by_name_and_loading_it_again_changes_nothing(t
         (SOFTMIN.replace("=softmin", "=None"), r"'softmin': positives: value None; allowed: a function"),
         (f"{RULE}Rule('mine', None)", "'mine': choose: value None; allowed: a function"),
         (
-            "from qcrd.methods import METHODS\nMETHODS.register(print)",
-            "print> is no qcrd.methods.base.Method",
+            "from qcrd.methods import METHODS\nMETHODS.register(len)",
+            "len> is no qcrd.methods.base.Method",
         ),
         ("from qcrd.tasks import TASKS\nTASKS.register(object())", "is no qcrd.tasks.base.Task, or lacks"),
         (

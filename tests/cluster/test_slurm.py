@@ -40,7 +40,7 @@ class Slurm:
         self.script = shutil.copy(REPOSITORY / "cluster" / "slurm.sh", folder / "slurm_script")
         self.grids = [folder / "first.yaml", folder / "second.yaml"]
         for path in self.grids:
-            path.write_text(GRID.format(name=path.stem, steps=400))
+            path.write_text(GRID.format(name=path.stem, steps=1500))
         unwanted = ("RAY_", "MLFLOW_", "QCRD_", "SLURM_")
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
         self.environment |= {
