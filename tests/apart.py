@@ -31,5 +31,6 @@ def _possible() -> bool:
 
 
 only_where_possible = pytest.mark.skipif(
-    not _possible(), reason="the kernel gives this account no namespaces"
+    not _possible(),
+    reason="it ends every Ray of the account it runs in, and the kernel gives no namespaces to be apart in",
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -10,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from qcrd import pipeline, tasks
-from qcrd.config import Task
+from qcrd import pipeline
+from qcrd.faults import soak
 from qcrd.grid.overview import plan_object
 from qcrd.grid.results import tables
 from qcrd.grid.study import Study
@@ -40,12 +39,7 @@ base:
 
 def recorded_answers(path: Path) -> Path:
     """Three answers a question as a teacher would give them, the last one wrong; written to `path`."""
-    splits = tasks.get("arithmetic").load(Task(**SIZES))
-    with path.open("w") as file:
-        for question in (*splits.train, *splits.validation):
-            right = f" {question.rationale} The answer is {question.label} ."
-            wrong = f" {question.rationale} So we add. The answer is ( 2 + 29 ) ."
-            file.write(json.dumps({"id": question.id, "samples": [right, right, wrong]}) + "\n")
+    path.write_text("".join(soak.recorded_answers(SIZES)))
     return path
 
 

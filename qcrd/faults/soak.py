@@ -84,6 +84,8 @@ def soak(cells: int, minutes: float, every: float, again: int, seed: int, say: S
     Raises:
         QcrdError: where MLflow does not start.
     """
+    # What a shell starts in the background ignores SIGINT, and so would every driver that is told to stop.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     draw, count = random.Random(seed), Counter()
     with TemporaryDirectory(prefix="qcrd-", dir="/tmp") as folder, served(Path(folder)) as mlflow:
         driver = _Driver(Path(folder), cells // 6, mlflow.uri)
@@ -129,7 +131,7 @@ class _Driver:
         self.home, self.sessions = Home(folder / "home"), folder / "ray"
         self.grid, self.log = folder / "soak.yaml", folder / "driver.log"
         answers = folder / "answers.jsonl"
-        answers.write_text("".join(_answers()))
+        answers.write_text("".join(recorded_answers(SPLITS)))
         self.grid.write_text(GRID.format(splits=json.dumps(SPLITS), answers=answers, seeds=seeds))
         self.environment = {
             **{k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"},
@@ -147,7 +149,6 @@ class _Driver:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_listen,
             )
         self.starts += not command
 
@@ -201,14 +202,13 @@ class _Driver:
         return complete and self.process.wait() == 0
 
 
-def _listen() -> None:
-    """What a shell starts in the background ignores SIGINT, and so would all that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def recorded_answers(sizes: dict[str, int]) -> Iterator[str]:
+    """Lines of recorded answers to the arithmetic task: three a question, the last one wrong.
 
-
-def _answers() -> Iterator[str]:
-    """Three answers a question, the last one wrong, as a teacher would give them."""
-    splits = tasks.get("arithmetic").load(Task(**SPLITS))
+    Args:
+        sizes: of its splits.
+    """
+    splits = tasks.get("arithmetic").load(Task(**sizes))
     for question in (*splits.train, *splits.validation):
         right = f" {question.rationale} The answer is {question.label} ."
         wrong = f" {question.rationale} So we add. The answer is ( 2 + 29 ) ."

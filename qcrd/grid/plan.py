@@ -6,21 +6,16 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
-from qcrd import tasks
 from qcrd.config import Cell, Grid, Task, Teacher, merged
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.factors import dotted, get, refusal, short, show
-from qcrd.grid.problems import GridProblems, Problem, Where, misfits, shown, worded
-from qcrd.identity import asks_for_duals, cell_id, selection_of, teacher_samples
+from qcrd.grid.fitness import fitted, value_at
+from qcrd.grid.problems import GridProblems, Problem, Where, shown
+from qcrd.identity import cell_id, teacher_samples
 from qcrd.places import PLACES, replaced
 from qcrd.presets import PRESETS, Preset
-from qcrd.registry import Registry
-from qcrd.teacher.engines import ENGINES, faults
 
 LARGEST = 100_000  # cells; a slip in a product should not fill the memory
 
@@ -153,10 +148,10 @@ class _Builder:
         self.problems = problems
         self.base = merged(PRESETS[preset], base)
         for path in PLACES:
-            value = _get(self.base, path)
+            value = value_at(self.base, path)
             if isinstance(value, str):
                 self.base = _set(self.base, path, self._place(("base", *path.split(".")), value))
-        self.base_messages = {message for _, message in _errors(self.base)[1]}
+        self.base_messages = {message for _, message in fitted(self.base)[1]}
 
     def build(self, choices: tuple[_Choice, ...]) -> Cell | None:
         tree = self.base
@@ -167,7 +162,7 @@ class _Builder:
             if path in PLACES and isinstance(value, str):
                 value = self._place(where, value)
             tree = _set(tree, path, value)
-        cell, errors = _errors(tree)
+        cell, errors = fitted(tree)
         for path, message in errors:
             _add(self.problems, self._where(path, message, choices), message)
         return cell
@@ -189,104 +184,6 @@ class _Builder:
         except ValueError as error:
             _add(self.problems, where, str(error))
             return value
-
-
-def _errors(tree: dict[str, Any]) -> tuple[Cell | None, list[tuple[str, str]]]:
-    """The cell of merged settings, or (dotted path, message) of all that is wrong with them."""
-    errors = []
-    for registry in _registries():
-        name = _get(tree, registry.setting)
-        if isinstance(name, str) and name not in registry:
-            errors.append((registry.setting, f"value {shown(name)}; {registry.unknown(name)}"))
-    errors += [("teacher", fault) for fault in _unfit(tree.get("teacher", {}))]
-    try:
-        cell = Cell.model_validate(tree)
-    except ValidationError as error:
-        return None, errors + [(".".join(map(str, e["loc"])), worded(e, Cell)) for e in error.errors()]
-    errors = errors or [*_misfits(cell), *_strangers(cell), *_unable(cell), *_unselectable(cell)]
-    return (None if errors else cell), errors
-
-
-def _unfit(section: Any) -> list[str]:
-    """What is wrong with a teacher for its engine, where the section alone says who it is."""
-    try:
-        teacher = Teacher.model_validate(section)
-    except ValidationError:
-        return []  # said with the cell's
-    return list(faults(teacher)) if teacher.engine in ENGINES else []
-
-
-def _misfits(cell: Cell) -> Iterator[tuple[str, str]]:
-    """Where options are not those that the cell's plugins declare."""
-    from qcrd.methods import METHODS  # as in `_registries`
-
-    method, engine = METHODS[cell.method], ENGINES[cell.teacher.engine]
-    yield from misfits("options", cell.options, f"method {method.name}", method.options)
-    yield from misfits("teacher.options", cell.teacher.options, f"engine {engine.name}", engine.options)
-
-
-def _strangers(cell: Cell) -> Iterator[tuple[str, str]]:
-    """Where a task other than arithmetic has been given what only knows arithmetic's words."""
-    name, student = cell.task.name, cell.student
-    plain = student.tokenizer is None and student.checkpoint is None
-    words = tasks.TASKS[name].vocabulary()
-    if plain and (words is None or not {*words} <= {*tasks.TASKS["arithmetic"].vocabulary()}):
-        what = "natural text" if words is None else "in other words than arithmetic"
-        yield (
-            "task.name",
-            f"value {shown(name)} is {what}, which a student reads with a tokenizer: set "
-            "student.tokenizer or student.checkpoint to a folder or Hub id (`preset: paper` has one)",
-        )
-    if cell.teacher.embedded and name != "arithmetic" and teacher_samples(cell):
-        yield (
-            "task.name",
-            f"value {shown(name)}, but the teacher 'embedded' only knows arithmetic: set teacher.model to a "
-            "folder or Hub id (`preset: paper` has one), or teacher.engine: recorded with teacher.path",
-        )
-
-
-def _unable(cell: Cell) -> Iterator[tuple[str, str]]:
-    """Where a teacher is asked for what it cannot do."""
-    deaf = not ENGINES[cell.teacher.engine].draws
-    if asks_for_duals(cell) and (deaf or cell.teacher.embedded):
-        why = "answers that are recorded" if deaf else "the teacher 'embedded'"
-        yield (
-            "edit.duals",
-            f"value 'prompted', but {why} cannot be told what to do; allowed: mined, or a teacher that "
-            "follows instructions (teacher.engine: vllm, openai or transformers, with a teacher.model)",
-        )
-
-
-def _unselectable(cell: Cell) -> Iterator[tuple[str, str]]:
-    """Where a rule lacks what it selects by: how many, or the model that measures."""
-    from qcrd.rationales.select import SELECTIONS  # as in `_registries`
-
-    chosen = selection_of(cell)
-    if chosen is None:
-        return
-    rule, measurer = SELECTIONS[chosen.rule], chosen.measured_by
-    if rule.counts and chosen.n is None:
-        yield (
-            "selection.rule",
-            f"value {shown(rule.name)}, but method {cell.method} has no n of its own: selection.n is "
-            f"needed with rule {rule.name}; allowed: numbers from 1 up (MoRSD: 6)",
-        )
-    # What cannot be a Hub id would fail only after the samples are drawn.
-    if rule.measures and measurer and measurer[0] in "./~" and not Path(measurer).is_dir():
-        yield (
-            "selection.measured_by",
-            f"value {shown(measurer)} is no folder; allowed: the folder of a T5-family checkpoint, a Hub id",
-        )
-
-
-def _registries() -> tuple[Registry, ...]:
-    """What a cell's settings name."""
-    # These import torch, which reading a configuration should not wait for.
-    from qcrd.losses import SCHEMES
-    from qcrd.methods import METHODS
-    from qcrd.rationales.select import SELECTIONS
-
-    return tasks.TASKS, METHODS, SELECTIONS, SCHEMES, ENGINES
 
 
 def _factors(
@@ -378,14 +275,6 @@ def _name(cell: Cell, factors: dict[str, Any], seed: int) -> str:
 def _same_result(cell: Cell) -> str:
     """Equal for cells with equal results. Task and teacher enter by their settings: nothing is loaded yet."""
     return cell_id(cell, fingerprint(cell.task.model_dump()), cell.teacher.model_dump())
-
-
-def _get(tree: dict[str, Any], path: str) -> Any:
-    """The value at a dotted path, None where there is none."""
-    value: Any = tree
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
 
 
 def _set(tree: dict[str, Any], path: str, value: Any) -> dict[str, Any]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from operator import index
 from random import Random
 from statistics import fmean
 
-from qcrd.errors import ConfigError
+from qcrd import config
 from qcrd.methods.base import Ingredients, inputs
-from qcrd.rationales.select import SELECTIONS, Candidate, filtered, renewed
+from qcrd.rationales.select import SELECTIONS, Candidate, choose, filtered, renewed
 from qcrd.student.batches import derive
 from qcrd.student.difficulty import answer_cue, rationale_difficulty
 from qcrd.student.model import PREDICT, Student
+from qcrd.tasks.base import Task
+from qcrd.types import Question
 
 Tokens = list[int]
 
@@ -65,7 +66,7 @@ class Offers:
         kept: list[list[Candidate]] = []
         chance = Random(derive(self.seed, "selection", iteration))
         for i, candidates in zip(coming, found, strict=True):
-            numbers = self._checked(i, candidates, self.rule.choose(candidates, self.n, chance))
+            numbers = choose(self.rule, candidates, self.n, chance, self.given.questions[i].id)
             self.positives[i] = [self._tokens[i][n] for n in numbers]
             kept.append([candidates[n] for n in numbers])
         figures = {
@@ -80,33 +81,15 @@ class Offers:
                 figures |= {name: fmean(values)} if values else {}
         return {f"selection/{name}": value for name, value in figures.items()}
 
-    def _checked(self, i: int, candidates: Sequence[Candidate], chosen: Sequence[int]) -> list[int]:
-        """The numbers that the rule chose for question i; a plugin's rule may have returned anything."""
-        try:
-            numbers = [index(n) for n in chosen]
-        except TypeError:
-            numbers = None
-        if (
-            numbers is None
-            or len(set(numbers)) < len(numbers)
-            or not set(numbers) <= set(range(len(candidates)))
-        ):
-            raise ConfigError(
-                f"selection.rule: {self.rule.name!r} chose {chosen!r} of the {len(candidates)} candidates of "
-                f"question {self.given.questions[i].id!r}; allowed: a sequence of their numbers, from 0, "
-                "none of them twice; mend the rule"
-            )
-        return numbers
-
     def _measured(self, coming: Sequence[int]) -> list[list[Candidate]]:
         """The candidates of the coming questions with their difficulty."""
-        student, lengths = self._measuring(), self.given.lengths
-        found = rationale_difficulty(
-            student,
-            inputs(student, PREDICT, [self.given.questions[i] for i in coming], lengths.max_input),
-            student.tokens([self.given.sets[i].label for i in coming], lengths.max_label),
-            [student.tokens([c.text for c in self._candidates[i]], lengths.max_rationale) for i in coming],
-            answer_cue(student, self.given.task, self.given.sets[0].label),
+        found = difficulties(
+            self._measuring(),
+            self.given.task,
+            self.given.lengths,
+            [self.given.questions[i] for i in coming],
+            [self.given.sets[i].label for i in coming],
+            [[c.text for c in self._candidates[i]] for i in coming],
         )
         return [
             [replace(c, difficulty=value) for c, value in zip(self._candidates[i], values, strict=True)]
@@ -116,3 +99,21 @@ class Offers:
     def _measuring(self) -> Student:
         """The student as it is now, or the other model; which is not needed a second time."""
         return self.given.measurer() if self.given.measurer is not None else self.given.student
+
+
+def difficulties(
+    student: Student,
+    task: Task,
+    lengths: config.Student,
+    questions: Sequence[Question],
+    labels: Sequence[str],
+    rationales: Sequence[Sequence[str]],
+) -> list[list[float]]:
+    """For each question the Rationale Difficulty of its rationales, in nats per token of its label."""
+    return rationale_difficulty(
+        student,
+        inputs(student, PREDICT, questions, lengths.max_input),
+        student.tokens(labels, lengths.max_label),
+        [student.tokens(group, lengths.max_rationale) for group in rationales],
+        answer_cue(student, task, labels[0]),
+    )

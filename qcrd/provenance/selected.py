@@ -8,13 +8,11 @@ from pathlib import Path
 from random import Random
 
 from qcrd.config import Cell, Selection
-from qcrd.methods.base import inputs
+from qcrd.methods.offers import difficulties
 from qcrd.pipeline import measurer
 from qcrd.preparation import load_task
 from qcrd.provenance.ended import kept_student
-from qcrd.rationales.select import SELECTIONS, Candidate, filtered
-from qcrd.student.difficulty import answer_cue, rationale_difficulty
-from qcrd.student.model import PREDICT
+from qcrd.rationales.select import SELECTIONS, Candidate, choose, filtered
 from qcrd.types import Question
 
 
@@ -56,7 +54,7 @@ def fates(
     if rule.measures:
         difficulty = _difficulty(cell, section, student, question, label, [texts[n] for n in kept])
     candidates = [Candidate(texts[n], right[n], d) for n, d in zip(kept, difficulty, strict=True)]
-    chosen = set(rule.choose(candidates, section.n, Random(0)))
+    chosen = choose(rule, candidates, section.n, Random(0), question.id)
     found = {}
     for place, row in enumerate(order):
         if place in kept:
@@ -79,11 +77,5 @@ def _difficulty(
     texts: Sequence[str],
 ) -> list[float]:
     student = kept_student(cell, folder) if section.measured_by is None else measurer(cell)
-    lengths = cell.student
-    return rationale_difficulty(
-        student,
-        inputs(student, PREDICT, [question], lengths.max_input),
-        student.tokens([label], lengths.max_label),
-        [student.tokens(texts, lengths.max_rationale)],
-        answer_cue(student, load_task(cell.task)[0], label),
-    )[0]
+    task = load_task(cell.task)[0]
+    return difficulties(student, task, cell.student, [question], [label], [texts])[0]

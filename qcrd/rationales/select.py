@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import index
 from random import Random
 
 from qcrd import config
@@ -122,6 +123,28 @@ RULES = (
     Rule("random", at_random, renews=True),
 )
 SELECTIONS: Registry[Rule] = Registry("selection.rule", Rule, RULES)
+
+
+def choose(
+    rule: Rule, candidates: Sequence[Candidate], n: int | None, chance: Random, question_id: str
+) -> list[int]:
+    """The numbers of the candidates that a rule chooses of a question's.
+
+    Raises:
+        ConfigError: where they are none, which only a plugin's rule can give.
+    """
+    chosen = rule.choose(candidates, n, chance)
+    try:
+        numbers = [index(number) for number in chosen]
+    except TypeError:
+        numbers = None
+    if numbers is None or len(set(numbers)) < len(numbers) or not set(numbers) <= set(range(len(candidates))):
+        raise ConfigError(
+            f"selection.rule: {rule.name!r} chose {chosen!r} of the {len(candidates)} candidates of "
+            f"question {question_id!r}; allowed: a sequence of their numbers, from 0, "
+            "none of them twice; mend the rule"
+        )
+    return numbers
 
 
 def renewed(section: config.Selection) -> bool:

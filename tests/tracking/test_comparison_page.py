@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 from tiny_grid import Run, recorded_answers
 from typer.testing import CliRunner
 
@@ -174,11 +175,10 @@ def test_the_report_shows_what_the_students_say_and_keeps_it(study):
 @pytest.fixture(scope="module")
 def chromium():
     """A headless browser, of the system; Playwright's own would be a download."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("no chromium on this machine (Debian: apt install chromium)")
-    with playwright.sync_playwright() as started:
+    with sync_playwright() as started:
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # it refuses to run as root with one
         browser = started.chromium.launch(executable_path=program, args=[*arguments, "--disable-gpu"])
         yield browser

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from qcrd.tracking import journal
 from qcrd.tracking.journal import Metrics
-from qcrd.tracking.mlflow.client import open_client
+from qcrd.tracking.mlflow.client import all_runs, open_client
 from qcrd.tracking.mlflow.source import Source
 
 Figures = Counter[tuple[str, int, str]]
@@ -30,10 +30,7 @@ def differences(uri: str, experiment: str, cells: Sequence[Source]) -> list[str]
     found = client.get_experiment_by_name(experiment)
     if found is None:
         return [f"no experiment {experiment}"]
-    runs, token = [], None
-    while token != "":
-        page = client.search_runs([found.experiment_id], page_token=token)
-        runs, token = runs + list(page), page.token or ""
+    runs = list(all_runs(client, found.experiment_id))
     wrong = []
     for cell in cells:
         own = [run for run in runs if run.data.tags.get("qcrd.cell") == cell.id]

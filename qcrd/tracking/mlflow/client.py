@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
 from typing import Any
 
 _ENVIRONMENT = {
@@ -27,6 +28,17 @@ def open_client(uri: str) -> Any:
     for name in ("alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return MlflowClient(tracking_uri=uri)
+
+
+def all_runs(client: Any, experiment_id: str, query: str = "") -> Iterator[Any]:
+    """The runs of an experiment that match, the earliest first, page by page."""
+    token = None
+    while token != "":
+        page = client.search_runs(
+            [experiment_id], query, order_by=["attributes.start_time ASC"], page_token=token
+        )
+        yield from page
+        token = page.token or ""
 
 
 def refusal(uri: str) -> str:

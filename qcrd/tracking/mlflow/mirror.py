@@ -13,7 +13,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any
 from qcrd.tracking import journal
 from qcrd.tracking.feeder import Report
 from qcrd.tracking.journal import Artifact, Event, Metrics, Params, Status, Tail
-from qcrd.tracking.mlflow.client import is_refusal, one_line, open_client
+from qcrd.tracking.mlflow.client import all_runs, is_refusal, one_line, open_client
 from qcrd.tracking.mlflow.page import NOTE, Page
 from qcrd.tracking.mlflow.source import Data, Source
 from qcrd.tracking.mlflow.students import Student, log_student
@@ -160,7 +160,7 @@ class Mirror:
             else self._client.create_experiment(self._experiment, tags={_KIND: "custom_model_development"})
         )
         found: dict[str, dict[str, Any]] = {}
-        for run in self._search(f"tags.`qcrd.grid_id` = '{self._grid.id}'"):
+        for run in all_runs(self._client, self._experiment_id, f"tags.`qcrd.grid_id` = '{self._grid.id}'"):
             found.setdefault(run.data.tags.get("qcrd.cell", self._grid.id), {})[run.info.run_id] = run
         self._shown = {}
         for source in self._sources:
@@ -194,17 +194,6 @@ class Mirror:
             self._client.set_experiment_tag(self._experiment_id, NOTE, note)
             value = saved_view(self._grid.name, self._grid.id, self._varied, time.time_ns() // 1_000_000)
             self._client.set_experiment_tag(self._experiment_id, view, value)
-
-    def _search(self, query: str) -> Iterator[Any]:
-        token = None
-        while True:
-            page = self._client.search_runs(
-                [self._experiment_id], query, order_by=["attributes.start_time ASC"], page_token=token
-            )
-            yield from page
-            token = page.token
-            if not token:
-                return
 
     def _create(self, source: Source, tags: dict[str, str]) -> None:
         events = self._tails[source.id].events()
