@@ -1,32 +1,60 @@
-"""Where everything that lasts is kept: one folder, shared by all grids of a user or a cluster."""
+"""Where everything that lasts is kept: one folder, shared by all grids of a user or a cluster.
+
+Where machines share no folder, a bucket is behind the folders of all of them.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from qcrd.bucket import Bucket, stamp_of
 from qcrd.errors import DamagedResult
 from qcrd.files import atomic, read_json, read_sealed
+from qcrd.hold import Hold
+from qcrd.lease import Lease
 from qcrd.types import CellRecord, Prediction
 
 RECORD, PREDICTIONS = "record.json", "predictions.json"  # of a cell
+STUDENT = "student"  # folder of its student, in the Hugging Face format
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folders below QCRD_HOME (default ~/.qcrd). On a cluster it lies on storage that all nodes share."""
+    """The folders below QCRD_HOME (default ~/.qcrd), of one machine or on storage that all machines share.
+
+    Attributes:
+        root: the folder.
+        bucket: object storage behind it, which machines share that share no folder.
+    """
 
     root: Path
+    bucket: Bucket | None = None
 
     @classmethod
     def default(cls) -> Home:
-        """What QCRD_HOME names, or ~/.qcrd."""
-        return cls(Path(os.environ.get("QCRD_HOME") or "~/.qcrd").expanduser().absolute())
+        """What QCRD_HOME names, or ~/.qcrd, with the bucket that QCRD_STORE names, if any."""
+        root = Path(os.environ.get("QCRD_HOME") or "~/.qcrd").expanduser().absolute()
+        return cls.at(root, os.environ.get("QCRD_STORE") or None)
+
+    @classmethod
+    def at(cls, root: Path, store: str | None) -> Home:
+        """The home in a folder, with the bucket of that URL behind it."""
+        return cls(root, Bucket(store, root) if store else None)
+
+    @property
+    def store(self) -> str | None:
+        """URL of the bucket."""
+        return self.bucket.url if self.bucket else None
+
+    def __str__(self) -> str:
+        return f"{self.store} (here: {self.root})" if self.bucket else str(self.root)
 
     def check(self) -> None:
-        """See that files can be written there, before anything that takes long begins.
+        """See that files, and objects, can be written there, before anything that takes long begins.
 
         Raises:
             StoreError: where they cannot, with what to do.
@@ -35,6 +63,67 @@ class Home:
         with atomic(probe) as temporary:
             temporary.touch()
         probe.unlink(missing_ok=True)
+        if self.bucket:
+            self.bucket.check()
+
+    def hold(
+        self,
+        folder: Path,
+        *,
+        lease: Path | None = None,
+        wanted: Callable[[str], bool] = bool,
+        exact: bool = False,
+        background: bool = False,
+    ) -> Hold:
+        """The right to write in a folder; see `Hold`."""
+        return Hold(folder, self.bucket, lease=lease, wanted=wanted, exact=exact, background=background)
+
+    def hold_cell(self, cell_id: str) -> Hold:
+        """The right to train a cell."""
+        return self.hold(self.cell(cell_id), exact=True, background=True)
+
+    def fetch(self, folder: Path) -> Path:
+        """The folder, with all that the bucket has of it."""
+        if self.bucket:
+            self.bucket.pull(folder, lambda name: not name.startswith("."))
+        return folder
+
+    def keep(self, path: Path) -> None:
+        """Bring a file to the bucket that was written without a hold."""
+        if self.bucket:
+            self.bucket.put(path)
+
+    def student(self, cell_id: str) -> Path:
+        """Folder of the student that a cell ended with; not there where it was not kept."""
+        return self.fetch(self.cell(cell_id) / STUDENT)
+
+    def refresh(self, cells: Iterable[str] | None = None) -> None:
+        """Bring here what other machines have said of these cells (None: of all): no weights.
+
+        What only this machine knows to be finished, from a time before there was a bucket or while it was
+        away, is brought there.
+        """
+        if self.bucket is None:
+            return
+        there: dict[str, dict[str, tuple[int, int]]] = {}
+        for name, stamp in self.bucket.list(self.cell("_").parent).items():
+            cell_id, _, file = name.partition("/")
+            there.setdefault(cell_id, {})[file] = stamp
+        for cell_id in sorted(there) if cells is None else cells:
+            names = there.get(cell_id, {})
+            if RECORD not in names and self.record(cell_id) is not None:
+                hold = self.hold_cell(cell_id)
+                if hold.acquire(timeout=0):
+                    hold.release()
+                continue
+            folder = self.cell(cell_id)
+            news = [n for n, stamp in names.items() if _small(n) and stamp_of(folder / n) != stamp]
+            here = Lease(folder / "lease")
+            if news and here.acquire(timeout=0):  # who holds it here knows more than the bucket
+                try:
+                    self.bucket.get(folder / name for name in news)
+                finally:
+                    here.release()
 
     @property
     def samples(self) -> Path:
@@ -101,8 +190,17 @@ class Home:
         """Make sure that a cell's record and answers, where there are any, are as they were written.
 
         Raises:
-            DamagedResult: where they are not.
+            DamagedResult: where they are not, nor in the bucket.
         """
+        try:
+            self._check_result(cell_id)
+        except DamagedResult:
+            if self.bucket is None:
+                raise
+            self.bucket.get(self.cell(cell_id) / name for name in (RECORD, PREDICTIONS))
+            self._check_result(cell_id)
+
+    def _check_result(self, cell_id: str) -> None:
         path, record = self.cell(cell_id) / RECORD, self.record(cell_id)
         if record is not None and record.predictions_sha256:
             self._checked(record)
@@ -119,7 +217,15 @@ class Home:
 
     def forget_result(self, cell_id: str) -> None:
         """Take a cell's record away, so that it is trained again."""
-        (self.cell(cell_id) / RECORD).unlink(missing_ok=True)
+        path = self.cell(cell_id) / RECORD
+        path.unlink(missing_ok=True)
+        if self.bucket:
+            self.bucket.remove([path])
+
+
+def _small(name: str) -> bool:
+    """Whether a cell's file is one to look at: neither weights nor in a folder."""
+    return "/" not in name and name.endswith((".json", ".jsonl", ".txt")) and not name.startswith("best-")
 
 
 def checksum(path: Path) -> str:

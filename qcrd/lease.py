@@ -1,9 +1,10 @@
-"""Who may work on a folder now: a lease that a dead holder loses, also on file systems that many hosts share.
+"""Who may work on a folder now: a lease that a dead holder loses, also on storage that many hosts share.
 
-A lease is a numbered file. Whoever creates the next number exclusively holds the folder, so of any number
-of processes that go for it one wins; the highest number counts, so a holder that slept while another took
-over is found out. Nothing else is asked of the file system: `flock` is unreliable on some shared ones, and
-filelock's soft lease takes over by exchanging names, which NFS and its like refuse.
+A lease is a numbered file or object. Whoever creates the next number exclusively holds the folder, so of any
+number of processes that go for it one wins; the highest number counts, so a holder that slept while another
+took over is found out. Nothing else is asked of the storage: `flock` is unreliable on some shared file
+systems, filelock's soft lease takes over by exchanging names, which NFS and its like refuse, and object
+storage has neither.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -26,7 +28,6 @@ from qcrd.errors import StoreError
 log = logging.getLogger(__name__)
 
 EXPIRY = 60.0  # seconds without a heartbeat after which a holder elsewhere counts as dead
-BEATS = 12  # heartbeats in that time
 POLL = 0.5  # seconds between two looks of who waits
 SAY = 60.0  # seconds after which who waits says again for whom
 
@@ -46,6 +47,75 @@ class Holder:
         return f"process {self.pid} on {self.host}, since {self.since}"
 
 
+class Place(Protocol):
+    """Where numbered files are. What fails raises an OSError."""
+
+    beats: int  # heartbeats in the time after which a holder counts as dead
+
+    def __str__(self) -> str:
+        """What the lease is for, for people."""
+
+    def names(self) -> list[str]:
+        """Of all files; none where the place is not there yet."""
+
+    def create(self, name: str, text: str) -> None:
+        """Write a file; FileExistsError where there is one: of many that try one succeeds."""
+
+    def look(self, name: str) -> tuple[str, str]:
+        """The file's text, and what changes with every heartbeat; FileNotFoundError where it is gone."""
+
+    def beat(self, name: str) -> None:
+        """Give a sign of life; may bring back a file that was removed."""
+
+    def rename(self, name: str, new: str) -> None:
+        """Also where the disk is full."""
+
+    def remove(self, name: str) -> None:
+        """Whether it is there or not."""
+
+
+class Folder:
+    """Numbered files in a folder; a `Place`."""
+
+    beats = 12
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.path.parent)
+
+    def names(self) -> list[str]:
+        """Of all files."""
+        with suppress(FileNotFoundError):
+            return os.listdir(self.path)
+        return []
+
+    def create(self, name: str, text: str) -> None:
+        """Write a file that is not there yet."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / name, "x") as file:
+            file.write(text)
+
+    def look(self, name: str) -> tuple[str, str]:
+        """Text, and what changes with a heartbeat."""
+        # Opening asks the server, where a mere stat may come from a cache.
+        with open(self.path / name) as file:
+            return file.read(), str(os.fstat(file.fileno()).st_mtime_ns)
+
+    def beat(self, name: str) -> None:
+        """Give a sign of life."""
+        os.utime(self.path / name)
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a file another name."""
+        (self.path / name).rename(self.path / new)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        (self.path / name).unlink(missing_ok=True)
+
+
 class Lease:
     """The right to write in a folder, held by one process at a time.
 
@@ -53,15 +123,15 @@ class Lease:
     not moved for `expiry` seconds of the waiter's own steady clock, so that no two clocks are compared.
 
     Attributes:
-        folder: where the numbered files are.
+        place: where the numbered files are.
     """
 
-    def __init__(self, folder: Path, *, expiry: float = EXPIRY):
-        self.folder = folder
+    def __init__(self, place: Place | Path, *, expiry: float = EXPIRY):
+        self.place: Place = Folder(place) if isinstance(place, Path) else place
         self.expiry = expiry
         self._number: int | None = None  # of the file that is ours
         self._stop = threading.Event()
-        self._seen: tuple[str, int] | None = None  # file and heartbeat at the last look
+        self._seen: tuple[str, str] | None = None  # file and heartbeat at the last look
         self._looked = self._still = 0.0  # when that was, and for how long nothing had moved
         self._said = float("-inf")
 
@@ -81,7 +151,7 @@ class Lease:
                     return False
                 time.sleep(POLL if end is None else max(0.0, min(POLL, end - time.monotonic())))
         except OSError as error:
-            raise StoreError(f"cannot write to {self.folder}: {error}") from error
+            raise StoreError(f"cannot write to {self.place}: {error}") from error
         return True
 
     def check(self) -> None:
@@ -91,14 +161,14 @@ class Lease:
             StoreError: if it was never taken, or was taken over while this process slept.
         """
         if self._number is None:
-            raise StoreError(f"{self.folder.parent} may be changed only by who holds its lease")
+            raise StoreError(f"{self.place} may be changed only by who holds its lease")
         with suppress(FileNotFoundError):
-            os.utime(self._path(self._number))  # asks the server, where a listing may come from a cache
+            self.place.beat(str(self._number))  # asks the server, where a listing may come from a cache
             if self._highest()[0] == self._number:
                 return
         raise StoreError(
             f"this process gave no sign of life for {self.expiry:.0f} s and another went on in its place "
-            f"({self.holder() or 'done by now'}); nothing was written to {self.folder.parent}; run it again"
+            f"({self.holder() or 'done by now'}); nothing was written to {self.place}; run it again"
         )
 
     def release(self) -> None:
@@ -107,7 +177,7 @@ class Lease:
         number, self._number = self._number, None
         if number is not None:
             with suppress(OSError):  # gone if it was taken over
-                self._path(number).rename(self.folder / f"{number}{_FREE}")  # works on a full disk too
+                self.place.rename(str(number), f"{number}{_FREE}")
 
     def __enter__(self) -> Lease:
         """Take the lease, however long that takes."""
@@ -120,81 +190,77 @@ class Lease:
 
     def holder(self) -> Holder | None:
         """Who holds the lease; None where it is free or its holder is known to be dead."""
-        _, path = self._highest()
-        holder = _read(path) if path and path.suffix != _FREE else None
+        _, name = self._highest()
+        holder = self._written(name) if name and not name.endswith(_FREE) else None
         return holder if holder and not _gone(holder) else None
 
     def _take(self) -> bool:
-        number, path = self._highest()
-        if path and path.suffix != _FREE and not self._dead(path):
+        number, name = self._highest()
+        if name and not name.endswith(_FREE) and not self._dead(name):
             return False
-        ours = self._path(number + 1)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        ours = str(number + 1)
         try:
-            with open(ours, "x") as file:
-                file.write(json.dumps(asdict(_this_process())))
+            self.place.create(ours, json.dumps(asdict(_this_process())))
         except FileExistsError:
             return False
         if self._highest() != (number + 1, ours):
             # We looked long ago: others have taken that number since, and cleared it away.
-            ours.unlink(missing_ok=True)
+            self.place.remove(ours)
             return False
-        for lower, file in self._files():
+        for lower, other in self._files():
             if lower <= number:
-                file.unlink(missing_ok=True)
+                self.place.remove(other)
         self._number, self._stop = number + 1, threading.Event()
-        threading.Thread(target=_beat, args=(ours, self.expiry / BEATS, self._stop), daemon=True).start()
+        rhythm = self.expiry / self.place.beats
+        threading.Thread(target=_beat, args=(self.place, ours, rhythm, self._stop), daemon=True).start()
         return True
 
-    def _dead(self, path: Path) -> bool:
-        """Whether the holder of the lease in `path` is, as far as can be seen from here."""
+    def _dead(self, name: str) -> bool:
+        """Whether the holder of the lease in that file is, as far as can be seen from here."""
         try:
-            with open(path) as file:  # opening asks the server, where a mere stat may come from a cache
-                seen = (path.name, os.fstat(file.fileno()).st_mtime_ns)
+            text, heartbeat = self.place.look(name)
         except FileNotFoundError:  # given back just now
             return False
         now = time.monotonic()
-        if seen != self._seen:
-            self._seen, self._still = seen, 0.0
+        if (name, heartbeat) != self._seen:
+            self._seen, self._still = (name, heartbeat), 0.0
         else:
             # While this process hung, it did not watch: a server that was away must not make all look dead.
             self._still += min(now - self._looked, 4 * POLL)
         self._looked = now
-        holder = _read(path)
+        holder = _read(text)
         if self._still >= self.expiry or (holder and _gone(holder)):
-            log.warning(
-                "%s: going on in the place of %s, which is dead", self.folder.parent, holder or "another"
-            )
+            log.warning("%s: going on in the place of %s, which is dead", self.place, holder or "another")
             return True
         if now - self._said >= SAY:
             self._said = now
-            log.warning("%s is in use; waiting for %s", self.folder.parent, holder or "another process")
+            log.warning("%s is in use; waiting for %s", self.place, holder or "another process")
         return False
 
-    def _files(self) -> list[tuple[int, Path]]:
-        paths = [self.folder / name for name in os.listdir(self.folder)]
-        return [(int(path.stem), path) for path in paths if path.stem.isdecimal()]
+    def _files(self) -> list[tuple[int, str]]:
+        names = ((name.split(".")[0], name) for name in self.place.names())
+        return [(int(stem), name) for stem, name in names if stem.isdecimal()]
 
-    def _highest(self) -> tuple[int, Path | None]:
-        with suppress(FileNotFoundError):
-            return max(self._files(), default=(0, None))
-        return 0, None
+    def _highest(self) -> tuple[int, str | None]:
+        return max(self._files(), default=(0, None))
 
-    def _path(self, number: int) -> Path:
-        return self.folder / str(number)
+    def _written(self, name: str) -> Holder | None:
+        with suppress(OSError):
+            return _read(self.place.look(name)[0])
+        return None
 
 
-def _read(path: Path) -> Holder | None:
-    """Who wrote the file; None where it is being written or gone."""
-    with suppress(OSError, ValueError, TypeError):
-        return Holder(**json.loads(path.read_text()))
+def _read(text: str) -> Holder | None:
+    """Who wrote the file; None where it is being written."""
+    with suppress(ValueError, TypeError):
+        return Holder(**json.loads(text))
     return None
 
 
-def _beat(path: Path, every: float, stop: threading.Event) -> None:
+def _beat(place: Place, name: str, every: float, stop: threading.Event) -> None:
     while not stop.wait(every):
         with suppress(OSError):  # what it means is seen when something is to be written
-            os.utime(path)
+            place.beat(name)
 
 
 def _this_process() -> Holder:

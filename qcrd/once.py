@@ -16,7 +16,6 @@ from qcrd.errors import OutOfMemory, StoreError
 from qcrd.files import write_json, write_sealed
 from qcrd.fingerprint import fingerprint
 from qcrd.home import PREDICTIONS, RECORD, Home, checksum
-from qcrd.lease import Lease
 from qcrd.preparation import identify
 from qcrd.student import checkpoint
 from qcrd.student.trainer import WEIGHTS
@@ -64,7 +63,7 @@ def once(cell: Cell, name: str, home: Home, work: Work) -> CellRecord:
     identity = identify(cell)
     folder = home.cell(fingerprint(identity))
     folder.mkdir(parents=True, exist_ok=True)
-    with cell_lease(folder) as lease:
+    with home.hold_cell(folder.name) as hold:
         record = home.record(folder.name)
         if record is not None:
             return record
@@ -72,7 +71,7 @@ def once(cell: Cell, name: str, home: Home, work: Work) -> CellRecord:
             leftover.unlink()
         settings = cell.model_dump(mode="json")
         write_json(folder / "cell.json", {"name": name, "identity": identity, "settings": settings})
-        with Journal(folder / FILE, lease.check) as journal:
+        with Journal(folder / FILE, hold.check) as journal:
             try:
                 outcome = work(folder, journal)
             except Exception as trouble:
@@ -86,16 +85,12 @@ def once(cell: Cell, name: str, home: Home, work: Work) -> CellRecord:
             _end(journal, outcome)
             record = _record(folder, name, identity, settings, outcome)
             write_sealed(folder / RECORD, asdict(record))
+        hold.push()
         # Only now: killed before the record, the cell goes on from its checkpoint and needs both again.
         checkpoint.clear(folder)
         (folder / WEIGHTS).unlink(missing_ok=True)
         (folder / ERROR).unlink(missing_ok=True)  # of an earlier attempt
         return record
-
-
-def cell_lease(folder: Path) -> Lease:
-    """The right to train the cell of that folder."""
-    return Lease(folder / "lease")
 
 
 def _worded(error: Exception) -> Exception:

@@ -17,8 +17,7 @@ from qcrd import memory
 from qcrd.config import Cell
 from qcrd.errors import Diverged
 from qcrd.files import read_json, write_json
-from qcrd.home import PREDICTIONS, Home
-from qcrd.lease import Lease
+from qcrd.home import PREDICTIONS, STUDENT, Home
 from qcrd.methods import METHODS
 from qcrd.methods.base import Ingredients
 from qcrd.once import Outcome, once
@@ -38,7 +37,6 @@ from qcrd.usage import Usage
 
 DIVERGED = "diverged.json"  # step and questions of the batch whose loss was no number
 BEARABLE = 1.0  # percent of texts that may be cut without a warning
-STUDENT = "student"  # folder of the finished student, in the Hugging Face format
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +45,10 @@ def ensure_discriminator(cell: Cell, home: Home, prepared: Prepared | None = Non
     """Weights of the discriminator that the cell needs, pretraining it if nobody has; one process does."""
     path = home.discriminators / f"{judge_id(cell)}.safetensors"
     home.discriminators.mkdir(parents=True, exist_ok=True)
-    with Lease(path.with_suffix(".lease")):
-        if path.exists():
+    if path.exists():
+        return path
+    with home.hold(path.parent, lease=path.with_suffix(".lease"), wanted=lambda n: n.startswith(path.stem)):
+        if path.exists():  # pretrained while this process waited, or on another machine
             return path
         prepared = prepared or prepare(cell, home)
         model = new_discriminator(cell)
@@ -69,6 +69,8 @@ def _pretrained(cell: Cell, home: Home, prepared: Prepared) -> tuple[Discriminat
     except DamagedTensors as error:
         logger.warning("%s; it is pretrained again", error)
         path.unlink(missing_ok=True)
+        if home.bucket:
+            home.bucket.remove([path])
         values = tensors.load(ensure_discriminator(cell, home, prepared))[0]
     set_weights(model, values)
     return model, read_json(path.with_suffix(".json")) or {}

@@ -76,17 +76,23 @@ def loaded() -> tuple[Plugin, ...]:
     return tuple(_loaded.values())
 
 
-def keep(folder: Path) -> None:
+def keep(folder: Path) -> list[Path]:
     """Write the files that are loaded into a folder, as CODE.py, for people who follow a result back.
 
     Nothing is ever loaded from there.
+
+    Returns:
+        Those that were not there.
     """
+    new = []
     for plugin in loaded():
         path = folder / f"{plugin.code}.py"
         if plugin.text is not None and not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
             with atomic(path) as temporary:
                 temporary.write_bytes(plugin.text)
+            new.append(path)
+    return new
 
 
 def carried(function: Callable[P, R]) -> Callable[P, R]:

@@ -152,7 +152,7 @@ def dual_requests(cell: Cell, home: Home) -> list[Request]:
 
 def sample_store(cell: Cell, home: Home) -> SampleStore:
     """Where the cell's samples are."""
-    return SampleStore(home.samples, teacher_identity(cell), cell.teacher.limit)
+    return SampleStore(home.samples, teacher_identity(cell), cell.teacher.limit, bucket=home.bucket)
 
 
 def prepare(cell: Cell, home: Home) -> Prepared:

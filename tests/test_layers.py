@@ -20,7 +20,8 @@ MODULES = {name.removesuffix(".__init__"): file for name, file in MODULES.items(
 
 # From the bottom up. A module belongs to the longest of these names that it begins with.
 LAYERS = [
-    ["types", "fingerprint", "errors", "files", "lease", "packed", "places", "plugins", "registry"],
+    ["types", "fingerprint", "errors", "files", "packed", "places", "plugins", "registry"],
+    ["lease", "bucket", "hold"],
     ["config", "home"],
     ["tasks", "rationales", "losses", "teacher", "tracking", "presets", "memory", "usage"],
     ["student", "methods"],

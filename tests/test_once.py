@@ -14,7 +14,7 @@ from test_pipeline import fill, make_cell
 from qcrd.errors import OutOfMemory, StoreError
 from qcrd.fingerprint import fingerprint
 from qcrd.home import RECORD, Home
-from qcrd.once import ERROR, Outcome, cell_lease, once
+from qcrd.once import ERROR, Outcome, once
 from qcrd.pipeline import ensure_discriminator, run_cell
 from qcrd.preparation import identify, sample_store
 from qcrd.teacher import shards
@@ -117,12 +117,12 @@ def test_a_holder_that_was_thought_dead_writes_nothing_any_more(cell, home):
 
 def test_the_lease_is_given_back_whatever_happens(cell, home):
     def work(folder, journal):
-        assert str(os.getpid()) in str(cell_lease(folder).holder())
+        assert str(os.getpid()) in str(home.hold_cell(folder.name).holder())
         raise ValueError("mine")
 
     with pytest.raises(ValueError, match="mine"):
         once(cell, "cell", home, work)
-    assert cell_lease(folder_of(cell, home)).holder() is None
+    assert home.hold_cell(folder_of(cell, home).name).holder() is None
 
 
 def test_a_clock_that_is_set_back_changes_no_result(home, monkeypatch):

@@ -6,11 +6,14 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qcrd.commands.terminal import plain
+
+if TYPE_CHECKING:
+    from qcrd.home import Home
 
 app = typer.Typer(no_args_is_help=True, help="Look at the teachers' stored answers, check them, tidy up.")
 
@@ -179,7 +182,7 @@ def gc(
         found = inventory.summary(folder)
         what = f"{folder}: {found.samples:,} samples to {found.questions:,} questions of {found.model}"
         if yes:
-            inventory.remove(folder)
+            inventory.remove(folder, _home())
         typer.echo(f"{'deleted' if yes else 'would delete'} {what}")
     else:
         for folder in inventory.samplers(_root()):
@@ -188,7 +191,7 @@ def gc(
                 typer.echo(f"{folder.name}: {before} shards; {len(files)} files to delete")
                 for file in files:
                     typer.echo(f"  {file}")
-            elif holder := inventory.tidy(folder):
+            elif holder := inventory.tidy(folder, _home()):
                 typer.echo(f"{folder.name}: left alone, in use by {holder}")
             else:
                 after = len(list(folder.glob("*.parquet")))
@@ -199,7 +202,12 @@ def gc(
         typer.echo("nothing was changed; --yes does it")
 
 
-def _root() -> Path:
+def _home() -> Home:
     from qcrd.home import Home
 
-    return Home.default().samples
+    return Home.default()
+
+
+def _root() -> Path:
+    """Where all samples are, with those that other machines have brought to the bucket."""
+    return _home().fetch(_home().samples)

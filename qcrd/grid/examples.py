@@ -47,6 +47,7 @@ class _Speaker:
         record = study.home.record(cell_id)
         found: Sequence[Prediction] = ()
         if record is not None and record.status == "done":
+            study.home.student(cell_id)
             with suppress(DamagedResult):  # the table says so
                 found = study.home.predictions(record).get("test", ())
         self.predictions = {prediction.question_id: prediction for prediction in found}

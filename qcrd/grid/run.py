@@ -13,17 +13,19 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import ray
 
 from qcrd import plugins, preparation
 from qcrd.config import Cell
-from qcrd.errors import DamagedResult
+from qcrd.errors import DamagedResult, StoreError
 from qcrd.files import write_json
 from qcrd.grid import private, report
 from qcrd.grid.autoscale import await_gpus
 from qcrd.grid.discriminators import pretrain_discriminators
+from qcrd.grid.lost import watched
 from qcrd.grid.nodes import nodes
 from qcrd.grid.packing import measured_share
 from qcrd.grid.results import found_yields
@@ -38,9 +40,11 @@ from qcrd.home import Home
 from qcrd.report.teachers import sentence, teacher_line
 from qcrd.teacher.draw import draw
 from qcrd.tracking import journal
-from qcrd.tracking.feeder import Feeder
+from qcrd.tracking.feeder import Feeder, Report
 from qcrd.tracking.journal import Journal
 from qcrd.tracking.mlflow.mirror import Mirror
+
+logger = logging.getLogger(__name__)
 
 LAST_PUSH = 60.0  # seconds that the end of a grid waits for MLflow
 LET_GO = 8.0  # seconds that the workers of a stopped grid get to end
@@ -84,7 +88,8 @@ def cluster() -> Iterator[Cluster]:
         if not own:
             await_gpus(say)
         where = "a Ray of its own" if own else f"Ray at {started.address_info['gcs_address']}"
-        yield Cluster(nodes(), where)
+        with watched():
+            yield Cluster(nodes(), where)
     finally:
         ray.shutdown()
         if own:
@@ -111,10 +116,10 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
         shares = Shares.of(study.grid.resources, have.nodes)
         _announce(study, have, preset, tracking)
         study.remember()
-        plugins.keep(home.plugins)
+        _keep_plugins(home)
         with study.alone(say), Journal(study.folder / journal.FILE) as log:
             shown = mirror(study, tracking) if tracking else None
-            feeder = Feeder(shown.push, say=say) if shown else None
+            feeder = Feeder(partial(_push, study, shown), say=say) if shown else None
             if feeder:
                 feeder.start()
             log.status("running")
@@ -143,7 +148,7 @@ def _announce(study: Study, have: Cluster, preset: str | None, tracking: str | N
     say(f"{study.grid.name}: {study.grid.description}" if study.grid.description else study.grid.name)
     say(f"preset {study.preset}{why}; {len(study.cells)} cells, {done} of them finished before")
     where = f" on {len(have.nodes)} nodes" if len(have.nodes) > 1 else ""
-    say(f"{have.cpus:g} CPUs, {have.gpus:g} GPUs{where} of {have.address}; results in {study.home.root}")
+    say(f"{have.cpus:g} CPUs, {have.gpus:g} GPUs{where} of {have.address}; results in {study.home}")
     where = f"MLflow at {tracking}" if tracking else "MLFLOW_TRACKING_URI is not set: `qcrd sync` shows them"
     say(f"runs: {where}")
 
@@ -172,6 +177,7 @@ def _work(study: Study, shares: Shares, nodes: Sequence[Node]) -> dict[str, str]
         gpus = measured_share([cell for *_, cell in todo], study.home, shares.cell_cpus, say) or gpus
     watch = CellWatch(len(study.cells), len(study.cells) - len(todo))
     failed = train_cells(todo, study.home, study.folder / "tune", study.grid.resources, gpus, watch)
+    study.home.refresh(study.ids)
     names = {cell_id: name for cell_id, name, _ in todo}
     for cell_id, reason in failed.items():
         if last_status(study.home, cell_id)[0] != "failed":  # killed before it could say so itself
@@ -207,7 +213,7 @@ def sample(path: Path, home: Home, preset: str | None = None, splits: Sequence[s
     with cluster() as have:
         signal.signal(signal.SIGTERM, _interrupt)
         study = Study.open(path, home, preset, have.gpus)
-        plugins.keep(home.plugins)
+        _keep_plugins(home)
         _sample(study, Shares.of(study.grid.resources, have.nodes), have.nodes, splits=splits)
         _say_yields(study)
 
@@ -302,6 +308,21 @@ def _mark_stopped(study: Study) -> None:
 def _append(home: Home, cell_id: str, status: str, message: str) -> None:
     with Journal(home.cell(cell_id) / journal.FILE) as log:
         log.status(status, message)
+    home.keep(log.path)
+
+
+def _keep_plugins(home: Home) -> None:
+    for path in plugins.keep(home.plugins):
+        home.keep(path)
+
+
+def _push(study: Study, shown: Mirror) -> Report:
+    """Send to MLflow what this machine's cells have written, and others'."""
+    try:
+        study.home.refresh(study.ids)
+    except StoreError as error:  # training does not depend on what is shown
+        logger.warning("%s", error)
+    return shown.push()
 
 
 def _finish(feeder: Feeder, shown: Mirror) -> None:

@@ -10,7 +10,6 @@ from qcrd.grid.factors import get, paths, short, show
 from qcrd.grid.plan import VARIANT, PlannedCell
 from qcrd.grid.study import Study
 from qcrd.methods import METHODS
-from qcrd.pipeline import STUDENT
 from qcrd.teacher.engines import ENGINES
 from qcrd.tracking.mlflow.mirror import Mirror
 from qcrd.tracking.mlflow.page import NOTE
@@ -49,12 +48,12 @@ def students(study: Study) -> dict[str, Student]:
         return {}
     found: dict[str, list[tuple[float, str, Student]]] = {}
     for planned, record in zip(study.cells, records, strict=True):
-        folder = study.home.cell(record.id)
-        if record.status == "done" and (folder / STUDENT).is_dir():
+        folder = study.home.student(record.id) if record.status == "done" else None
+        if folder and folder.is_dir():
             student = Student(
                 planned.name,
-                folder / "cell.json",
-                folder / STUDENT,
+                folder.parent / "cell.json",
+                folder,
                 record.chosen_step,
                 {"method": planned.cell.method, "task": planned.cell.task.name},
                 _student_tags(record),

@@ -17,12 +17,10 @@ from qcrd.grid.file import read_grid
 from qcrd.grid.plan import PlannedCell, SampleNeed, expand, required_samples
 from qcrd.home import Home
 from qcrd.identity import asks_for_duals, teacher_samples
-from qcrd.lease import Lease
-from qcrd.once import cell_lease
 from qcrd.presets import Preset, resolve
 from qcrd.teacher.base import Request
 from qcrd.teacher.store import SampleStore
-from qcrd.tracking import journal
+from qcrd.tracking import journal, progress
 
 LATEST = "latest.json"
 
@@ -49,6 +47,8 @@ class Study:
         """
         grid = read_grid(path)
         wanted = preset or grid.preset
+        if home.bucket and wanted == "auto":
+            home.bucket.get([home.grid(grid.name) / LATEST])
         if wanted == "auto" and gpus is None:
             latest = read_json(home.grid(grid.name) / LATEST)
             wanted = latest["preset"] if latest else wanted
@@ -57,7 +57,9 @@ class Study:
 
             gpus = torch.cuda.device_count()
         resolved = resolve(wanted, gpus or 0)
-        return cls(grid.within(resolved), resolved, home, tuple(expand(grid, resolved)))
+        found = cls(grid.within(resolved), resolved, home, tuple(expand(grid, resolved)))
+        home.refresh(found.ids if home.bucket else None)
+        return found
 
     @cached_property
     def identities(self) -> list[dict[str, Any]]:
@@ -81,19 +83,23 @@ class Study:
 
     def remember(self) -> None:
         """Note the preset, so that `qcrd table` looks at what ran last."""
-        write_json(self.home.grid(self.grid.name) / LATEST, {"preset": self.preset, "id": self.id})
+        path = self.home.grid(self.grid.name) / LATEST
+        write_json(path, {"preset": self.preset, "id": self.id})
+        self.home.keep(path)
 
     @contextmanager
     def alone(self, say: Callable[[str], None]) -> Iterator[None]:
         """Be the only one that works on this grid; a second waits, and then finds the work done."""
-        lease = Lease(self.folder / "lease")
-        if not lease.acquire(timeout=0):
-            say(f"another process works on this grid; waiting for it ({lease.holder() or 'it just ended'})")
-            lease.acquire()
+        hold = self.home.hold(self.folder, wanted=_shared, background=True)
+        if not hold.acquire(timeout=0):
+            say(f"another process works on this grid; waiting for it ({hold.holder() or 'it just ended'})")
+            hold.acquire()
+        if self.home.bucket:  # another machine may have sent more since: the server is asked
+            (self.folder / progress.FILE).unlink(missing_ok=True)
         try:
             yield
         finally:
-            lease.release()
+            hold.release()
 
     def states(self) -> list[str]:
         """State of each cell: see `state`."""
@@ -133,6 +139,11 @@ class Study:
                 yield need, store, requests, store.missing(requests)
 
 
+def _shared(name: str) -> bool:
+    """Whether a grid's file is for all machines; not what Tune notes, nor what MLflow got from this one."""
+    return not name.startswith("tune/") and name != progress.FILE
+
+
 def state(home: Home, cell_id: str) -> str:
     """done, diverged, failed, running, interrupted (can be resumed) or planned."""
     record = home.record(cell_id)
@@ -141,7 +152,7 @@ def state(home: Home, cell_id: str) -> str:
     folder = home.cell(cell_id)
     if not (folder / journal.FILE).exists():
         return "planned"
-    if cell_lease(folder).holder():
+    if home.hold_cell(cell_id).holder():
         return "running"
     return "failed" if last_status(home, cell_id)[0] == "failed" else "interrupted"
 

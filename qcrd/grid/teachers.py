@@ -54,17 +54,22 @@ def sampler(
         with engine.open(teacher, stop, job) as sample:
             yield sample
         return
-    if teacher.embedded:
+    trained = home if teacher.embedded else None
+    if trained:
         folder = train_embedded(home, teacher, shares.teacher_cpus, say)
         teacher = teacher.model_copy(update={"model": str(folder)})
-    start = carried(partial(_start, teacher, stop, resources, shares.teacher_gpus))
+    start = carried(partial(_start, teacher, stop, resources, shares.teacher_gpus, trained))
     options = {"num_cpus": shares.teacher_cpus, "num_gpus": shares.teacher_gpus}
     bounds = resources.teacher_actors, resources.teacher_restarts, resources.teacher_timeout
     with Engines(start, options, *bounds, say) as engines:
         yield engines
 
 
-def _start(teacher: Teacher, stop: Sequence[str], resources: Resources, gpus: float) -> Sampler:
+def _start(
+    teacher: Teacher, stop: Sequence[str], resources: Resources, gpus: float, trained: Home | None
+) -> Sampler:
+    if trained:  # perhaps on another machine than this
+        trained.fetch(Path(teacher.model))
     return ENGINES[teacher.engine].start(teacher, stop, resources, gpus)
 
 
@@ -74,11 +79,11 @@ class _Trainer:
     def __init__(self):
         self.now = (0, 0, None)
 
-    def train(self, root: Path, teacher: Teacher) -> Path:
+    def train(self, home: Home, teacher: Teacher) -> Path:
         def note(step: int, steps: int, loss: float, accuracy: float | None) -> None:
             self.now = (step, steps, accuracy if accuracy is not None else self.now[2])
 
-        return ensure_embedded_teacher(root, EmbeddedRecipe.of(teacher), note)
+        return ensure_embedded_teacher(home.teachers, EmbeddedRecipe.of(teacher), note, home.bucket)
 
     def progress(self) -> tuple[int, int, float | None]:
         return self.now
@@ -87,7 +92,7 @@ class _Trainer:
 def train_embedded(home: Home, teacher: Teacher, cpus: float, say: Say) -> Path:
     """Folder of the embedded teacher, trained on a worker if nobody has."""
     actor = ray.remote(_Trainer).options(num_cpus=cpus, max_concurrency=2).remote()
-    waiting = [actor.train.remote(home.teachers, teacher)]
+    waiting = [actor.train.remote(home, teacher)]
     while not (done := ray.wait(waiting, timeout=SECONDS)[0]):
         step, steps, accuracy = answer(actor.progress.remote())
         known = f", {100 * accuracy:.0f}% of its samples right" if accuracy is not None else ""

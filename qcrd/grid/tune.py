@@ -65,7 +65,13 @@ def train_cell(config: dict[str, Any], run: Run = pipeline.run_cell) -> None:
 
     cell = Cell.model_validate_json(config["cell"])
     try:
-        record = run(cell, config["name"], Home(Path(config["home"])), report, config["keep_student"])
+        record = run(
+            cell,
+            config["name"],
+            Home.at(Path(config["home"]), config["store"]),
+            report,
+            config["keep_student"],
+        )
     except DamagedTensors:  # a file went bad on the disk: the next attempt goes on from what is whole
         raise
     except QcrdError as error:  # settings, data, memory: once more would end the same way
@@ -106,6 +112,7 @@ def train_cells(
     own = [{"id": cell_id, "name": name, "cell": cell.model_dump_json()} for cell_id, name, cell in cells]
     common = {
         "home": str(home.root),
+        "store": home.store,
         "threads": max(1, int(resources.cell_cpus)),
         "keep_student": resources.keep_students,
     }

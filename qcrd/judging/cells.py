@@ -8,9 +8,8 @@ from pathlib import Path
 
 from qcrd.config import Cell
 from qcrd.errors import DataError
-from qcrd.home import Home
+from qcrd.home import STUDENT, Home
 from qcrd.methods import METHODS
-from qcrd.pipeline import STUDENT
 from qcrd.preparation import load_task
 from qcrd.provenance.ended import Ended
 from qcrd.student.batches import derive

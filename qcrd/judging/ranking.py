@@ -89,7 +89,7 @@ def rank(
     """
     pairs = [_pairs(comparison, template, judge.seed) for comparison in comparisons]
     asked = [request for found in pairs for both in found if both for request in both]
-    store = SampleStore(home.samples, sampler_identity(judge, STOP), judge.limit)
+    store = SampleStore(home.samples, sampler_identity(judge, STOP), judge.limit, bucket=home.bucket)
     if store.missing(asked):
         with asking(asked) as sample:
             draw(store, asked, sample, progress)

@@ -14,8 +14,7 @@ from pydantic import ValidationError
 from qcrd.config import Cell
 from qcrd.errors import ConfigError, DataError
 from qcrd.files import read_json
-from qcrd.home import Home
-from qcrd.pipeline import STUDENT
+from qcrd.home import STUDENT, Home
 from qcrd.preparation import data_fingerprint
 from qcrd.student.model import Student, load_student
 from qcrd.types import CellRecord
@@ -56,9 +55,11 @@ class Ended:
             DataError: where it has not ended.
             DamagedResult: where what it ended with is damaged.
         """
+        home.refresh()
         cell_id = resolve(home, prefix)
         record = home.record(cell_id)
         home.check_result(cell_id)
+        home.student(cell_id)
         if record is None:
             raise DataError(f"cell {cell_id} is not finished; `qcrd run` its grid first")
         try:
@@ -101,9 +102,9 @@ def resolve(home: Home, prefix: str) -> str:
     if len(found) == 1 or prefix in found:
         return prefix if prefix in found else found[0]
     if found:
-        what = f"{len(found)} cells ({', '.join(found[:NEAR])}, ...) in {home.root} have"
+        what = f"{len(found)} cells ({', '.join(found[:NEAR])}, ...) in {home} have"
     else:
-        what = f"no cell in {home.root} has"
+        what = f"no cell in {home} has"
     near = [] if found else _near(home, prefix, known)
     raise ConfigError(
         f"cell {prefix!r}: {what} an id that begins so; allowed: the id of a cell, or as much of it as no "

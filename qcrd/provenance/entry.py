@@ -61,6 +61,8 @@ def entry(ended: Ended, home: Home) -> Entry:
     sampler = sampler_of(ended, home)
     places = {name: ended.folder / file for name, file in FILES.items()} | {"student": ended.student}
     if judge is not None:
+        if home.bucket and not judge.exists():
+            home.bucket.get([judge])
         places["pretrained discriminator"] = judge
     if sampler is not None:
         places["samples"] = sampler.folder
@@ -92,7 +94,7 @@ def sampler_of(ended: Ended, home: Home) -> Sampler | None:
     read = ended.record.identity.get("rationales")
     if read is None:
         return None
-    folder = home.samples / read["teacher"]["sampler"]
+    folder = home.fetch(home.samples / read["teacher"]["sampler"])
     settings = {k: v for k, v in ended.record.settings["teacher"].items() if v is not None}
     if not ENGINES[settings["engine"]].draws:  # nothing else of it is read
         settings = {k: settings[k] for k in ("engine", "path")}

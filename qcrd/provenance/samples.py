@@ -59,7 +59,9 @@ def answers(ended: Ended, home: Home, question: Question) -> Answers:
     task, _ = load_task(cell.task)
     asked = preparation.without_gold(question) if cell.rationales.labels == "teacher" else question
     requests = preparation.question_requests(cell, [question], sampler.samples)
-    stored = SampleStore(home.samples, sampler.identity, cell.teacher.limit).load(requests)
+    stored = SampleStore(home.samples, sampler.identity, cell.teacher.limit, bucket=home.bucket).load(
+        requests
+    )
     places = _shards(sampler.folder, requests[0].prompt_id)
     found = []
     for request in requests:

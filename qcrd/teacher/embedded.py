@@ -25,10 +25,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from qcrd import tasks
+from qcrd.bucket import Bucket
 from qcrd.config import Teacher
 from qcrd.errors import QcrdError
 from qcrd.fingerprint import fingerprint
-from qcrd.lease import Lease
+from qcrd.hold import Hold
 from qcrd.tasks.arithmetic import generate, vocabulary
 from qcrd.teacher.tokenizer import word_level_tokenizer
 from qcrd.types import Question
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int, float, float | None], None]
 """Step, most steps, loss in nats per token, sampling accuracy where it was just measured."""
 
+FIGURES = "training.json"  # how the training went; with it a teacher's folder is whole
 _IGNORED = -100  # cross entropy skips these targets
 
 
@@ -80,21 +82,24 @@ class EmbeddedRecipe:
         return fingerprint({**asdict(self), "data": fingerprint(problems), "vocabulary": vocabulary()})
 
 
-def ensure_embedded_teacher(root: Path, recipe: EmbeddedRecipe, progress: Progress) -> Path:
+def ensure_embedded_teacher(
+    root: Path, recipe: EmbeddedRecipe, progress: Progress, bucket: Bucket | None = None
+) -> Path:
     """Folder of the trained teacher in Hugging Face format, training it if it is not there yet.
 
     The folder appears whole, by rename; of several processes one trains and the others wait for it.
-    `training.json` in it has steps, seconds, loss and accuracy.
+    With a bucket, of processes on all machines. `FIGURES` in it has steps, seconds, loss and accuracy.
 
     Raises:
         QcrdError: if the accuracy is not reached within the recipe's steps.
     """
     folder = Path(root) / recipe.fingerprint()
-    if folder.is_dir():
+    done = folder / FIGURES
+    if done.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with Lease(folder.with_suffix(".lease")):
-        if folder.is_dir():  # trained while this process waited
+    with Hold(folder, bucket, lease=folder.with_suffix(".lease")):
+        if done.exists():  # trained while this process waited, or on another machine
             return folder
         for leftover in folder.parent.glob(f"{folder.name}.*.tmp"):
             shutil.rmtree(leftover)
@@ -103,7 +108,8 @@ def ensure_embedded_teacher(root: Path, recipe: EmbeddedRecipe, progress: Progre
         with _quiet():
             model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        (temporary / "training.json").write_text(json.dumps({**asdict(recipe), **figures}, indent=2))
+        (temporary / FIGURES).write_text(json.dumps({**asdict(recipe), **figures}, indent=2))
+        shutil.rmtree(folder, ignore_errors=True)  # a part of one, of a machine that was lost
         temporary.rename(folder)
     return folder
 

@@ -14,7 +14,9 @@ import pyarrow as pa
 
 from qcrd.errors import StoreError
 from qcrd.files import read_json
-from qcrd.lease import Holder, Lease
+from qcrd.hold import Hold
+from qcrd.home import Home
+from qcrd.lease import Holder
 from qcrd.teacher import shards
 from qcrd.teacher.base import sampler_key
 from qcrd.teacher.store import IDENTITY
@@ -184,38 +186,38 @@ def rubbish(folder: Path) -> list[Path]:
     return sorted([*folder.glob(shards.LEFTOVERS), *folder.glob(f"*{shards.DAMAGED}")])
 
 
-def tidy(folder: Path) -> Holder | None:
+def tidy(folder: Path, home: Home) -> Holder | None:
     """Delete `rubbish` and merge small shards; returns who is in the way, if someone is.
 
     Raises:
         StoreError: if the folder cannot be written.
     """
-    lease = Lease(folder / "lease")
-    if not lease.acquire(0):
-        return _holder(lease)
+    hold = home.hold(folder)
+    if not hold.acquire(0):
+        return _holder(hold)
     try:
         for file in rubbish(folder):
             file.unlink(missing_ok=True)
-        shards.merge(folder, lease.check)
+        shards.merge(folder, hold.check)
     finally:
-        lease.release()
+        hold.release()
     return None
 
 
-def remove(folder: Path) -> None:
+def remove(folder: Path, home: Home) -> None:
     """Delete a sampler with all its samples.
 
     Raises:
         StoreError: if a job uses it.
     """
-    lease = Lease(folder / "lease")
-    if not lease.acquire(0):
-        raise StoreError(f"sampler {folder.name} is in use by {_holder(lease)}; end that job first")
+    hold = home.hold(folder)
+    if not hold.acquire(0):
+        raise StoreError(f"sampler {folder.name} is in use by {_holder(hold)}; end that job first")
     gone = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}{REMOVED}")
     try:
         folder.rename(gone)  # at once: nobody sees half a sampler
     finally:
-        lease.release()
+        hold.release()  # what is gone here goes from the bucket too
     clear(folder.parent)
 
 
@@ -225,8 +227,8 @@ def clear(root: Path) -> None:
         shutil.rmtree(gone, ignore_errors=True)
 
 
-def _holder(lease: Lease) -> Holder | str:
-    return lease.holder() or "a process that died just now; try again in a minute"
+def _holder(hold: Hold) -> Holder | str:
+    return hold.holder() or "a process that died just now; try again in a minute"
 
 
 def _rows(table: pa.Table, *columns: str) -> Iterator[tuple]:

@@ -30,6 +30,7 @@ SCHEMA = pa.schema(
         ("max_len", pa.int32()),
     ]
 )
+VERSION = ("prompt_id", "index", "max_tokens", "max_len", "text")
 REPEATED = ("prompt_id", "question_id", "finish_reason", "prompt")  # read as codes into a list of values
 LARGE = 50_000  # samples of a shard at most, and so what is in memory at a time
 LEFTOVERS = ".*.parquet.*.tmp"  # of a writer that was killed
@@ -141,6 +142,11 @@ def merge(folder: Path, check: Callable[[], None], few: int = 0) -> None:
                 shard.unlink(missing_ok=True)
 
 
+def versions(table: pa.Table) -> Iterator[tuple]:
+    """What tells a sample from all others, of each row: its columns `VERSION`."""
+    return zip(*(table[name].to_pylist() for name in VERSION), strict=True)
+
+
 def checksum(payload: bytes | pa.Buffer) -> str:
     """SHA-256 in hex."""
     return hashlib.sha256(payload).hexdigest()
@@ -165,7 +171,5 @@ def _groups(small: list[tuple[Path, int]]) -> Iterator[list[Path]]:
 
 
 def _distinct(table: pa.Table) -> pa.Table:
-    names = ("prompt_id", "index", "max_tokens", "max_len", "text")
-    keys = zip(*(table[name].to_pylist() for name in names), strict=True)
-    first = dict(reversed([(key, row) for row, key in enumerate(keys)]))
+    first = dict(reversed([(key, row) for row, key in enumerate(versions(table))]))
     return table if len(first) == len(table) else table.take(sorted(first.values()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from qcrd.bucket import Bucket
 from qcrd.errors import StoreError
 from qcrd.files import read_json, write_json
 from qcrd.fingerprint import canonical
-from qcrd.lease import EXPIRY, Lease
+from qcrd.hold import Hold
+from qcrd.lease import EXPIRY
 from qcrd.teacher import shards
 from qcrd.teacher.base import Request, sampler_key
 from qcrd.types import Limit, Sample
@@ -50,12 +53,21 @@ class SampleStore:
         StoreError: if the folder cannot be made or holds another sampler's identity.
     """
 
-    def __init__(self, root: Path, identity: dict[str, Any], limit: Limit, *, expiry: float = EXPIRY):
+    def __init__(
+        self,
+        root: Path,
+        identity: dict[str, Any],
+        limit: Limit,
+        *,
+        bucket: Bucket | None = None,
+        expiry: float = EXPIRY,
+    ):
         self.folder = Path(root) / sampler_key(identity)
         self.limit = limit
         self.damaged: list[Path] = []
         self._identity = identity
-        self._lease = Lease(self.folder / "lease", expiry=expiry)
+        self._bucket = bucket
+        self._hold = Hold(self.folder, bucket, wanted=_lasting, expiry=expiry)
         self._check()
 
     def load(self, requests: Iterable[Request] | None = None) -> dict[Key, Sample]:
@@ -109,24 +121,29 @@ class SampleStore:
         rows["prompt"] = [(prompts or {}).get(s.prompt_id, "") for s in samples]
         rows["max_tokens"] = [self.limit.max_tokens] * len(samples)
         rows["max_len"] = [self.limit.max_len] * len(samples)
-        shards.write(self.folder, pa.table(rows, schema=shards.SCHEMA), self._lease.check)
+        shards.write(self.folder, pa.table(rows, schema=shards.SCHEMA), self._hold.check)
+        self._hold.push()
 
     def compact(self) -> None:
         """Merge small shards, of which a slow teacher leaves many. Needs the lease."""
-        shards.merge(self.folder, self._lease.check, FEW)
+        shards.merge(self.folder, self._hold.check, FEW)
+        self._hold.push()
 
     def acquire(self, timeout: float | None = None) -> bool:
         """Take the lease that writing needs, waiting up to `timeout` seconds; see `Lease.acquire`."""
-        if not self._lease.acquire(timeout):
+        if not self._hold.acquire(timeout):
             return False
         self._claim()  # the folder may have been removed while we waited
+        if self._bucket:
+            self._drop_merged()
+            self._hold.push()  # what was drawn before there was a bucket
         for leftover in self.folder.glob(shards.LEFTOVERS):  # of a killed holder
             leftover.unlink(missing_ok=True)
         return True
 
     def release(self) -> None:
         """Give the lease back."""
-        self._lease.release()
+        self._hold.release()
 
     def _claim(self) -> None:
         """Write the identity, or check the one that is there."""
@@ -138,8 +155,27 @@ class SampleStore:
         except OSError as error:
             raise StoreError(f"cannot use the sample store {self.folder}: {error}") from error
 
+    def _drop_merged(self) -> None:
+        """Remove shards that another machine has merged into others since they were brought here."""
+        unknown: dict[Path, set[tuple]] = {}
+        for shard in shards.shards(self.folder):
+            if not self._hold.is_there(shard.name):
+                with suppress(FileNotFoundError, shards.DamagedShard):
+                    unknown[shard] = set(shards.versions(shards.read(shard, shards.VERSION)))
+        for shard in shards.shards(self.folder) if unknown else ():
+            if shard not in unknown:
+                with suppress(FileNotFoundError, shards.DamagedShard):
+                    have = set(shards.versions(shards.read(shard, shards.VERSION)))
+                    for lacking in unknown.values():
+                        lacking -= have
+        for shard, lacking in unknown.items():
+            if not lacking:
+                shard.unlink()
+
     def _check(self) -> bool:
         """Whether the folder has an identity, which is then ours: who only looks writes nothing."""
+        if self._bucket:
+            self._bucket.pull(self.folder, lambda name: name == IDENTITY)
         path = self.folder / IDENTITY
         try:
             stored = read_json(path)
@@ -154,6 +190,8 @@ class SampleStore:
 
     def _tables(self, columns: Iterable[str]) -> Iterator[pa.Table]:
         """Those columns of every shard that is whole."""
+        if self._bucket:
+            self._bucket.pull(self.folder, _lasting)
         for shard in shards.shards(self.folder):
             try:
                 yield shards.read(shard, sorted(columns))
@@ -162,6 +200,19 @@ class SampleStore:
             except shards.DamagedShard as error:
                 log.warning("damaged samples, drawn again when needed: %s (%s)", shard, error)
                 self.damaged.append(shards.put_aside(shard))
+                if self._bucket:
+                    yield from self._again(shard, sorted(columns))
+
+    def _again(self, shard: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """A shard that was damaged here as the bucket has it; there it goes where it is damaged too."""
+        self._bucket.get([shard])
+        try:
+            yield shards.read(shard, columns)
+        except FileNotFoundError:
+            return
+        except shards.DamagedShard:
+            shard.unlink()
+            self._bucket.remove([shard])
 
     def _holding(self, table: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
         """Masks: drawn under exactly this limit; else ended within it."""
@@ -173,6 +224,11 @@ class SampleStore:
         within = pc.less_equal(table["tokens"], limit.max_tokens)
         ended = pc.and_(pc.equal(table["finish_reason"], "stop"), within)
         return exact, pc.and_not(ended, exact)
+
+
+def _lasting(name: str) -> bool:
+    """Whether a file of the folder is for all machines."""
+    return name == IDENTITY or name.endswith(".parquet")
 
 
 def _bits(keys: Iterable[Key], bits: dict[str, int] | None = None) -> dict[str, int]:

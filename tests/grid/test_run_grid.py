@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from tiny_grid import Run, recorded_answers
 
@@ -79,6 +80,19 @@ def test_a_stopped_grid_says_so_and_ends_within_seconds(tmp_path, answers):
     assert time.monotonic() - begun < 30
     statuses = [e.status for e in journal.read(folder / journal.FILE) if isinstance(e, journal.Status)]
     assert statuses[-1] == "stopped"
+    assert "1 interrupted" in run("status", str(run.grid))
+
+
+def test_a_grid_whose_ray_is_killed_ends_with_an_error_and_can_go_on(tmp_path, answers):
+    run = Run(tmp_path, answers, "product: {method: [dss]}", steps=5000, every=5000)
+    process = run.start("run", str(run.grid))
+    folder = run.home / "cells" / run.plan()["cells"][0]["id"]
+    _wait(lambda: _step(folder) >= 10, process)
+    (raylet,) = [p for p in psutil.Process(process.pid).children() if p.name() == "raylet"]
+    raylet.kill()
+    output, _ = process.communicate(timeout=60)  # waited for ever
+    assert process.returncode == 2, output
+    assert "Ray ended on the node" in output and "the same command goes on" in output
     assert "1 interrupted" in run("status", str(run.grid))
 
 

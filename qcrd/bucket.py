@@ -1,0 +1,341 @@
+"""Object storage behind a home, through fsspec: takes and gives whole objects, knows no rename and no append.
+
+Each machine works in a folder of its own, its home; what is there is brought to the bucket and from there to
+the others (`qcrd.hold`). A file and its object are the same where size and time of change are: whoever brings
+one over gives the file the object's time.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+from uuid import uuid4
+
+from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from qcrd.errors import StoreError
+from qcrd.files import atomic
+
+PATIENCE = 600.0  # seconds that the storage may be away before what needs it is given up
+SIDE_BY_SIDE = 8  # files on their way
+LAST = ("record.json", "training.json")  # what says that the rest of its folder is there
+LINES = ".jsonl"  # ending of files that lines are appended to; they name other files
+LEASES = "leases"  # where they are in the bucket, outside of what is brought over
+PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}  # by protocol
+
+log = logging.getLogger(__name__)
+
+Stamp = tuple[int, int]
+"""Size in bytes, and time of change in whole seconds: finer ones are not told everywhere."""
+
+
+Look = tuple[int, int, int]
+"""Of a file of this machine: bytes, time of change in nanoseconds, inode."""
+
+
+class Bucket:
+    """What a URL such as s3://bucket/folder names; keys and endpoint come from the environment.
+
+    Every method tries again for `PATIENCE` seconds where the storage does not answer.
+
+    Args:
+        url: as fsspec reads it.
+        root: the home, a folder of this machine.
+
+    Raises:
+        StoreError: where the URL cannot be used, or the storage refuses or stays away.
+    """
+
+    def __init__(self, url: str, root: Path, patience: float = PATIENCE):
+        self.url, self.root, self.patience = url.rstrip("/"), root, patience
+
+    def __reduce__(self) -> tuple:
+        return Bucket, (self.url, self.root, self.patience)  # connections stay in their process
+
+    @cached_property
+    def _storage(self) -> tuple[Any, str]:
+        import fsspec
+
+        protocol = self.url.partition("://")[0]
+        own = {"auto_mkdir": True} if protocol in ("file", "local") else {}
+        try:
+            return fsspec.core.url_to_fs(self.url, use_listings_cache=False, skip_instance_cache=True, **own)
+        except ImportError as error:
+            package = PACKAGES.get(protocol, "its package")
+            raise StoreError(f"{self.url} needs {package}: pip install {package} ({error})") from error
+        except ValueError as error:
+            raise StoreError(f"QCRD_STORE={self.url}: {error}; allowed: s3://BUCKET/FOLDER, gs://..., "
+                             "az://..., or what else fsspec knows") from error  # fmt: skip
+
+    def check(self) -> None:
+        """See that objects can be written, listed and created by one of many alone, which leases need.
+
+        Raises:
+            StoreError: where they cannot, with what to do.
+        """
+        probe = self.root / f"probe-{uuid4().hex}"
+        try:
+            self.write(probe, b"1", alone=True)
+            with suppress(FileExistsError):
+                self.write(probe, b"2", alone=True)
+                raise StoreError(
+                    f"{self.url}: an object can be created twice, so that two processes could hold one lease; "
+                    "use a storage that knows conditional writes (If-None-Match), as S3, GCS and Azure do"
+                )
+        finally:
+            with suppress(StoreError):
+                self.remove([probe])
+
+    def list(self, folder: Path) -> dict[str, Stamp]:
+        """Objects of a folder of the home, by name below it."""
+        fs, _ = self._storage
+        base = self._key(folder) + "/"
+
+        def find() -> dict[str, dict]:
+            return fs.find(base, detail=True)
+
+        found = {}
+        for key, info in self._patiently(find).items():
+            name = key.removeprefix(base)
+            # What is written here by that name must not lie elsewhere, whoever wrote the object.
+            if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
+                raise StoreError(f"{self.url}: object {key!r} has a name that leads out of its folder")
+            if name and info.get("type") != "directory":
+                found[name] = info["size"], _seconds(info)
+        return found
+
+    def get(self, paths: Iterable[Path]) -> None:
+        """Bring these files here, each whole or not at all; one that has gone meanwhile is left out."""
+        early, late = [], []
+        for path in paths:
+            (late if path.name in LAST or path.suffix == LINES else early).append(path)
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            for batch in (early, late):
+                for done in [pool.submit(self._get, path) for path in batch]:
+                    done.result()
+
+    def pull(self, folder: Path, wanted: Callable[[str], bool] = bool) -> dict[str, Stamp]:
+        """Bring here what a folder lacks or has otherwise; returns what the bucket has of it."""
+        there = {name: stamp for name, stamp in self.list(folder).items() if wanted(name)}
+        news = [folder / name for name, stamp in there.items() if stamp_of(folder / name) != stamp]
+        self.get(news)
+        return there
+
+    def put(self, path: Path, content: bytes | None = None) -> Look | None:
+        """Bring a file to the bucket.
+
+        Args:
+            path: in the home.
+            content: to be there instead of all that is in the file.
+
+        Returns:
+            How the file looked that is there now, None where it has gone meanwhile.
+        """
+        fs, _ = self._storage
+        key = self._key(path)
+        try:
+            before = look(path)
+            if content is None:
+                self._patiently(lambda: fs.put_file(str(path), key))
+            else:
+                self.write(path, content)
+            info = self._patiently(lambda: fs.info(key))
+            if look(path) == before and before[0] == info["size"]:  # nobody wrote meanwhile
+                os.utime(path, (_seconds(info), _seconds(info)))
+                return look(path)
+            return before
+        except FileNotFoundError:
+            if path.exists():
+                raise self._absent() from None
+            return None
+
+    def read(self, path: Path) -> bytes:
+        """An object's content.
+
+        Raises:
+            FileNotFoundError: where there is none.
+        """
+        fs, _ = self._storage
+        return self._patiently(lambda: fs.cat_file(self._key(path)))
+
+    def write(
+        self, path: Path, content: bytes, *, alone: bool = False, patience: float | None = None
+    ) -> None:
+        """Write an object.
+
+        Args:
+            path: in the home.
+            content: all of it.
+            alone: of many that write it so, one is to succeed, and only where there was none.
+            patience: seconds instead of the bucket's own.
+
+        Raises:
+            FileExistsError: where there is one that is to be written `alone`, unless with this content.
+        """
+        fs, _ = self._storage
+        mode = {"mode": "create"} if alone else {}
+        try:
+            self._patiently(lambda: fs.pipe_file(self._key(path), content, **mode), patience)
+        except FileExistsError:
+            if self.read(path) != content:  # else ours: the answer to a first attempt was lost
+                raise
+        except FileNotFoundError:
+            raise self._absent() from None
+
+    def remove(self, paths: Iterable[Path]) -> None:
+        """Remove these objects, whether they are there or not."""
+        fs, _ = self._storage
+        for path in paths:
+            with suppress(FileNotFoundError):
+                self._patiently(lambda key=self._key(path): fs.rm_file(key))
+
+    def place(self, lease: Path) -> Objects:
+        """Where the lease of a folder is in the bucket, for `Lease`."""
+        return Objects(self, self.root / LEASES / lease.relative_to(self.root))
+
+    def _get(self, path: Path) -> None:
+        fs, _ = self._storage
+        key = self._key(path)
+        try:
+            with atomic(path) as temporary:
+                info = self._patiently(lambda: fs.info(key))
+                self._patiently(lambda: fs.get_file(key, str(temporary)))
+                os.utime(temporary, (_seconds(info), _seconds(info)))
+        except StoreError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+
+    def _key(self, path: Path) -> str:
+        return f"{self._storage[1]}/{path.relative_to(self.root).as_posix()}"
+
+    def _absent(self) -> StoreError:
+        return StoreError(f"{self.url}: there is no such bucket; create it, or set QCRD_STORE to another")
+
+    def _patiently(self, action: Callable[[], Any], patience: float | None = None) -> Any:
+        """What an action returns, tried again while the storage does not answer.
+
+        Raises:
+            FileNotFoundError, FileExistsError: as the action does.
+            StoreError: where the storage refuses or stays away.
+        """
+        tries = Retrying(
+            stop=stop_after_delay(self.patience if patience is None else patience),
+            wait=wait_random_exponential(max=30),
+            retry=retry_if_exception(_passes),
+            before_sleep=before_sleep_log(log, logging.WARNING),
+            reraise=True,
+        )
+        try:
+            return tries(action)
+        except (FileNotFoundError, FileExistsError):
+            raise
+        except Exception as error:
+            remedy = "look at its address, its keys and what they allow"
+            raise StoreError(f"{self.url} does not take or give: {error}; {remedy}") from error
+
+
+class Objects:
+    """Numbered objects of a bucket; a `qcrd.lease.Place`."""
+
+    beats = 4  # each is a request, which costs
+
+    def __init__(self, bucket: Bucket, folder: Path):
+        self._bucket, self._folder = bucket, folder
+        self._text, self._beat = "", 0
+
+    def __str__(self) -> str:
+        return f"{self._bucket.url}/{self._folder.relative_to(self._bucket.root / LEASES).parent}"
+
+    def names(self) -> list[str]:
+        """Of all files."""
+        with _os_errors():
+            return list(self._bucket.list(self._folder))
+
+    def create(self, name: str, text: str) -> None:
+        """Write a file that is not there yet."""
+        # The second line is its own: an attempt whose answer was lost knows itself by it.
+        self._text = f"{text}\n{uuid4().hex}\n"
+        with _os_errors():
+            self._bucket.write(self._folder / name, self._text.encode(), alone=True)
+
+    def look(self, name: str) -> tuple[str, str]:
+        """Text, and what changes with a heartbeat."""
+        with _os_errors():
+            text = self._bucket.read(self._folder / name).decode()
+        return text.partition("\n")[0], text
+
+    def beat(self, name: str) -> None:
+        """Give a sign of life."""
+        self._beat += 1
+        with _os_errors():
+            self._bucket.write(self._folder / name, f"{self._text}{self._beat}".encode(), patience=0)
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a file another name."""
+        with _os_errors():
+            self._bucket.write(self._folder / new, self._text.encode())
+        self.remove(name)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with _os_errors():
+            self._bucket.remove([self._folder / name])
+
+
+def look(path: Path) -> Look:
+    """At a file of this machine; FileNotFoundError where there is none."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Of a file of this machine; None where there is none."""
+    with suppress(FileNotFoundError):
+        found = path.stat()
+        return found.st_size, int(found.st_mtime)
+    return None
+
+
+def _seconds(info: dict[str, Any]) -> int:
+    """When an object was last written, in seconds since the epoch; each storage has its own name for it."""
+    found = next(info[name] for name in _TIMES if info.get(name) is not None)
+    if isinstance(found, str):
+        found = datetime.fromisoformat(found)
+    return int(found.timestamp() if isinstance(found, datetime) else found)
+
+
+_TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
+_FINAL = (
+    FileNotFoundError,
+    FileExistsError,
+    PermissionError,
+    ImportError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether the same may go well a little later."""
+    if not isinstance(error, Exception) or isinstance(error, (*_FINAL, NotImplementedError)):
+        return False
+    return getattr(error, "errno", None) not in _FULL and "Credentials" not in type(error).__name__
+
+
+@contextmanager
+def _os_errors() -> Iterator[None]:
+    """What a `Place` may raise."""
+    try:
+        yield
+    except StoreError as error:
+        raise OSError(str(error)) from error

@@ -1,0 +1,58 @@
+"""A driver whose own node is lost: Ray tells it nothing, and it would wait for its cells for ever."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import ray
+
+from qcrd.errors import QcrdError
+
+SIGNAL = signal.SIGUSR2  # Tune takes SIGUSR1 for itself
+LOOK = 2.0  # seconds between two looks; Ray itself takes some fifteen to count a node as lost
+
+
+class _Lost(KeyboardInterrupt):
+    """What Tune lets through: it takes other exceptions for those of its events."""
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Interrupt the main thread, which this is, once its node is no longer part of the cluster.
+
+    Raises:
+        QcrdError: then, with what to do.
+    """
+    own, ended = ray.get_runtime_context().get_node_id(), threading.Event()
+
+    def look() -> None:
+        while not ended.wait(LOOK):
+            with suppress(Exception):  # of a cluster that is going down: the next look tells
+                # Asked without one, Ray would start another.
+                if ray.is_initialized() and any(
+                    node["NodeID"] == own and not node["Alive"] for node in ray.nodes()
+                ):
+                    signal.raise_signal(SIGNAL)
+                    return
+
+    before = signal.signal(SIGNAL, _lost)
+    thread = threading.Thread(target=look, name="qcrd-node", daemon=True)
+    thread.start()
+    try:
+        yield
+    except _Lost:
+        raise QcrdError(
+            "Ray ended on the node of this command (often because its memory was full: lower "
+            "resources.concurrent_cells); what is finished is kept, and the same command goes on"
+        ) from None
+    finally:
+        ended.set()
+        thread.join(LOOK)
+        signal.signal(SIGNAL, before or signal.SIG_DFL)
+
+
+def _lost(signum: int, frame: object) -> None:
+    raise _Lost
