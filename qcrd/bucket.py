@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import uuid4
@@ -29,7 +29,11 @@ SIDE_BY_SIDE = 8  # files on their way
 LAST = ("record.json", "training.json")  # what says that the rest of its folder is there
 LINES = ".jsonl"  # ending of files that lines are appended to; they name other files
 LEASES = "leases"  # where they are in the bucket, outside of what is brought over
-PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}  # by protocol
+PACKAGES = {  # by protocol
+    "s3": "`pip install 'qcrd[s3]'`",
+    "gs": "`pip install 'qcrd[gcs]'`",
+    "az": "`pip install adlfs`",
+}
 
 log = logging.getLogger(__name__)
 
@@ -65,15 +69,19 @@ class Bucket:
         import fsspec
 
         protocol = self.url.partition("://")[0]
-        own = {"auto_mkdir": True} if protocol in ("file", "local") else {}
+        own = {"auto_mkdir": True} if self._local else {}
         try:
             return fsspec.core.url_to_fs(self.url, use_listings_cache=False, skip_instance_cache=True, **own)
         except ImportError as error:
-            package = PACKAGES.get(protocol, "its package")
-            raise StoreError(f"{self.url} needs {package}: pip install {package} ({error})") from error
+            package = PACKAGES.get(protocol, f"fsspec's package for {protocol}")
+            raise StoreError(f"{self.url} needs {package}, on all machines ({error})") from error
         except ValueError as error:
             raise StoreError(f"QCRD_STORE={self.url}: {error}; allowed: s3://BUCKET/FOLDER, gs://..., "
                              "az://..., or what else fsspec knows") from error  # fmt: skip
+
+    @property
+    def _local(self) -> bool:
+        return self.url.startswith(("file:", "local:"))
 
     def check(self) -> None:
         """See that objects can be written, listed and created by one of many alone, which leases need.
@@ -81,14 +89,23 @@ class Bucket:
         Raises:
             StoreError: where they cannot, with what to do.
         """
-        probe = self.root / f"probe-{uuid4().hex}"
+        probe = self.root / "probes" / uuid4().hex
+
+        def attempt(number: int) -> bool:
+            try:
+                self.write(probe, f"{number}".encode(), alone=True)
+            except FileExistsError:
+                return False
+            return True
+
         try:
-            self.write(probe, b"1", alone=True)
-            with suppress(FileExistsError):
-                self.write(probe, b"2", alone=True)
+            # At the same time: some look first and then write, which goes well only one after the other.
+            with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+                created = sum(pool.map(attempt, range(SIDE_BY_SIDE)))
+            if created != 1 or attempt(-1) or probe.name not in self.list(probe.parent):
                 raise StoreError(
-                    f"{self.url}: an object can be created twice, so that two processes could hold one lease; "
-                    "use a storage that knows conditional writes (If-None-Match), as S3, GCS and Azure do"
+                    f"{self.url}: {created} of {SIDE_BY_SIDE} processes could hold one lease; use storage "
+                    "with conditional writes (If-None-Match), such as S3, GCS or Azure"
                 )
         finally:
             with suppress(StoreError):
@@ -181,9 +198,16 @@ class Bucket:
             FileExistsError: where there is one that is to be written `alone`, unless with this content.
         """
         fs, _ = self._storage
-        mode = {"mode": "create"} if alone else {}
+
+        def act() -> None:
+            if alone and self._local:  # fsspec would look first
+                with fs.open(self._key(path), "xb") as file:
+                    file.write(content)
+            else:
+                fs.pipe_file(self._key(path), content, **({"mode": "create"} if alone else {}))
+
         try:
-            self._patiently(lambda: fs.pipe_file(self._key(path), content, **mode), patience)
+            self._patiently(act, patience)
         except FileExistsError:
             if self.read(path) != content:  # else ours: the answer to a first attempt was lost
                 raise
@@ -195,7 +219,7 @@ class Bucket:
         fs, _ = self._storage
         for path in paths:
             with suppress(FileNotFoundError):
-                self._patiently(lambda key=self._key(path): fs.rm_file(key))
+                self._patiently(partial(fs.rm_file, self._key(path)))
 
     def place(self, lease: Path) -> Objects:
         """Where the lease of a folder is in the bucket, for `Lease`."""

@@ -100,7 +100,7 @@ class Hold:
         checkpoints that point into them, a checkpoint after what it says was best, the record last.
 
         Raises:
-            StoreError: where the bucket does not take it, or another machine went on in the place of this one.
+            StoreError: where the bucket does not take it, or another machine went on in this one's place.
         """
         if self.bucket is None:
             return

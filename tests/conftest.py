@@ -37,3 +37,21 @@ def no_plugins():
         registry._of.clear()
     plugins._loaded.clear()
     plugins.load_installed.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def storage():
+    """A server of object storage on loopback, with a bucket; its address and keys are in the environment."""
+    from object_storage import make_bucket, served
+
+    with served() as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        make_bucket()
+        yield server
+
+
+@pytest.fixture
+def s3(storage, tmp_path) -> str:
+    """URL of an empty folder there."""
+    return f"s3://qcrd/{tmp_path.name}"

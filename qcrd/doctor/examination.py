@@ -26,6 +26,7 @@ def examination(home: Home, tracking: str | None, grid: Path | None, preset: str
         ("memory", _look("machine", "memory")),
         ("open files", _look("machine", "open_files")),
         ("home", _look("home", "folder", home)),
+        ("store", _look("home", "store", home)),
         ("access", _look("access", "access", home)),
         ("disk", _look("home", "disk", home)),
         ("order", _look("remains", "order", home)),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from qcrd.bucket import Bucket
 from qcrd.doctor.check import Check, error, ok, warning
 from qcrd.doctor.machine import GIB
 from qcrd.errors import StoreError
@@ -94,6 +95,20 @@ def locks(scratch: Path) -> bool:
         except OSError:
             return False
     return False
+
+
+def store(home: Home) -> Iterator[Check]:
+    """The bucket behind it, if there is one."""
+    if home.bucket is None:
+        return
+    try:
+        Bucket(home.bucket.url, home.root, patience=5).check()
+    except StoreError as trouble:
+        yield error(
+            "store", str(trouble), "set QCRD_STORE and its keys as docs/clusters.md says, or unset it"
+        )
+    else:
+        yield ok("store", f"{home.store}; takes, gives and lets one of many create an object")
 
 
 def disk(home: Home) -> Iterator[Check]:
