@@ -19,7 +19,8 @@ Prepares and starts a machine of a cluster; the files for `ray up` beside this o
   cluster/node.sh worker         join the head at RAY_HEAD_IP
 
 Variables
-  QCRD_HOME             on storage that all machines share, the same path on each
+  QCRD_HOME             on storage that all machines share, the same path on each; with QCRD_STORE on any disk
+  QCRD_STORE            a bucket instead of shared storage, such as s3://BUCKET/FOLDER (docs/clusters.md)
   QCRD_WAIT_FOR_GPUS    GPUs that a grid waits for before it begins (a cluster that starts its GPUs on demand)
   MLFLOW_TRACKING_URI   an MLflow server of yours, instead of one on the head
 END

@@ -17,6 +17,7 @@ from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_delay, wait_random_exponential
@@ -59,6 +60,8 @@ class Bucket:
     """
 
     def __init__(self, url: str, root: Path, patience: float = PATIENCE):
+        if urlsplit(url).password:
+            raise StoreError("QCRD_STORE has a password in it, and is printed; keys go into the environment")
         self.url, self.root, self.patience = url.rstrip("/"), root, patience
 
     def __reduce__(self) -> tuple:

@@ -124,6 +124,9 @@ def test_what_cannot_be_used_is_said_with_what_to_do(storage, tmp_path):
     path = write(tmp_path / "x")
     with pytest.raises(StoreError, match="no such bucket; create it"):
         Bucket("s3://nobodys/home", tmp_path).put(path)
+    with pytest.raises(StoreError, match="has a password in it") as told:
+        Bucket("s3://key:hidden@bucket/home", tmp_path)
+    assert "hidden" not in str(told.value)
     with pytest.raises(StoreError, match="allowed: s3://BUCKET"):
         Bucket("nonsense://x", tmp_path).check()
     with pytest.raises(StoreError, match="pip install adlfs`, on all machines"):

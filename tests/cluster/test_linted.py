@@ -46,6 +46,6 @@ def test_the_image_has_what_the_project_asks_for():
     pins = dict(line.split("==") for line in lines if line and line[0] not in "# ")
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    for text in (*project["dependencies"], *extras["vllm"], *extras["server"]):
+    for text in (*project["dependencies"], *extras["vllm"], *extras["server"], *extras["s3"]):
         asked = Requirement(text)
         assert asked.specifier.contains(pins[canonicalize_name(asked.name)]), text
