@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -23,12 +24,15 @@ from uuid import uuid4
 from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from qcrd.errors import StoreError
-from qcrd.files import atomic
+from qcrd.files import unwritable
 
 PATIENCE = 600.0  # seconds that the storage may be away before what needs it is given up
+HURRY = 3.0  # the same for what must not wait
 SIDE_BY_SIDE = 8  # files on their way
 LAST = ("record.json", "training.json")  # what says that the rest of its folder is there
 LINES = ".jsonl"  # ending of files that lines are appended to; they name other files
+INCOMING = ".incoming"  # where files are until they are whole, in the home: nobody tidies there
+STALE = 86_400.0  # seconds after which one is of a process that was killed
 LEASES = "leases"  # where they are in the bucket, outside of what is brought over
 PACKAGES = {  # by protocol
     "s3": "`pip install 'qcrd[s3]'`",
@@ -63,6 +67,10 @@ class Bucket:
         if urlsplit(url).password:
             raise StoreError("QCRD_STORE has a password in it, and is printed; keys go into the environment")
         self.url, self.root, self.patience = url.rstrip("/"), root, patience
+
+    def hurried(self) -> Bucket:
+        """The same for who cannot wait: it is given up after `HURRY` seconds."""
+        return Bucket(self.url, self.root, HURRY)
 
     def __reduce__(self) -> tuple:
         return Bucket, (self.url, self.root, self.patience)  # connections stay in their process
@@ -113,6 +121,10 @@ class Bucket:
         finally:
             with suppress(StoreError):
                 self.remove([probe])
+        for left in (self.root / INCOMING).glob("*"):
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > STALE:
+                    left.unlink()
 
     def list(self, folder: Path) -> dict[str, Stamp]:
         """Objects of a folder of the home, by name below it."""
@@ -149,28 +161,27 @@ class Bucket:
         self.get(news)
         return there
 
-    def put(self, path: Path, content: bytes | None = None) -> Look | None:
-        """Bring a file to the bucket.
-
-        Args:
-            path: in the home.
-            content: to be there instead of all that is in the file.
+    def put(self, path: Path) -> Look | None:
+        """Bring a file to the bucket, one of lines up to its last whole line.
 
         Returns:
-            How the file looked that is there now, None where it has gone meanwhile.
+            How the file looked that is there now, None where it has gone meanwhile. Whatever is written to it
+            from the beginning of this on gives it another look.
         """
         fs, _ = self._storage
         key = self._key(path)
         try:
             before = look(path)
-            if content is None:
-                self._patiently(lambda: fs.put_file(str(path), key))
+            if path.suffix == LINES:
+                content = path.read_bytes()
+                self.write(path, content[: content.rfind(b"\n") + 1])
             else:
-                self.write(path, content)
+                self._patiently(lambda: fs.put_file(str(path), key))
             info = self._patiently(lambda: fs.info(key))
             if look(path) == before and before[0] == info["size"]:  # nobody wrote meanwhile
                 os.utime(path, (_seconds(info), _seconds(info)))
-                return look(path)
+                after = look(path)
+                return after if (after[0], after[2]) == (before[0], before[2]) else before
             return before
         except FileNotFoundError:
             if path.exists():
@@ -186,16 +197,13 @@ class Bucket:
         fs, _ = self._storage
         return self._patiently(lambda: fs.cat_file(self._key(path)))
 
-    def write(
-        self, path: Path, content: bytes, *, alone: bool = False, patience: float | None = None
-    ) -> None:
+    def write(self, path: Path, content: bytes, *, alone: bool = False) -> None:
         """Write an object.
 
         Args:
             path: in the home.
             content: all of it.
             alone: of many that write it so, one is to succeed, and only where there was none.
-            patience: seconds instead of the bucket's own.
 
         Raises:
             FileExistsError: where there is one that is to be written `alone`, unless with this content.
@@ -210,10 +218,12 @@ class Bucket:
                 fs.pipe_file(self._key(path), content, **({"mode": "create"} if alone else {}))
 
         try:
-            self._patiently(act, patience)
+            self._patiently(act)
         except FileExistsError:
-            if self.read(path) != content:  # else ours: the answer to a first attempt was lost
-                raise
+            with suppress(FileNotFoundError):  # whose it was has removed it
+                if self.read(path) == content:  # ours: the answer to a first attempt was lost
+                    return
+            raise
         except FileNotFoundError:
             raise self._absent() from None
 
@@ -230,15 +240,21 @@ class Bucket:
 
     def _get(self, path: Path) -> None:
         fs, _ = self._storage
-        key = self._key(path)
+        key, temporary = self._key(path), self.root / INCOMING / uuid4().hex
         try:
-            with atomic(path) as temporary:
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
                 info = self._patiently(lambda: fs.info(key))
                 self._patiently(lambda: fs.get_file(key, str(temporary)))
-                os.utime(temporary, (_seconds(info), _seconds(info)))
-        except StoreError as error:
-            if not isinstance(error.__cause__, FileNotFoundError):
-                raise
+            except FileNotFoundError:  # gone meanwhile
+                return
+            os.utime(temporary, (_seconds(info), _seconds(info)))
+            os.replace(temporary, path)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def _key(self, path: Path) -> str:
         return f"{self._storage[1]}/{path.relative_to(self.root).as_posix()}"
@@ -246,7 +262,7 @@ class Bucket:
     def _absent(self) -> StoreError:
         return StoreError(f"{self.url}: there is no such bucket; create it, or set QCRD_STORE to another")
 
-    def _patiently(self, action: Callable[[], Any], patience: float | None = None) -> Any:
+    def _patiently(self, action: Callable[[], Any]) -> Any:
         """What an action returns, tried again while the storage does not answer.
 
         Raises:
@@ -254,8 +270,8 @@ class Bucket:
             StoreError: where the storage refuses or stays away.
         """
         tries = Retrying(
-            stop=stop_after_delay(self.patience if patience is None else patience),
-            wait=wait_random_exponential(max=30),
+            stop=stop_after_delay(self.patience),
+            wait=wait_random_exponential(max=10),
             retry=retry_if_exception(_passes),
             before_sleep=before_sleep_log(log, logging.WARNING),
             reraise=True,
@@ -277,6 +293,10 @@ class Objects:
     def __init__(self, bucket: Bucket, folder: Path):
         self._bucket, self._folder = bucket, folder
         self._text, self._beat = "", 0
+
+    def hurry(self) -> None:
+        """Wait for nothing any more."""
+        self._bucket = self._bucket.hurried()
 
     def __str__(self) -> str:
         return f"{self._bucket.url}/{self._folder.relative_to(self._bucket.root / LEASES).parent}"
@@ -303,7 +323,7 @@ class Objects:
         """Give a sign of life."""
         self._beat += 1
         with _os_errors():
-            self._bucket.write(self._folder / name, f"{self._text}{self._beat}".encode(), patience=0)
+            self._bucket.write(self._folder / name, f"{self._text}{self._beat}".encode())
 
     def rename(self, name: str, new: str) -> None:
         """Give a file another name."""

@@ -97,11 +97,19 @@ class Home:
         """Folder of the student that a cell ended with; not there where it was not kept."""
         return self.fetch(self.cell(cell_id) / STUDENT)
 
-    def refresh(self, cells: Iterable[str] | None = None) -> None:
+    def hurried(self) -> Home:
+        """The same for who cannot wait for the bucket."""
+        return Home(self.root, self.bucket.hurried() if self.bucket else None)
+
+    def refresh(self, cells: Iterable[str] | None = None, patience: float = 0.0) -> None:
         """Bring here what other machines have said of these cells (None: of all): no weights.
 
         What only this machine knows to be finished, from a time before there was a bucket or while it was
         away, is brought there.
+
+        Args:
+            cells: their ids.
+            patience: seconds that a cell which somebody holds here is waited for.
         """
         if self.bucket is None:
             return
@@ -119,7 +127,7 @@ class Home:
             folder = self.cell(cell_id)
             news = [n for n, stamp in names.items() if _small(n) and stamp_of(folder / n) != stamp]
             here = Lease(folder / "lease")
-            if news and here.acquire(timeout=0):  # who holds it here knows more than the bucket
+            if news and here.acquire(patience):  # who holds it here knows more than the bucket
                 try:
                     self.bucket.get(folder / name for name in news)
                 finally:

@@ -47,6 +47,10 @@ class Holder:
         return f"process {self.pid} on {self.host}, since {self.since}"
 
 
+class LeaseLost(StoreError):
+    """Another process went on in the place of this one."""
+
+
 class Place(Protocol):
     """Where numbered files are. What fails raises an OSError."""
 
@@ -158,15 +162,19 @@ class Lease:
         """Make sure that the lease is still ours.
 
         Raises:
-            StoreError: if it was never taken, or was taken over while this process slept.
+            StoreError: if it was never taken, or that cannot be seen.
+            LeaseLost: if it was taken over while this process slept.
         """
         if self._number is None:
             raise StoreError(f"{self.place} may be changed only by who holds its lease")
-        with suppress(FileNotFoundError):
-            self.place.beat(str(self._number))  # asks the server, where a listing may come from a cache
-            if self._highest()[0] == self._number:
-                return
-        raise StoreError(
+        try:
+            with suppress(FileNotFoundError):
+                self.place.beat(str(self._number))  # asks the server, where a listing may come from a cache
+                if self._highest()[0] == self._number:
+                    return
+        except OSError as error:
+            raise StoreError(f"cannot see who holds the lease of {self.place}: {error}") from error
+        raise LeaseLost(
             f"this process gave no sign of life for {self.expiry:.0f} s and another went on in its place "
             f"({self.holder() or 'done by now'}); nothing was written to {self.place}; run it again"
         )
@@ -188,9 +196,17 @@ class Lease:
         """Give it back."""
         self.release()
 
+    @property
+    def number(self) -> int | None:
+        """Of the file that is ours: how often the lease was ever taken; None while it is not held."""
+        return self._number
+
     def holder(self) -> Holder | None:
-        """Who holds the lease; None where it is free or its holder is known to be dead."""
-        _, name = self._highest()
+        """Who holds the lease; None where it is free, its holder is known to be dead, or nobody answers."""
+        try:
+            _, name = self._highest()
+        except OSError:
+            return None
         holder = self._written(name) if name and not name.endswith(_FREE) else None
         return holder if holder and not _gone(holder) else None
 

@@ -45,8 +45,6 @@ def ensure_discriminator(cell: Cell, home: Home, prepared: Prepared | None = Non
     """Weights of the discriminator that the cell needs, pretraining it if nobody has; one process does."""
     path = home.discriminators / f"{judge_id(cell)}.safetensors"
     home.discriminators.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        return path
     with home.hold(path.parent, lease=path.with_suffix(".lease"), wanted=lambda n: n.startswith(path.stem)):
         if path.exists():  # pretrained while this process waited, or on another machine
             return path
@@ -67,11 +65,14 @@ def _pretrained(cell: Cell, home: Home, prepared: Prepared) -> tuple[Discriminat
     try:
         values = tensors.load(path)[0]
     except DamagedTensors as error:
-        logger.warning("%s; it is pretrained again", error)
+        logger.warning("%s; it is pretrained again, or had from the bucket", error)
         path.unlink(missing_ok=True)
-        if home.bucket:
+        try:
+            values = tensors.load(ensure_discriminator(cell, home, prepared))[0]
+        except DamagedTensors:  # in the bucket too
+            path.unlink(missing_ok=True)
             home.bucket.remove([path])
-        values = tensors.load(ensure_discriminator(cell, home, prepared))[0]
+            values = tensors.load(ensure_discriminator(cell, home, prepared))[0]
     set_weights(model, values)
     return model, read_json(path.with_suffix(".json")) or {}
 

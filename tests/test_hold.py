@@ -1,5 +1,6 @@
 """A hold on a folder that several machines share through a bucket."""
 
+import shutil
 import threading
 import time
 from contextlib import suppress
@@ -30,7 +31,7 @@ def there(url):
 
 
 def test_a_folder_is_brought_when_it_is_taken_and_when_it_is_given_back(url, tmp_path):
-    with machine(url, tmp_path / "a") as a:
+    with machine(url, tmp_path / "a", exact=True) as a:
         (a.folder / "record.json").write_text("1")
         (a.folder / "deep").mkdir()
         (a.folder / "deep/file").write_text("2")
@@ -66,6 +67,38 @@ def test_what_only_this_machine_has_finished_is_handed_in(url, tmp_path, other):
     assert set(there(url)) == {"x/record.json"}
 
 
+def test_what_an_outage_kept_here_is_brought_when_this_machine_goes_on(url, tmp_path):
+    with machine(url, tmp_path / "a", exact=True) as a:
+        (a.folder / "checkpoint-1").write_text("1")
+        a.push()
+        (a.folder / "checkpoint-2").write_text("2")
+        a.release(bring=False)  # as where it could not
+        a.acquire()
+    assert set(there(url)) == {"x/checkpoint-1", "x/checkpoint-2"}
+
+
+def test_a_training_from_before_the_bucket_keeps_its_checkpoint(url, tmp_path):
+    with machine(url, tmp_path / "b", exact=True) as b:
+        (b.folder / "journal.jsonl").write_text("begun elsewhere, and not far\n")
+    folder = tmp_path / "a/x"
+    folder.mkdir(parents=True)
+    (folder / "checkpoint-1").write_text("1")
+    with machine(url, tmp_path / "a", exact=True) as a:
+        assert (a.folder / "checkpoint-1").exists()
+    assert "x/checkpoint-1" in there(url)
+
+
+def test_a_folder_that_somebody_removes_here_stays_in_the_bucket(url, tmp_path):
+    a = machine(url, tmp_path / "a", exact=True)
+    a.acquire()
+    (a.folder / "record.json").write_text("1")
+    a.push()
+    shutil.rmtree(tmp_path / "a")
+    with pytest.raises(StoreError):
+        a.release()
+    assert there(url) == {"x/record.json": b"1"}
+
+
 def test_of_two_machines_one_works_and_the_other_waits_and_finds_what_was_done(url, tmp_path):
     done = []
 
@@ -95,6 +128,8 @@ def test_who_was_taken_for_dead_may_push_no_more(url, tmp_path):
     with pytest.raises(StoreError, match="another went on in its place"):
         a.push()
     assert there(url) == {"x/file": b"a"}
+    with pytest.raises(StoreError, match="another went on in its place"):
+        a.check()  # who trains on would do it for nothing
     with pytest.raises(StoreError):
         a.release()
     assert a.acquire(timeout=0) is False, "the other has it"
@@ -117,6 +152,7 @@ def test_changes_are_brought_as_time_goes_by_and_an_outage_is_said_once(url, tmp
         _until(lambda: there(url) == {"x/file": b"1"})
         with monkeypatch.context() as away:
             away.setattr(Bucket, "put", _away)
+            away.setattr(Bucket, "write", _refused)
             (a.folder / "file").write_text("22")
             _until(lambda: caplog.records)
             time.sleep(0.3)
@@ -152,10 +188,10 @@ def test_after_any_loss_of_the_machine_the_bucket_has_a_checkpoint_with_all_it_p
         _checkpoint(hold.folder, iteration, best, len(journal))
         left = data.draw(st.integers(0, 5))
 
-        def some(path, content=None):
+        def some(path):
             nonlocal left
             left -= 1
-            return put(path, content) if left >= 0 else _away()
+            return put(path) if left >= 0 else _away()
 
         hold.bucket.put = some
         with suppress(StoreError):
@@ -190,6 +226,10 @@ def _check(found, must=False):
 
 def _away(*_):
     raise StoreError("the storage is away")
+
+
+def _refused(*_, **options):
+    raise OSError("the storage is away")
 
 
 def _until(holds):

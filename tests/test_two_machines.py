@@ -5,7 +5,7 @@ import threading
 from dataclasses import asdict
 
 import pytest
-from object_storage import below, files
+from object_storage import below, files, names
 from test_pipeline import TASK, Killed, M, Teacher, make_cell
 
 from qcrd import tasks
@@ -18,6 +18,7 @@ from qcrd.provenance.ended import Ended
 from qcrd.student import trainer
 from qcrd.teacher import inventory
 from qcrd.teacher.draw import draw
+from qcrd.teacher.embedded import FIGURES, EmbeddedRecipe, ensure_embedded_teacher
 from qcrd.teacher.store import SampleStore
 from qcrd.tracking import journal
 from qcrd.types import Limit, Sample
@@ -154,7 +155,7 @@ def test_a_damaged_result_is_had_again_from_the_bucket(machines):
     assert a.predictions(record)
     a.forget_result(record.id)
     a.refresh([record.id])
-    assert a.record(record.id) is None, "forgotten everywhere"
+    assert a.record(record.id) is None, "forgotten in the bucket too"
 
 
 def test_results_of_a_time_before_the_bucket_are_handed_in(machines):
@@ -165,6 +166,23 @@ def test_results_of_a_time_before_the_bucket_are_handed_in(machines):
     a.refresh([record.id])
     b.refresh()
     assert b.record(record.id) == record
+
+
+def test_teachers_and_discriminators_of_a_time_before_the_bucket_are_handed_in(machines):
+    a, b, _ = machines
+    before = Home(a.root)
+    cell, _ = drawn(before)
+    ensure_discriminator(cell, before)
+    folder = a.teachers / EmbeddedRecipe().fingerprint()
+    folder.mkdir(parents=True)
+    (folder / FIGURES).write_text("{}")
+    drawn(a)
+    ensure_discriminator(cell, a)
+    assert ensure_embedded_teacher(a.teachers, EmbeddedRecipe(), lambda *_: None, a.bucket) == folder
+    there = names(a.store)
+    assert f"teachers/{folder.name}/{FIGURES}" in there
+    assert sum(name.startswith("discriminators/") for name in there) == 2
+    assert (b.fetch(b.teachers / folder.name) / FIGURES).exists()
 
 
 def samples(*indices, question="q"):
@@ -222,7 +240,7 @@ def test_a_damaged_shard_is_had_again_from_the_bucket_or_goes_there_too(machines
     shard.write_bytes(flipped)
     os.utime(shard, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert len(store.load()) == 1 and store.damaged, "a bad disk"
-    a.bucket.put(shard, flipped)
+    a.bucket.write(shard, flipped)
     (other,) = stores([b])
     assert other.load() == {}
     assert not any(name.endswith(".parquet") for name in files(a.store))

@@ -35,7 +35,7 @@ def watched() -> Iterator[None]:
                 if ray.is_initialized() and any(
                     node["NodeID"] == own and not node["Alive"] for node in ray.nodes()
                 ):
-                    signal.raise_signal(SIGNAL)
+                    signal.pthread_kill(threading.main_thread().ident, SIGNAL)
                     return
 
     before = signal.signal(SIGNAL, _lost)

@@ -48,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 LAST_PUSH = 60.0  # seconds that the end of a grid waits for MLflow
 LET_GO = 8.0  # seconds that the workers of a stopped grid get to end
+PATIENCE = 5.0  # seconds that the table waits for a cell which somebody looks at just now
 STOP_PUSH = 10.0  # the same where it was stopped: `ray job stop` kills soon
 
 
@@ -136,7 +137,8 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
                 raise
             log.status(*(("failed", f"{len(failed)} cells failed") if failed else ("done", "")))
             if feeder:
-                shown.offer(students(study))
+                with _unless_away():
+                    shown.offer(students(study))
                 _finish(feeder, shown)
         return not failed
 
@@ -177,7 +179,7 @@ def _work(study: Study, shares: Shares, nodes: Sequence[Node]) -> dict[str, str]
         gpus = measured_share([cell for *_, cell in todo], study.home, shares.cell_cpus, say) or gpus
     watch = CellWatch(len(study.cells), len(study.cells) - len(todo))
     failed = train_cells(todo, study.home, study.folder / "tune", study.grid.resources, gpus, watch)
-    study.home.refresh(study.ids)
+    study.home.refresh(study.ids, patience=PATIENCE)
     names = {cell_id: name for cell_id, name, _ in todo}
     for cell_id, reason in failed.items():
         if last_status(study.home, cell_id)[0] != "failed":  # killed before it could say so itself
@@ -300,15 +302,24 @@ def _mark_stopped(study: Study) -> None:
     patience = time.monotonic() + LET_GO
     while "running" in (states := study.states()) and time.monotonic() < patience:
         time.sleep(0.2)
-    for cell_id, found in zip(study.ids, states, strict=True):
-        if found == "interrupted":
-            _append(study.home, cell_id, "stopped", "the grid was stopped; the same command goes on")
+    with _unless_away():
+        for cell_id, found in zip(study.ids, states, strict=True):
+            if found == "interrupted":
+                what = "the grid was stopped; the same command goes on"
+                _append(study.home.hurried(), cell_id, "stopped", what)
 
 
 def _append(home: Home, cell_id: str, status: str, message: str) -> None:
-    with Journal(home.cell(cell_id) / journal.FILE) as log:
-        log.status(status, message)
-    home.keep(log.path)
+    if home.bucket is None:
+        with Journal(home.cell(cell_id) / journal.FILE) as log:
+            log.status(status, message)
+        return
+    hold = home.hold_cell(cell_id)
+    if hold.acquire(timeout=0):  # else somebody works on it, elsewhere
+        with contextlib.ExitStack() as stack:
+            stack.push(hold)
+            with Journal(home.cell(cell_id) / journal.FILE) as log:
+                log.status(status, message)
 
 
 def _keep_plugins(home: Home) -> None:
@@ -318,11 +329,18 @@ def _keep_plugins(home: Home) -> None:
 
 def _push(study: Study, shown: Mirror) -> Report:
     """Send to MLflow what this machine's cells have written, and others'."""
-    try:
-        study.home.refresh(study.ids)
-    except StoreError as error:  # training does not depend on what is shown
-        logger.warning("%s", error)
+    with _unless_away():
+        study.home.hurried().refresh(study.ids)
     return shown.push()
+
+
+@contextlib.contextmanager
+def _unless_away() -> Iterator[None]:
+    """For what is nice to have: a bucket that does not answer is said, and no more."""
+    try:
+        yield
+    except StoreError as error:
+        logger.warning("%s", error)
 
 
 def _finish(feeder: Feeder, shown: Mirror) -> None:

@@ -46,23 +46,28 @@ def students(study: Study) -> dict[str, Student]:
     records = [study.home.record(cell_id) for cell_id in study.ids]
     if study.grid.resources.log_students == "none" or None in records:
         return {}
-    found: dict[str, list[tuple[float, str, Student]]] = {}
-    for planned, record in zip(study.cells, records, strict=True):
-        folder = study.home.student(record.id) if record.status == "done" else None
-        if folder and folder.is_dir():
-            student = Student(
+    best = study.grid.resources.log_students == "best"
+    both = [pair for pair in zip(study.cells, records, strict=True) if pair[1].status == "done"]
+    if best:
+        both.sort(key=lambda pair: -pair[1].accuracy["validation"])
+    found: dict[str, Student] = {}
+    chosen: set[str] = set()  # tasks that have their best
+    for planned, record in both:
+        task = planned.cell.task.name
+        if best and task in chosen:  # its student need not even be fetched
+            continue
+        folder = study.home.student(record.id)
+        if folder.is_dir():
+            chosen.add(task)
+            found[record.id] = Student(
                 planned.name,
                 folder.parent / "cell.json",
                 folder,
                 record.chosen_step,
-                {"method": planned.cell.method, "task": planned.cell.task.name},
+                {"method": planned.cell.method, "task": task},
                 _student_tags(record),
             )
-            kept = found.setdefault(planned.cell.task.name, [])
-            kept.append((record.accuracy["validation"], record.id, student))
-    if study.grid.resources.log_students == "best":
-        found = {task: [max(kept, key=lambda each: each[0])] for task, kept in found.items()}
-    return {cell_id: student for kept in found.values() for _, cell_id, student in kept}
+    return found
 
 
 def _student_tags(record: CellRecord) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -94,12 +94,11 @@ class Study:
         if not hold.acquire(timeout=0):
             say(f"another process works on this grid; waiting for it ({hold.holder() or 'it just ended'})")
             hold.acquire()
-        if self.home.bucket:  # another machine may have sent more since: the server is asked
-            (self.folder / progress.FILE).unlink(missing_ok=True)
-        try:
+        with ExitStack() as stack:
+            stack.push(hold)
+            if self.home.bucket:  # another machine may have sent more since: the server is asked
+                (self.folder / progress.FILE).unlink(missing_ok=True)
             yield
-        finally:
-            hold.release()
 
     def states(self) -> list[str]:
         """State of each cell: see `state`."""

@@ -62,7 +62,7 @@ def entry(ended: Ended, home: Home) -> Entry:
     places = {name: ended.folder / file for name, file in FILES.items()} | {"student": ended.student}
     if judge is not None:
         if home.bucket and not judge.exists():
-            home.bucket.get([judge])
+            home.bucket.get([judge.with_suffix(".json"), judge])
         places["pretrained discriminator"] = judge
     if sampler is not None:
         places["samples"] = sampler.folder

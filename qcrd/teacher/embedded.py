@@ -95,7 +95,7 @@ def ensure_embedded_teacher(
     """
     folder = Path(root) / recipe.fingerprint()
     done = folder / FIGURES
-    if done.exists():
+    if done.exists() and bucket is None:
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with Hold(folder, bucket, lease=folder.with_suffix(".lease")):

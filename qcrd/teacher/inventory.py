@@ -198,7 +198,7 @@ def tidy(folder: Path, home: Home) -> Holder | None:
     try:
         for file in rubbish(folder):
             file.unlink(missing_ok=True)
-        shards.merge(folder, hold.check)
+        hold.push(gone=shards.merge(folder, hold.check))
     finally:
         hold.release()
     return None
@@ -215,9 +215,11 @@ def remove(folder: Path, home: Home) -> None:
         raise StoreError(f"sampler {folder.name} is in use by {_holder(hold)}; end that job first")
     gone = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}{REMOVED}")
     try:
+        if home.bucket:
+            home.bucket.remove(folder / name for name in home.bucket.list(folder))
         folder.rename(gone)  # at once: nobody sees half a sampler
     finally:
-        hold.release()  # what is gone here goes from the bucket too
+        hold.release(bring=False)
     clear(folder.parent)
 
 

@@ -111,7 +111,7 @@ def put_aside(shard: Path) -> Path:
         return shard
 
 
-def merge(folder: Path, check: Callable[[], None], few: int = 0) -> None:
+def merge(folder: Path, check: Callable[[], None], few: int = 0) -> list[str]:
     """Merge small shards into larger ones, where there are more than `few` small ones.
 
     The new shard is written before the old ones go: a crash in between leaves doubles, which read the same.
@@ -121,12 +121,16 @@ def merge(folder: Path, check: Callable[[], None], few: int = 0) -> None:
         check: raises unless this process may still write there.
         few: so many small shards are left as they are, lest every draw writes much anew.
 
+    Returns:
+        Names of those that went.
+
     Raises:
         StoreError: if the folder cannot be written.
     """
     small = [(shard, rows) for shard in shards(folder) if (rows := _rows(shard)) < LARGE // 2]
+    gone: list[str] = []
     if len(small) <= few:
-        return
+        return gone
     for group in _groups(small):
         tables = {}
         for shard in group:
@@ -140,6 +144,8 @@ def merge(folder: Path, check: Callable[[], None], few: int = 0) -> None:
         for shard in tables:
             if shard != merged:
                 shard.unlink(missing_ok=True)
+                gone.append(shard.name)
+    return gone
 
 
 def versions(table: pa.Table) -> Iterator[tuple]:

@@ -126,19 +126,23 @@ class SampleStore:
 
     def compact(self) -> None:
         """Merge small shards, of which a slow teacher leaves many. Needs the lease."""
-        shards.merge(self.folder, self._hold.check, FEW)
-        self._hold.push()
+        merged = shards.merge(self.folder, self._hold.check, FEW)
+        self._hold.push(gone=merged)
 
     def acquire(self, timeout: float | None = None) -> bool:
         """Take the lease that writing needs, waiting up to `timeout` seconds; see `Lease.acquire`."""
         if not self._hold.acquire(timeout):
             return False
-        self._claim()  # the folder may have been removed while we waited
-        if self._bucket:
-            self._drop_merged()
-            self._hold.push()  # what was drawn before there was a bucket
-        for leftover in self.folder.glob(shards.LEFTOVERS):  # of a killed holder
-            leftover.unlink(missing_ok=True)
+        try:
+            self._claim()  # the folder may have been removed while we waited
+            for leftover in self.folder.glob(shards.LEFTOVERS):  # of a killed holder
+                leftover.unlink(missing_ok=True)
+            if self._bucket:
+                self._drop_merged()
+                self._hold.push()  # what was drawn before there was a bucket
+        except BaseException:
+            self._hold.release(bring=False)
+            raise
         return True
 
     def release(self) -> None:
