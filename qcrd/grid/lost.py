@@ -15,10 +15,6 @@ SIGNAL = signal.SIGUSR2  # Tune takes SIGUSR1 for itself
 LOOK = 2.0  # seconds between two looks; Ray itself takes some fifteen to count a node as lost
 
 
-class _Lost(KeyboardInterrupt):
-    """What Tune lets through: it takes other exceptions for those of its events."""
-
-
 @contextmanager
 def watched() -> Iterator[None]:
     """Interrupt the main thread, which this is, once its node is no longer part of the cluster.
@@ -26,7 +22,8 @@ def watched() -> Iterator[None]:
     Raises:
         QcrdError: then, with what to do.
     """
-    own, ended = ray.get_runtime_context().get_node_id(), threading.Event()
+    own = ray.get_runtime_context().get_node_id()
+    lost, ended = threading.Event(), threading.Event()
 
     def look() -> None:
         while not ended.wait(LOOK):
@@ -35,15 +32,18 @@ def watched() -> Iterator[None]:
                 if ray.is_initialized() and any(
                     node["NodeID"] == own and not node["Alive"] for node in ray.nodes()
                 ):
+                    lost.set()
                     signal.pthread_kill(threading.main_thread().ident, SIGNAL)
                     return
 
-    before = signal.signal(SIGNAL, _lost)
+    before = signal.signal(SIGNAL, _interrupt)
     thread = threading.Thread(target=look, name="qcrd-node", daemon=True)
     thread.start()
     try:
         yield
-    except _Lost:
+    except KeyboardInterrupt:
+        if not lost.is_set():
+            raise
         raise QcrdError(
             "Ray ended on the node of this command (often because its memory was full: lower "
             "resources.concurrent_cells); what is finished is kept, and the same command goes on"
@@ -54,5 +54,5 @@ def watched() -> Iterator[None]:
         signal.signal(SIGNAL, before or signal.SIG_DFL)
 
 
-def _lost(signum: int, frame: object) -> None:
-    raise _Lost
+def _interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt  # which Tune lets through; Ray makes one of whatever else interrupts it
