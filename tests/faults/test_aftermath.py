@@ -31,8 +31,9 @@ seeds: 2
 
 
 @pytest.fixture
-def ended(tmp_path):
+def ended(tmp_path, monkeypatch):
     """A grid that is through, its MLflow store, and the folder of its Ray's sessions."""
+    monkeypatch.chdir(tmp_path)  # without a server MLflow puts files into ./mlruns
     (tmp_path / "after.yaml").write_text(GRID)
     (tmp_path / "ray").mkdir()
     study = Study.open(tmp_path / "after.yaml", Home(tmp_path / "home"))
