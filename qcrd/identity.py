@@ -14,7 +14,7 @@ from qcrd.teacher.base import fingerprint_path
 if TYPE_CHECKING:
     from qcrd.methods.base import Method
 
-RESULT_VERSION = 3
+RESULT_VERSION = 4
 """Part of every id. Raise it by one with each change of the code that changes a trained cell's figures
 (losses, data order, initialisation, the student's prompts, parsing, decoding, evaluation), so that old
 results are not taken for new ones; not for changes of speed, logging or layout that leave the figures alone.
