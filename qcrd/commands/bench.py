@@ -105,6 +105,7 @@ def generate(
     questions: Annotated[int, typer.Option(min=1, help="Questions, a rationale for each.")] = 128,
     batch: Annotated[int, typer.Option(min=1, help="Sequences side by side, in both ways.")] = 32,
     temperature: Annotated[float, typer.Option(min=0.01, help="Of sampling.")] = 1.5,
+    top_k: Annotated[int, typer.Option(min=0, help="Likeliest tokens to draw among; 0 is all.")] = 50,
     bf16: Bf16 = False,
     device: Device = None,
     rounds: Rounds = 3,
@@ -122,7 +123,9 @@ def generate(
     """
     from qcrd.bench.writing import bench_writing
 
-    found = bench_writing(size.value, questions, batch, temperature, bf16, _device(device), rounds, _say)
+    found = bench_writing(
+        size.value, questions, batch, temperature, top_k or None, bf16, _device(device), rounds, _say
+    )
     typer.echo(json.dumps(found.plain()) if as_json else found.text())
 
 
