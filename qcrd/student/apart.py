@@ -24,19 +24,26 @@ def apart(tokenizer: PreTrainedTokenizerBase, sets: Sequence[RationaleSet], limi
 
 
 def _apart(tokenizer: PreTrainedTokenizerBase, group: RationaleSet, limit: int) -> RationaleSet:
-    if not group.positives or not group.negatives:
+    equal = equal_tokens(tokenizer, group.positives, group.negatives, limit)
+    if not any(equal):
         return group
-    known = set(map(tuple, tokenise(tokenizer, group.positives, limit)))
-    other = [tuple(row) not in known for row in tokenise(tokenizer, group.negatives, limit)]
-    if all(other):
-        return group
-    stays = iter(other)
+    goes = iter(equal)
     return replace(
         group,
-        negatives=tuple(text for text, ok in zip(group.negatives, other, strict=True) if ok),
-        order=tuple(right for right in group.order if right or next(stays)),
-        equal=group.equal + other.count(False),
+        negatives=tuple(text for text, same in zip(group.negatives, equal, strict=True) if not same),
+        order=tuple(right for right in group.order if right or not next(goes)),
+        equal=group.equal + sum(equal),
     )
+
+
+def equal_tokens(
+    tokenizer: PreTrainedTokenizerBase, positives: Sequence[str], negatives: Sequence[str], limit: int
+) -> list[bool]:
+    """Whether each negative has the tokens of a positive, both cut at `limit`."""
+    if not positives or not negatives:
+        return [False] * len(negatives)
+    known = set(map(tuple, tokenise(tokenizer, positives, limit)))
+    return [tuple(row) in known for row in tokenise(tokenizer, negatives, limit)]
 
 
 class Known:

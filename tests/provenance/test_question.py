@@ -111,10 +111,10 @@ def test_minmax_takes_the_likeliest_of_each_side_under_the_kept_student(home, qc
                 encoded = student.encode(question)
                 own = [student.cross_entropy(encoded, [0], [row]).item() for row in rows]
             assert [c.loss for c in group] == pytest.approx(own, abs=1e-5)
-            if group:
-                assert [c.share for c in group] == [
-                    float(c.loss == min(c.loss for c in group)) for c in group
-                ]
+            if group:  # of negatives that are all beyond the margin the first
+                value = [c.loss if positive else -max(4.0 - c.loss, 0.0) for c in group]
+                first = value.index(min(value))
+                assert [c.share for c in group] == [float(n == first) for n in range(len(group))]
             rivals += len(group) > 1
     assert rivals, "no question had anything to choose from"
 
