@@ -62,12 +62,12 @@ def _lags(cells: Sequence[PlannedCell], train: Mapping[str, int]) -> Iterator[st
         if not cell.selfplay.k or questions is None:
             continue
         steps = training.iteration or ceil(questions / min(training.batch, questions))
-        iterations = ceil(training.steps / steps)
-        if iterations <= cell.selfplay.lag:
+        iterations, enough = ceil(training.steps / steps), training.steps // (cell.selfplay.lag + 2)
+        if iterations < cell.selfplay.lag + 2:
             yield (
-                f"selfplay.lag {cell.selfplay.lag}: the training has {iterations} iterations, so that self-play "
-                "is of the initial weights alone; lower it, or set training.iteration below "
-                f"{ceil(training.steps / cell.selfplay.lag)}"
+                f"selfplay.lag {cell.selfplay.lag}: each of the training's {iterations} iterations plays "
+                "against the initial weights; lower it"
+                + (f", or set training.iteration: {enough}" if enough else "")
             )
 
 

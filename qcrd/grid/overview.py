@@ -19,7 +19,8 @@ FINISHED = ("done", "diverged")
 def plan_object(study: Study) -> dict[str, Any]:
     """Cells with ids and states, samples wanted and missing, and the time left.
 
-    `warnings` are settings that cannot matter. `estimate_seconds` is None where nothing alike was measured; `estimate_basis` says what it is of.
+    `warnings` are settings that cannot matter. `estimate_seconds` is None where nothing alike was measured;
+    `estimate_basis` says what it is of.
     """
     cells = [
         {
