@@ -161,7 +161,7 @@ def negatives(
 
     Examples:
 
-      qcrd bench negatives --data /data              SVAMP, some five minutes on one core
+      qcrd bench negatives --data /data              SVAMP, some six minutes on one core
 
       qcrd bench negatives --tau 1.5 --top-k 10 --top-k 50 --top-k 0 --steps 200
     """
