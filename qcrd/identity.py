@@ -61,9 +61,7 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
     if "contrastive" in uses:
         identity["contrastive"] = _contrastive(cell)
     if "selfplay" in uses:
-        identity["selfplay"] = cell.selfplay.model_dump(
-            include={"k", "tau", "lag"} if cell.selfplay.k else {"k"}
-        )
+        identity["selfplay"] = _selfplay(cell)
     if "discriminator" in uses:
         identity["discriminator"] = _discriminator(cell)
     if "edit" in uses:
@@ -195,6 +193,7 @@ def _rationales(cell: Cell, teacher: dict[str, Any]) -> dict[str, Any]:
         "teacher": teacher,
         "samples": method.samples(cell.rationales),
         "denoise": method.denoise(cell.rationales),
+        "unread": method.unread(cell.rationales),
     }
 
 
@@ -211,6 +210,12 @@ def _student(cell: Cell, unread: set[str]) -> dict[str, Any]:
 def _contrastive(cell: Cell) -> dict[str, Any]:
     plain = {"key_weight"} if cell.contrastive.key_weight == 1 else set()
     return cell.contrastive.model_dump(exclude=plain)
+
+
+def _selfplay(cell: Cell) -> dict[str, Any]:
+    read = {"k", "tau", "lag"} if cell.selfplay.k else {"k"}
+    read |= {"top_k", "top_p"} if cell.selfplay.k and cell.selfplay.tau > 0 else set()  # greedy draws nothing
+    return cell.selfplay.model_dump(include=read)
 
 
 def _discriminator(cell: Cell) -> dict[str, Any]:

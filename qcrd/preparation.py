@@ -174,6 +174,7 @@ def prepare(cell: Cell, home: Home) -> Prepared:
         "reading": reading_identity(cell) if m else None,
         "labels": cell.rationales.labels,
         "denoise": METHODS[cell.method].denoise(cell.rationales) if m else None,
+        "unread": METHODS[cell.method].unread(cell.rationales) if m else None,
         "samples": m,
         "duals": asks_for_duals(cell),
         "answers": [answers_identity(cell), asdict(cell.teacher.limit)] if m else None,
@@ -265,12 +266,15 @@ def rationale_set(cell: Cell, question: Question, samples: Sequence[Parsed]) -> 
 
     Where labels are the teacher's, the question's gold label is not looked at.
     """
-    denoise = METHODS[cell.method].denoise(cell.rationales) if teacher_samples(cell) else "gold"
+    method = METHODS[cell.method]
+    denoise = method.denoise(cell.rationales) if teacher_samples(cell) else "gold"
     gold = None
     if cell.rationales.labels == "gold":
         task, _ = load_task(cell.task)
         gold = question.label, task.answer(question.label, question)
-    return build_set(question.id, samples, cell.rationales.labels, denoise, gold)
+    return build_set(
+        question.id, samples, cell.rationales.labels, denoise, gold, method.unread(cell.rationales)
+    )
 
 
 def parsed(cell: Cell, home: Home, split: str, m: int, blank: bool = False) -> list[list[Parsed]]:

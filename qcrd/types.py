@@ -118,6 +118,8 @@ class RationaleSet:
         bool, ...
     ] = ()  # of each rationale as it was drawn whether it is a positive; () is not known
     answer: str | None = None  # that positives have, canonical; None is not known, or nothing was parsable
+    unread: int = 0  # rationales that are on neither side because their label could not be read
+    equal: int = 0  # and because they have another label and yet the words, or tokens, of a positive
 
     def drawn(self) -> list[tuple[str, bool]]:
         """Each rationale with whether it is a positive, as drawn; positives first where that is not known."""

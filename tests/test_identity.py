@@ -59,6 +59,7 @@ OTHER = {
     "rationales.baseline_m": 2,
     "rationales.labels": "teacher",
     "rationales.denoise": "majority",
+    "rationales.unread": "negative",
     "selection.rule": "random",
     "selection.n": 3,
     "selection.accuracy": False,
@@ -99,6 +100,8 @@ OTHER = {
     "selfplay.enabled": None,
     "selfplay.k": 2,
     "selfplay.tau": 1.0,
+    "selfplay.top_k": 40,
+    "selfplay.top_p": 0.9,
     "selfplay.lag": 4,
     "discriminator.enabled": False,
     "discriminator.checkpoint": "google/t5-v1_1-small",
@@ -135,6 +138,7 @@ READ_BY = {
     **dict.fromkeys(READING, set(METHODS) - {"finetuning"}),
     "rationales.m": {"qcrd", "morsd", "edit"},
     "rationales.denoise": {"qcrd", "morsd", "edit"},
+    "rationales.unread": {"qcrd", "morsd", "edit"},
     "rationales.baseline_m": {"single_task", "dss"},
     "student.max_rationale": SELECTING | {"single_task"},
     "training.alpha1": SELECTING,
@@ -222,10 +226,16 @@ def test_only_cells_that_read_the_teacher_depend_on_it():
     assert by_labels["teacher"] == {"finetuning", "single_task", "dss", "qcrd"}
 
 
-def test_without_self_play_its_temperature_and_lag_do_not_matter():
+def test_without_self_play_its_settings_do_not_matter():
     none = changed(Cell(), "selfplay", {"k": 0})
-    for other in ({"k": 0, "tau": 0.7}, {"k": 0, "lag": 1}, {"enabled": False}):
+    for other in ({"k": 0, "tau": 0.7}, {"k": 0, "lag": 1}, {"k": 0, "top_k": None}, {"enabled": False}):
         assert cell_id(changed(Cell(), "selfplay", other), "d", TEACHER) == cell_id(none, "d", TEACHER)
+
+
+def test_greedy_self_play_does_not_read_what_cuts_the_likeliest():
+    greedy = changed(Cell(), "selfplay", {"tau": 0.0})
+    for other in ({"tau": 0.0, "top_k": None}, {"tau": 0.0, "top_p": 0.5}):
+        assert cell_id(changed(Cell(), "selfplay", other), "d", TEACHER) == cell_id(greedy, "d", TEACHER)
 
 
 def test_a_discriminator_that_is_off_has_no_settings():

@@ -58,11 +58,13 @@ def _error(counts: Sequence[tuple[int, int]]) -> float:
 
 
 def set_statistics(sets: Sequence[RationaleSet]) -> dict[str, float]:
-    """How many questions can be trained on, and with how many distinct rationales."""
+    """How many questions can be trained on, and with how many rationales; those on no side are counted."""
     return {
         "without_label": sum(s.label is None for s in sets),
         "without_positive": sum(not s.positives for s in sets),
         "without_negative": sum(not s.negatives for s in sets),
+        "unread": sum(s.unread for s in sets),
+        "equal_positive": sum(s.equal for s in sets),
         "positives": sum(len(s.positives) for s in sets) / max(len(sets), 1),
         "negatives": sum(len(s.negatives) for s in sets) / max(len(sets), 1),
         "distinct_positives": sum(len(set(s.positives)) for s in sets) / max(len(sets), 1),
