@@ -118,9 +118,9 @@ def test_labels_that_all_questions_have_are_told_to_the_teacher_once(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "row", "message"),
     [
-        ({"question": "qestion"}, {}, r"task\.own\.question: row 0 of the train split has no field 'qestion'"
+        ({"question": "qestion"}, {}, r"task\.own\.question: a\.jsonl, line 1 has no field 'qestion'"
          r"; it has: .*did you mean 'question'"),
-        ({"label": "a.b"}, {"a": "x"}, r"task\.own\.label: row 0 .* no field 'a\.b'; it has: none"),
+        ({"label": "a.b"}, {"a": "x"}, r"own\.label: a\.jsonl, line 1 has no field 'a\.b'; it has: none"),
         ({}, {"label": None}, r"has nothing in 'label'; fill it"),
         ({"kind": "equation"}, {"label": "many"}, "'many'; allowed: an equation"),
         ({"kind": "choice", "choices": ["x", "y"]}, {"label": "z"}, "'z'; allowed: one of 'x', 'y'"),
@@ -137,8 +137,7 @@ def test_rows_that_do_not_fit_are_refused_with_what_is_there(tmp_path, settings,
 
 def test_sources_that_cannot_be_read_are_refused_with_the_forms_that_can(tmp_path):
     (tmp_path / "a.txt").write_text("question label")
-    (tmp_path / "a.jsonl").write_text("{not json\n")
-    for place in (tmp_path / "a.txt", tmp_path / "a.jsonl", tmp_path / "nothing"):
+    for place in (tmp_path / "a.txt", tmp_path / "nothing.jsonl", tmp_path / "nothing"):
         with pytest.raises(DataError, match=r"task\.source: .*\.jsonl, \.json, \.csv, \.parquet"):
             load(place)
 
