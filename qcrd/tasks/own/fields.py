@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from string import ascii_lowercase
 from typing import Any
 
@@ -112,7 +113,7 @@ def choices(own: config.Own, row: Row) -> Choices:
     if own.choices is None:
         return Choices()
     if not isinstance(own.choices, str):
-        return Choices(own.choices)
+        return _same_for_all(own.choices)
     found = value(row, own.choices, "choices")
     said = f"task.own.choices: {row.where}: field {own.choices!r}"
     listed, keys = _parallel(found)
@@ -133,12 +134,22 @@ def choices(own: config.Own, row: Row) -> Choices:
     return Choices(shown, _keys(keys, shown, own, row), all(isinstance(each, Number) for each in listed))
 
 
+@lru_cache(maxsize=8)
+def _same_for_all(labels: tuple[str, ...]) -> Choices:
+    try:
+        _told_apart(labels, "task.own.choices")
+    except Fault as fault:
+        raise DataError(str(fault)) from None
+    return Choices(labels)
+
+
 def _parallel(found: Any) -> tuple[Any, Any]:
     """The choices, and the list of their names or None."""
     if isinstance(found, dict):
         if isinstance(found.get("text"), list):
             return found["text"], found.get("label")
-        return list(found.values()), list(found)
+        there = {name: text for name, text in found.items() if text is not None}  # columns may be filled up
+        return list(there.values()), list(there)
     named = isinstance(found, list) and all(
         isinstance(each, dict) and each.keys() >= {"text", "label"} for each in found
     )

@@ -242,7 +242,7 @@ def _parquet(name: str, content: bytes) -> list[Row]:
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(io.BytesIO(content))
+        table = parquet.ParquetFile(io.BytesIO(content)).read()
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"task.source: {name} is no whole Parquet file ({error})") from error
     names = table.column_names
