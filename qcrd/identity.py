@@ -199,7 +199,7 @@ def _rationales(cell: Cell, teacher: dict[str, Any]) -> dict[str, Any]:
 
 def _student(cell: Cell, unread: set[str]) -> dict[str, Any]:
     student = cell.student
-    apart = {"checkpoint", "revision", "tokenizer", "architecture"}
+    apart = {"checkpoint", "revision", "tokenizer", "architecture", "unwritable"}
     return {
         "model": _model(student.checkpoint, student.revision) or student.architecture.model_dump(),
         "tokenizer": _tokenizer(cell),

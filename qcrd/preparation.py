@@ -200,7 +200,9 @@ def _prepare(cell: Cell, home: Home) -> Prepared:
     train, validation, statistics = list(splits.train), list(splits.validation), {}
     if m:
         answers = parsed(cell, home, "train", m, blank=from_teacher)
-        found = vote_statistics(answers, [task.answer(q.label, q) for q in train])
+        # Which answers are the same hangs on the gold label where a question has several right ones.
+        known = parsed(cell, home, "train", m) if from_teacher and any(q.also for q in train) else answers
+        found = vote_statistics(known, [task.answer(q.label, q) for q in train])
         statistics = {f"teacher/{name}": value for name, value in found.items()}
         statistics["teacher/missing"] = m * len(train) - found["samples"]
     else:
@@ -314,4 +316,4 @@ def parsed(cell: Cell, home: Home, split: str, m: int, blank: bool = False) -> l
 
 def without_gold(question: Question) -> Question:
     """The question as training on the teacher's labels sees it."""
-    return replace(question, label="", rationale=None)
+    return replace(question, label="", rationale=None, also=())

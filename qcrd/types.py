@@ -16,6 +16,7 @@ class Question:
     label: str  # gold label in the form the student is to write
     choices: tuple[str, ...] = ()  # the allowed labels, empty for open answers
     rationale: str | None = None  # gold rationale where the data set has one
+    also: tuple[str, ...] = ()  # other right answers, any of which counts as `label`
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,10 @@ class Splits:
         """Short id of everything in the three splits, order included."""
         return fingerprint(
             {
-                name: [[q.id, q.text, q.label, list(q.choices), q.rationale] for q in getattr(self, name)]
+                name: [
+                    [q.id, q.text, q.label, list(q.choices), q.rationale, *([list(q.also)] if q.also else [])]
+                    for q in getattr(self, name)
+                ]
                 for name in ("train", "validation", "test")
             }
         )

@@ -32,10 +32,15 @@ OTHER = {
     "task.normalisers": ("own",),
     "task.own.question": "question",  # these are only allowed where task.name is own: see below
     "task.own.label": "label",
+    "task.own.label_after": None,
+    "task.own.label_before": None,
+    "task.own.label_is": None,
     "task.own.kind": "text",
     "task.own.choices": None,
+    "task.own.keys": None,
     "task.own.rationale": None,
     "task.own.id": None,
+    "task.own.drop": 0.0,
     "task.own.train_split": "train",
     "task.own.validation_split": None,
     "task.own.test_split": None,
@@ -79,6 +84,7 @@ OTHER = {
     "student.max_input": 64,
     "student.max_rationale": 64,
     "student.max_label": 16,
+    "student.unwritable": 0.5,
     "student.precision": "bf16",
     "method": None,
     "options": {"x": 1},
@@ -128,10 +134,10 @@ OTHER = {
     "seed": 1,
 }
 # Of the task and the teacher only what they bring counts (the arguments `data` and `teacher`), and a
-# revision without a checkpoint is read by nobody.
+# revision without a checkpoint is read by nobody. What a run refuses changes no result.
 READING = {"task.uncued", "task.thinking", "task.cues", "task.normalisers"}
 NEVER = {p for p in OTHER if p.startswith(("task.", "teacher."))} - {"task.name"} - READING
-NEVER |= {"options", "student.revision", "discriminator.revision", "selection.revision"}
+NEVER |= {"options", "student.unwritable", "student.revision", "discriminator.revision", "selection.revision"}
 QCRD_ONLY = {p for p in OTHER if p.startswith(("contrastive.", "selfplay.", "discriminator."))} - NEVER
 SELECTING = {"dss", "qcrd", "morsd", "edit"}
 READ_BY = {

@@ -102,6 +102,9 @@ class Student(Section):
     """Longest rationale in tokens, in training and in self-play."""
     max_label: Count = 32
     """Longest label in tokens."""
+    unwritable: Fraction = 0.05
+    """Largest share of questions whose label the tokenizer cannot write, or max_label cuts, with which a run
+    begins; a student cannot be right about them."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16 is autocast, for GPUs that have it. T5 gives NaN in fp16. Not left to the machine, because it
     changes the result."""

@@ -20,15 +20,29 @@ class Own(Section):
     question: str | tuple[str, ...] = "question"
     """Field of the question, or several whose texts follow each other, such as [premise, hypothesis]."""
     label: str = "label"
-    """Field of the gold label; for a choice its text, its number from 0 or its letter."""
+    """Field of the gold label; for a choice its text, name, number or letter. A list is of right answers,
+    any of which counts; the first is trained on."""
+    label_after: Annotated[str, Field(min_length=1)] | None = None
+    """Mark behind which the label stands in its field (GSM8K: '####'); None takes the whole field."""
+    label_before: Annotated[str, Field(min_length=1)] | None = None
+    """Mark before which it stands (ASDiv: '(' in '9 (apples)')."""
+    label_is: Literal["text", "key", "index0", "index1", "letter"] | None = None
+    """How labels name a choice: by text, name in the source, number from 0 or 1, or letter. None decides it
+    once for the whole set, and refuses a set that can be read in two ways."""
     kind: Literal["choice", "equation", "text"] = "text"
     """choice and text agree where their normalised texts do, equations where their values do."""
     choices: str | tuple[str, ...] | None = None
     """Only for choice: the field that lists them, or the labels themselves if all questions have the same."""
+    keys: str | None = None
+    """Field with the source's names of the choices, one for each (ARC: choices.label, which is found)."""
     rationale: str | None = None
-    """Field of a gold rationale; reported alone, never trained on."""
+    """Field of a gold rationale; reported alone, never trained on. Where it is the label's own field, with
+    label_after: what stands before the mark."""
     id: str | None = None
     """Field that tells all questions apart; None numbers them (own-train-0). Recorded answers name it."""
+    drop: Fraction = 0.0
+    """Largest share of rows that may be left out because they cannot be questions (no label, a choice that is
+    empty or there twice); 0 refuses the set for the first of them."""
     train_split: str = "train"
     """The source's name for its training questions; a single file is one split, train."""
     validation_split: str | None = None
@@ -37,7 +51,7 @@ class Own(Section):
     test_split: str | None = None
     """The same for `test`."""
     subset: str | None = None
-    """Configuration of a Hub data set that has several."""
+    """Configuration of a Hub data set that has several; of a folder, the folder in it."""
     revision: str | None = None
     """Revision of a Hub data set; None is the newest."""
 
@@ -69,6 +83,20 @@ class Own(Section):
             raise ValueError(
                 f"task.own.choices is only read where task.own.kind is 'choice', here it is {self.kind!r}; "
                 "remove one of them"
+            )
+        if self.kind != "choice" and self.label_is is not None:
+            raise ValueError(
+                f"task.own.label_is is only read where task.own.kind is 'choice', here it is {self.kind!r}; "
+                "remove one of them"
+            )
+        if self.keys is not None and not isinstance(self.choices, str):
+            raise ValueError(
+                "task.own.keys is only read where task.own.choices is the field that lists them; remove it"
+            )
+        if self.label_is == "key" and not isinstance(self.choices, str):
+            raise ValueError(
+                "task.own.label_is 'key' needs task.own.choices to be a field; allowed: text, index0, "
+                "index1, letter"
             )
         return self
 

@@ -9,6 +9,7 @@ from typing import Any
 from qcrd import preparation
 from qcrd.grid.estimate import estimate
 from qcrd.grid.idle import warnings
+from qcrd.grid.labels import labels
 from qcrd.grid.study import Study, last_status
 from qcrd.rationales import asked
 from qcrd.tracking import journal
@@ -58,6 +59,19 @@ def plan_object(study: Study) -> dict[str, Any]:
         }
         for need, wanted, missing in needs
     ]
+    written = [
+        {
+            "task": each.task,
+            "questions": each.found.questions,
+            "unwritable": each.found.lost,
+            "cut": each.found.cut,
+            "unwritable_choices": each.found.lost_choices,
+            "refused": each.refused,
+            "message": each.sentence(),
+            "remedy": each.remedy(),
+        }
+        for each in labels((planned.cell for planned in study.cells), fetch=False)
+    ]
     todo = [p.cell for p, c in zip(study.cells, cells, strict=True) if c["state"] not in FINISHED]
     time = estimate(
         todo, [(n, k, m) for (n, _, m), k in zip(needs, keys, strict=True)], study.home, study.grid.resources
@@ -69,6 +83,7 @@ def plan_object(study: Study) -> dict[str, Any]:
         "cells": cells,
         "samples": samples,
         "warnings": _warnings(study, [cell["state"] not in FINISHED for cell in cells]),
+        "labels": written,
         "estimate_seconds": time.seconds,
         "estimate_basis": time.basis,
         "cpu_hours": time.cpu_hours,
@@ -91,6 +106,10 @@ def plan_text(plan: dict[str, Any]) -> str:
             f"{kind} of {need['teacher']} for {of}: {most}{need['missing']} of {need['wanted']} to draw"
         )
     lines += [f"warning: {warning}" for warning in plan["warnings"]]
+    for found in plan["labels"]:
+        if found["remedy"]:
+            refused = "; `qcrd run` refuses that" if found["refused"] else ""
+            lines.append(f"labels of {found['task']}: {found['message']}{refused}: {found['remedy']}")
     left = sum(cell["state"] not in FINISHED for cell in plan["cells"])
     seconds = plan["estimate_seconds"]
     if not left:
