@@ -73,7 +73,7 @@ class OwnTask:
         total = sum(map(len, drafts.values())) + len(faults)
         found = {split: [] for split in drafts}
         if any(drafts.values()):
-            reading = self.reading(own, [draft.gold for each in drafts.values() for draft in each])
+            reading = self.label_is(own, [draft.gold for each in drafts.values() for draft in each])
             for split, each in drafts.items():
                 for draft in each:
                     try:
@@ -116,7 +116,7 @@ class OwnTask:
             return answer(question.label, question)
         return found
 
-    def reading(self, own: config.Own, golds: Sequence[Gold]) -> str:
+    def label_is(self, own: config.Own, golds: Sequence[Gold]) -> str:
         """How all labels of the set are to be read."""
         return "text"
 
@@ -199,7 +199,7 @@ class OwnChoice(OwnTask, ChoiceTask):
             return shots
         return Shots(f"{shots.system} The answer is one of: {', '.join(question.choices)}.")
 
-    def reading(self, own: config.Own, golds: Sequence[Gold]) -> str:
+    def label_is(self, own: config.Own, golds: Sequence[Gold]) -> str:
         """By text, name, number or letter: see `labels.decide`."""
         return decide(golds, own.label_is, own.drop)
 
