@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 _NOUN = r"(?:(?:final|correct|right|best|numerical|numeric|exact|complete|short)\s+){0,3}answer"
 _OWNER = r"(?:the|my|our|your|this|his|her|their)\s+"
@@ -17,31 +18,35 @@ _TOPIC = (
 _IS = (
     r"(?:is|are|(?:would|will|should|must|has\s+to|have\s+to)\s+be|equals|comes\s+(?:out\s+)?to|becomes)\b|="
 )
+_START = r"(?:(?<![A-Za-z])|(?-i:(?<=[a-z])(?=The|My|Answer|Final)))"  # also `2 poundsThe answer is`
+_MARKED = r"(?:\*{1,3}|_{1,3}(?![A-Za-z]))?"  # emphasis that ends; `__init__` is a label
 CUE = re.compile(
     r"(?:^[^\S\n]{0,9}#{1,6}[^\S\n]{0,9})?(?:\*\*|__)?(?:"
     # "the answer is", "my final answer: ", "the answer to the question must be"
-    rf"(?<![A-Za-z]){_OWNER}{_NOUN}{_TOPIC}[*_]{{0,3}}\s*(?:{_IS}|(?=:))"
+    rf"{_START}{_OWNER}{_NOUN}{_TOPIC}[*_]{{0,3}}\s*(?:{_IS}|(?=[:：]))"
     # "Answer: ", "**Final Answer:**"; "Answer is" at the start of a line, "### Answer" on a line of its own
-    rf"|(?<![A-Za-z]){_NOUN}[*_]{{0,3}}[^\S\n]*(?=[:=])"
-    rf"|^[^\S\n]{{0,9}}[#*_]{{0,6}}[^\S\n]{{0,9}}{_NOUN}[*_]{{0,3}}(?:\s+{_IS}|[^\S\n]*$)"
-    r")[*_]{0,3}\s*[:=]?[*_]{0,3}"
-    # GSM8K's mark, and LaTeX's box
-    r"|(?<!#)####(?!#)|\${0,2}\s?(?=\\(?:boxed|fbox)\s*\{)",
+    rf"|{_START}{_NOUN}[*_]{{0,3}}[^\S\n]*(?=[:=：])"
+    rf"|(?:^|(?<=[.!?]\s))[^\S\n]{{0,9}}[#*_]{{0,6}}[^\S\n]{{0,9}}{_NOUN}[*_]{{0,3}}(?:\s+{_IS}|[^\S\n]*$)"
+    rf"){_MARKED}\s*[:=：]?{_MARKED}"
+    # GSM8K's mark where no heading follows, LaTeX's box, and the tag of models trained by rewards
+    r"|(?<!#)####(?!#)|\${0,2}\s?(?=\\(?:boxed|fbox)\s*\{)|<answer>",
     re.IGNORECASE | re.MULTILINE,
 )
 _HINT = re.compile(r"answer|####|box|A:", re.IGNORECASE)  # what every cue holds; most texts hold none of it
 _MARK = re.compile(r"\s*####")
+_NUMBER_LINE = re.compile(r"[^\S\n]*+(?!\d+[.)][^\S\n]+[A-Za-z])[-+−($€£¥\\. ]*\d[^\n]*(?:\n|\Z)")
 # "A: 26" at the end of a text; weaker than any other, since a line "A: ..." may begin an answer as well.
 _LAST_LINE = re.compile(r"(?:^|(?<=[.!?]))[^\S\n]*A:")
 # A question that follows: an invented next one, or one that the answer asks itself.
 _QUESTION = re.compile(r"\n[^\S\n]*(?:Q|Premise)\s*:|\bQuestion\s*:", re.IGNORECASE)
 _LONG = re.compile(r"[^\n]{40}")
 _EMPTY_LINE = re.compile(r"\n[ \t]*\n[ \t]*$")
+MOST = 8  # questions in an answer that are looked at
 _MORE = re.compile(r"\n|[.!?]\s+\S")
 _LABEL = re.compile(r"[^\s.*:_$]")
 _OPENING = re.compile(r"\s*(?:A|Rationale|Reasoning)\s*:\s*")
 _CONNECTIVE = re.compile(r"\b(?:hence|therefore|thus|so|then|and|finally)$", re.IGNORECASE)
-_REMAINS = re.compile(r"(?:(?<=\s)|^)(?:[#*_$>`\-–—]|\\\[|\\\()+$")
+_REMAINS = re.compile(r"(?:(?<=\s)|^)(?:[#*_$>`\-–—✅✔☑👉➡→⇒]|\\\[|\\\()+\s*$")
 _CALCULATOR = re.compile(r"<<[^<>\n]{0,100}>>")
 _BEGINS = re.compile(r"\s*(?:<s>|<\|begin_of_text\|>|<bos>|<\|im_start\|>(?:assistant)?|<\|assistant\|>)\s*")
 # Nothing behind such a token belongs to the answer; `</s>` is HTML's too, so it counts at the end alone.
@@ -49,7 +54,7 @@ _ENDS = re.compile(
     r"(?:<\|(?:im_end|im_start|endoftext|end|eot_id|end_of_text|eom_id|return)\|>|<eos>|<pad>|<end_of_turn>"
     r"|\[EOS\]|<｜end▁of▁sentence｜>|</s>[\s.]*\Z)"
 )
-_THINKING = "think|thinking|thought|reasoning|seed:think"
+_THINKING = "think|thinking|thought|reasoning|reflection|seed:think"
 _OPENS = re.compile(rf"<(?:{_THINKING})>|\[THINK\]|◁think▷|<\|begin_of_thought\|>", re.IGNORECASE)
 _CLOSES = re.compile(rf"</(?:{_THINKING})>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>", re.IGNORECASE)
 
@@ -76,11 +81,13 @@ def split(text: str) -> Answer:
 
     A chat template may have written the opening mark itself, so that a closing one alone is enough.
     """
+    if "<|channel|>" in text:
+        return _channels(text)
     if begin := _BEGINS.match(text):
         text = text[begin.end() :]
     if end := _ENDS.search(text):
         text = text[: end.start()].rstrip()
-    text = _CALCULATOR.sub("", text)
+    text = _CALCULATOR.sub("", text).replace("</answer>", "")
     close = max(_CLOSES.finditer(text), key=re.Match.end, default=None)
     opens = _OPENS.search(text)
     if close is None and opens is None:
@@ -92,11 +99,25 @@ def split(text: str) -> Answer:
     return Answer(thinking or None, text[close.end() :].strip("\n"), cut=False)
 
 
+def _channels(text: str) -> Answer:
+    """The same for the form of gpt-oss, whose thinking and answer are channels with names."""
+    thinking, final = [], None
+    for part in text.split("<|channel|>")[1:]:
+        name, _, said = part.partition("<|message|>")
+        end = _ENDS.search(said)
+        said = said[: end.start()] if end else said
+        if name.strip().startswith("final"):
+            final = said
+        else:
+            thinking.append(said.strip())
+    return Answer("\n".join(thinking) or None, final or "", cut=final is None)
+
+
 def cues(text: str, more: Sequence[re.Pattern[str]] = ()) -> list[Cue]:
     """The places where `text` announces its label, in order; `more` are a user's own cues.
 
-    `####` counts where one short line is all that follows, since it also begins headings; so does `A:`, where
-    there is no other cue.
+    `####` counts where a line with a number, or one short line and nothing more follows, since it also begins
+    headings; so does `A:` before one short line, where there is no other cue.
     """
     own = [Cue(match.start(), match.end()) for pattern in more for match in pattern.finditer(text)]
     if not _HINT.search(text):
@@ -104,7 +125,9 @@ def cues(text: str, more: Sequence[re.Pattern[str]] = ()) -> list[Cue]:
     found: list[Cue] = []
     for match in CUE.finditer(text):
         doubled = found and found[-1].end == match.end()  # "the answer is" and the box behind it
-        if not doubled and (not _MARK.match(match[0]) or _brief(text[match.end() :])):
+        rest = text[match.end() : match.end() + 400]
+        label = not _MARK.match(match[0]) or _NUMBER_LINE.match(rest) or _brief(rest)
+        if not doubled and label:
             found.append(Cue(match.start(), match.end()))
     found = sorted([*found, *own], key=lambda cue: cue.end)
     if not found:
@@ -128,13 +151,16 @@ def first_answer(text: str, more: Sequence[re.Pattern[str]] = ()) -> tuple[str, 
     before it ends without a label.
     """
     found = cues(text, more)
-    label = _LABEL.search(text, found[0].end) if found else None
-    for match in _QUESTION.finditer(text):
+    for match in islice(_QUESTION.finditer(text), MOST):
         end = match.start()
-        if ((label is not None and label.start() < end) or _invented(text, match)) and text[:end].strip():
-            before = [cue for cue in found if cue.end <= end]
-            # A weak cue (`A:`, `####`) shows only once what follows is gone.
-            return text[:end], before if before and "####" not in text else cues(text[:end], more)
+        if not text[:end].strip():
+            continue
+        before = [cue for cue in found if cue.end <= end]
+        # A weak cue (`A:`, `####`) may show only once what follows is gone.
+        before = before or cues(text[:end], more)
+        labelled = bool(before) and _LABEL.search(text, before[0].end, end) is not None
+        if labelled or _invented(text, match):
+            return text[:end], before
     return text, found
 
 

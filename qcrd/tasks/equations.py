@@ -10,7 +10,8 @@
 
 `notation.plain` first rewrites LaTeX, Unicode, currencies and words such as `minus`; x before an operand is a
 `*`, and `**` is a `^`. What is longer, deeper or larger than the bounds is not arithmetic here, so that no
-output of a model can cost time or memory. `8/2(2+2)` is none either, since people read it in two ways.
+output of a model can cost time or memory. `8/2(2+2)` and `1/2%` are none either, since people read them in
+two ways.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _NUMBER = re.compile(
     rf"|(?P<digits>{_DIGITS}(?:\.[0-9]+)?|\.[0-9]+)(?P<power>[eE][-+]?[0-9]{{1,3}}(?![0-9A-Za-z.]))?"
     rf"(?:(?P<percent>%)|\s(?P<scale>{'|'.join(_SCALES)})\b)?)"
 )
+_SCALED = re.compile(rf"[0-9.]+(?:%|\s(?:{'|'.join(_SCALES)})\b)")
 _SIGN = re.compile(r"\s*(\*\*|[-+*/^()–])")
 _TIMES = re.compile(r"(?<![A-Za-z])(?<!\b0)[xX](?=\s*[0-9.(])")
 _START = re.compile(r"(?<![0-9])(?<![0-9][.,])[0-9]|(?<![0-9A-Za-z])[(.–+-]")
@@ -138,6 +140,8 @@ class _Reader:
                 return left
             self.at = end
             divided = sign == "/"
+            if divided and _SCALED.match(self.text, end):
+                raise _Refused  # 1/2% and 1/2 million are no quotients by 2% or 2 million
             try:
                 left = _combine(left, sign, operand(depth))
             except _NotArithmetic:  # "8 - apples" begins with the equation "8"
@@ -170,7 +174,9 @@ class _Reader:
             return base
 
     def product(self, depth: int) -> Equation:
+        begin = self.at
         left = self.primary(depth)
+        decimal = "." in self.text[begin : self.at] and self.text[self.at - 1] != ")"
         implied = False
         while True:
             before = self.at
@@ -180,6 +186,8 @@ class _Reader:
             if sign != "(" or not touches:
                 self.implied = implied
                 return left
+            if decimal:
+                raise _Refused  # 0.3(3) is a third
             self.at = end
             try:
                 left = _combine(left, "*", self.bracket(depth))

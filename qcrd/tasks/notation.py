@@ -30,10 +30,11 @@ _VULGAR = {
     "⅑": "1/9",
     "⅒": "1/10",
 }
+_DIGITS = str.maketrans({chr(0xFEE0 + ord(digit)): digit for digit in "0123456789"})
 _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _CHARACTERS = str.maketrans(
     {
-        **{sign: "*" for sign in "×∗·⋅✕✖⨯"},
+        **{sign: "*" for sign in "×∗·⋅∙✕✖⨯"},
         **{sign: "/" for sign in "÷⁄∕"},
         **{sign: "-" for sign in "−‒﹣"},
         **{space: " " for space in "\u00a0\u202f\u2009\u2007\u2002\u2003\u3000"},
@@ -61,7 +62,8 @@ _LATEX = [
     (re.compile(r"\{,\}"), ","),  # LaTeX's 1{,}234
     (re.compile(r"(?<=[0-9])\\[,;:! ](?=[0-9]{3})"), " "),
     (re.compile(r"\\[,;:! ]|\\q?quad(?![A-Za-z])|~"), " "),
-    (re.compile(r"\\([$%])"), r"\1"),
+    (re.compile(r"\\([$%*])"), r"\1"),
+    (re.compile(r"\s*\^\s*\{?\\circ(?![A-Za-z])\s*\}?"), "°"),
     (re.compile(r"\\[()\[\]]"), " "),
     (re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|operatorname)\s*\{([^{}]*)\}"), r"\1"),
 ]
@@ -70,7 +72,10 @@ _FRACTION = re.compile(r"([0-9]?)\s*\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _SIMPLE = re.compile(r"\s*[0-9]+\s*")
 _POWER = re.compile(r"\^\s*\{([^{}]*)\}")
 _RAISED = re.compile(r"(?<=[0-9)])([⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
-_HALF = re.compile(f"([0-9]?)\\s?([{''.join(_VULGAR)}])")
+_HALF = re.compile(f"([0-9]?)\\s?([{''.join(_VULGAR)}])(?![0-9{''.join(_VULGAR)}])(?<![{''.join(_VULGAR)}].)")
+# 5 cm^2: the power is the unit's.
+_UNIT = re.compile(r"(?<=[A-Za-z])\s?\^\s?(?:\{[23]\}|[23](?![0-9]))")
+_UNITS = re.compile(r"\b(?:[ckm]?m|ft|in|units?|inches|feet|met(?:er|re)s?|miles?|yards?)\s?$", re.IGNORECASE)
 # A sign may stand on either side of a currency; the currency itself says nothing about the value.
 _BEFORE = re.compile(r"(?:\b(?:US|CA|AU|NZ|HK|S|C|A)(?=\$))?[$€£¥₹]+\s*(?=[-+]?\s*(?:[0-9(]|\.[0-9]))")
 _AFTER = re.compile(r"(?<=[0-9)%])\s?[$€£¥₹]+")
@@ -82,13 +87,20 @@ def plain(text: str) -> str:
         for pattern, new in _LATEX:
             text = pattern.sub(new, text)
         text = _FRACTION.sub(_fraction, text)
+    text = text.translate(_DIGITS)
+    if "^" in text:
+        text = _UNIT.sub(lambda match: "" if _UNITS.search(text, 0, match.start()) else match[0], text)
     text = _POWER.sub(r"^(\1)", text)
     text = _RAISED.sub(lambda match: f"^({match[1].translate(_SUPERSCRIPT)})", text)
-    text = _HALF.sub(lambda match: f"{match[1]} {_VULGAR[match[2]]}" if match[1] else _VULGAR[match[2]], text)
+    text = _HALF.sub(_vulgar, text)
     text = text.translate(_CHARACTERS)
     for pattern, new in _WORDS:
         text = pattern.sub(new, text)
     return _AFTER.sub("", _BEFORE.sub("", text))
+
+
+def _vulgar(match: re.Match) -> str:
+    return f"{match[1]} {_VULGAR[match[2]]}" if match[1] else f"({_VULGAR[match[2]]})"
 
 
 def _fraction(match: re.Match) -> str:

@@ -9,59 +9,31 @@ from __future__ import annotations
 
 import re
 
-from qcrd.tasks import equations
+from qcrd.tasks import equations, words
 from qcrd.tasks.equations import Equation
 from qcrd.tasks.notation import CURRENCY, plain
 
 LONGEST = 500
 """Characters that are searched for an equation: more is no answer, and would take seconds."""
 
-SENTENCE_END = re.compile(
-    r"\n|(?<!\b(?:Rs|No|ca|Dr|Mr|Ms|vs))(?<!\bMrs)(?<!\bapprox)[.!?](?!\.*[\d:,/_]|'\d)"
-)
 _WRAPPING = " \t\n$:*_`\"'“”"
-_MARKS = re.compile(r"[*_`]+")
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
-
-_NUMBERS = (
-    "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|"
-    "seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|"
-    "million|billion|dozen"
+_MARKS = re.compile(r"[*_`]+")
+# Of a label's sentence: neither within a number nor before what goes on with it.
+_END = re.compile(
+    r"\n|[.!?]+(?=[\s)\]}\"'”’*_`$<]|$|[A-Z])(?!\s*[-+*/×÷=^]\s*[0-9(])(?!(?<=\s\.)\s[0-9])(?! 000|'[0-9])"
 )
-# Words before a number that make it another one, or none.
-_NEGATED = re.compile(r"\b(?:not|cannot|neither|either|between|unless)\b|n't\b", re.IGNORECASE)
-_CHANGED = re.compile(
-    r"\b(?:than|least|most|from|times|by|over|under|below|above|beyond|within|up\s+to|close\s+to|next\s+to|"
-    r"twice|double|triple|thrice|half|third|quarter|square|squared|cube|root|minus|negative|plus|less|except|"
-    r"but|until|before|after|per|nor|no|or|and|option|choice|step|chapter|number\s+line|"
-    rf"(?:half|third|quarter|twice|double|triple|root|square|cube|multiple|factor|out|instead|percent|%|"
-    rf"some|none|each|{_NUMBERS})\s+of|{_NUMBERS})\s*[-(]?\s*$",
+_ABBREVIATED = re.compile(
+    r"(?<![A-Za-z])(?:Rs|No|ca|Dr|Mr|Mrs|Ms|vs|approx|ft|in|yds?|mi|hrs?|mins?|secs?|lbs?|oz|pts?|qts?|gal|[ap]\.m)\.$",
     re.IGNORECASE,
 )
-_TOUCHING = re.compile(r"[\s(\"'“”‘’=≈~*_`:]$")  # what a number may begin beside
-_UNIT = (
-    r"(?:kg|mg|g|km|cm|mm|m|ml|mL|l|L|lbs?|oz|ft|in|mi|mph|h|hrs?|mins?|min|sec|secs|s|cents?|"
-    r"°\s?[CF]?|¢|c|-[A-Za-z]+(?:-[A-Za-z]+)?)"
+_LIST = re.compile(r"\s*\n\s*(?:1[.)]|[-•–+])\s+\S")
+_RANGE = re.compile(
+    r"(?P<low>\d[\d.,/]*)(?P<per>%?)(?P<dash>\s?-\s?|\s?–\s?)(?P<high>\d[\d.,/]*)(?P<cent>%?)"
 )
-_TOUCHED = re.compile(
-    rf"(?:{_UNIT}(?:/[A-Za-z]+|[²³])?)(?![A-Za-z0-9])|/\s?[A-Za-z]{{2,}}|\s|[)\"'“”’;,:!?*_`]|$"
-)
-_REASON = re.compile(
-    r"[,;]?\s+\(?(?:because|since|as|which|given|where|when|so|if|due)\b|[,;]\s+(?:and\s+)?(?:for|that|this|the|it|we|he|she|they|in|with)\b",
-    re.IGNORECASE,
-)
-# Words behind a number that make it another one, or one of several.
-_CONTINUED = re.compile(
-    r"^[\s-]*(?:half|halves|thirds?|quarters?|fourths?|fifths?|sixths?|sevenths?|eighths?|ninths?|tenths?|"
-    r"hundredths?|squared|cubed|factorial|dozens?|scores?|hundreds|thousands|millions|billions|"
-    rf"(?:and|&)\s+(?:a\s+|one\s+)?(?:half|quarter|third)|(?:to|through|and|or|&)\s+(?:{_NUMBERS})\b|"
-    r"(?:or|and)\s+(?:more|less|fewer|above|below|over|under|up)|at\s+(?:most|least)|below|remainder)\b|"
-    rf"\bor\b(?!\s+so\b)|\bbelow\s+zero\b|\b(?:and|plus|minus|times)\s+(?:{_NUMBERS})\b|\b(?:{_NUMBERS})\b",
-    re.IGNORECASE,
-)
-_OPEN = re.compile(r"[0-9½⅓⅔¼¾√π\\<>=^+±×÷·—–…|#@&]|\s[-*/]|[*/]\s?[-(]|-\s*$|\.\.\.")
-_RANGE = re.compile(r"(\d[\d.,]*)\s?(-|\s?–\s?)(\d[\d.,]*)")
 _DATE = re.compile(r"\d+([-/])\d+\1\d[\d\-/]*|\d+-\d+/\d+")  # and `3-1/2`, a mixed number for many
+_LETTER = re.compile(r"(?<![A-Za-z\\])[a-zA-Z](?![A-Za-z])")  # a variable
+_REMARK = re.compile(r"\([A-Za-z][A-Za-z \-]*\)")
 
 
 def answer(rest: str) -> Equation | None:
@@ -71,62 +43,84 @@ def answer(rest: str) -> Equation | None:
     to a result in the same sentence (`6 shirts / 3 = 2`), the answer is that result; where the equation
     itself stands before `=` (`30 - 23 = 7`), it is the equation.
     """
-    money = any(sign in rest[:LONGEST] for sign in CURRENCY)
-    rest = rest.lstrip(_WRAPPING)[:LONGEST]
-    boxed = boxes(rest.partition("\n")[0])
-    if boxed:
-        return None if len({plain(content).strip() for content in boxed}) > 1 else whole(boxed[-1])
-    end = SENTENCE_END.search(rest)
-    sentence = plain(_unmarked(rest[: end.start()] if end else rest)).strip()
-    if end and rest.startswith("..", end.start() + 1):  # `0.333...`, `5...`
-        sentence += "..."
-    found = next(equations.every(sentence), None)
-    if found is None or (sentence.startswith("(") and found[1] > 0):
+    rest = rest[:LONGEST]
+    if _LIST.match(rest):
         return None
-    equation, start, stop = found
-    calculation, equals, result = sentence.rpartition("=")
-    if equals and len(calculation) >= stop:
-        between = calculation[stop:].split("=")[0].strip(" )")
-        if between:
-            return _alone(result.strip(), money)
-        return equation if _before(sentence[:start]) else None
-    return _alone(sentence, money)
+    money = any(sign in rest for sign in CURRENCY)
+    rest = _unboxed(rest.lstrip(_WRAPPING))
+    end = sentence_end(rest)
+    sentence = plain(_unmarked(rest[: end.start()] if end else rest)).strip()
+    if end and "..." in end[0]:  # `0.333...`, `5...`
+        return None
+    if end and sentence.endswith(",") and rest[end.end() :].lstrip()[:1].isdigit():  # `1,` and `234` below
+        return None
+    return _sentence(sentence, money)
 
 
 def whole(text: str) -> Equation | None:
     """The equation that all of `text` is, but for a unit behind it: what stands in a box."""
     text = text.strip().strip("$ ")
-    return equations.equation(text) or _alone(plain(text).strip(" ."), False)
+    return equations.equation(text) or _sentence(plain(_unboxed(text)).strip(" ."), False)
 
 
 def last(text: str) -> Equation | None:
     """The last number or equation in `text`; None where what touches it is not understood."""
-    boxed = boxes(text)
-    if boxed:
-        return whole(boxed[-1])
-    text = plain(_unmarked(text[-LONGEST:]))
-    found = [each for each in equations.every(text)]
+    text = plain(_unmarked(_unboxed(text[-LONGEST:])))
+    found = list(equations.every(text))
     if not found:
         return None
     equation, start, stop = found[-1]
     before, after = text[:start], text[stop:]
-    ends = not before or (_TOUCHING.search(before) and not re.search(r"\d[:'_]$", before))
-    if not ends or not (_TOUCHED.match(after) or SENTENCE_END.match(after)) or re.match(r"[:,]\d", after):
+    beside = not before or (words.TOUCHING.search(before) and not re.search(r"\d[:'_]$", before))
+    ends = words.TOUCHED.match(after) or _END.match(after)
+    if not beside or not ends or re.match(r"[:,]\d", after):
         return None
-    return None if _ambiguous(text[start:stop]) else equation
+    return None if _ambiguous(text[start:stop], "") else equation
 
 
-def boxes(text: str) -> list[str]:
-    """What stands in each `\\boxed{...}` of `text`; one that is not closed counts as none."""
-    found = []
+def boxes(text: str) -> list[tuple[int, int, str]]:
+    """Start, end and content of each `\\boxed{...}` in `text`; one that is not closed is none."""
+    found: list[tuple[int, int, str]] = []
     for match in _BOXED.finditer(text):
+        if found and match.start() < found[-1][1]:
+            continue  # within the one before
         end, depth = match.end(), 1
         while end < len(text) and depth and end - match.end() < LONGEST:
             depth += {"{": 1, "}": -1}.get(text[end], 0)
             end += 1
         if not depth:
-            found.append(text[match.end() : end - 1])
+            found.append((match.start(), end, text[match.end() : end - 1]))
     return found
+
+
+def sign_before(text: str) -> str | None:
+    """What of the text before a box belongs to the number in it: "", a minus; None where it is not known."""
+    line = plain(_unmarked(text[max(text.rfind("\n") + 1, len(text) - 60) :])).rstrip(" $")
+    if re.search(r"(?:^|[=:(,]|[A-Za-z]{2,})\s*-$", line):
+        return "-"
+    if re.search(r"[0-9)}]$", line) or not words.meant(f"{line} " if line else ""):
+        return None
+    return ""
+
+
+def sentence_end(text: str) -> re.Match | None:
+    """Where the first sentence of `text` ends."""
+    for match in _END.finditer(text):
+        abbreviated = _ABBREVIATED.search(text[max(0, match.start() - 8) : match.end()])
+        if abbreviated is None or not re.match(r"\s+[0-9a-z]", text[match.end() :]):
+            return match
+    return None
+
+
+def _unboxed(text: str) -> str:
+    """`text` with the numbers of its boxes in brackets; a box without one leaves what no reader takes."""
+    parts, at = [], 0
+    for start, end, content in boxes(text):
+        found = whole(content)
+        percent = re.match(r"\s*\\?%", text[end:])
+        parts += [text[at:start], "@" if found is None else found.text if percent else f"({found.text})"]
+        at = end
+    return "".join([*parts, text[at:]])
 
 
 def _unmarked(text: str) -> str:
@@ -134,14 +128,54 @@ def _unmarked(text: str) -> str:
 
     def kept(match: re.Match) -> str:
         before, after = text[: match.start()], text[match.end() :]
-        operands = before.rstrip()[-1:] in {*"0123456789)]}"} and after.lstrip()[:1] in {
-            *"0123456789([{.-+$\\"
-        }
+        left, right = before.rstrip()[-1:], after.lstrip()[:1]
+        operands = left in {*"0123456789)]}\\"} and right in {*"0123456789([{.-+$\\"}
         apart = len(match[0]) == 1 and before.endswith(" ") and after.startswith(" ")
         joins = match[0][0] == "_" and before[-1:].isalnum() and after[:1] not in {"", *" .,;:!?)*`\"'"}
         return match[0] if operands or joins or (apart and match[0][0] == "*") else ""
 
     return _MARKS.sub(kept, text)
+
+
+def _sentence(sentence: str, money: bool) -> Equation | None:
+    found = next(equations.every(sentence), None)
+    if found is None:
+        return None
+    reason = words.REASON.search(sentence, found[2])
+    main = sentence[: reason.start()] if reason else sentence
+    if "=" not in main:
+        return _alone(sentence, money)
+    *calculations, result = main.split("=")
+    value = _alone(result.strip(), money)
+    if value is None:
+        return None
+    if not any(char.isdigit() for part in calculations for char in part):  # `x = 5`
+        several = any(re.search(r"[,;]|\band\b|\bor\b", part) for part in calculations)
+        return None if several else value
+    read = [_calculation(part) for part in calculations]
+    if len(read) == 1 and read[0] is not None:
+        equation, exact = read[0]
+        if not exact:
+            return value
+        # A wrong result beside an equation is the teacher's slip; two numbers are not the same one.
+        return equation if equation.text.startswith(("(", "-(")) or equation.value == value.value else None
+    values = {None if part is None or not part[1] else part[0].value for part in read} | {value.value}
+    return read[0][0] if len(values) == 1 and read[0] else None
+
+
+def _calculation(text: str) -> tuple[Equation, bool] | None:
+    """What stands before `=`: an equation (True), or a calculation with units in it (False), or neither."""
+    text = text.strip()
+    found = list(equations.every(text))
+    if not found or re.search(r",\s|;|\bif\b", text) or text.count("(") != text.count(")"):
+        return None
+    equation, start, stop = found[0]
+    if not text[stop:].strip():
+        return (equation, True) if _alone(text, False) is not None else None
+    variable = any(
+        not text[: m.start()].rstrip()[-1:].isdigit() or m[0] in "xyz" for m in _LETTER.finditer(text)
+    )
+    return (equation, False) if len(found) > 1 and not variable and words.meant(text[:start]) else None
 
 
 def _alone(sentence: str, money: bool) -> Equation | None:
@@ -150,36 +184,29 @@ def _alone(sentence: str, money: bool) -> Equation | None:
     if found is None:
         return None
     equation, start, stop = found
+    before, after = sentence[:start], re.sub(r"^\s+or\s+so\b", "", sentence[stop:])
     if sentence.startswith("(") and start > 0:
         return None
-    after = re.sub(r"^\s+or\s+so\b", "", sentence[stop:])
     if sentence[start] in "+-–":
         apart = sentence[start + 1 : start + 2] == " "
-        if re.search(r"\w\s*$" if apart else r"(?<!\w)\w\s*$", sentence[:start]):
+        if re.search(r"\w\s*$" if apart else r"(?<!\w)\w\s*$", before):
             return None  # `x + 5`, `cost - 5`, `x -5`; but `about -5`
-    if not _before(sentence[:start]) or _ambiguous(sentence[start:stop]) or not _TOUCHED.match(after):
+    if not words.meant(before) or _ambiguous(sentence[start:stop], after) or not words.TOUCHED.match(after):
         return None
     if money and re.match(r"[mMkKbB]\b", after):
         return None
-    reason = _REASON.search(after)
-    phrase = (after[: reason.start()] if reason else after).rstrip(" ,;:")
-    if re.match(r"[,:]\d", after) or _CONTINUED.search(phrase) or _OPEN.search(phrase):
+    reason = words.REASON.search(after)
+    phrase = _REMARK.sub("", after[: reason.start()] if reason else after).rstrip(" ,;:")
+    if re.match(r"[,:]\d", after) or words.CONTINUED.search(phrase) or words.OPEN.search(phrase):
         return None
+    if sentence[stop - 1] == "%" and words.COMPARED.match(phrase):
+        return None
+    if reason and re.search(r"\d", after[reason.start() :]) and not words.FIRST.fullmatch(before):
+        return None  # "In 3 hours, they make 15 toys"
     return equation
 
 
-def _before(text: str) -> bool:
-    """Whether a number after `text` is the one that is meant."""
-    if text.count("(") > text.count(")"):
-        return False
-    if _NEGATED.search(text) or _CHANGED.search(text.rstrip("*_`\"'“” ")):
-        return False
-    if re.search(r"[-+*/^<>√±|#@—]\s*$", text):
-        return False
-    return not text or _TOUCHING.search(text) is not None
-
-
-def _ambiguous(written: str) -> bool:
+def _ambiguous(written: str, after: str) -> bool:
     """Whether it may be a range or a date as well as a difference or a quotient."""
     written = written.strip()
     if _DATE.fullmatch(written):
@@ -187,5 +214,8 @@ def _ambiguous(written: str) -> bool:
     span = _RANGE.fullmatch(written)
     if span is None:
         return False
-    low, high = (equations.value(part.rstrip(".,")) for part in (span[1], span[3]))
-    return low is None or high is None or low < high
+    apart = span["dash"] == " - " and not re.match(r"\s*[A-Za-z]", after)
+    if span["per"] or span["cent"]:
+        return not apart
+    low, high = (equations.value(span[name].rstrip(".,")) for name in ("low", "high"))
+    return not apart and (low is None or high is None or low < high)

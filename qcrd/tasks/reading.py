@@ -111,10 +111,13 @@ class EquationTask(AnswerReader):
         said = [cue for cue in cues if text[cue.end :].strip(" .\n*_$:")]
         if not said:
             return Parsed(rationale, None, None, "truncated" if cut_off else "no label")
-        rest = text[_announced(said, text) :]
+        start = _announced(said, text)
+        rest = text[start:]
         if cut_off and not _ended(rest):
             return Parsed(rationale, None, None, "truncated")
-        label = prose.answer(rest)
+        bare = not text[said[-1].start : said[-1].end].strip(" \n$")  # a box that no words announce
+        sign = prose.sign_before(text[: said[-1].start]) if bare else ""
+        label = None if sign is None else prose.answer(sign + rest)
         if label is None or label.value is None:
             cut = cut_off or rest.count("(") > rest.count(")")
             return Parsed(rationale, None, None, "truncated" if cut else "not an equation")
@@ -135,15 +138,21 @@ def _announced(cues: Sequence[Cue], text: str) -> int:
     """Where the last label begins: with several boxes in one sentence (`or`), at the first of them."""
     at = cues[-1].end
     for cue in reversed(cues[:-1]):
-        box = text.startswith(("\\boxed", "\\fbox"), cue.end)
-        if not box or prose.SENTENCE_END.search(text[cue.end : at]) or "=" in text[cue.end : at]:
+        if not _box(text, cue.end) or prose.sentence_end(text[cue.end : at]):
             break
         at = cue.end
     return at
 
 
+def _box(text: str, at: int) -> bool:
+    return text.startswith(("\\boxed", "\\fbox"), at)
+
+
 def _ended(rest: str) -> bool:
     """Whether the label is whole although the token limit cut the answer: more follows its sentence."""
     rest = rest.lstrip(" \t\n:*_$")
-    end = prose.SENTENCE_END.search(rest)
-    return end is not None and (end[0] == "\n" or bool(rest[end.end() :].strip(" ")))
+    end = prose.sentence_end(rest)
+    if end is None:
+        return False
+    after = rest[end.end() :]
+    return end[0] == "\n" or "\n" in after or bool(after.strip())

@@ -40,8 +40,8 @@ class TextTask(AnswerReader):
             rest = text[cue.end : cue.end + LONGEST + 50].lstrip(" \t\n:*\"'$")
             end = _END.search(rest)
             line = rest[: end.start() if end else None]
-            boxed = prose.boxes(rest)
-            label = " ".join((_TEXT.sub(r"\1", boxed[0]) if boxed else line).split()).strip("*\"'` ")
+            boxed = [_TEXT.sub(r"\1", content) for *_, content in prose.boxes(rest)]
+            label = " ".join((boxed[0] if boxed else line).split()).strip("*\"'` $")
             if normal(label):
                 break
         else:
