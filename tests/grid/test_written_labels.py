@@ -8,7 +8,7 @@ import yaml
 from qcrd.config import Cell
 from qcrd.doctor.needs import needs
 from qcrd.errors import ConfigError
-from qcrd.grid import labels
+from qcrd.grid import labels, run
 from qcrd.grid.overview import plan_object, plan_text
 from qcrd.grid.shares import Node
 from qcrd.grid.study import Study
@@ -55,6 +55,12 @@ def test_a_run_refuses_more_than_the_share_and_says_the_number(grid, tmp_path):
                  "student.unwritable, now 0.05"):  # fmt: skip
         assert part in str(refused.value)
     assert not said
+
+
+def test_the_driver_looks_before_it_draws_or_trains(grid, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "_sample", lambda *_, **__: pytest.fail("it began"))
+    with pytest.raises(ConfigError, match="2 of 20 questions"):
+        run._work(planned(grid(), tmp_path), None, ())
 
 
 def test_a_bearable_share_is_said_once_for_all_cells(grid, tmp_path):
