@@ -19,7 +19,7 @@ _IS = (
     r"(?:is|are|(?:would|will|should|must|has\s+to|have\s+to)\s+be|equals|comes\s+(?:out\s+)?to|becomes)\b|="
 )
 _START = r"(?:(?<![A-Za-z])|(?-i:(?<=[a-z])(?=The|My|Answer|Final)))"  # also `2 poundsThe answer is`
-_MARKED = r"(?:\*{1,3}|_{1,3}(?![A-Za-z]))?"  # emphasis that ends; `__init__` is a label
+_MARKED = r"(?:\*{1,3}|_{1,3}+(?![A-Za-z]))?"  # emphasis that ends; `__init__` is a label
 CUE = re.compile(
     r"(?:^[^\S\n]{0,9}#{1,6}[^\S\n]{0,9})?(?:\*\*|__)?(?:"
     # "the answer is", "my final answer: ", "the answer to the question must be"

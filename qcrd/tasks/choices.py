@@ -10,6 +10,7 @@ from string import ascii_letters
 
 from qcrd.tasks import answers
 from qcrd.tasks.answers import Cue
+from qcrd.tasks.prose import boxes
 from qcrd.tasks.reading import AnswerReader
 from qcrd.types import Parsed, Question
 
@@ -19,20 +20,37 @@ _LATEX = re.compile(
     r"^[$\s]*\\(?:boxed|fbox)\s*\{(.*)\}[$\s.]*$|^\\(?:text|textbf|mathrm|mathbf)\s*\{(.*)\}$"
 )
 _BRACKETS = str.maketrans(
-    {"（": "(", "）": ")", "［": "(", "］": ")", "【": "(", "】": ")"}
+    {
+        "（": "(",
+        "）": ")",
+        "［": "(",
+        "］": ")",
+        "【": "(",
+        "】": ")",
+        "．": ".",
+        "：": ":",
+        "，": ",",
+        "。": ".",
+    }
     | {chr(0xFEE0 + ord(letter)): letter for letter in ascii_letters}
 )
-_SQUARE = re.compile(r"^\[\s*([A-Za-z])\s*\]")
+_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*(?=\{)|\\[()\[\].]|\\[,;:! ]")
+_SQUARE = re.compile(r"^[\[{]\s*([A-Za-z])\s*[\]}]")
 _NAMED = re.compile(
-    r"(?:the\s+)?(?:option|choice|letter)\s*:?\s*(?=[(\[]?\s*[A-Za-z]\s*(?:[)\].:,]|\W|$))", re.I
+    r"(?:the\s+)?(?:answer\s+)?(?:option|choice|letter)\s*:?\s*(?=[(\[]?\s*[A-Za-z]\s*(?:\W|$))",
+    re.IGNORECASE,
 )
-_LETTER = re.compile(r"[*_]*(?:\(\s*([A-Za-z])\s*\)|([A-Za-z])(?:\s*[).:,]|\s+[-–—]|[*_]*$|\s+(?=\()))[*_]*")
-_BEHIND = re.compile(r"(?P<text>.*\S)\s*\((?P<inside>[^()]*)\)\W*$")
+_LETTER = re.compile(r"\(\s*([A-Za-z])\s*\)[.:,]?|([A-Za-z])(?:\s*[).:,!]|\s+[-–—]|$|\s+(?=\())")
+_SPACED = re.compile(r"([A-Zb-z])\s+(\S.*)")
+_MENTIONED = re.compile(r"\(\s*([A-Za-z])\s*\)|(?<![\w'])([B-HJ-Z])(?![\w'])")
 _DASH = re.compile(r"^\s*[-–—:]\s+")
+_ARTICLE = re.compile(r"^(?:the|a|an)\s+", re.IGNORECASE)
+_SENTENCE = re.compile(r"[.!?](?=\s|$)")
+_BECAUSE = re.compile(r"\s+(?:because|since)\b")
 # Where a label may end: with its sentence, or where the sentence goes on to give a reason or an explanation.
 _END = re.compile(
     r"[.!?](?=\s|$)|,?\s+(?:because|since)\b|,\s+(?:as|which|so|that|where|when|who|while|for|it|this)\b"
-    r"|\s+[-–—]\s+|\s+(?=\()|$"
+    r"|\s+[-–—]\s+|\s+(?=[(\[])|$"
 )
 _SENTENCE_END = re.compile(r"[.!?]\W*$")
 _AROUND = 80  # characters that a label's wrapping, its letter and odd spaces may take
@@ -74,11 +92,15 @@ class ChoiceTask(AnswerReader):
         reader = _Reader(question.choices, self.lettered)
         rest = _after(text, last, reader.window)
         label, begun = reader.choice(rest), reader.begun(rest)
+        if label is not None and _boxed_another(text, cues, last, reader, label):
+            label = None
         if label is None or (cut_off and begun):
             whole = not begun and not (cut_off and reader.open(rest))
             reason = "not a choice" if whole else "truncated"
             return Parsed(_until(text, cues, last), None, None, reason)
-        first = next(cue for cue in cues if reader.choice(_after(text, cue, reader.window)) is not None)
+        # "The answer must be a body part" still reasons, though `body part` is a choice.
+        stated = _Reader(question.choices, self.lettered, articles=False)
+        first = next((c for c in cues if stated.choice(_after(text, c, reader.window)) is not None), last)
         return Parsed(_until(text, cues, first), label, keys(question.choices)[label])
 
     def _bare(self, text: str, question: Question) -> Parsed | None:
@@ -105,24 +127,26 @@ class ChoiceTask(AnswerReader):
 class _Reader:
     """Finds the choices of one question in what follows a cue, of which it needs `window` characters."""
 
-    def __init__(self, choices: Sequence[str], lettered: bool):
+    def __init__(self, choices: Sequence[str], lettered: bool, articles: bool = True):
         self.choices, self.lettered = tuple(choices), lettered
         self.table = _table(self.choices)
+        self.articles = articles  # whether `the cup` names `cup`
         self.window = _AROUND + 2 * max(map(len, choices), default=0)
 
     def choice(self, rest: str) -> str | None:
         """The choice that `rest` names; where there are several ways to end it, the longest."""
         line = rest.partition("\n")[0]
-        if found := self._named(line):
-            return found
-        # A cue may have left the end of its emphasis, or of LaTeX, behind.
-        line = _unwrapped(line)
+        box = next(iter(boxes(rest)), None)
+        if box is not None and not rest[: box[0]].strip(" $\\([*"):
+            found = self._named(box[2])
+            behind = rest[box[1] :].partition("\n")[0]
+            return found if found is not None and not self._names_another(behind, found) else None
         for end in reversed([match.start() for match in _END.finditer(line)]):
-            if found := self._named(line[:end]):
-                # `cup (b)` is one choice, `cup (or tea cup)` none.
-                behind = re.match(r"\s+\(([^()]*)\)(.*)", line[end:])
-                several = line[:end].endswith(",") or (behind and re.match(r"\W*(?:\w\s)", behind[2]))
-                return None if behind and (several or not self._agrees(behind[1], found)) else found
+            found = self._named(line[:end])
+            if found is not None:
+                behind = line[end:]
+                explained = not behind.startswith(" ") or _BECAUSE.match(behind)
+                return found if explained or not self._names_another(behind, found) else None
         return None
 
     def open(self, rest: str) -> bool:
@@ -130,8 +154,13 @@ class _Reader:
         return len(rest) < self.window and "\n" not in rest and not _SENTENCE_END.search(rest)
 
     def begun(self, rest: str) -> bool:
-        """Whether the text ends with the beginning of a choice."""
-        said = normal(self._apart(rest)[1]) if self.open(rest) else ""
+        """Whether the text ends with the beginning of a choice; a bare letter may begin any, or a list."""
+        if not self.open(rest):
+            return False
+        letter, said = self._apart(rest)
+        said = normal(said)
+        if letter and not said:
+            return ")" not in rest
         return bool(said) and any(text.startswith(said) and text != said for text in self.table.normals)
 
     def _named(self, written: str) -> str | None:
@@ -140,37 +169,37 @@ class _Reader:
         Where letter and text disagree, or the text is no choice, the letter counts for nothing: what a
         teacher reasons about is the text. It decides between choices that only the letter tells apart.
         """
-        letter, said = self._apart(_unwrapped(written))
+        letter, said = self._apart(written)
         by_letter = self._lettered(letter)
         if by_letter is not None and by_letter in (said.strip(), said.strip().rstrip(".")):
             return by_letter
         if found := named(written, self.choices):
             return found
-        if not normal(said):
+        if letter and not normal(said):
             return by_letter
-        written = _unwrapped(written)
-        found = named(said, self.choices)
+        text = said if letter else _clean(written)
+        found = named(text, self.choices)
+        if found is None and self.articles:
+            found = named(_ARTICLE.sub("", text.strip()), self.choices)
         if found is None and by_letter is not None and normal(said) == normal(by_letter):
             return by_letter
-        if found is None and (behind := _BEHIND.fullmatch(said if letter else written)):
-            inside, text = behind["inside"].strip(), behind["text"]
-            if letter and not normal(text):
-                return named(inside, self.choices)
-            found = named(text, self.choices)
-            if found is not None and not self._agrees(inside, found):
-                return None
+        if found is None and by_letter is None and (spaced := _SPACED.fullmatch(text)) and self.lettered:
+            first = self._lettered(spaced[1].lower())  # `B cup`
+            return first if first is not None and named(spaced[2], self.choices) == first else None
         return found
 
-    def _agrees(self, inside: str, found: str) -> bool:
-        """Whether a bracket behind a choice names no other one."""
-        if len(inside.strip()) == 1 and self.lettered:
-            return True  # where they disagree the text counts
-        words = normal(inside)
-        return not any(
-            re.search(rf"(?<!\w){re.escape(normal(other))}(?!\w)", words)
-            for other in self.choices
-            if normal(other) != normal(found) and normal(other)
-        )
+    def _names_another(self, text: str, found: str) -> bool:
+        """Whether what stands behind a choice, up to the end of its sentence, names a different one."""
+        text = _SENTENCE.split(text, maxsplit=1)[0]
+        words = normal(text)
+        for other in self.table.normals:
+            if other and other != normal(found) and re.search(rf"(?<!\w){re.escape(other)}(?!\w)", words):
+                return True
+        letters = [match[1] or match[2] for match in _MENTIONED.finditer(text.translate(_BRACKETS))]
+        named_too = {self._lettered(letter.lower()) for letter in letters} if self.lettered else set()
+        # `cup (b)`: the letter of a choice that disagrees with its text counts for nothing.
+        alone = len(letters) == 1 and re.fullmatch(r"\W*\w\W*", text) is not None
+        return not alone and bool(named_too - {None, found})
 
     def _lettered(self, letter: str) -> str | None:
         number = ord(letter) - ord("a") if letter else len(self.choices)
@@ -180,9 +209,8 @@ class _Reader:
         """Letter and text of `(b) cup`; "" where there is no letter."""
         if not self.lettered:
             return "", written
-        plain = _SQUARE.sub(r"(\1)", written.translate(_BRACKETS).lstrip(_WRAPPING.replace(".", "")))
-        plain = _NAMED.sub("", plain, count=1) if _NAMED.match(plain) else plain
-        plain = _SQUARE.sub(r"(\1)", plain)
+        plain = _SQUARE.sub(r"(\1)", _clean(written).translate(_BRACKETS))
+        plain = _SQUARE.sub(r"(\1)", _NAMED.sub("", plain, count=1) if _NAMED.match(plain) else plain)
         letter = _LETTER.match(plain)
         if letter is None:
             return "", written
@@ -195,8 +223,9 @@ class _Reader:
 def named(label: str, choices: Sequence[str]) -> str | None:
     """The choice that `label` is: by its exact text, else by its normalised one where that tells it apart."""
     table = _table(tuple(choices))
-    exact = " ".join(label.split()).strip("*\"'“”` ")
-    for written in (exact, exact.rstrip(".").rstrip() if exact.endswith(".") else exact):
+    raw = " ".join(label.split())
+    exact = raw.strip("*\"'“”` ")
+    for written in (raw, exact, exact.rstrip(".").rstrip() if exact.endswith(".") else exact):
         if written in table.exact:
             return table.exact[written]
     return table.alike.get(normal(label))
@@ -251,11 +280,22 @@ def normal(text: str) -> str:
     return found
 
 
-def _unwrapped(text: str) -> str:
-    """`text` out of LaTeX's `\\boxed{\\text{...}}`."""
+def _clean(text: str) -> str:
+    """`text` without LaTeX, Markdown and quotes around it and in it, in which letters are looked for."""
     while match := _LATEX.match(text.strip().strip("$")):
         text = match[1] if match[1] is not None else match[2]
-    return text
+    text = _COMMAND.sub("", text)
+    return text.replace("*", "").replace("`", "").strip(" \t\"'“”$")
+
+
+def _boxed_another(text: str, cues: Sequence[Cue], last: Cue, reader: _Reader, label: str) -> bool:
+    """Whether another box of the same sentence names another choice: `\\boxed{A} or \\boxed{B}`."""
+    for cue in cues[: cues.index(last)]:
+        between = text[cue.end : last.start]
+        content = next(iter(boxes(between)), None)
+        if content is not None and content[0] == 0 and not re.search(r"[.!?]\s|\n", between):
+            return reader.choice(between[: content[1]]) != label
+    return False
 
 
 def _until(text: str, cues: Sequence[Cue], cue: Cue) -> str | None:
@@ -271,8 +311,8 @@ def _until(text: str, cues: Sequence[Cue], cue: Cue) -> str | None:
 def _after(text: str, cue: Cue, length: int) -> str:
     """At most `length` characters of what follows a cue, without what wraps it."""
     at = cue.end
-    while (
-        at < len(text) and text[at] in _WRAPPING and not (text[at] == "." and text[at + 1 : at + 2].isdigit())
-    ):
+    while at < len(text) and text[at] in _WRAPPING and text[at] != "_":
+        if text[at] == "." and text[at + 1 : at + 2].isdigit():
+            break
         at += 1
     return text[at : at + length]

@@ -100,6 +100,22 @@ LETTERS = Question("q", "Where?", "cup", ("bag", "cup", "tea cup", "not listenin
         "cup (which holds tea)",
         "cup, which holds tea",
         "(b) cup, which holds tea",
+        r"\(\boxed{B}\)",
+        "$B$",
+        "`B`",
+        '"B"',
+        "option **B**",
+        "**b** cup",
+        "B cup",
+        "B!",
+        "{b}",
+        "cup [b]",
+        "(b) the cup",
+        "the cup",
+        "answer choice B",
+        "B：cup",
+        "（b）。",
+        "cup because a bag is soft",
         "B because it holds tea",
         "(b), since it holds tea",
         r"\boxed{B}",
@@ -138,6 +154,14 @@ def test_a_choice_is_read_in_every_form(said):
         "B, C",
         "B and C",
         "either cup or bag",
+        r"\boxed{A} or \boxed{B}",
+        r"\boxed{A}, \boxed{B}",
+        "bag (a) or cup (b)",
+        "B (or C)",
+        "(b) cup - or (c) tea cup",
+        "cup - bag",
+        "cup (not bag)",
+        "B bag",
     ],
 )
 def test_several_choices_or_none_are_no_label(said):
@@ -161,6 +185,12 @@ def test_different_choices_are_never_one_answer(choices):
         for written in (f"({letter}) {choice}", f"({letter}) {choice}.", f"({letter})"):
             assert TASK.parse(f"So. The answer is {written}", question).label == choice
         assert TASK.correct(choice, question) == (choice == choices[0])
+
+
+@pytest.mark.parametrize("said", ["b", "B", "option b"])
+def test_a_bare_letter_that_the_limit_cut_may_have_become_a_word_or_a_list(said):
+    assert TASK.parse(f"So. The answer is {said}", LETTERS, "length").reason == "truncated"
+    assert TASK.parse(f"So. The answer is {said}.", LETTERS, "length").label == "cup"
 
 
 def test_a_whole_word_is_read_although_more_was_cut_off():
