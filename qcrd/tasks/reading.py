@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -10,6 +11,9 @@ from qcrd.tasks import answers, equations, prose
 from qcrd.tasks.answers import Cue
 from qcrd.tasks.extensions import CUES, NORMALISERS
 from qcrd.types import Parsed, Question
+
+
+_NUMERIC = re.compile(r"[-+−($€£¥\\\s]*(?:\d|[.½¼¾⅓⅔]|\\?boxed|d?frac)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,8 @@ class EquationTask(AnswerReader):
         return Parsed(rationale, label.text, str(label.value))
 
     def _bare(self, text: str, question: Question) -> Parsed | None:
-        label = prose.whole(text.strip().strip("*`"))
+        text = text.strip().strip("*`")
+        label = prose.whole(text) if _NUMERIC.match(text) else None
         return None if label is None or label.value is None else Parsed(None, label.text, str(label.value))
 
     def _last(self, text: str, question: Question) -> Parsed | None:
