@@ -12,7 +12,6 @@ from qcrd.tasks.answers import Cue
 from qcrd.tasks.extensions import CUES, NORMALISERS
 from qcrd.types import Parsed, Question
 
-
 _NUMERIC = re.compile(r"[-+−($€£¥\\\s]*(?:\d|[.½¼¾⅓⅔]|\\?boxed|d?frac)")
 
 
