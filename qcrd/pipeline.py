@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -26,7 +26,8 @@ from qcrd.student import tensors
 from qcrd.student.batches import derive
 from qcrd.student.discriminator import Discriminator, load_discriminator
 from qcrd.student.evaluate import Evaluator
-from qcrd.student.judge import Judge, augmented, judged
+from qcrd.student.judge import Judge
+from qcrd.student.judged import JudgedQuestion, augmented, held_out, judged
 from qcrd.student.model import EXPLAIN, Student, load_student, load_tokenizer, token_counts
 from qcrd.student.tensors import DamagedTensors
 from qcrd.student.trainer import WEIGHTS, Progress, Trainer
@@ -50,11 +51,9 @@ def ensure_discriminator(cell: Cell, home: Home, prepared: Prepared | None = Non
             return path
         prepared = prepared or prepare(cell, home)
         model = new_discriminator(cell)
-        judge = Judge(model, cell.discriminator, cell.seed)
-        texts = [q.text for q in prepared.questions]
-        sets = augmented(prepared.sets, cell.discriminator, cell.seed)
-        figures = judge.pretrain(judged(load_tokenizer(cell.student), texts, sets, cell.student))
-        write_json(path.with_suffix(".json"), figures)
+        made = augmented(prepared.sets, cell.discriminator, cell.seed)
+        judge, seen = _judge(cell, prepared, model, load_tokenizer(cell.student), made)
+        write_json(path.with_suffix(".json"), judge.pretrain(seen))
         tensors.save(path, weights(model))
     return path
 
@@ -75,6 +74,20 @@ def _pretrained(cell: Cell, home: Home, prepared: Prepared) -> tuple[Discriminat
             values = tensors.load(ensure_discriminator(cell, home, prepared))[0]
     set_weights(model, values)
     return model, read_json(path.with_suffix(".json")) or {}
+
+
+def _judge(
+    cell: Cell,
+    prepared: Prepared,
+    model: Discriminator,
+    tokenizer: PreTrainedTokenizerBase,
+    made: Sequence[Sequence[str]] | None = None,
+) -> tuple[Judge, list[JudgedQuestion]]:
+    """The judge, and the questions as it sees them, with augmented negatives where they are given."""
+    held = held_out(prepared.sets, cell.discriminator.held_out, cell.seed)
+    texts = [q.text for q in prepared.questions]
+    seen = judged(tokenizer, texts, prepared.sets, cell.student, made, held)
+    return Judge(model, cell.discriminator, cell.seed, [q for q in seen if q.held_out]), seen
 
 
 def new_discriminator(cell: Cell) -> Discriminator:
@@ -131,9 +144,7 @@ def _train(
     statistics = prepared.statistics | _length_statistics(cell, prepared, student.tokenizer)
     if judge_id(cell) is not None:
         model, figures = _pretrained(cell, home, prepared)
-        judge = Judge(model, cell.discriminator, cell.seed)
-        texts = [q.text for q in prepared.questions]
-        seen = judged(student.tokenizer, texts, prepared.sets, cell.student)
+        judge, seen = _judge(cell, prepared, model, student.tokenizer)
         statistics |= {f"discriminator/pretrain_{k}": v for k, v in figures.items()}
     selection = method.selection(cell.selection)
     objective = method.build(
@@ -196,7 +207,9 @@ def _train(
         accuracy=progress.accuracy,
         chosen_step=progress.chosen_step,
         seconds=trainer.spent,
-        statistics=statistics | {"cost/student_tflop": progress.flops / 1e12},
+        statistics=statistics
+        | objective.statistics  # once more: some of it is known at the end
+        | {"cost/student_tflop": progress.flops / 1e12},
         versions=versions,
         message=message,
         peak_bytes=memory.peak_bytes(device),

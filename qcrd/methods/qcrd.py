@@ -12,6 +12,7 @@ from torch import Tensor
 from qcrd.config import Selection
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, Chosen, choose, contrastive_loss, hinge
+from qcrd.losses.weights import Weighed, weigh
 from qcrd.methods.base import Ingredients, Method, Stateless, inputs
 from qcrd.methods.offers import Offers
 from qcrd.rationales.dual import key_weights
@@ -40,6 +41,7 @@ class Contrastive(Stateless):
         self.alpha1, self.alpha2 = given.training.alpha1, given.training.alpha2
         self.limit, self.seed = lengths.max_rationale, given.seed
         self.judge, self.judged = given.judge, given.judged
+        self.weighed = Weighed(student.device)
         self.predict = inputs(student, PREDICT, given.questions, lengths.max_input)
         self.explain = inputs(student, EXPLAIN, given.questions, lengths.max_input)
         self.labels = student.tokens([s.label for s in given.sets], lengths.max_label)
@@ -47,6 +49,15 @@ class Contrastive(Stateless):
         self.played: list[list[Tokens]] = [[] for _ in given.sets]
         self.lag = given.selfplay.lag if given.selfplay.k else 0
         self.player = copy.deepcopy(student).requires_grad_(False) if self.lag else None
+
+    @property
+    def statistics(self) -> dict[str, float]:
+        """So far: updates and last figures of the discriminator, mean weights, and what they make of beta."""
+        if self.judge is None:
+            return {}
+        found = {"updates": self.judge.updates, **self.judge.figures}
+        found = {f"discriminator/{name}": value for name, value in found.items()}
+        return found | self.weighed.statistics(self.settings.beta)
 
     def begin_iteration(
         self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
@@ -56,9 +67,7 @@ class Contrastive(Stateless):
         if self.player is not None:
             figures |= self._play(iteration, snapshots, coming)
         if self.judge is not None:
-            questions = [
-                replace(self.judged[i], negatives=self.judged[i].negatives + self.played[i]) for i in coming
-            ]
+            questions = [replace(self.judged[i], played=self.played[i]) for i in coming]
             found = self.judge.update(questions, iteration)
             figures |= {f"discriminator/{name}": value for name, value in found.items()}
         return figures
@@ -86,7 +95,7 @@ class Contrastive(Stateless):
         """The student's total loss on a batch, with its parts."""
         contrasted = [i for i in batch if self.offers.positives[i]]
         memory = self.student.encode([self.predict[i] for i in batch] + [self.explain[i] for i in contrasted])
-        rows, counts, candidates = self._candidates(contrasted)
+        rows, counts, candidates, played = self._candidates(contrasted)
         numbers = candidates.question.tolist()
         # Equal rationales of one question (doubles among its samples) go through the decoder once.
         unique: dict[tuple[int, tuple[int, ...], tuple[float, ...]], int] = {}
@@ -125,7 +134,9 @@ class Contrastive(Stateless):
         quality = self._quality(contrasted, rows, numbers, picked)
         weight = None
         if quality is not None and self.scheme.weighted:
-            weight = torch.where(chosen.positive, quality, 1 - quality)
+            acts = chosen.positive | (hinge(found.detach(), self.settings.delta) > 0)
+            shuffle = torch.Generator().manual_seed(derive(self.seed, "weights", step))
+            weight = weigh(quality, chosen.positive, acts, self.judge.section.weights, shuffle)
         contrast, parts = contrastive_loss(
             candidates, chosen, found, weight, self.settings.beta, self.settings.delta, self.settings.negative
         )
@@ -135,8 +146,7 @@ class Contrastive(Stateless):
             considered = found[~chosen.positive].detach()
         parts["negative"] = considered.mean()
         if weight is not None:
-            parts["weight/positive"] = weight[chosen.positive].mean()
-            parts["weight/negative"] = weight[~chosen.positive].mean()
+            parts |= self.weighed(weight, chosen.positive, played[chosen.row], self.settings.beta)
         loss = self.alpha1 * predict + self.alpha2 * contrast
         return {"loss": loss, "predict": predict.detach(), "contrastive": contrast.detach(), **parts}
 
@@ -148,15 +158,20 @@ class Contrastive(Stateless):
             return ~chosen.positive
         return ~chosen.positive & (hinge(values[chosen.row], self.settings.delta) > 0)
 
-    def _candidates(self, contrasted: Sequence[int]) -> tuple[list[Tokens], list[list[float]], Candidates]:
-        """The rationales with the weights of their tokens, which are none where all count alike."""
-        rows, counts, question, positive = [], [], [], []
+    def _candidates(
+        self, contrasted: Sequence[int]
+    ) -> tuple[list[Tokens], list[list[float]], Candidates, Tensor]:
+        """The rationales with the weights of their tokens, which are none where all count alike; and which
+        of them are of self-play, [R] bool."""
+        rows, counts, question, positive, played = [], [], [], [], []
         for number, i in enumerate(contrasted):
             sides = self.offers.positives[i], self.offers.negatives[i] + self.played[i]
             for kind, group in zip((True, False), sides, strict=True):
                 rows += group
                 question += [number] * len(group)
                 positive += [kind] * len(group)
+            own = len(self.played[i])
+            played += [False] * (sum(map(len, sides)) - own) + [True] * own
             if self.settings.key_weight != 1:
                 counts += key_weights(*sides, self.settings.key_weight)
         device = self.student.device
@@ -168,6 +183,7 @@ class Contrastive(Stateless):
                 torch.tensor(positive, dtype=torch.bool, device=device),
                 len(contrasted),
             ),
+            torch.tensor(played, dtype=torch.bool, device=device),
         )
 
     def _quality(self, contrasted, rows, numbers, picked) -> Tensor | None:
@@ -178,13 +194,14 @@ class Contrastive(Stateless):
         return self.judge.quality(asked)
 
     def state(self) -> dict[str, Tensor]:
-        """The discriminator's."""
-        return self.judge.state() if self.judge is not None else {}
+        """The discriminator's, and what it weighed."""
+        return {**self.judge.state(), "weighed": self.weighed.totals} if self.judge is not None else {}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
-        """The discriminator's."""
+        """Go on from `state()`."""
         if self.judge is not None:
             self.judge.load_state(tensors)
+            self.weighed.totals.copy_(tensors["weighed"])
 
 
 USES = frozenset({"teacher", "m", "max_rationale", "alpha1", "alpha2"})

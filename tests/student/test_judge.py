@@ -2,11 +2,11 @@ import math
 
 import pytest
 import torch
-from small import arithmetic_questions, judge_settings, lengths, small_judge, two_sided
+from small import arithmetic_questions, lengths, small_judge
 
 from qcrd.errors import Diverged
 from qcrd.student.discriminator import within_question_auc
-from qcrd.student.judge import augmented, judged
+from qcrd.student.judged import judged
 from qcrd.student.model import load_tokenizer
 from qcrd.types import RationaleSet
 
@@ -119,27 +119,6 @@ def test_auc_counts_pairs_of_the_same_question_alone():
     positive = torch.tensor([True, False, True, False, False])
     assert within_question_auc(score, positive, torch.tensor([0, 0, 1, 1, 2])) == 0.75  # one right, one tie
     assert math.isnan(within_question_auc(score[:1], positive[:1], torch.tensor([0])))
-
-
-def test_augmented_negatives_are_wrong_and_the_same_for_a_seed():
-    questions = arithmetic_questions(6)
-    sets = two_sided(questions)
-    section = judge_settings(augment=3)
-    found = augmented(sets, section, 0)
-    assert found == augmented(sets, section, 0) != augmented(sets, section, 1)
-    for before, after in zip(sets, found, strict=True):
-        assert after.positives == before.positives
-        made = after.negatives[len(before.negatives) :]
-        assert 0 < len(made) <= 3 * len(set(before.positives))
-        assert not set(made) & set(before.positives)
-    assert augmented(sets, judge_settings(augment=0), 0) == sets
-
-
-def test_questions_without_positives_leave_the_augmentation_of_the_others_alone():
-    questions = arithmetic_questions(6)
-    sets, section = two_sided(questions), judge_settings()
-    lonely = RationaleSet("lonely", None, (), ("words that nobody else uses",))
-    assert augmented([*sets, lonely], section, 0)[:-1] == augmented(sets, section, 0)
 
 
 def test_a_judge_whose_loss_is_no_number_says_so_with_what_to_lower(learnable):
