@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -27,7 +27,7 @@ from qcrd.student.batches import derive
 from qcrd.student.discriminator import Discriminator, load_discriminator
 from qcrd.student.evaluate import Evaluator
 from qcrd.student.judge import Judge
-from qcrd.student.judged import JudgedQuestion, augmented, held_out, judged
+from qcrd.student.judged import JudgedQuestion, augmentation, held_out, judged, with_augmented
 from qcrd.student.model import EXPLAIN, Student, load_student, load_tokenizer, token_counts
 from qcrd.student.tensors import DamagedTensors
 from qcrd.student.trainer import WEIGHTS, Progress, Trainer
@@ -51,9 +51,11 @@ def ensure_discriminator(cell: Cell, home: Home, prepared: Prepared | None = Non
             return path
         prepared = prepared or prepare(cell, home)
         model = new_discriminator(cell)
-        made = augmented(prepared.sets, cell.discriminator, cell.seed)
-        judge, seen = _judge(cell, prepared, model, load_tokenizer(cell.student), made)
-        write_json(path.with_suffix(".json"), judge.pretrain(seen))
+        tokenizer = load_tokenizer(cell.student)
+        judge, seen = _judge(cell, prepared, model, tokenizer)
+        made = augmentation(prepared.sets, cell.discriminator, cell.seed)
+        figures = judge.pretrain(lambda n: with_augmented(tokenizer, seen, made(n), cell.student))
+        write_json(path.with_suffix(".json"), figures)
         tensors.save(path, weights(model))
     return path
 
@@ -77,16 +79,12 @@ def _pretrained(cell: Cell, home: Home, prepared: Prepared) -> tuple[Discriminat
 
 
 def _judge(
-    cell: Cell,
-    prepared: Prepared,
-    model: Discriminator,
-    tokenizer: PreTrainedTokenizerBase,
-    made: Sequence[Sequence[str]] | None = None,
+    cell: Cell, prepared: Prepared, model: Discriminator, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[Judge, list[JudgedQuestion]]:
-    """The judge, and the questions as it sees them, with augmented negatives where they are given."""
+    """The judge, and the questions as it sees them."""
     held = held_out(prepared.sets, cell.discriminator.held_out, cell.seed)
     texts = [q.text for q in prepared.questions]
-    seen = judged(tokenizer, texts, prepared.sets, cell.student, made, held)
+    seen = judged(tokenizer, texts, prepared.sets, cell.student, held)
     return Judge(model, cell.discriminator, cell.seed, [q for q in seen if q.held_out]), seen
 
 

@@ -190,8 +190,9 @@ class Discriminator(Section):
     """Revision of a Hub checkpoint."""
     architecture: Architecture = Architecture()
     """Only read where there is no checkpoint."""
-    loss: Literal["bounded", "printed"] = "bounded"
-    """bounded has positives and negatives below the line; printed is Eq. 2, without lower bound."""
+    loss: Literal["bounded", "printed", "bce"] = "bounded"
+    """bounded has positives and negatives below the line; printed is Eq. 2, without lower bound; bce is
+    binary cross entropy, the two kinds of a question alike."""
     lr: Positive = 1e-4
     """Learning rate of pretraining and, before decay, of the updates."""
     batch: Count = 32
@@ -220,7 +221,7 @@ class Discriminator(Section):
     """Updates end with the first iteration for which decay^iteration is below this: at 0.9 after 44. 0 never
     ends them."""
     augment: Annotated[int, Field(ge=0)] = 2
-    """Augmented negatives per positive in pretraining."""
+    """Augmented negatives per positive in pretraining, made anew for each epoch."""
     augmentation: Literal["words", "numbers", "both"] = "both"
     """Replace words by others of their class (the paper's), swap numbers and operators, or both by turns."""
     weights: Literal["judged", "mean_one", "shuffled"] = "judged"

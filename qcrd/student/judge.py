@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import isnan
 
@@ -46,10 +46,14 @@ class Judge:
         self.figures: dict[str, float] = {}
         self._known: dict[tuple[int, tuple[int, ...]], float] = {}
 
-    def pretrain(self, questions: Sequence[JudgedQuestion]) -> dict[str, float]:
-        """Train on the teacher's rationales and the augmented negatives; returns `figures`."""
+    def pretrain(self, questions: Callable[[int], Sequence[JudgedQuestion]]) -> dict[str, float]:
+        """Train on the teacher's rationales and the augmented negatives; returns `figures`.
+
+        `questions` gives those of an epoch. Augmented negatives made anew for each are many times the data:
+        the discriminator cannot learn them by heart.
+        """
         steps = self.section.pretrain_steps
-        return self._train(questions, steps, self.section.lr, 1.0, "pretrain", decay_to_zero=True)
+        return self._train(questions, self.held, steps, self.section.lr, 1.0, "pretrain", decay_to_zero=True)
 
     def update(self, questions: Sequence[JudgedQuestion], iteration: int) -> dict[str, float]:
         """A few steps on the iteration's rationales, self-play included; returns `figures`.
@@ -64,8 +68,10 @@ class Judge:
                 self._known.clear()
             return {}
         self._known.clear()
+        played = {tuple(q.text): q.played for q in questions if q.held_out}
         found = self._train(
-            questions,
+            lambda _: questions,
+            [replace(q, played=played.get(tuple(q.text), ())) for q in self.held],
             self.section.update_steps,
             self.section.lr * factor,
             self.section.alpha3 * factor,
@@ -84,15 +90,16 @@ class Judge:
 
     def _train(
         self,
-        questions: Sequence[JudgedQuestion],
+        questions: Callable[[int], Sequence[JudgedQuestion]],
+        held: Sequence[JudgedQuestion],
         steps: int,
         lr: float,
         alpha: float,
         purpose: str,
         decay_to_zero: bool = False,
     ) -> dict[str, float]:
-        usable = [q for q in questions if q.two_sided and not q.held_out]
-        if not usable or steps == 0:
+        usable = _usable(questions(0)) if steps else []
+        if not usable:
             return {}
         self.model.train()
         torch.manual_seed(derive(self.seed, "discriminator", purpose, "dropout"))
@@ -117,8 +124,8 @@ class Judge:
                     found.append((loss, score, rows))
                 step += 1
             epoch += 1
-        played = {tuple(q.text): q.played for q in questions if q.held_out}
-        held = [replace(q, played=played.get(tuple(q.text), ())) for q in self.held]
+            if step < steps:
+                usable = _usable(questions(epoch)) or usable
         self.figures = self._figures(found, Rows.of(held, self.model.center.device))
         return dict(self.figures)
 
@@ -216,6 +223,10 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor])
         number, key = name.split(".", 1)
         state.setdefault(int(number), {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _usable(questions: Sequence[JudgedQuestion]) -> list[JudgedQuestion]:
+    return [q for q in questions if q.two_sided and not q.held_out]
 
 
 def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from random import Random
 
 import torch
@@ -77,7 +78,6 @@ def judged(
     texts: Sequence[str],
     sets: Sequence[RationaleSet],
     lengths: config.Student,
-    made: Sequence[Sequence[str]] | None = None,
     held: frozenset[int] = frozenset(),
 ) -> list[JudgedQuestion]:
     """The questions and their sets' distinct rationales as tokens.
@@ -87,36 +87,53 @@ def judged(
         texts: of the questions.
         sets: one for each question.
         lengths: max_input and max_rationale.
-        made: for each question its augmented negatives.
         held: numbers of the questions that are held out, as `held_out` gives them.
     """
 
     def tokens(group: Sequence[str]) -> list[Tokens]:
         return tokenise(tokenizer, list(dict.fromkeys(group)), lengths.max_rationale)
 
-    made = made or [()] * len(sets)
+    asked = tokenise(tokenizer, texts, lengths.max_input)
     return [
-        JudgedQuestion(text, tokens(group.positives), tokens(group.negatives), tokens(more), (), n in held)
-        for n, (text, group, more) in enumerate(
-            zip(tokenise(tokenizer, texts, lengths.max_input), sets, made, strict=True)
-        )
+        JudgedQuestion(text, tokens(group.positives), tokens(group.negatives), held_out=n in held)
+        for n, (text, group) in enumerate(zip(asked, sets, strict=True))
     ]
 
 
-def augmented(
+def augmentation(
     sets: Sequence[RationaleSet], section: config.Discriminator, seed: int
-) -> list[tuple[str, ...]]:
-    """For each set `section.augment` changed copies of each distinct positive, none equal to a positive."""
+) -> Callable[[int], list[tuple[str, ...]]]:
+    """What makes, anew for each epoch, each set's augmented negatives.
+
+    They are `section.augment` changed copies of each distinct positive, none of them equal to a positive.
+    """
     # Cells that share a judge may differ in whether they keep questions without positives; no word of those.
     corpus = (r for s in sets if s.positives for r in (*s.positives, *s.negatives))
     augment = Augmenter(corpus, section.augmentation)
-    random = Random(derive(seed, "augment"))
-    result = []
-    for group in sets:
-        distinct = dict.fromkeys(group.positives)
-        made = [augment(positive, random) for positive in distinct for _ in range(section.augment)]
-        result.append(tuple(text for text in made if text is not None and text not in distinct))
-    return result
+
+    def made(epoch: int) -> list[tuple[str, ...]]:
+        random = Random(derive(seed, "augment", epoch))
+        result = []
+        for group in sets:
+            distinct = dict.fromkeys(group.positives)
+            copies = [augment(positive, random) for positive in distinct for _ in range(section.augment)]
+            result.append(tuple(text for text in copies if text is not None and text not in distinct))
+        return result
+
+    return made
+
+
+def with_augmented(
+    tokenizer: PreTrainedTokenizerBase,
+    questions: Sequence[JudgedQuestion],
+    made: Sequence[Sequence[str]],
+    lengths: config.Student,
+) -> list[JudgedQuestion]:
+    """The questions with these augmented negatives."""
+    rows = iter(tokenise(tokenizer, [text for group in made for text in group], lengths.max_rationale))
+    return [
+        replace(q, augmented=list(islice(rows, len(group)))) for q, group in zip(questions, made, strict=True)
+    ]
 
 
 def held_out(sets: Sequence[RationaleSet], share: float, seed: int) -> frozenset[int]:
