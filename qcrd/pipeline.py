@@ -11,11 +11,11 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, T5Config
 
 from qcrd import memory
 from qcrd.config import Cell
-from qcrd.errors import Diverged
+from qcrd.errors import Diverged, QcrdError
 from qcrd.files import read_json, write_json
 from qcrd.home import PREDICTIONS, STUDENT, Home
 from qcrd.methods import METHODS
@@ -26,9 +26,10 @@ from qcrd.student import tensors
 from qcrd.student.batches import derive
 from qcrd.student.discriminator import Discriminator, load_discriminator
 from qcrd.student.evaluate import Evaluator
+from qcrd.student.footprint import training_bytes
 from qcrd.student.judge import Judge
 from qcrd.student.judged import JudgedQuestion, augmentation, held_out, judged, with_augmented
-from qcrd.student.model import EXPLAIN, Student, load_student, load_tokenizer, token_counts
+from qcrd.student.model import EXPLAIN, Student, load_student, load_tokenizer, t5_config, token_counts
 from qcrd.student.tensors import DamagedTensors
 from qcrd.student.trainer import WEIGHTS, Progress, Trainer
 from qcrd.student.weights import set_weights, weights
@@ -97,6 +98,19 @@ def new_discriminator(cell: Cell) -> Discriminator:
         derive(cell.seed, "init", "discriminator"),
         _device(),
     )
+
+
+def judge_bytes(cell: Cell) -> int | None:
+    """Bytes that training the cell's discriminator takes at most, known from shapes; None where no shape is."""
+    section, longest = cell.discriminator, cell.student.max_input + cell.student.max_rationale
+    try:
+        if section.checkpoint is None:
+            shape = t5_config(section.architecture, load_tokenizer(cell.student), 0.0)
+        else:
+            shape = T5Config.from_pretrained(section.checkpoint, revision=section.revision)
+    except (OSError, ValueError, QcrdError):  # whoever loads it says what is wrong
+        return None
+    return training_bytes(shape, longest, section.max_tokens)
 
 
 def run_cell(

@@ -197,10 +197,11 @@ class Discriminator(Section):
     """Learning rate of pretraining and, before decay, of the updates."""
     batch: Count = 32
     """Questions per step."""
-    max_tokens: Count = 16_384
+    max_tokens: Count = 8_192
     """Most tokens of a step whose gradient is computed at once: a step of more goes through in chunks of
     whole questions, a question of more by itself. The sum over the chunks is the step's gradient, so this
-    bounds memory alone, except that a checkpoint's dropout draws other masks for another cut."""
+    bounds memory alone (T5-base in fp32 keeps 1 GiB for 1,000 tokens), except that a checkpoint's dropout
+    draws other masks for another cut."""
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Share of the questions with both kinds of teacher's rationales that the discriminator never trains on,
     at most 512 of them. How well it ranks their rationales is reported, and `calibration` reads them."""

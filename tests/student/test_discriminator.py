@@ -18,7 +18,7 @@ def test_both_kinds_count_alike_whatever_their_numbers():
     score = torch.where(positive, 1.0, 0.0) + torch.linspace(-2, 2, 200).repeat(2)
     a, b = platt(score, positive)
     many = torch.cat([score, score[200:].repeat(9)]), torch.cat([positive, positive[200:].repeat(9)])
-    assert platt(*many) == pytest.approx((a, b), rel=0.03)
+    assert platt(*many) == pytest.approx((a, b), rel=0.05)
     assert torch.sigmoid(a * score + b).mean().item() == pytest.approx(0.5, abs=1e-6)
 
 
