@@ -101,7 +101,7 @@ def new_discriminator(cell: Cell) -> Discriminator:
 
 
 def judge_bytes(cell: Cell) -> int | None:
-    """Bytes that training the cell's discriminator takes at most, known from shapes; None where no shape is."""
+    """Bytes that training the cell's discriminator takes at most, by shapes; None where those are unknown."""
     section, longest = cell.discriminator, cell.student.max_input + cell.student.max_rationale
     try:
         if section.checkpoint is None:

@@ -26,9 +26,8 @@ def test_what_is_kept_for_a_gradient_is_what_a_real_forward_pass_keeps(shape, ro
 
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         model([[5] * length for length in rows])
-    assert kept_bytes(shape, rows) == pytest.approx(
-        sum(s.nbytes() for s in kept.values()), rel=0.05
-    )  # and the head
+    whole = sum(s.nbytes() for s in kept.values())
+    assert 0.95 * whole < kept_bytes(shape, rows) <= whole  # the rest is the head's
 
 
 def test_training_takes_weights_moments_and_one_chunk(shape):
