@@ -204,7 +204,7 @@ class Discriminator(Section):
     draws other masks for another cut."""
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Share of the questions with both kinds of teacher's rationales that the discriminator never trains on,
-    at most 512 of them. How well it ranks their rationales is reported, and `calibration` reads them."""
+    at most 256 of them. How well it ranks their rationales is reported, and `calibration` reads them."""
     calibration: Literal["held_out", "midpoint"] = "held_out"
     """What a score g weighs, s = sigmoid(a (g - c)). held_out: a and c are fitted to the held-out questions,
     so that s is the chance of being a positive where positives and the teacher's negatives are equally
