@@ -145,7 +145,7 @@ def judge(
 
     Example: qcrd bench judge --m 5 --m 20
     """
-    from qcrd.bench.judge import bench_judge
+    from qcrd.bench.judge_memory import bench_judge
     from qcrd.config import Discriminator
 
     most = max_tokens or Discriminator().max_tokens

@@ -1,4 +1,4 @@
-from qcrd.bench.judge import bench_judge
+from qcrd.bench.judge_memory import bench_judge
 
 
 def test_chunks_bound_what_a_step_keeps_whatever_the_number_of_rationales():
