@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +23,7 @@ from qcrd.methods.base import Ingredients
 from qcrd.once import Outcome, once
 from qcrd.preparation import Prepared, judge_id, load_task, prepare
 from qcrd.student import tensors
+from qcrd.student.apart import apart
 from qcrd.student.batches import derive
 from qcrd.student.discriminator import Discriminator, load_discriminator
 from qcrd.student.evaluate import Evaluator
@@ -34,7 +35,7 @@ from qcrd.student.tensors import DamagedTensors
 from qcrd.student.trainer import WEIGHTS, Progress, Trainer
 from qcrd.student.weights import set_weights, weights
 from qcrd.tracking.journal import Journal
-from qcrd.types import CellRecord
+from qcrd.types import CellRecord, RationaleSet
 from qcrd.usage import Usage
 
 DIVERGED = "diverged.json"  # step and questions of the batch whose loss was no number
@@ -53,8 +54,9 @@ def ensure_discriminator(cell: Cell, home: Home, prepared: Prepared | None = Non
         prepared = prepared or prepare(cell, home)
         model = new_discriminator(cell)
         tokenizer = load_tokenizer(cell.student)
-        judge, seen = _judge(cell, prepared, model, tokenizer)
-        made = augmentation(prepared.sets, cell.discriminator, cell.seed)
+        sets = apart(tokenizer, prepared.sets, cell.student.max_rationale)
+        judge, seen = _judge(cell, prepared, sets, model, tokenizer)
+        made = augmentation(sets, cell.discriminator, cell.seed)
         figures = judge.pretrain(lambda n: with_augmented(tokenizer, seen, made(n), cell.student))
         write_json(path.with_suffix(".json"), figures)
         tensors.save(path, weights(model))
@@ -80,12 +82,16 @@ def _pretrained(cell: Cell, home: Home, prepared: Prepared) -> tuple[Discriminat
 
 
 def _judge(
-    cell: Cell, prepared: Prepared, model: Discriminator, tokenizer: PreTrainedTokenizerBase
+    cell: Cell,
+    prepared: Prepared,
+    sets: Sequence[RationaleSet],
+    model: Discriminator,
+    tokenizer: PreTrainedTokenizerBase,
 ) -> tuple[Judge, list[JudgedQuestion]]:
-    """The judge, and the questions as it sees them."""
-    held = held_out(prepared.sets, cell.discriminator.held_out, cell.seed)
+    """The judge, and the questions as it sees them; `sets` are those of `prepared`, told apart in tokens."""
+    held = held_out(sets, cell.discriminator.held_out, cell.seed)
     texts = [q.text for q in prepared.questions]
-    seen = judged(tokenizer, texts, prepared.sets, cell.student, held)
+    seen = judged(tokenizer, texts, sets, cell.student, held)
     return Judge(model, cell.discriminator, cell.seed, [q for q in seen if q.held_out]), seen
 
 
@@ -153,10 +159,12 @@ def _train(
     prepared = prepare(cell, home)
     student = load_student(cell.student, derive(cell.seed, "init"), device)
     judge, seen = None, []
+    sets = apart(student.tokenizer, prepared.sets, cell.student.max_rationale)
     statistics = prepared.statistics | _length_statistics(cell, prepared, student.tokenizer)
+    statistics["rationales/equal_tokens"] = sum(s.equal for s in sets) - sum(s.equal for s in prepared.sets)
     if judge_id(cell) is not None:
         model, figures = _pretrained(cell, home, prepared)
-        judge, seen = _judge(cell, prepared, model, student.tokenizer)
+        judge, seen = _judge(cell, prepared, sets, model, student.tokenizer)
         statistics |= {f"discriminator/pretrain_{k}": v for k, v in figures.items()}
     selection = method.selection(cell.selection)
     objective = method.build(
@@ -164,7 +172,7 @@ def _train(
             student=student,
             task=task,
             questions=prepared.questions,
-            sets=prepared.sets,
+            sets=sets,
             training=cell.training,
             lengths=cell.student,
             selection=selection,
@@ -219,9 +227,7 @@ def _train(
         accuracy=progress.accuracy,
         chosen_step=progress.chosen_step,
         seconds=trainer.spent,
-        statistics=statistics
-        | objective.statistics  # once more: some of it is known at the end
-        | {"cost/student_tflop": progress.flops / 1e12},
+        statistics=statistics | objective.figures() | {"cost/student_tflop": progress.flops / 1e12},
         versions=versions,
         message=message,
         peak_bytes=memory.peak_bytes(device),

@@ -66,7 +66,7 @@ class Weighed:
         self.totals += now
         return self._means(now, beta)
 
-    def statistics(self, beta: float) -> dict[str, float]:
+    def figures(self, beta: float) -> dict[str, float]:
         """The same of all steps so far, where there was something to weigh."""
         found = {name: float(value) for name, value in self._means(self.totals, beta).items()}
         return {name: value for name, value in found.items() if value == value}

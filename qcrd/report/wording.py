@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from qcrd.report.activity import idle_notes
 from qcrd.report.agreement import Agreement
 from qcrd.report.comparison import LEVEL
 
@@ -51,6 +52,11 @@ def about(lines: Sequence[Line], rows: Sequence[Row], cost: bool = False) -> lis
             f"({tests}), corrected for {_number(len(compared), 'comparison')} (Holm); "
             f"no evidence: of a difference, p ≥ {LEVEL}"
         )
+    if any((line.active_teacher, line.active_selfplay) != (None, None) for line in lines):
+        said.append(
+            "active negatives: share of the chosen negatives, over the whole training, within the margin, "
+            "which alone push; the teacher's / self-play's"
+        )
     if cost:
         said.append(
             "per cell: teacher tokens, generated for the samples that it reads (cells share them); student "
@@ -81,7 +87,7 @@ def findings(lines: Sequence[Line], agreements: Iterable[Agreement]) -> list[str
 
 
 def notes(row: Row) -> list[str]:
-    """What the row's mean leaves out."""
+    """What the row's mean leaves out, and what did nothing in its cells."""
     name = f"{row.group} {row.label}".strip()
     diverged = [record for record in row.records if record.status != "done"]
     found = []
@@ -95,7 +101,7 @@ def notes(row: Row) -> list[str]:
         found.append(f"{name}: {len(row.failed)} of {row.planned} cells failed ({reasons}), not in the mean")
     if row.missing:
         found.append(f"{name}: {row.missing} of {row.planned} cells not finished yet")
-    return found
+    return found + idle_notes(name, row.done)
 
 
 def mixture(records: Iterable[CellRecord]) -> list[str]:

@@ -129,10 +129,11 @@ def with_augmented(
     made: Sequence[Sequence[str]],
     lengths: config.Student,
 ) -> list[JudgedQuestion]:
-    """The questions with these augmented negatives."""
+    """The questions with these augmented negatives, but for those that are a positive in tokens."""
     rows = iter(tokenise(tokenizer, [text for group in made for text in group], lengths.max_rationale))
     return [
-        replace(q, augmented=list(islice(rows, len(group)))) for q, group in zip(questions, made, strict=True)
+        replace(q, augmented=[row for row in islice(rows, len(group)) if row not in q.positives])
+        for q, group in zip(questions, made, strict=True)
     ]
 
 

@@ -51,11 +51,11 @@ def test_mean_weights_by_source_and_the_beta_they_make_are_counted_over_steps():
     assert first["weight/effective_beta"].item() == pytest.approx(0.2 * 0.7 / 0.7)
     second = weighed(torch.tensor([0.1, 1.0]), torch.tensor([True, False]), torch.tensor([False, False]), 0.2)
     assert math.isnan(second["weight/selfplay"])
-    total = weighed.statistics(0.2)
+    total = weighed.figures(0.2)
     assert total["weight/positive"] == pytest.approx((2.1 + 0.1) / 4)
     assert total["weight/negative"] == pytest.approx((2.8 + 1.0) / 5)
     assert total["weight/effective_beta"] == pytest.approx(0.2 * (3.8 / 5) / (2.2 / 4))
 
 
 def test_before_the_first_step_nothing_is_said_of_weights():
-    assert Weighed(torch.device("cpu")).statistics(0.2) == {}
+    assert Weighed(torch.device("cpu")).figures(0.2) == {}

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 from small import arithmetic_questions, judge_settings, lengths, two_sided
 
 from qcrd.student.judged import MOST_HELD_OUT, augmentation, chunks, held_out, judged, with_augmented
-from qcrd.student.model import load_tokenizer
+from qcrd.student.model import load_tokenizer, tokenise
 from qcrd.types import RationaleSet
 
 
@@ -28,19 +30,20 @@ def test_questions_without_positives_leave_the_augmentation_of_the_others_alone(
     assert made([*sets, lonely])[:-1] == made(sets)
 
 
-def test_augmented_negatives_join_their_questions_and_nothing_else_changes():
+def test_augmented_negatives_join_their_questions_but_for_those_that_are_a_positive_in_tokens():
     questions, tokenizer = arithmetic_questions(6), load_tokenizer(lengths())
     sets = two_sided(questions)
     plain = judged(tokenizer, [q.text for q in questions], sets, lengths())
-    texts = made(sets, augment=2)
-    for before, after, group in zip(
-        plain, with_augmented(tokenizer, plain, texts, lengths()), texts, strict=True
-    ):
-        wanted = [tokenizer(text)["input_ids"][:15] for text in group]
-        assert [row[:-1] for row in after.augmented] == [row[: len(row)] for row in wanted]
-        assert (after.text, after.positives, after.negatives) == (
-            before.text, before.positives, before.negatives,
-        )  # fmt: skip
+    texts = [(f"{group.positives[0]} and more", group.negatives[0]) for group in sets]
+    found = with_augmented(tokenizer, plain, texts, lengths(max_rationale=64))
+    assert [len(q.augmented) for q in found] == [2] * 6
+    wrong = tokenise(tokenizer, [group.negatives[0] for group in sets], 64)
+    assert [q.augmented[1] for q in found] == wrong
+    assert [replace(q, augmented=()) for q in found] == plain
+    cut = with_augmented(tokenizer, plain, texts, lengths())  # behind the cut alone do the first ones differ
+    longer = [len(tokenizer(group.positives[0])["input_ids"]) > 15 for group in sets]
+    assert any(longer)
+    assert [len(q.augmented) for q in cut] == [1 if long else 2 for long in longer]
 
 
 def two_kinds(n, lonely=0):
