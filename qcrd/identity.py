@@ -84,7 +84,7 @@ def discriminator_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> di
     Cells that differ in the student, the losses or self-play share one.
     """
     settings = _discriminator(cell)
-    for after in ("update_steps", "alpha3", "decay"):  # read at iteration boundaries only
+    for after in ("update_steps", "alpha3", "decay", "min_factor", "weights"):  # read in training only
         settings.pop(after, None)
     return {
         "version": RESULT_VERSION,

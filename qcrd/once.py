@@ -97,14 +97,15 @@ def _worded(error: Exception) -> Exception:
     """The error, or for one that says too little what to do about it."""
     if isinstance(error, torch.OutOfMemoryError):
         return OutOfMemory(
-            f"out of GPU memory ({str(error).partition('. ')[0]}); lower training.batch, selfplay.k or "
-            "student.max_input, set student.precision: bf16, or raise resources.cell_gpus so that fewer "
-            "cells share a GPU"
+            f"out of GPU memory ({str(error).partition('. ')[0]}); lower training.batch, selfplay.k, "
+            "student.max_input or discriminator.max_tokens, set student.precision: bf16, or raise "
+            "resources.cell_gpus so that fewer cells share a GPU"
         )
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         return OutOfMemory(
             f"out of memory ({str(error).splitlines()[0] if str(error) else 'MemoryError'}); lower "
-            "training.batch, or resources.concurrent_cells so that fewer cells share a machine"
+            "training.batch or discriminator.max_tokens, or resources.concurrent_cells so that fewer cells "
+            "share a machine"
         )
     return error
 

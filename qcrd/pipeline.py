@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 from statistics import median
 
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, T5Config
 
 from qcrd import memory
 from qcrd.config import Cell
-from qcrd.errors import Diverged
+from qcrd.errors import Diverged, QcrdError
 from qcrd.files import read_json, write_json
 from qcrd.home import PREDICTIONS, STUDENT, Home
 from qcrd.methods import METHODS
@@ -27,13 +27,15 @@ from qcrd.student.apart import apart
 from qcrd.student.batches import derive
 from qcrd.student.discriminator import Discriminator, load_discriminator
 from qcrd.student.evaluate import Evaluator
-from qcrd.student.judge import Judge, augmented, judged
-from qcrd.student.model import EXPLAIN, Student, load_student, load_tokenizer, token_counts
+from qcrd.student.footprint import training_bytes
+from qcrd.student.judge import Judge
+from qcrd.student.judged import JudgedQuestion, augmentation, held_out, judged, with_augmented
+from qcrd.student.model import EXPLAIN, Student, load_student, load_tokenizer, t5_config, token_counts
 from qcrd.student.tensors import DamagedTensors
 from qcrd.student.trainer import WEIGHTS, Progress, Trainer
 from qcrd.student.weights import set_weights, weights
 from qcrd.tracking.journal import Journal
-from qcrd.types import CellRecord
+from qcrd.types import CellRecord, RationaleSet
 from qcrd.usage import Usage
 
 DIVERGED = "diverged.json"  # step and questions of the batch whose loss was no number
@@ -51,12 +53,11 @@ def ensure_discriminator(cell: Cell, home: Home, prepared: Prepared | None = Non
             return path
         prepared = prepared or prepare(cell, home)
         model = new_discriminator(cell)
-        judge = Judge(model, cell.discriminator, cell.seed)
-        texts = [q.text for q in prepared.questions]
         tokenizer = load_tokenizer(cell.student)
-        sets = augmented(prepared.sets, cell.discriminator, cell.seed)
-        sets = apart(tokenizer, sets, cell.student.max_rationale)
-        figures = judge.pretrain(judged(tokenizer, texts, sets, cell.student))
+        sets = apart(tokenizer, prepared.sets, cell.student.max_rationale)
+        judge, seen = _judge(cell, prepared, sets, model, tokenizer)
+        made = augmentation(sets, cell.discriminator, cell.seed)
+        figures = judge.pretrain(lambda n: with_augmented(tokenizer, seen, made(n), cell.student))
         write_json(path.with_suffix(".json"), figures)
         tensors.save(path, weights(model))
     return path
@@ -80,6 +81,20 @@ def _pretrained(cell: Cell, home: Home, prepared: Prepared) -> tuple[Discriminat
     return model, read_json(path.with_suffix(".json")) or {}
 
 
+def _judge(
+    cell: Cell,
+    prepared: Prepared,
+    sets: Sequence[RationaleSet],
+    model: Discriminator,
+    tokenizer: PreTrainedTokenizerBase,
+) -> tuple[Judge, list[JudgedQuestion]]:
+    """The judge, and the questions as it sees them; `sets` are those of `prepared`, told apart in tokens."""
+    held = held_out(sets, cell.discriminator.held_out, cell.seed)
+    texts = [q.text for q in prepared.questions]
+    seen = judged(tokenizer, texts, sets, cell.student, held)
+    return Judge(model, cell.discriminator, cell.seed, [q for q in seen if q.held_out]), seen
+
+
 def new_discriminator(cell: Cell) -> Discriminator:
     """The discriminator of a cell before any training."""
     return load_discriminator(
@@ -89,6 +104,19 @@ def new_discriminator(cell: Cell) -> Discriminator:
         derive(cell.seed, "init", "discriminator"),
         _device(),
     )
+
+
+def judge_bytes(cell: Cell) -> int | None:
+    """Bytes that training the cell's discriminator takes at most, by shapes; None where those are unknown."""
+    section, longest = cell.discriminator, cell.student.max_input + cell.student.max_rationale
+    try:
+        if section.checkpoint is None:
+            shape = t5_config(section.architecture, load_tokenizer(cell.student), 0.0)
+        else:
+            shape = T5Config.from_pretrained(section.checkpoint, revision=section.revision)
+    except (OSError, ValueError, QcrdError):  # whoever loads it says what is wrong
+        return None
+    return training_bytes(shape, longest, section.max_tokens)
 
 
 def run_cell(
@@ -136,9 +164,7 @@ def _train(
     statistics["rationales/equal_tokens"] = sum(s.equal for s in sets) - sum(s.equal for s in prepared.sets)
     if judge_id(cell) is not None:
         model, figures = _pretrained(cell, home, prepared)
-        judge = Judge(model, cell.discriminator, cell.seed)
-        texts = [q.text for q in prepared.questions]
-        seen = judged(student.tokenizer, texts, sets, cell.student)
+        judge, seen = _judge(cell, prepared, sets, model, student.tokenizer)
         statistics |= {f"discriminator/pretrain_{k}": v for k, v in figures.items()}
     selection = method.selection(cell.selection)
     objective = method.build(

@@ -50,9 +50,11 @@ EMBEDDED: dict[str, Any] = {
         "architecture": {"d_model": 64, "d_kv": 8, "d_ff": 128, "layers": 1, "heads": 8},
         "lr": 1e-3,  # from scratch
         "batch": 16,
-        "pretrain_steps": 100,  # about two passes over 720 questions
+        "max_tokens": 65_536,  # no step has so many: of so small an encoder a step fits at once
+        # At 100 steps, two passes, AUC on held-out questions was 0.58, at 300 with negatives made anew 0.64.
+        "pretrain_steps": 300,
         "update_steps": 2,
-        "augment": 1,
+        "augment": 2,
     },
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -10,7 +10,8 @@ from qcrd import config, tasks
 from qcrd.methods import METHODS
 from qcrd.methods.base import Ingredients, Objective
 from qcrd.student.discriminator import load_discriminator
-from qcrd.student.judge import Judge, judged
+from qcrd.student.judge import Judge
+from qcrd.student.judged import JudgedQuestion, judged
 from qcrd.student.model import Student, load_student, load_tokenizer
 from qcrd.types import Question, RationaleSet
 
@@ -35,10 +36,11 @@ def judge_settings(**changes) -> config.Discriminator:
     return config.Discriminator(**{"architecture": SHAPE, "lr": 3e-3, "batch": 8} | changes)
 
 
-def small_judge(seed: int = 0, **changes) -> Judge:
+def small_judge(seed: int = 0, held: Sequence[JudgedQuestion] = (), **changes) -> Judge:
     """That judge, not trained yet."""
     section = judge_settings(**changes)
-    return Judge(load_discriminator(section, load_tokenizer(lengths()), "fp32", seed, CPU), section, seed)
+    model = load_discriminator(section, load_tokenizer(lengths()), "fp32", seed, CPU)
+    return Judge(model, section, seed, held)
 
 
 def arithmetic_questions(n: int) -> list[Question]:

@@ -120,10 +120,15 @@ OTHER = {
     "discriminator.loss": "printed",
     "discriminator.lr": 1e-3,
     "discriminator.batch": 7,
+    "discriminator.max_tokens": 7,
+    "discriminator.held_out": 0.3,
+    "discriminator.calibration": "midpoint",
     "discriminator.pretrain_steps": 7,
     "discriminator.update_steps": 7,
     "discriminator.alpha3": 0.4,
     "discriminator.decay": 0.8,
+    "discriminator.min_factor": 0.1,
+    "discriminator.weights": "shuffled",
     "discriminator.augment": 1,
     "discriminator.augmentation": "words",
     "edit.duals": "prompted",
@@ -368,6 +373,8 @@ def test_cells_that_differ_in_training_alone_share_a_pretrained_discriminator():
         "training.lr",
         "student.architecture.layers",
         "discriminator.decay",
+        "discriminator.min_factor",
+        "discriminator.weights",
     ):
         cell = changed(Cell(), path, OTHER[path])
         assert fingerprint(discriminator_identity(cell, "d", TEACHER)) == first, path
@@ -375,6 +382,8 @@ def test_cells_that_differ_in_training_alone_share_a_pretrained_discriminator():
         "rationales.m",
         "rationales.denoise",
         "discriminator.loss",
+        "discriminator.held_out",
+        "discriminator.calibration",
         "student.tokenizer",
         "student.max_input",
         "seed",

@@ -26,6 +26,14 @@ def test_embedded_needs_nothing_from_outside():
     assert cell.student.checkpoint is cell.student.tokenizer is cell.discriminator.checkpoint is None
 
 
+def test_a_step_of_the_embedded_discriminator_is_never_cut():
+    cell = Cell.model_validate(PRESETS["embedded"])
+    section, most = cell.discriminator, cell.rationales.m + cell.selfplay.k
+    rows = most + cell.rationales.m * section.augment
+    longest = cell.student.max_input + cell.student.max_rationale
+    assert section.batch * rows * longest <= section.max_tokens
+
+
 @pytest.mark.parametrize(
     ("preset", "gpus", "resolved"),
     [

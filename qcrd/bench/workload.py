@@ -18,7 +18,8 @@ from qcrd import config, tasks
 from qcrd.methods import METHODS
 from qcrd.methods.base import Ingredients, Objective
 from qcrd.student.discriminator import load_discriminator
-from qcrd.student.judge import Judge, judged
+from qcrd.student.judge import Judge
+from qcrd.student.judged import judged
 from qcrd.student.model import Student
 from qcrd.teacher.tokenizer import word_level_tokenizer
 from qcrd.types import Question, RationaleSet

@@ -178,6 +178,34 @@ def negatives(
 
 
 @app.command()
+def judge(
+    size: SizeOption = Student.BASE,
+    m: Annotated[
+        list[int] | None, typer.Option(min=1, help="Teacher's rationales per question; may be repeated.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Questions per step (discriminator.batch).")] = 32,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Of a chunk; without it discriminator.max_tokens' default.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Memory of a discriminator's step with SVAMP's lengths: in one graph, and in chunks by max_tokens.
+
+    Counted is all that a forward pass keeps for the gradient, in fp32, without the weights. It follows from
+    shapes alone, so a model can be measured that would not fit here.
+
+    Example: qcrd bench judge --m 5 --m 20
+    """
+    from qcrd.bench.judge_memory import bench_judge
+    from qcrd.config import Discriminator
+
+    most = max_tokens or Discriminator().max_tokens
+    found = [bench_judge(size.value, number, batch, most) for number in dict.fromkeys(m or [5, 20])]
+    lines = (each.text() for each in found)
+    typer.echo(json.dumps({"steps": [each.plain() for each in found]}) if as_json else "\n".join(lines))
+
+
+@app.command()
 def sampling(
     grid: Annotated[
         Path | None, typer.Argument(help="Whose teacher and task; without one the embedded preset's.")

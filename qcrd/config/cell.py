@@ -210,12 +210,26 @@ class Discriminator(Section):
     """Revision of a Hub checkpoint."""
     architecture: Architecture = Architecture()
     """Only read where there is no checkpoint."""
-    loss: Literal["bounded", "printed"] = "bounded"
-    """bounded has positives and negatives below the line; printed is Eq. 2, without lower bound."""
+    loss: Literal["bounded", "printed", "bce"] = "bounded"
+    """bounded has positives and negatives below the line; printed is Eq. 2, without lower bound; bce is
+    binary cross entropy, the two kinds of a question alike."""
     lr: Positive = 1e-4
     """Learning rate of pretraining and, before decay, of the updates."""
     batch: Count = 32
     """Questions per step."""
+    max_tokens: Count = 8_192
+    """Most tokens of a step whose gradient is computed at once: a step of more goes through in chunks of
+    whole questions, a question of more by itself. The sum over the chunks is the step's gradient, so this
+    bounds memory alone (T5-base in fp32 keeps 1 GiB for 1,000 tokens), except that a checkpoint's dropout
+    draws other masks for another cut."""
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Share of the questions with both kinds of teacher's rationales that the discriminator never trains on,
+    at most 256 of them. How well it ranks their rationales is reported, and `calibration` reads them."""
+    calibration: Literal["held_out", "midpoint"] = "held_out"
+    """What a score g weighs, s = sigmoid(a (g - c)). held_out: a and c are fitted to the held-out questions,
+    so that s is the chance of being a positive where positives and the teacher's negatives are equally
+    common; a judge that ranks them no better than chance gives 0.5 to all. midpoint: a = 1, c is the running
+    middle of the mean scores of positives and of all negatives in training; so too with nothing held out."""
     pretrain_steps: Annotated[int, Field(ge=0)] = 1000
     """Steps on the teacher's rationales and augmented negatives before training."""
     update_steps: Annotated[int, Field(ge=0)] = 8
@@ -224,10 +238,18 @@ class Discriminator(Section):
     """Weight of the discriminator's loss in the first iteration (Eq. 8)."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.9
     """Factor on alpha3 and the learning rate per iteration (section 4.1: 0.9)."""
+    min_factor: Fraction = 0.01
+    """Updates end with the first iteration for which decay^iteration is below this: at 0.9 after 44. 0 never
+    ends them."""
     augment: Annotated[int, Field(ge=0)] = 2
-    """Augmented negatives per positive in pretraining."""
+    """Augmented negatives per positive in pretraining, made anew for each epoch."""
     augmentation: Literal["words", "numbers", "both"] = "both"
     """Replace words by others of their class (the paper's), swap numbers and operators, or both by turns."""
+    weights: Literal["judged", "mean_one", "shuffled"] = "judged"
+    """judged: s of a chosen positive and 1 - s of a chosen negative (Eqs. 6, 7). Two controls of what the
+    discriminator's choice among rationales adds: mean_one divides both by their means over the batch, so
+    that they no longer scale the loss or beta; shuffled deals them out at random among the batch's chosen
+    rationales of the same kind, so that scale and spread stay and the judgement goes."""
 
 
 class Edit(Section):

@@ -35,7 +35,7 @@ class Room:
         """
         if not any(node.gpus for node in nodes):
             return cls(available()[0], "memory that is free here") if len(nodes) == 1 else None
-        one = _gpu_bytes()
+        one = gpu_bytes()
         if one is None:
             return None
         count = max(1, int(1 if resources.teacher_gpus is None else resources.teacher_gpus))
@@ -84,7 +84,7 @@ def available(group: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
     return max(0, min(machine.available, limit - used)), min(machine.total, limit)
 
 
-def _gpu_bytes() -> int | None:
+def gpu_bytes() -> int | None:
     """Of this machine's first GPU, else of one of the cluster's; None where none answers soon."""
     import ray
     import torch

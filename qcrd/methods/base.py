@@ -12,7 +12,8 @@ from torch import Tensor
 from qcrd import config
 from qcrd.errors import ConfigError, did_you_mean
 from qcrd.rationales.asked import Pair
-from qcrd.student.judge import Judge, JudgedQuestion
+from qcrd.student.judge import Judge
+from qcrd.student.judged import JudgedQuestion
 from qcrd.student.model import Student
 from qcrd.student.selfplay import Snapshots
 from qcrd.tasks.base import Task

@@ -12,6 +12,7 @@ from torch import Tensor
 from qcrd.config import Selection
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, Chosen, choose, contrastive_loss, hinge
+from qcrd.losses.weights import Weighed, weigh
 from qcrd.methods.base import Ingredients, Method, Stateless, inputs
 from qcrd.methods.offers import Offers
 from qcrd.methods.tally import SELFPLAY, TEACHER, Tally
@@ -42,6 +43,7 @@ class Contrastive(Stateless):
         self.alpha1, self.alpha2 = given.training.alpha1, given.training.alpha2
         self.limit, self.seed = lengths.max_rationale, given.seed
         self.judge, self.judged = given.judge, given.judged
+        self.weighed = Weighed(student.device)
         self.predict = inputs(student, PREDICT, given.questions, lengths.max_input)
         self.explain = inputs(student, EXPLAIN, given.questions, lengths.max_input)
         self.labels = student.tokens([s.label for s in given.sets], lengths.max_label)
@@ -61,9 +63,7 @@ class Contrastive(Stateless):
         if self.player is not None:
             figures |= self._play(iteration, snapshots, coming)
         if self.judge is not None:
-            questions = [
-                replace(self.judged[i], negatives=self.judged[i].negatives + self.played[i]) for i in coming
-            ]
+            questions = [replace(self.judged[i], played=self.played[i]) for i in coming]
             found = self.judge.update(questions, iteration)
             figures |= {f"discriminator/{name}": value for name, value in found.items()}
         return figures
@@ -128,7 +128,9 @@ class Contrastive(Stateless):
         quality = self._quality(contrasted, rows, numbers, picked)
         weight = None
         if quality is not None and self.scheme.weighted:
-            weight = torch.where(chosen.positive, quality, 1 - quality)
+            acts = chosen.positive | (hinge(found.detach(), self.settings.delta) > 0)
+            shuffle = torch.Generator().manual_seed(derive(self.seed, "weights", step))
+            weight = weigh(quality, chosen.positive, acts, self.judge.section.weights, shuffle)
         contrast, parts = contrastive_loss(
             candidates, chosen, found, weight, self.settings.beta, self.settings.delta, self.settings.negative
         )
@@ -141,8 +143,8 @@ class Contrastive(Stateless):
             parts |= self.tally.add(considered, origin[chosen.row[~chosen.positive]])
         parts["negative"] = considered.mean()
         if weight is not None:
-            parts["weight/positive"] = weight[chosen.positive].mean()
-            parts["weight/negative"] = weight[~chosen.positive].mean()
+            played = origin[chosen.row] == SELFPLAY
+            parts |= self.weighed(weight, chosen.positive, played & ~chosen.positive, self.settings.beta)
         loss = self.alpha1 * predict + self.alpha2 * contrast
         return {"loss": loss, "predict": predict.detach(), "contrastive": contrast.detach(), **parts}
 
@@ -189,18 +191,24 @@ class Contrastive(Stateless):
         return self.judge.quality(asked)
 
     def figures(self) -> dict[str, float]:
-        """What its negatives were over the whole training."""
-        return self.tally.figures() | (_shares(self.drawn) if self.lag else {})
+        """What its negatives and weights were over the whole training, and the discriminator at its end."""
+        found = self.tally.figures() | (_shares(self.drawn) if self.lag else {})
+        if self.judge is None:
+            return found
+        judge = {"updates": self.judge.updates, **self.judge.figures}
+        found |= {f"discriminator/{name}": value for name, value in judge.items()}
+        return found | self.weighed.figures(self.settings.beta)
 
     def state(self) -> dict[str, Tensor]:
         """The discriminator's, and what was counted so far."""
         judge = self.judge.state() if self.judge is not None else {}
-        return {**judge, **self.tally.state(), "selfplay": self.drawn}
+        return {**judge, **self.tally.state(), "selfplay": self.drawn, "weighed": self.weighed.totals}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Go on from `state()`."""
         self.tally.load_state(tensors)
         self.drawn = tensors["selfplay"].to(self.drawn)
+        self.weighed.totals.copy_(tensors["weighed"])
         if self.judge is not None:
             self.judge.load_state(tensors)
 

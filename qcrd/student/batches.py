@@ -24,8 +24,8 @@ def epoch_order(questions: int, batch: int, seed: int, epoch: int) -> list[list[
 def derive(seed: int, *what: str | int) -> int:
     """A 63-bit seed for one purpose, so that purposes never share a stream.
 
-    Purposes in use: order, init, dropout, selfplay, scheme, selection, discriminator, augment, judging,
-    explain.
+    Purposes in use: order, init, dropout, selfplay, scheme, selection, discriminator, augment, held out,
+    weights, judging, explain.
     """
     text = "/".join(map(str, (seed, *what)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

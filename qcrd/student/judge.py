@@ -2,64 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from random import Random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import isnan
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from qcrd import config
 from qcrd.errors import Diverged
 from qcrd.losses.discriminator import discriminator_loss
-from qcrd.rationales.augment import Augmenter
 from qcrd.student.batches import derive, epoch_order
 from qcrd.student.discriminator import Discriminator, within_question_auc
-from qcrd.student.model import tokenise
+from qcrd.student.judged import SOURCES, JudgedQuestion, Rows, Tokens, chunks
 from qcrd.student.weights import set_weights, weights
-from qcrd.types import RationaleSet
-
-Tokens = list[int]
 
 REMEDY = "lower discriminator.lr, or set discriminator.loss: bounded, which has a lower bound"
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedQuestion:
-    """A question as the discriminator sees it."""
-
-    text: Tokens  # the question, with its end-of-sequence token
-    positives: list[Tokens]  # distinct, each with its end-of-sequence token
-    negatives: list[Tokens]
+MOST_KNOWN = 200_000  # scores that are kept: what the student writes in a long training is asked about once
 
 
 class Judge:
-    """The discriminator with its optimiser and the scores that it has already given."""
+    """The discriminator with its optimiser and the scores that it has already given.
 
-    def __init__(self, model: Discriminator, section: config.Discriminator, seed: int):
+    Attributes:
+        figures: of the last pretraining or update; see `_figures`.
+        updates: how many iterations have updated it.
+    """
+
+    def __init__(
+        self,
+        model: Discriminator,
+        section: config.Discriminator,
+        seed: int,
+        held: Sequence[JudgedQuestion] = (),
+    ):
+        """`held` are the questions that are held out of its training, to measure and to calibrate it."""
         self.model = model
         self.section = section
         self.seed = seed
+        self.held = held
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=section.lr, weight_decay=0.0, fused=True)
+        self.updates = 0
+        self.figures: dict[str, float] = {}
         self._known: dict[tuple[int, tuple[int, ...]], float] = {}
 
-    def pretrain(self, questions: Sequence[JudgedQuestion]) -> dict[str, float]:
-        """Train on the teacher's rationales and the augmented negatives; returns loss and AUC at the end."""
+    def pretrain(self, questions: Callable[[int], Sequence[JudgedQuestion]]) -> dict[str, float]:
+        """Train on the teacher's rationales and the augmented negatives; returns `figures`.
+
+        `questions` gives those of an epoch. Augmented negatives made anew for each are many times the data:
+        the discriminator cannot learn them by heart.
+        """
         steps = self.section.pretrain_steps
-        return self._train(questions, steps, self.section.lr, 1.0, "pretrain", decay_to_zero=True)
+        return self._train(questions, self.held, steps, self.section.lr, 1.0, "pretrain", decay_to_zero=True)
 
     def update(self, questions: Sequence[JudgedQuestion], iteration: int) -> dict[str, float]:
-        """A few steps on the iteration's rationales, self-play included.
+        """A few steps on the iteration's rationales, self-play included; returns `figures`.
 
         Eq. 8's alpha3 scales the loss and decays by 0.9 an iteration; since AdamW is blind to a loss's
-        scale, the learning rate decays by the same factor (A.2: "a decayed learning rate").
+        scale, the learning rate decays by the same factor (A.2: "a decayed learning rate"). Below
+        `min_factor` of the rate an update would move next to nothing at the cost of the first; there is none.
         """
         factor = self.section.decay**iteration
-        lr = self.section.lr * factor
-        alpha = self.section.alpha3 * factor
+        if factor < self.section.min_factor:
+            if len(self._known) > MOST_KNOWN:
+                self._known.clear()
+            return {}
         self._known.clear()
-        return self._train(questions, self.section.update_steps, lr, alpha, f"update-{iteration}")
+        played = {tuple(q.text): q.played for q in questions if q.held_out}
+        found = self._train(
+            lambda _: questions,
+            [replace(q, played=played.get(tuple(q.text), ())) for q in self.held],
+            self.section.update_steps,
+            self.section.lr * factor,
+            self.section.alpha3 * factor,
+            f"update-{iteration}",
+        )
+        self.updates += bool(found)
+        return found
 
     def quality(self, rows: Sequence[tuple[int, Tokens, Tokens]]) -> Tensor:
         """s of (question number, question, rationale) rows; scores are kept until the next update."""
@@ -71,20 +90,23 @@ class Judge:
 
     def _train(
         self,
-        questions: Sequence[JudgedQuestion],
+        questions: Callable[[int], Sequence[JudgedQuestion]],
+        held: Sequence[JudgedQuestion],
         steps: int,
         lr: float,
         alpha: float,
         purpose: str,
         decay_to_zero: bool = False,
     ) -> dict[str, float]:
-        usable = [q for q in questions if q.positives and q.negatives]
-        if not usable or steps == 0:
+        usable = _usable(questions(0)) if steps else []
+        if not usable:
             return {}
         self.model.train()
         torch.manual_seed(derive(self.seed, "discriminator", purpose, "dropout"))
         order_seed = derive(self.seed, "discriminator", purpose)
-        losses, aucs, step, epoch = [], [], 0, 0
+        found: list[tuple[float, Tensor, Rows]] = []
+        step, epoch = 0, 0
+        tail = steps - max(1, steps // 5)  # rows that were just trained on, but before each of their steps
         while step < steps:
             for batch in epoch_order(len(usable), self.section.batch, order_seed, epoch):
                 if step == steps:
@@ -92,68 +114,106 @@ class Judge:
                 rate = lr * (1 - step / steps) if decay_to_zero else lr
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
-                rows, positive, question = _rows([usable[i] for i in batch], self.model.center.device)
-                score = self.model(rows)
-                loss = discriminator_loss(score, positive, question, len(batch), self.section.loss)
+                rows = Rows.of([usable[i] for i in batch], self.model.center.device)
                 self.optimizer.zero_grad(set_to_none=True)
-                if not bool(torch.isfinite(loss)):
-                    raise Diverged(step + 1, [], f"the discriminator's loss ({purpose}) is", REMEDY)
-                (alpha * loss).backward()
+                loss, score = self.backward([usable[i] for i in batch], alpha, step, purpose)
                 torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
                 self.optimizer.step()
-                self.model.recenter(score.detach(), positive)
-                losses.append(float(loss.detach()))
-                aucs.append(within_question_auc(score.detach(), positive, question))
+                self.model.recenter(score, rows.positive)
+                if step >= tail:
+                    found.append((loss, score, rows))
                 step += 1
             epoch += 1
-        # The last fifth: on rows that were just trained on, but before each of their steps.
-        tail = max(1, len(losses) // 5)
-        return {"loss": sum(losses[-tail:]) / tail, "auc": sum(aucs[-tail:]) / tail}
+            if step < steps:
+                usable = _usable(questions(epoch)) or usable
+        self.figures = self._figures(found, Rows.of(held, self.model.center.device))
+        return dict(self.figures)
+
+    def backward(
+        self, batch: Sequence[JudgedQuestion], alpha: float = 1.0, step: int = 0, purpose: str = "step"
+    ) -> tuple[float, Tensor]:
+        """Add the gradient of alpha times a batch's loss, in chunks of at most `max_tokens`.
+
+        The loss is a mean over questions, so the chunks' losses, weighted by their questions, add up to it.
+
+        Args:
+            batch: questions with both kinds of rationales.
+            alpha: factor on the loss.
+            step: 0-based, for errors.
+            purpose: for errors.
+
+        Returns:
+            The loss without alpha, and the raw scores in the order of `Rows.of(batch)`.
+
+        Raises:
+            Diverged: where the loss is not finite.
+        """
+        total, scores = 0.0, []
+        for chunk in chunks(batch, self.section.max_tokens):
+            rows = Rows.of(chunk, self.model.center.device)
+            score = self.model(rows.tokens)
+            loss = discriminator_loss(score, rows.positive, rows.question, len(chunk), self.section.loss)
+            loss = loss * (len(chunk) / len(batch))
+            if not bool(torch.isfinite(loss)):
+                raise Diverged(step + 1, [], f"the discriminator's loss ({purpose}) is", REMEDY)
+            (alpha * loss).backward()
+            total += float(loss.detach())
+            scores.append(score.detach())
+        return total, torch.cat(scores)
+
+    def _figures(self, trained: Sequence[tuple[float, Tensor, Rows]], held: Rows) -> dict[str, float]:
+        """Calibrate; what the last fifth of the steps came to, and how held-out questions fare.
+
+        loss; auc, within questions over all negatives, and auc_teacher, auc_augmented, auc_selfplay;
+        s_positive, s_teacher, s_augmented, s_selfplay, the means of s. The same with _held_out. Where there
+        are no such rationales the figure is left out.
+        """
+        unseen = self.model.score(held.tokens)
+        teacher = held.positive | (held.source == SOURCES.index("teacher"))
+        sides = held.positive[teacher]
+        if self.section.calibration == "held_out" and bool(sides.any()) and not bool(sides.all()):
+            self.model.calibrate(unseen[teacher], sides)
+        found: dict[str, list[float]] = {}
+        for loss, score, rows in trained:
+            found.setdefault("loss", []).append(loss)
+            for name, value in self._rated(score, rows).items():
+                found.setdefault(name, []).append(value)
+        means = {name: sum(values) / len(values) for name, values in found.items()}
+        return means | {f"{name}_held_out": value for name, value in self._rated(unseen, held).items()}
+
+    def _rated(self, score: Tensor, rows: Rows) -> dict[str, float]:
+        """Within-question AUC and mean s by source."""
+        quality = self.model.weigh(score)
+        found = {"auc": within_question_auc(score, rows.positive, rows.question)}
+        for number, name in enumerate(SOURCES):
+            there = rows.source == number
+            if bool(there.any()):
+                found[f"s_{name}"] = float(quality[there].mean())
+            if number:
+                either = there | rows.positive
+                found[f"auc_{name}"] = within_question_auc(
+                    score[either], rows.positive[either], rows.question[either]
+                )
+        return {name: value for name, value in found.items() if not isnan(value)}
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed training needs."""
         tensors = {f"model.{name}": t for name, t in weights(self.model).items()}
         for i, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{key}": t for key, t in state.items()}
+        tensors["updates"] = torch.tensor(self.updates)
+        tensors |= {
+            f"figures.{name}": torch.tensor(v, dtype=torch.double) for name, v in self.figures.items()
+        }
         return tensors
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Go on from `state()`."""
         set_weights(self.model, _strip(tensors, "model."))
         load_optimizer(self.optimizer, _strip(tensors, "optimizer."))
+        self.updates = int(tensors["updates"])
+        self.figures = {name: float(t) for name, t in _strip(tensors, "figures.").items()}
         self._known.clear()
-
-
-def judged(
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    sets: Sequence[RationaleSet],
-    lengths: config.Student,
-) -> list[JudgedQuestion]:
-    """The questions and their sets' distinct rationales as tokens."""
-    return [
-        JudgedQuestion(
-            text,
-            tokenise(tokenizer, list(dict.fromkeys(group.positives)), lengths.max_rationale),
-            tokenise(tokenizer, list(dict.fromkeys(group.negatives)), lengths.max_rationale),
-        )
-        for text, group in zip(tokenise(tokenizer, texts, lengths.max_input), sets, strict=True)
-    ]
-
-
-def augmented(sets: Sequence[RationaleSet], section: config.Discriminator, seed: int) -> list[RationaleSet]:
-    """The sets with `section.augment` changed copies of each distinct positive among the negatives."""
-    # Cells that share a judge may differ in whether they keep questions without positives; no word of those.
-    corpus = (r for s in sets if s.positives for r in (*s.positives, *s.negatives))
-    augment = Augmenter(corpus, section.augmentation)
-    random = Random(derive(seed, "augment"))
-    result = []
-    for group in sets:
-        distinct = dict.fromkeys(group.positives)
-        made = [augment(positive, random) for positive in distinct for _ in range(section.augment)]
-        wrong = tuple(text for text in made if text is not None and text not in distinct)
-        result.append(replace(group, negatives=group.negatives + wrong))
-    return result
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
@@ -165,14 +225,8 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor])
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _rows(questions: Sequence[JudgedQuestion], device: torch.device):
-    rows, positive, question = [], [], []
-    for number, q in enumerate(questions):
-        for kind, group in ((True, q.positives), (False, q.negatives)):
-            rows += [q.text + rationale for rationale in group]
-            positive += [kind] * len(group)
-            question += [number] * len(group)
-    return rows, torch.tensor(positive, device=device), torch.tensor(question, device=device)
+def _usable(questions: Sequence[JudgedQuestion]) -> list[JudgedQuestion]:
+    return [q for q in questions if q.two_sided and not q.held_out]
 
 
 def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -105,7 +105,7 @@ class Layout:
 def sent(numbers: Sequence, device: torch.device, dtype: torch.dtype = torch.long) -> Tensor:
     """Numbers as a tensor; a GPU fetches them while the CPU goes on."""
     found = torch.tensor(numbers, dtype=dtype)
-    return found.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else found
+    return found.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else found.to(device)
 
 
 def _alike(order: Sequence[int], width: dict[int, int]) -> list[list[int]]:

@@ -5,10 +5,11 @@ from small import SHAPE
 
 from qcrd.config import Cell, Contrastive, Discriminator, Resources
 from qcrd.errors import OutOfMemory
+from qcrd.grid.discriminators import share_of_gpu
 from qcrd.grid.packing import CONTEXT, MOST, SPARE, largest, measured_share, probe, share
 from qcrd.grid.shares import Node, Shares
 from qcrd.home import Home
-from qcrd.pipeline import run_cell
+from qcrd.pipeline import judge_bytes, run_cell
 from qcrd.student.trainer import Trainer
 
 GIB = 2**30
@@ -50,6 +51,16 @@ def test_of_like_cells_the_one_with_most_sequences_is_probed():
     alone = few.model_copy(update={"discriminator": Discriminator(enabled=False)})
     beta = few.model_copy(update={"contrastive": Contrastive(beta=0.7)})
     assert largest([few, many, plain, other, mean, alone, beta]) == [many, plain, other, mean, alone]
+
+
+def test_a_discriminator_gets_more_of_a_gpu_than_a_cell_only_where_its_memory_asks_for_it():
+    small = cell("qcrd")
+    wide = {"d_model": 1024, "d_kv": 64, "d_ff": 4096, "layers": 24, "heads": 16}
+    large = Cell.model_validate(small.model_dump() | {"discriminator": {"architecture": wide}})
+    assert share_of_gpu([small], 0.25, 80 * GIB) == 0.25
+    assert share_of_gpu([small, large], 0.05, 80 * GIB) == share(judge_bytes(large), 80 * GIB) > 0.05
+    assert share_of_gpu([large], 0.0, None) == 0.0
+    assert share_of_gpu([large], 0.25, None) == 0.25
 
 
 def test_a_probe_measures_a_few_steps_and_leaves_nothing(tmp_path):

@@ -159,6 +159,38 @@ def test_qcrd_equals_the_naive_computation(scheme, judged, k, negative, key):
     )
 
 
+def step_under(form, scheme="minmax"):
+    questions, sets = questions_and_sets()
+    judge, student = small_judge(update_steps=0, weights=form), double_student()
+    for q in judge_scores(judge, questions, sets):
+        assert 0 < q < 1
+    made = objective_of("qcrd", student, questions, sets, judge, scheme, beta=BETA, delta=100.0)
+    begin(made, student)
+    return made, made.loss(BATCH, 7)
+
+
+def judge_scores(judge, questions, sets):
+    objective = objective_of("qcrd", double_student(), questions, sets, judge)
+    return [quality(judge, objective, i, r) for i in BATCH for r in objective.offers.positives[i]]
+
+
+@pytest.mark.parametrize("form", ["mean_one", "shuffled"])
+def test_the_controls_of_the_weights_change_a_step_by_the_weights_alone(form):
+    judged, plain = step_under("judged")
+    control, found = step_under(form)
+    assert found["predict"] == plain["predict"]
+    assert found["contrastive"] != plain["contrastive"]
+    if form == "mean_one":
+        assert found["weight/positive"].item() == pytest.approx(1)
+        assert found["weight/teacher"].item() == pytest.approx(1)
+        assert control.figures()["weight/effective_beta"] == pytest.approx(BETA)
+    else:
+        assert found["weight/positive"].item() == pytest.approx(plain["weight/positive"].item())
+        assert found["weight/negative"].item() == pytest.approx(plain["weight/negative"].item())
+    mean = plain["weight/negative"] / plain["weight/positive"]
+    assert judged.figures()["weight/effective_beta"] == pytest.approx(BETA * mean.item())
+
+
 def test_only_chosen_rationales_are_differentiated_and_doubles_are_computed_once():
     questions, sets = questions_and_sets()
     rows = {}

@@ -1,12 +1,13 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
-from small import arithmetic_questions, judge_settings, lengths, small_judge, two_sided
+from small import arithmetic_questions, lengths, small_judge
 
 from qcrd.errors import Diverged
 from qcrd.student.discriminator import within_question_auc
-from qcrd.student.judge import augmented, judged
+from qcrd.student.judged import SOURCES, Rows, chunks, judged
 from qcrd.student.model import load_tokenizer
 from qcrd.types import RationaleSet
 
@@ -34,7 +35,7 @@ def learnable():
 @pytest.fixture(scope="module")
 def trained(learnable):
     judge = small_judge(pretrain_steps=60, lr=1e-2)
-    return judge, judge.pretrain(learnable)
+    return judge, judge.pretrain(lambda _: learnable)
 
 
 def scores(judge, questions):
@@ -96,6 +97,67 @@ def test_the_learning_rate_of_the_updates_decays_with_the_iteration(learnable):
         assert judge.optimizer.param_groups[0]["lr"] == pytest.approx(rate)
 
 
+def test_updates_end_where_their_rate_has_decayed_below_the_bound_and_scores_are_kept(learnable):
+    judge = small_judge(update_steps=1, decay=0.5, min_factor=0.25)
+    assert [bool(judge.update(learnable, n)) for n in (0, 1, 2, 3, 9)] == [True, True, True, False, False]
+    assert judge.updates == 3
+    before, row = judge.state(), (0, learnable[0].text, learnable[0].positives[0])
+    judge.quality([row])
+    calls = []
+    judge.model.register_forward_hook(lambda *_: calls.append(1))
+    judge.update(learnable, 4)
+    judge.quality([row])
+    assert calls == []
+    assert all(torch.equal(before[name], tensor) for name, tensor in judge.state().items())
+
+
+@pytest.mark.parametrize("form", ["bounded", "bce"])
+@pytest.mark.parametrize("most", [1, 150, 400])
+def test_the_gradient_of_a_step_does_not_depend_on_how_it_is_cut_into_chunks(learnable, most, form):
+    whole, cut = small_judge(loss=form), small_judge(max_tokens=most, loss=form)
+    batch = [replace(q, positives=q.positives[: 1 + n % 2]) for n, q in enumerate(learnable[:7])]
+    assert sum(q.tokens for q in batch) > 400  # so each cuts it somewhere
+    calls = []
+    cut.model.register_forward_hook(lambda *_: calls.append(1))
+    one, other = whole.backward(batch, 0.5), cut.backward(batch, 0.5)
+    assert len(calls) == len(list(chunks(batch, most))) > 1
+    assert other[0] == pytest.approx(one[0], abs=1e-6)
+    torch.testing.assert_close(other[1], one[1], rtol=0, atol=1e-6)
+    for a, b in zip(whole.model.parameters(), cut.model.parameters(), strict=True):
+        torch.testing.assert_close(b.grad, a.grad, rtol=0, atol=1e-6)
+
+
+def test_what_is_held_out_is_never_trained_on_and_reported_apart_by_source(learnable):
+    played = [learnable[1].negatives[0]]
+    held = [replace(q, held_out=True, played=played) for q in learnable[:4]]
+    seen = []
+    judge = small_judge(held=[replace(q, played=()) for q in held], update_steps=3)
+    judge.model.register_forward_pre_hook(
+        lambda model, args: seen.extend(args[0]) if model.training else None
+    )
+    figures = judge.update([*held, *learnable[4:]], 0)
+    assert seen and not [row for row in seen if any(row[: len(q.text)] == q.text for q in held)]
+    assert {"loss", "auc", "auc_teacher", "s_positive", "s_teacher"} <= figures.keys()
+    assert {"auc_teacher_held_out", "auc_selfplay_held_out", "s_selfplay_held_out"} <= figures.keys()
+    assert "auc_selfplay" not in figures  # only held-out questions had any
+
+    rows = Rows.of(held, torch.device("cpu"))
+    score, teacher = judge.model.score(rows.tokens), rows.source != SOURCES.index("selfplay")
+    wanted = within_question_auc(score[teacher], rows.positive[teacher], rows.question[teacher])
+    assert figures["auc_teacher_held_out"] == pytest.approx(wanted)
+    assert figures["s_positive_held_out"] == pytest.approx(
+        judge.model.weigh(score)[rows.positive].mean().item()
+    )
+
+
+def test_calibrated_on_held_out_questions_the_kinds_lie_on_both_sides_of_the_middle(learnable):
+    easy = [replace(q, augmented=[q.text]) for q in learnable[:-6]]  # another kind of negative, in training
+    held = [replace(q, held_out=True) for q in learnable[-6:]]
+    figures = small_judge(held=held, pretrain_steps=20, lr=1e-2).pretrain(lambda _: easy)
+    assert figures["s_positive_held_out"] > 0.5 > figures["s_teacher_held_out"]
+    assert figures["s_positive_held_out"] + figures["s_teacher_held_out"] == pytest.approx(1, abs=0.02)
+
+
 def test_state_goes_round_and_training_goes_on_as_if_never_stopped(learnable):
     judge = small_judge(update_steps=3)
     judge.update(learnable, 0)
@@ -105,6 +167,7 @@ def test_state_goes_round_and_training_goes_on_as_if_never_stopped(learnable):
         one.update(learnable, 1)
     assert judge.state().keys() == other.state().keys()
     assert all(torch.equal(judge.state()[name], other.state()[name]) for name in judge.state())
+    assert (other.updates, other.figures) == (2, judge.figures)
 
 
 def test_nothing_to_learn_from_changes_nothing():
@@ -121,27 +184,6 @@ def test_auc_counts_pairs_of_the_same_question_alone():
     assert math.isnan(within_question_auc(score[:1], positive[:1], torch.tensor([0])))
 
 
-def test_augmented_negatives_are_wrong_and_the_same_for_a_seed():
-    questions = arithmetic_questions(6)
-    sets = two_sided(questions)
-    section = judge_settings(augment=3)
-    found = augmented(sets, section, 0)
-    assert found == augmented(sets, section, 0) != augmented(sets, section, 1)
-    for before, after in zip(sets, found, strict=True):
-        assert after.positives == before.positives
-        made = after.negatives[len(before.negatives) :]
-        assert 0 < len(made) <= 3 * len(set(before.positives))
-        assert not set(made) & set(before.positives)
-    assert augmented(sets, judge_settings(augment=0), 0) == sets
-
-
-def test_questions_without_positives_leave_the_augmentation_of_the_others_alone():
-    questions = arithmetic_questions(6)
-    sets, section = two_sided(questions), judge_settings()
-    lonely = RationaleSet("lonely", None, (), ("words that nobody else uses",))
-    assert augmented([*sets, lonely], section, 0)[:-1] == augmented(sets, section, 0)
-
-
 def test_a_judge_whose_loss_is_no_number_says_so_with_what_to_lower(learnable):
     judge = small_judge(pretrain_steps=60)
     with torch.no_grad():
@@ -149,4 +191,4 @@ def test_a_judge_whose_loss_is_no_number_says_so_with_what_to_lower(learnable):
     with pytest.raises(
         Diverged, match=r"discriminator's loss \(pretrain\) is not finite at step 1; lower dis"
     ):
-        judge.pretrain(learnable)
+        judge.pretrain(lambda _: learnable)
