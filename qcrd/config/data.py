@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from qcrd.config.options import Options
+from qcrd.config.revisions import with_revision
 from qcrd.config.section import Count, Fraction, NonNegative, Section
 from qcrd.types import Limit
 
@@ -116,7 +117,8 @@ class Teacher(Section):
     """A Hub id or folder, or the server's name for it; `embedded` is the small teacher that the project
     trains itself, for the arithmetic task alone."""
     revision: str | None = None
-    """Revision of a Hub model. With openai, any word that tells apart two models of one name."""
+    """Revision of a Hub model; None is the one in `config.revisions`, else the newest. With openai, any word
+    that tells apart two models of one name."""
     path: str | None = None
     """Recorded answers (JSON lines: id, samples; or DSS's archive); environment variables are expanded."""
     base_url: str | None = None
@@ -140,6 +142,12 @@ class Teacher(Section):
     """Only for `embedded`: sampling accuracy on held-out problems at which its training stops."""
     options: Options = Options()
     """Settings of a plugin's engine, which says what they may be."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_revision(cls, values: Any) -> Any:
+        loaded = not isinstance(values, dict) or values.get("engine", "vllm") in ("vllm", "transformers")
+        return with_revision(values, "model") if loaded else values  # a server's name is its own
 
     @property
     def name(self) -> str:
