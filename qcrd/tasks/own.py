@@ -24,7 +24,7 @@ from qcrd.tasks.dealing import Sizes, deal
 from qcrd.tasks.reading import EquationTask
 from qcrd.tasks.shots import Shots
 from qcrd.tasks.shots import own as project_prompt
-from qcrd.tasks.sources import Rows, note_commit
+from qcrd.tasks.sources import Rows
 from qcrd.tasks.text import TextTask
 from qcrd.types import Prompt, Question, Splits
 
@@ -188,7 +188,6 @@ def _rows(config: config.Task) -> Rows:
             f"file ({', '.join(FORMATS)}), a folder of such files named after their splits, or a Hub id "
             "(without a connection: a folder with a copy of it)"
         ) from error
-    note_commit(loaded)
     return {name: rows.to_list() for name, rows in loaded.items()}
 
 
