@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qcrd.config import Cell, Task, Teacher
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.flops import flops, pretraining, sampling
-from qcrd.grid.plan import required_samples
+from qcrd.grid.plan import SampleNeed, required_samples
 from qcrd.grid.sizes import sizes
 from qcrd.identity import cell_id, discriminator_identity, needs_discriminator, teacher_samples
 from qcrd.teacher.engines import ENGINES
@@ -82,19 +82,45 @@ def cost(cells: Sequence[Cell], missing: Mapping[tuple[Task, Teacher], int] | No
         if needs_discriminator(cell):
             judges.setdefault(fingerprint(discriminator_identity(cell, _data(cell), {})), cell)
     parts["judged"] += sum(map(pretraining, judges.values()))
-    for need in required_samples(distinct.values()):
-        if not ENGINES[need.teacher.engine].weights or need.teacher.embedded:
-            continue  # a server's, recorded, or a matter of seconds
-        cell = next(c for c in distinct.values() if (c.task, c.teacher) == (need.task, need.teacher))
-        of = sizes(cell)
-        count = sum(getattr(of, split) for split in need.splits) * need.m if of else 0
-        if missing is not None:
-            count = missing.get(asked[need.task, need.teacher], count)
+    for cell, count in _draws(list(distinct.values()), asked, missing):
         drawn = sampling(cell, count)
         if drawn is None:
-            uncounted[f"samples of {need.teacher.name}"] = None
+            uncounted[f"samples of {cell.teacher.name}"] = None
         parts["sampled"] += drawn or 0.0
     return Cost(len(distinct), tuple(uncounted), **parts)
+
+
+def _draws(
+    cells: Sequence[Cell],
+    asked: Mapping[tuple[Task, Teacher], tuple[Task, Teacher]],
+    missing: Mapping[tuple[Task, Teacher], int] | None,
+) -> Iterator[tuple[Cell, int]]:
+    """A cell of each data set and teacher that is loaded here, and how many samples it is asked for.
+
+    A part of a data set is the beginning of the whole, and the first samples are those of a larger m, so what
+    needs share counts once: for each draw the most questions of those that want it.
+    """
+    first = {(cell.task, cell.teacher): cell for cell in reversed(cells)}
+    groups: dict[tuple[Task, Teacher], list[SampleNeed]] = {}
+    for need in required_samples(cells):
+        if ENGINES[need.teacher.engine].weights and not need.teacher.embedded:
+            whole = need.task.model_copy(update={"train": None})
+            groups.setdefault((whole, need.teacher), []).append(need)
+    for needs in groups.values():
+        cell = first[needs[0].task, needs[0].teacher]
+        if missing is not None:
+            yield cell, sum(missing.get(asked[need.task, need.teacher], 0) for need in needs)
+            continue
+        count = 0
+        for split in ("train", "validation"):
+            wanted = [
+                (need.m, getattr(of, split))
+                for need in needs
+                if split in need.splits and (of := sizes(first[need.task, need.teacher]))
+            ]
+            most = max((m for m, _ in wanted), default=0)
+            count += sum(max(questions for m, questions in wanted if m > draw) for draw in range(most))
+        yield cell, count
 
 
 def text(name: str, found: Cost) -> str:

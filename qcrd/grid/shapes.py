@@ -58,7 +58,7 @@ def shape(checkpoint: str | None, architecture: Architecture, vocabulary: int) -
         return Shape.of(a.d_model, a.d_kv, a.d_ff, a.layers, a.heads, vocabulary, 3)
     read = read_json(Path(checkpoint) / "config.json") if Path(checkpoint).is_dir() else None
     names = ("d_model", "d_kv", "d_ff", "num_layers", "num_heads", "vocab_size")
-    if read is not None and set(names) <= read.keys():
+    if isinstance(read, dict) and set(names) <= read.keys():
         gated = str(read.get("feed_forward_proj", "relu")).startswith("gated")
         return Shape.of(*(read[name] for name in names), 3 if gated else 2)
     # FLAN-T5 has the shape of v1.1.

@@ -36,6 +36,10 @@ def test_equal_cells_and_what_cells_share_count_once():
     assert seeds.cells == 2 and seeds.sampled == one.sampled and seeds.steps == 2 * one.steps
     larger = cost([cells(), cells(rationales={"m": 20})])
     assert larger.sampled == 4 * one.sampled, "m = 5 reads the first five of 20"
+    part = cells(task={"train": 90}, rationales={"m": 20})
+    assert cost([cells(), part]).sampled == pytest.approx(one.sampled * (1 + 15 * 90 / 720 / 5)), (
+        "a part of it"
+    )
     drawn = cost([cells()], {(cells().task, cells().teacher): 0})
     assert drawn.sampled == 0 and drawn.steps == one.steps
 
