@@ -25,6 +25,7 @@ from qcrd.methods.base import Ingredients
 from qcrd.once import Outcome, once
 from qcrd.preparation import Prepared, data_commit, judge_id, load_task, prepare, sample_store
 from qcrd.student import tensors
+from qcrd.student.apart import apart
 from qcrd.student.batches import derive
 from qcrd.student.discriminator import Discriminator, load_discriminator
 from qcrd.student.evaluate import Evaluator
@@ -55,8 +56,10 @@ def ensure_discriminator(cell: Cell, home: Home, prepared: Prepared | None = Non
         model = new_discriminator(cell)
         judge = Judge(model, cell.discriminator, cell.seed)
         texts = [q.text for q in prepared.questions]
+        tokenizer = load_tokenizer(cell.student)
         sets = augmented(prepared.sets, cell.discriminator, cell.seed)
-        figures = judge.pretrain(judged(load_tokenizer(cell.student), texts, sets, cell.student))
+        sets = apart(tokenizer, sets, cell.student.max_rationale)
+        figures = judge.pretrain(judged(tokenizer, texts, sets, cell.student))
         write_json(path.with_suffix(".json"), {**figures, COMMIT: model.commit})
         tensors.save(path, weights(model))
     return path
@@ -131,13 +134,15 @@ def _train(
     prepared = prepare(cell, home)
     student = load_student(cell.student, derive(cell.seed, "init"), device)
     judge, seen = None, []
+    sets = apart(student.tokenizer, prepared.sets, cell.student.max_rationale)
     statistics = prepared.statistics | _length_statistics(cell, prepared, student.tokenizer)
+    statistics["rationales/equal_tokens"] = sum(s.equal for s in sets) - sum(s.equal for s in prepared.sets)
     if judge_id(cell) is not None:
         model, figures = _pretrained(cell, home, prepared)
         commits["discriminator"] = figures.pop(COMMIT, None)
         judge = Judge(model, cell.discriminator, cell.seed)
         texts = [q.text for q in prepared.questions]
-        seen = judged(student.tokenizer, texts, prepared.sets, cell.student)
+        seen = judged(student.tokenizer, texts, sets, cell.student)
         statistics |= {f"discriminator/pretrain_{k}": v for k, v in figures.items()}
     selection = method.selection(cell.selection)
     objective = method.build(
@@ -145,7 +150,7 @@ def _train(
             student=student,
             task=task,
             questions=prepared.questions,
-            sets=prepared.sets,
+            sets=sets,
             training=cell.training,
             lengths=cell.student,
             selection=selection,
@@ -199,7 +204,7 @@ def _train(
         accuracy=progress.accuracy,
         chosen_step=progress.chosen_step,
         seconds=trainer.spent,
-        statistics=statistics | {"cost/student_tflop": progress.flops / 1e12},
+        statistics=statistics | objective.figures() | {"cost/student_tflop": progress.flops / 1e12},
         versions=versions,
         message=message,
         peak_bytes=memory.peak_bytes(device),

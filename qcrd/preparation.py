@@ -19,6 +19,7 @@ from qcrd.identity import (
     cell_identity,
     discriminator_identity,
     needs_discriminator,
+    reading_identity,
     task_identity,
     teacher_samples,
 )
@@ -178,8 +179,10 @@ def prepare(cell: Cell, home: Home) -> Prepared:
     m = teacher_samples(cell)
     depends = {
         "task": task_identity(cell, data_fingerprint(cell.task)),
+        "reading": reading_identity(cell) if m else None,
         "labels": cell.rationales.labels,
         "denoise": METHODS[cell.method].denoise(cell.rationales) if m else None,
+        "unread": METHODS[cell.method].unread(cell.rationales) if m else None,
         "samples": m,
         "duals": asks_for_duals(cell),
         "answers": [answers_identity(cell), asdict(cell.teacher.limit)] if m else None,
@@ -205,7 +208,9 @@ def _prepare(cell: Cell, home: Home) -> Prepared:
     train, validation, statistics = list(splits.train), list(splits.validation), {}
     if m:
         answers = parsed(cell, home, "train", m, blank=from_teacher)
-        found = vote_statistics(answers, [task.answer(q.label, q) for q in train])
+        # Which answers are the same hangs on the gold label where a question has several right ones.
+        known = parsed(cell, home, "train", m) if from_teacher and any(q.also for q in train) else answers
+        found = vote_statistics(known, [task.answer(q.label, q) for q in train])
         statistics = {f"teacher/{name}": value for name, value in found.items()}
         statistics["teacher/missing"] = m * len(train) - found["samples"]
     else:
@@ -271,12 +276,15 @@ def rationale_set(cell: Cell, question: Question, samples: Sequence[Parsed]) -> 
 
     Where labels are the teacher's, the question's gold label is not looked at.
     """
-    denoise = METHODS[cell.method].denoise(cell.rationales) if teacher_samples(cell) else "gold"
+    method = METHODS[cell.method]
+    denoise = method.denoise(cell.rationales) if teacher_samples(cell) else "gold"
     gold = None
     if cell.rationales.labels == "gold":
         task, _ = load_task(cell.task)
         gold = question.label, task.answer(question.label, question)
-    return build_set(question.id, samples, cell.rationales.labels, denoise, gold)
+    return build_set(
+        question.id, samples, cell.rationales.labels, denoise, gold, method.unread(cell.rationales)
+    )
 
 
 def parsed(cell: Cell, home: Home, split: str, m: int, blank: bool = False) -> list[list[Parsed]]:
@@ -316,4 +324,4 @@ def parsed(cell: Cell, home: Home, split: str, m: int, blank: bool = False) -> l
 
 def without_gold(question: Question) -> Question:
     """The question as training on the teacher's labels sees it."""
-    return replace(question, label="", rationale=None)
+    return replace(question, label="", rationale=None, also=())

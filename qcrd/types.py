@@ -16,6 +16,7 @@ class Question:
     label: str  # gold label in the form the student is to write
     choices: tuple[str, ...] = ()  # the allowed labels, empty for open answers
     rationale: str | None = None  # gold rationale where the data set has one
+    also: tuple[str, ...] = ()  # other right answers, any of which counts as `label`
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,10 @@ class Splits:
         """Short id of everything in the three splits, order included."""
         return fingerprint(
             {
-                name: [[q.id, q.text, q.label, list(q.choices), q.rationale] for q in getattr(self, name)]
+                name: [
+                    [q.id, q.text, q.label, list(q.choices), q.rationale, *([list(q.also)] if q.also else [])]
+                    for q in getattr(self, name)
+                ]
                 for name in ("train", "validation", "test")
             }
         )
@@ -91,6 +95,7 @@ class Parsed:
     answer: str | None  # canonical answer for comparison: numbers by value, choices by normalised text
     reason: str | None = None  # "no cue", "no label", "not an equation", "not a choice", "truncated"
     tokens: int = 0  # that the teacher generated
+    uncued: bool = False  # whether the label was read without a cue (`task.uncued`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,8 @@ class RationaleSet:
         bool, ...
     ] = ()  # of each rationale as it was drawn whether it is a positive; () is not known
     answer: str | None = None  # that positives have, canonical; None is not known, or nothing was parsable
+    unread: int = 0  # rationales that are on neither side because their label could not be read
+    equal: int = 0  # and because they have another label and yet the words, or tokens, of a positive
 
     def drawn(self) -> list[tuple[str, bool]]:
         """Each rationale with whether it is a positive, as drawn; positives first where that is not known."""

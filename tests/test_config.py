@@ -117,3 +117,11 @@ def test_a_model_whose_main_branch_does_not_load_has_a_known_revision_and_a_name
     assert Cell.model_validate(cell.model_dump(mode="json")) == cell
     other = Cell.model_validate(merged(PRESETS["paper"], {"student": {"checkpoint": "google/flan-t5-base"}}))
     assert other.student.revision is None
+
+
+def test_settings_that_are_lists_come_back_from_a_records_json():
+    cell = Cell.model_validate({"task": {"cues": ["one"], "normalisers": ["two", "three"]}})
+    assert cell.task.cues == ("one",) and Cell.model_validate(cell.model_dump(mode="json")) == cell
+    for wrong in ("one", [1]):
+        with pytest.raises(ValidationError):
+            Cell.model_validate({"task": {"cues": wrong}})

@@ -26,12 +26,21 @@ OTHER = {
     "task.test": 10,
     "task.prompt": "other.txt",
     "task.seed": 1,
+    "task.uncued": "last",
+    "task.thinking": "both",
+    "task.cues": ("own",),
+    "task.normalisers": ("own",),
     "task.own.question": "question",  # these are only allowed where task.name is own: see below
     "task.own.label": "label",
+    "task.own.label_after": None,
+    "task.own.label_before": None,
+    "task.own.label_is": None,
     "task.own.kind": "text",
     "task.own.choices": None,
+    "task.own.keys": None,
     "task.own.rationale": None,
     "task.own.id": None,
+    "task.own.drop": 0.0,
     "task.own.train_split": "train",
     "task.own.validation_split": None,
     "task.own.test_split": None,
@@ -55,6 +64,7 @@ OTHER = {
     "rationales.baseline_m": 2,
     "rationales.labels": "teacher",
     "rationales.denoise": "majority",
+    "rationales.unread": "negative",
     "selection.rule": "random",
     "selection.n": 3,
     "selection.accuracy": False,
@@ -74,6 +84,7 @@ OTHER = {
     "student.max_input": 64,
     "student.max_rationale": 64,
     "student.max_label": 16,
+    "student.unwritable": 0.5,
     "student.precision": "bf16",
     "method": None,
     "options": {"x": 1},
@@ -95,6 +106,8 @@ OTHER = {
     "selfplay.enabled": None,
     "selfplay.k": 2,
     "selfplay.tau": 1.0,
+    "selfplay.top_k": 40,
+    "selfplay.top_p": 0.9,
     "selfplay.lag": 4,
     "discriminator.enabled": False,
     "discriminator.checkpoint": "google/t5-v1_1-small",
@@ -121,14 +134,17 @@ OTHER = {
     "seed": 1,
 }
 # Of the task and the teacher only what they bring counts (the arguments `data` and `teacher`), and a
-# revision without a checkpoint is read by nobody.
-NEVER = {p for p in OTHER if p.startswith(("task.", "teacher."))} - {"task.name"}
-NEVER |= {"options", "student.revision", "discriminator.revision", "selection.revision"}
+# revision without a checkpoint is read by nobody. What a run refuses changes no result.
+READING = {"task.uncued", "task.thinking", "task.cues", "task.normalisers"}
+NEVER = {p for p in OTHER if p.startswith(("task.", "teacher."))} - {"task.name"} - READING
+NEVER |= {"options", "student.unwritable", "student.revision", "discriminator.revision", "selection.revision"}
 QCRD_ONLY = {p for p in OTHER if p.startswith(("contrastive.", "selfplay.", "discriminator."))} - NEVER
 SELECTING = {"dss", "qcrd", "morsd", "edit"}
 READ_BY = {
+    **dict.fromkeys(READING, set(METHODS) - {"finetuning"}),
     "rationales.m": {"qcrd", "morsd", "edit"},
     "rationales.denoise": {"qcrd", "morsd", "edit"},
+    "rationales.unread": {"qcrd", "morsd", "edit"},
     "rationales.baseline_m": {"single_task", "dss"},
     "student.max_rationale": SELECTING | {"single_task"},
     "training.alpha1": SELECTING,
@@ -216,10 +232,16 @@ def test_only_cells_that_read_the_teacher_depend_on_it():
     assert by_labels["teacher"] == {"finetuning", "single_task", "dss", "qcrd"}
 
 
-def test_without_self_play_its_temperature_and_lag_do_not_matter():
+def test_without_self_play_its_settings_do_not_matter():
     none = changed(Cell(), "selfplay", {"k": 0})
-    for other in ({"k": 0, "tau": 0.7}, {"k": 0, "lag": 1}, {"enabled": False}):
+    for other in ({"k": 0, "tau": 0.7}, {"k": 0, "lag": 1}, {"k": 0, "top_k": None}, {"enabled": False}):
         assert cell_id(changed(Cell(), "selfplay", other), "d", TEACHER) == cell_id(none, "d", TEACHER)
+
+
+def test_greedy_self_play_does_not_read_what_cuts_the_likeliest():
+    greedy = changed(Cell(), "selfplay", {"tau": 0.0})
+    for other in ({"tau": 0.0, "top_k": None}, {"tau": 0.0, "top_p": 0.5}):
+        assert cell_id(changed(Cell(), "selfplay", other), "d", TEACHER) == cell_id(greedy, "d", TEACHER)
 
 
 def test_a_discriminator_that_is_off_has_no_settings():

@@ -38,7 +38,7 @@ class Killed(BaseException):
 
 
 class Teacher:
-    """Right three times in five, else with another question's answer; now and then without any."""
+    """Right three times in five, else as to another question; now and then without an answer."""
 
     def __init__(self, questions, silent=(), babble=False):
         task = tasks.get("arithmetic")
@@ -54,7 +54,7 @@ class Teacher:
         if self.babble or question.id in self.silent or rng.random() < 0.1:
             return "Well , I do not know ."
         if rng.random() > 0.6:
-            question = replace(rng.choice(self.questions), rationale=question.rationale)
+            question = rng.choice(self.questions)
         return f"{question.rationale} The answer is {question.label}."
 
 

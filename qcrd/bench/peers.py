@@ -69,7 +69,12 @@ def naive(student: Student, objective: Contrastive, batch: Sequence[int]) -> Ten
 
 
 def write(
-    student: Student, inputs: Sequence[Tokens], limits: Sequence[int], temperature: float, batch: int
+    student: Student,
+    inputs: Sequence[Tokens],
+    limits: Sequence[int],
+    temperature: float,
+    batch: int,
+    top_k: int | None = None,
 ) -> int:
     """Sample a sequence for each input with transformers' `generate`; returns the number of tokens."""
     training, tokens = student.training, 0
@@ -83,7 +88,7 @@ def write(
                 attention_mask=mask.long(),
                 do_sample=True,
                 temperature=temperature,
-                top_k=0,
+                top_k=top_k or 0,  # 0 is all
                 top_p=1.0,
                 num_beams=1,
                 max_new_tokens=max(ends),

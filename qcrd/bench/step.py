@@ -14,7 +14,7 @@ from qcrd.bench.rounds import Timed, by_turns, ratio
 from qcrd.bench.workload import Size, Workload
 from qcrd.config import SelfPlay
 
-TAU = SelfPlay().tau
+PLAYED = SelfPlay()  # how tokens are drawn
 EPOCH = 8  # steps that self-play is drawn for at once; an epoch of SVAMP has 23
 
 
@@ -141,12 +141,15 @@ def bench_step(
     generator = torch.Generator(work.device).manual_seed(0)
 
     def play(number: int) -> None:
-        student.generate(qcrd.explain, work.written, TAU, generator, k)
+        student.generate(
+            qcrd.explain, work.written, PLAYED.tau, generator, k, top_k=PLAYED.top_k, top_p=PLAYED.top_p
+        )
 
     def naive_play(number: int) -> None:
         begin = number % EPOCH * batch
         rows = [row for row in qcrd.explain[begin : begin + batch] for _ in range(k)]
-        peers.write(student, rows, work.written[begin * k : (begin + batch) * k], TAU, batch)
+        written = work.written[begin * k : (begin + batch) * k]
+        peers.write(student, rows, written, PLAYED.tau, batch, PLAYED.top_k)
 
     ways = {
         "dss_peer": partial(step, partial(peers.distil, student, dss)),

@@ -54,6 +54,7 @@ def bench_writing(
     questions: int,
     batch: int,
     temperature: float,
+    top_k: int | None,
     bf16: bool,
     device: str | None,
     rounds: int,
@@ -68,6 +69,7 @@ def bench_writing(
         questions: how many.
         batch: sequences side by side.
         temperature: of sampling.
+        top_k: likeliest tokens that are drawn among; None is all.
         bf16: whether autocast is on.
         device: "cpu" or "cuda"; None takes the GPU where there is one.
         rounds: how often each way is timed.
@@ -78,8 +80,10 @@ def bench_writing(
     inputs = student.tokens([EXPLAIN + q.text for q in work.questions], 128)
     generator = torch.Generator(work.device).manual_seed(derive(0, "selfplay"))
     ways = {
-        "transformers": lambda _: peers.write(student, inputs, work.written, temperature, batch),
-        "qcrd": lambda _: student.generate(inputs, work.written, temperature, generator, batch=batch),
+        "transformers": lambda _: peers.write(student, inputs, work.written, temperature, batch, top_k),
+        "qcrd": lambda _: student.generate(
+            inputs, work.written, temperature, generator, batch=batch, top_k=top_k
+        ),
     }
     found = by_turns(ways, rounds, say)
     return WritingTimes(questions, sum(work.written), found["transformers"], found["qcrd"])

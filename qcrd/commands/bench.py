@@ -105,6 +105,7 @@ def generate(
     questions: Annotated[int, typer.Option(min=1, help="Questions, a rationale for each.")] = 128,
     batch: Annotated[int, typer.Option(min=1, help="Sequences side by side, in both ways.")] = 32,
     temperature: Annotated[float, typer.Option(min=0.01, help="Of sampling.")] = 1.5,
+    top_k: Annotated[int, typer.Option(min=0, help="Likeliest tokens to draw among; 0 is all.")] = 50,
     bf16: Bf16 = False,
     device: Device = None,
     rounds: Rounds = 3,
@@ -122,7 +123,57 @@ def generate(
     """
     from qcrd.bench.writing import bench_writing
 
-    found = bench_writing(size.value, questions, batch, temperature, bf16, _device(device), rounds, _say)
+    found = bench_writing(
+        size.value, questions, batch, temperature, top_k or None, bf16, _device(device), rounds, _say
+    )
+    typer.echo(json.dumps(found.plain()) if as_json else found.text())
+
+
+@app.command()
+def negatives(
+    tau: Annotated[
+        list[float] | None, typer.Option(min=0, help="Temperature; may be repeated. 0 is greedy.")
+    ] = None,
+    top_k: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="Likeliest tokens to draw among; may be repeated. 0 is all."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Of training before it writes.")] = 350,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="QCRD_DATA",
+            help="Folder with dss/datasets.zip and tokenizer_t5/: SVAMP, PaLM's recorded rationales, T5's "
+            "32,000 pieces. Without it generated word problems in their own words.",
+        ),
+    ] = None,
+    questions: Annotated[int, typer.Option(min=1, help="To train on.")] = 720,
+    answered: Annotated[int, typer.Option(min=1, help="Of these, to write a rationale for.")] = 128,
+    batch: Annotated[int, typer.Option(min=1, help="Questions per step.")] = 32,
+    delta: Annotated[float, typer.Option(min=0, help="Margin, nats per token (contrastive.delta).")] = 4.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of all chance.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """What self-play writes at each temperature, and whether any of it is within the margin.
+
+    A small T5 from random weights learns from right rationales, and then writes as in self-play. l is the
+    mean of its own nats per token; a negative is active, and pushes, where l is below --delta.
+
+    Examples:
+
+      qcrd bench negatives --data /data              SVAMP, some six minutes on one core
+
+      qcrd bench negatives --tau 1.5 --top-k 10 --top-k 50 --top-k 0 --steps 200
+    """
+    from qcrd.bench.negatives import bench_negatives, generated, recorded
+    from qcrd.config import SelfPlay
+
+    taus, tops = tau or [0.0, 0.7, 1.0, 1.5, 2.0], top_k or [50, 0]
+    settings = [
+        SelfPlay(tau=t, top_k=k or None) for t in dict.fromkeys(taus) for k in (tops if t > 0 else tops[:1])
+    ]
+    given = recorded(data, questions) if data is not None else generated(questions)
+    found = bench_negatives(given, settings, steps, batch, answered, delta, seed, _say)
     typer.echo(json.dumps(found.plain()) if as_json else found.text())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from qcrd.config.data import Task, Teacher
 from qcrd.config.options import Options
@@ -24,6 +24,9 @@ class Rationales(Section):
     """Labels to train and validate on: gold, or the teacher's (Table 3)."""
     denoise: Literal["gold", "majority"] | None = None
     """What a rationale's label must equal to be a positive; None follows `labels`."""
+    unread: Literal["drop", "negative"] = "drop"
+    """What a rationale is whose label could not be read: on neither side (it may well be right), or a
+    negative, as section 3.2 read to the letter has it. The baselines, which do not read `m`, drop it."""
 
     @model_validator(mode="after")
     def _no_gold(self) -> Rationales:
@@ -105,6 +108,9 @@ class Student(Section):
     """Longest rationale in tokens, in training and in self-play."""
     max_label: Count = 32
     """Longest label in tokens."""
+    unwritable: Fraction = 0.05
+    """Largest share of questions whose label the tokenizer cannot write, or max_label cuts, with which a run
+    begins; a student cannot be right about them."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16 is autocast, for GPUs that have it. T5 gives NaN in fp16. Not left to the machine, because it
     changes the result."""
@@ -174,8 +180,22 @@ class SelfPlay(Section):
     """Rationales per question and iteration (section 4.1: 1)."""
     tau: NonNegative = 1.5
     """Sampling temperature; 0 is greedy (section 4.1: 1.5)."""
+    top_k: Count | None = 50
+    """Tokens that are drawn among, the likeliest ones; null is the whole vocabulary. The paper is silent; 50
+    is the default of transformers' `generate`. Over all of T5's 32,000 pieces tau 1.5 gives sequences that
+    hardly ever end and that lie beyond the paper's margin (docs/results.md, `qcrd bench negatives`)."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Of these, the likeliest that together have this share of their probability; 1 keeps all. With top_k
+    null each step sorts the whole vocabulary, which is slow."""
     lag: Count = 5
     """How many iterations before the sampled snapshot was taken (section 4.1: 5)."""
+
+    @field_validator("top_k", mode="before")
+    @classmethod
+    def _zero_is_not_all(cls, value: Any) -> Any:
+        if value == 0 and not isinstance(value, bool):
+            raise ValueError("value 0; allowed: whole numbers from 1 up, or null for the whole vocabulary")
+        return value
 
     @model_validator(mode="before")
     @classmethod

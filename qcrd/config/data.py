@@ -21,15 +21,29 @@ class Own(Section):
     question: str | tuple[str, ...] = "question"
     """Field of the question, or several whose texts follow each other, such as [premise, hypothesis]."""
     label: str = "label"
-    """Field of the gold label; for a choice its text, its number from 0 or its letter."""
+    """Field of the gold label; for a choice its text, name, number or letter. A list is of right answers,
+    any of which counts; the first is trained on."""
+    label_after: Annotated[str, Field(min_length=1)] | None = None
+    """Mark behind which the label stands in its field (GSM8K: '####'); None takes the whole field."""
+    label_before: Annotated[str, Field(min_length=1)] | None = None
+    """Mark before which it stands (ASDiv: '(' in '9 (apples)')."""
+    label_is: Literal["text", "key", "index0", "index1", "letter"] | None = None
+    """How labels name a choice: by text, name in the source, number from 0 or 1, or letter. None decides it
+    once for the whole set, and refuses a set that can be read in two ways."""
     kind: Literal["choice", "equation", "text"] = "text"
     """choice and text agree where their normalised texts do, equations where their values do."""
     choices: str | tuple[str, ...] | None = None
     """Only for choice: the field that lists them, or the labels themselves if all questions have the same."""
+    keys: str | None = None
+    """Field with the source's names of the choices, one for each (ARC: choices.label, which is found)."""
     rationale: str | None = None
-    """Field of a gold rationale; reported alone, never trained on."""
+    """Field of a gold rationale; reported alone, never trained on. Where it is the label's own field, with
+    label_after: what stands before the mark."""
     id: str | None = None
     """Field that tells all questions apart; None numbers them (own-train-0). Recorded answers name it."""
+    drop: Fraction = 0.0
+    """Largest share of rows that may be left out because they cannot be questions (no label, a choice that is
+    empty or there twice); 0 refuses the set for the first of them."""
     train_split: str = "train"
     """The source's name for its training questions; a single file is one split, train."""
     validation_split: str | None = None
@@ -38,7 +52,7 @@ class Own(Section):
     test_split: str | None = None
     """The same for `test`."""
     subset: str | None = None
-    """Configuration of a Hub data set that has several."""
+    """Configuration of a Hub data set that has several; of a folder, the folder in it."""
     revision: str | None = None
     """Revision of a Hub data set; None is the newest."""
 
@@ -71,7 +85,25 @@ class Own(Section):
                 f"task.own.choices is only read where task.own.kind is 'choice', here it is {self.kind!r}; "
                 "remove one of them"
             )
+        if self.kind != "choice" and self.label_is is not None:
+            raise ValueError(
+                f"task.own.label_is is only read where task.own.kind is 'choice', here it is {self.kind!r}; "
+                "remove one of them"
+            )
+        if self.keys is not None and not isinstance(self.choices, str):
+            raise ValueError(
+                "task.own.keys is only read where task.own.choices is the field that lists them; remove it"
+            )
+        if self.label_is == "key" and not isinstance(self.choices, str):
+            raise ValueError(
+                "task.own.label_is 'key' needs task.own.choices to be a field; allowed: text, index0, "
+                "index1, letter"
+            )
         return self
+
+
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+"""A list in YAML and in a record's JSON, which strictly is no tuple."""
 
 
 class Task(Section):
@@ -93,6 +125,17 @@ class Task(Section):
     """File of instructions and worked examples for the teacher; None takes the task's own (tasks/prompts)."""
     seed: int = 0
     """Seed of generation and of splitting; not the cell's seed."""
+    uncued: Literal["task", "refuse", "last"] = "task"
+    """How a finished answer is read that announces no label ("The answer is", "####", ...; docs/reading.md):
+    not at all (refuse), or by its last number or the choice it names last (last). `task` leaves it to the
+    task: svamp reads a short statement by its last number, the others refuse. Such labels are counted."""
+    thinking: Literal["answer", "thinking", "both"] = "answer"
+    """What is the rationale where a reasoning model thinks between marks (`<think>`) before it answers: what
+    follows (the thinking where nothing but the label follows), the thinking, or both."""
+    cues: Names = ()
+    """Further cues, that a plugin registered (docs/reading.md)."""
+    normalisers: Names = ()
+    """Changes to an answer's text before it is read, that a plugin registered; in this order."""
 
     @model_validator(mode="after")
     def _described(self) -> Task:

@@ -14,6 +14,7 @@ from qcrd.doctor import models, web
 from qcrd.doctor.check import Check, error, ok, told, warning
 from qcrd.errors import QcrdError
 from qcrd.grid.checkpoints import named
+from qcrd.grid.labels import labels
 from qcrd.grid.plan import SampleNeed
 from qcrd.grid.room import Room, misfit
 from qcrd.grid.shares import Node, Shares
@@ -56,6 +57,12 @@ def needs(grid: Path, home: Home, preset: str | None, nodes: Sequence[Node]) -> 
             yield told(name, trouble)
     yield from checkpoints(cells)
     if not broken:
+        for each in labels(cells):
+            name = f"labels: {each.task}"
+            if each.well:
+                yield ok(name, each.sentence())
+            else:
+                yield (error if each.refused else warning)(name, each.sentence(), each.remedy())
         for need, cell in study.needs():
             yield from teacher(study, need, cell, nodes)
 

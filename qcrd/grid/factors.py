@@ -17,6 +17,7 @@ ALIASES: dict[str, str] = {
     "m": "rationales.m",  # teacher samples per question
     "k": "selfplay.k",  # self-play samples per question
     "tau": "selfplay.tau",  # their temperature
+    "top_k": "selfplay.top_k",  # tokens that they are drawn among
     "beta": "contrastive.beta",  # weight of the negatives
     "delta": "contrastive.delta",  # margin of the hinge
     "scheme": "contrastive.scheme",  # which rationales count

@@ -10,6 +10,8 @@ from qcrd import preparation
 from qcrd.grid.checkpoints import Named, named, trouble
 from qcrd.grid.cost import basis, cost
 from qcrd.grid.estimate import estimate
+from qcrd.grid.idle import warnings
+from qcrd.grid.labels import labels
 from qcrd.grid.study import Study, last_status
 from qcrd.rationales import asked
 from qcrd.tracking import journal
@@ -20,9 +22,9 @@ FINISHED = ("done", "diverged")
 def plan_object(study: Study) -> dict[str, Any]:
     """Cells with ids and states, samples wanted and missing, and the time left.
 
-    `estimate_seconds` is None where nothing alike was measured; `estimate_basis` says what it is of. `cost`
-    is what is left in FLOP and in GPU hours of named cards, by assumption (see `grid.cost`). `models` are
-    those that cells load, with what would keep them from it.
+    `warnings` are settings that cannot matter. `estimate_seconds` is None where nothing alike was measured;
+    `estimate_basis` says what it is of. `cost` is what is left in FLOP and in GPU hours of named cards, by
+    assumption (see `grid.cost`). `models` are those that cells load, with what would keep them from it.
     """
     cells = [
         {
@@ -60,6 +62,19 @@ def plan_object(study: Study) -> dict[str, Any]:
         }
         for need, wanted, missing in needs
     ]
+    written = [
+        {
+            "task": each.task,
+            "questions": each.found.questions,
+            "unwritable": each.found.lost,
+            "cut": each.found.cut,
+            "unwritable_choices": each.found.lost_choices,
+            "refused": each.refused,
+            "message": each.sentence(),
+            "remedy": each.remedy(),
+        }
+        for each in labels((planned.cell for planned in study.cells), fetch=False)
+    ]
     todo = [p.cell for p, c in zip(study.cells, cells, strict=True) if c["state"] not in FINISHED]
     time = estimate(
         todo, [(n, k, m) for (n, _, m), k in zip(needs, keys, strict=True)], study.home, study.grid.resources
@@ -75,6 +90,8 @@ def plan_object(study: Study) -> dict[str, Any]:
         "id": study.id,
         "cells": cells,
         "samples": samples,
+        "warnings": _warnings(study, [cell["state"] not in FINISHED for cell in cells]),
+        "labels": written,
         "estimate_seconds": time.seconds,
         "estimate_basis": time.basis,
         "cpu_hours": time.cpu_hours,
@@ -100,6 +117,11 @@ def plan_text(plan: dict[str, Any]) -> str:
         lines.append(
             f"{kind} of {need['teacher']} for {of}: {most}{need['missing']} of {need['wanted']} to draw"
         )
+    lines += [f"warning: {warning}" for warning in plan["warnings"]]
+    for found in plan["labels"]:
+        if found["remedy"]:
+            refused = "; `qcrd run` refuses that" if found["refused"] else ""
+            lines.append(f"labels of {found['task']}: {found['message']}{refused}: {found['remedy']}")
     left = sum(cell["state"] not in FINISHED for cell in plan["cells"])
     seconds = plan["estimate_seconds"]
     if not left:
@@ -120,6 +142,12 @@ def plan_text(plan: dict[str, Any]) -> str:
             name = Named(model["what"], model["name"], model["revision"])
             lines.append(f"{name}: {model['trouble']}")
     return "\n".join(lines)
+
+
+def _warnings(study: Study, todo: list[bool]) -> list[str]:
+    tasks = {planned.cell.task for planned in study.cells}
+    train = {task.model_dump_json(): len(preparation.load_task(task)[1].train) for task in tasks}
+    return warnings(study.cells, todo, study.home, train)
 
 
 def status_text(study: Study) -> str:

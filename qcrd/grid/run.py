@@ -22,7 +22,7 @@ from qcrd import plugins, preparation
 from qcrd.config import Cell
 from qcrd.errors import DamagedResult, StoreError
 from qcrd.files import write_json
-from qcrd.grid import private, report
+from qcrd.grid import labels, private, report
 from qcrd.grid.autoscale import await_gpus
 from qcrd.grid.discriminators import pretrain_discriminators
 from qcrd.grid.lost import watched
@@ -165,6 +165,7 @@ def _work(study: Study, shares: Shares, nodes: Sequence[Node]) -> dict[str, str]
     ]
     if not todo:
         return {}
+    labels.check([cell for *_, cell in todo], say)
     _sample(study, shares, nodes, {(cell.task, cell.teacher) for _, _, cell in todo})
     _say_yields(study)
     judges: dict[str, Cell] = {}

@@ -83,8 +83,7 @@ def contrastive_loss(
         negative: "hinge" adds beta * H, "printed" subtracts it as Eq. 3 is printed.
 
     Returns:
-        The scalar loss, and its parts for logging: positive and hinge (means per question), weight/active
-        (share of chosen negatives whose hinge is above 0; NaN without negatives).
+        The scalar loss, and its parts for logging: positive and hinge (means per question).
     """
     question = candidates.question[chosen.row]
     has_positive = torch.zeros(candidates.questions, dtype=torch.bool, device=loss.device)
@@ -97,15 +96,9 @@ def contrastive_loss(
         term = term * weight
     term = term * has_positive[question]
     positive = (term * chosen.positive).sum() / count
-    negatives = ~chosen.positive
-    push = (term * negatives).sum() / count
+    push = (term * ~chosen.positive).sum() / count
     sign = 1.0 if negative == "hinge" else -1.0
-    parts = {
-        "positive": positive.detach(),
-        "hinge": push.detach(),
-        "weight/active": (gap[negatives] > 0).float().mean().detach(),
-    }
-    return positive + sign * beta * push, parts
+    return positive + sign * beta * push, {"positive": positive.detach(), "hinge": push.detach()}
 
 
 def _pad(values: Tensor, question: Tensor, questions: int) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:

@@ -62,6 +62,10 @@ class Objective(Protocol):
         """Scalar losses of the questions with these numbers; `loss` is the one to minimise."""
         ...
 
+    def figures(self) -> Mapping[str, float]:
+        """What the whole training came to, for the cell's record; asked for after the last step."""
+        ...
+
     def state(self) -> dict[str, Tensor]:
         """Tensors that a resumed training needs besides the student's."""
         ...
@@ -130,6 +134,10 @@ class Method:
         """What a positive's answer must equal. Baselines take what the teacher says, right or wrong."""
         return rationales.chooses if "m" in self.uses else "majority"
 
+    def unread(self, rationales: config.Rationales) -> Literal["drop", "negative"]:
+        """What a rationale is whose label could not be read."""
+        return rationales.unread if "m" in self.uses else "drop"
+
     def selection(self, section: config.Selection) -> config.Selection:
         """The cell's selection, what it leaves open as the method has it."""
         return self.own.model_copy(update=section.model_dump(exclude_none=True)) if self.own else section
@@ -149,6 +157,10 @@ class Stateless:
         self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
     ) -> dict[str, float]:
         """Nothing happens between iterations."""
+        return {}
+
+    def figures(self) -> Mapping[str, float]:
+        """Nothing to report."""
         return {}
 
     def state(self) -> dict[str, Tensor]:

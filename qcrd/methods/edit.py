@@ -5,7 +5,7 @@ Of the paper only a summary was at hand; where it is silent, the reading is here
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from qcrd.config import Selection
 from qcrd.losses.contrastive import hinge
 from qcrd.methods.base import Ingredients, Method
 from qcrd.methods.dss import StepByStep
+from qcrd.methods.tally import TEACHER, Tally
 from qcrd.rationales.dual import Dual, closest, dual_statistics
 
 
@@ -39,6 +40,7 @@ class KeySteps(StepByStep):
 
     def __init__(self, given: Ingredients):
         super().__init__(given)
+        self.tally = Tally(given.edit.delta, given.student.device)
         self.settings, self.first = given.edit, given.edit.first * given.training.steps
         duals = [closest(pairs) for pairs in _pairs(given)]
         self.key = [dual and self._key(dual) for dual in duals]
@@ -83,8 +85,20 @@ class KeySteps(StepByStep):
             "predict": predict.detach(),
             "positive": found[~pushed].mean().detach(),
             "negative": found[pushed].mean().detach(),
-            "weight/active": (gap[pushed] > 0).float().mean(),
+            **self.tally.add(found[pushed], torch.full_like(pushed[pushed], TEACHER, dtype=torch.long)),
         }
+
+    def figures(self) -> Mapping[str, float]:
+        """What its wrong rationales were over the second stage."""
+        return self.tally.figures()
+
+    def state(self) -> dict[str, Tensor]:
+        """What was counted so far."""
+        return self.tally.state()
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from `state()`."""
+        self.tally.load_state(tensors)
 
 
 def _pairs(given: Ingredients):

@@ -48,6 +48,14 @@ class Offers:
         self.negatives: list[list[Tokens]] = [tokens(group, limit) for group in wrong]
         self._figures = {} if self.renews else self._choose(0, range(len(given.sets)))
 
+    def learnable(self) -> list[list[Tokens]]:
+        """For each question all that is right, or may be selected: the distinct ones."""
+        tokens, limit = self.given.student.tokens, self.given.lengths.max_rationale
+        return [
+            tokens(list(dict.fromkeys((*group.positives, *(c.text for c in candidates)))), limit)
+            for group, candidates in zip(self.given.sets, self._candidates, strict=True)
+        ]
+
     def begin_iteration(self, iteration: int, coming: Sequence[int]) -> dict[str, float]:
         """Select anew for the coming questions where the rule does; returns figures for the journal.
 

@@ -14,10 +14,12 @@ from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, Chosen, choose, contrastive_loss, hinge
 from qcrd.methods.base import Ingredients, Method, Stateless, inputs
 from qcrd.methods.offers import Offers
+from qcrd.methods.tally import SELFPLAY, TEACHER, Tally
 from qcrd.rationales.dual import key_weights
+from qcrd.student.apart import Known
 from qcrd.student.batches import derive
 from qcrd.student.model import EXPLAIN, PREDICT
-from qcrd.student.selfplay import Snapshots, self_play
+from qcrd.student.selfplay import Snapshots, ended, self_play
 from qcrd.student.weights import set_weights
 
 Tokens = list[int]
@@ -44,9 +46,12 @@ class Contrastive(Stateless):
         self.explain = inputs(student, EXPLAIN, given.questions, lengths.max_input)
         self.labels = student.tokens([s.label for s in given.sets], lengths.max_label)
         self.offers = Offers(given)
+        self.tally = Tally(given.contrastive.delta, student.device)
         self.played: list[list[Tokens]] = [[] for _ in given.sets]
         self.lag = given.selfplay.lag if given.selfplay.k else 0
         self.player = copy.deepcopy(student).requires_grad_(False) if self.lag else None
+        self.known = Known(student.tokenizer, self.offers.learnable()) if self.lag else None
+        self.drawn = torch.zeros(4, dtype=torch.float64)  # in self-play: rationales; see `_shares`
 
     def begin_iteration(
         self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
@@ -68,25 +73,23 @@ class Contrastive(Stateless):
         # A question without positives is out of the contrastive loss, so nothing is played for it.
         contrasted = [i for i in coming if self.offers.positives[i]]
         rows = [self.explain[i] for i in contrasted]
-        drawn = self_play(
-            self.player, rows, self.selfplay.k, self.selfplay.tau, self.limit, self.seed, iteration
-        )
+        drawn = self_play(self.player, rows, self.selfplay, self.limit, self.seed, iteration)
         self.played = [[] for _ in self.played]
+        counts = torch.zeros_like(self.drawn)
         for i, group in zip(contrasted, drawn, strict=True):
-            self.played[i] = group
-        flat = [(i, r) for i, group in zip(contrasted, drawn, strict=True) for r in group]
-        return {
-            "selfplay/tokens": sum(len(r) for _, r in flat) / max(len(flat), 1),
-            # A sample equal to a positive is pushed away all the same; the judge is there to see it.
-            "selfplay/equal_positive": sum(r in self.offers.positives[i] for i, r in flat)
-            / max(len(flat), 1),
-        }
+            # A rationale that is right must not be pushed away from.
+            self.played[i] = [r for r in group if not self.known.has(i, r)]
+            equal = len(group) - len(self.played[i])
+            cut = sum(not ended(r, self.limit) for r in group)
+            counts += torch.tensor([len(group), sum(map(len, group)), len(group) - cut, equal])
+        self.drawn += counts
+        return _shares(counts)
 
     def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
         """The student's total loss on a batch, with its parts."""
         contrasted = [i for i in batch if self.offers.positives[i]]
         memory = self.student.encode([self.predict[i] for i in batch] + [self.explain[i] for i in contrasted])
-        rows, counts, candidates = self._candidates(contrasted)
+        rows, counts, candidates, origin = self._candidates(contrasted)
         numbers = candidates.question.tolist()
         # Equal rationales of one question (doubles among its samples) go through the decoder once.
         unique: dict[tuple[int, tuple[int, ...], tuple[float, ...]], int] = {}
@@ -104,7 +107,7 @@ class Contrastive(Stateless):
             scored = self.student.score(memory, source, targets, weights if any(counts) else None)
             values = scored.values[len(batch) :][torch.tensor(slot, dtype=torch.long, device=memory.device)]
         chosen = choose(candidates, values, self.scheme, self.settings.delta, generator)
-        considered = values[chosen.row[~chosen.positive]] if values is not None else None
+        wrong = chosen.row[~chosen.positive]
         kept = chosen.positive | self._pushes(chosen, values)
         chosen = Chosen(chosen.row[kept], chosen.coefficient[kept], chosen.positive[kept])
         picked = chosen.row.tolist()
@@ -129,10 +132,13 @@ class Contrastive(Stateless):
         contrast, parts = contrastive_loss(
             candidates, chosen, found, weight, self.settings.beta, self.settings.delta, self.settings.negative
         )
-        if considered is not None:  # all that were chosen, not only those that had to be differentiated
-            parts["weight/active"] = (hinge(considered, self.settings.delta) > 0).float().mean()
+        if values is not None:  # all that were chosen, not only those that had to be differentiated
+            considered = values[wrong]
+            every = ~candidates.positive
+            parts |= self.tally.add(considered, origin[wrong], (values[every], origin[every]))
         else:
             considered = found[~chosen.positive].detach()
+            parts |= self.tally.add(considered, origin[chosen.row[~chosen.positive]])
         parts["negative"] = considered.mean()
         if weight is not None:
             parts["weight/positive"] = weight[chosen.positive].mean()
@@ -148,11 +154,15 @@ class Contrastive(Stateless):
             return ~chosen.positive
         return ~chosen.positive & (hinge(values[chosen.row], self.settings.delta) > 0)
 
-    def _candidates(self, contrasted: Sequence[int]) -> tuple[list[Tokens], list[list[float]], Candidates]:
-        """The rationales with the weights of their tokens, which are none where all count alike."""
-        rows, counts, question, positive = [], [], [], []
+    def _candidates(
+        self, contrasted: Sequence[int]
+    ) -> tuple[list[Tokens], list[list[float]], Candidates, Tensor]:
+        """The rationales, the weights of their tokens (none where all count alike), and [R] where from."""
+        rows, counts, question, positive, origin = [], [], [], [], []
         for number, i in enumerate(contrasted):
             sides = self.offers.positives[i], self.offers.negatives[i] + self.played[i]
+            origin += [TEACHER] * (len(rows) + len(sides[0]) + len(self.offers.negatives[i]) - len(origin))
+            origin += [SELFPLAY] * len(self.played[i])
             for kind, group in zip((True, False), sides, strict=True):
                 rows += group
                 question += [number] * len(group)
@@ -168,6 +178,7 @@ class Contrastive(Stateless):
                 torch.tensor(positive, dtype=torch.bool, device=device),
                 len(contrasted),
             ),
+            torch.tensor(origin, dtype=torch.long, device=device),
         )
 
     def _quality(self, contrasted, rows, numbers, picked) -> Tensor | None:
@@ -177,14 +188,28 @@ class Contrastive(Stateless):
         asked = [(contrasted[numbers[r]], self.judged[contrasted[numbers[r]]].text, rows[r]) for r in picked]
         return self.judge.quality(asked)
 
+    def figures(self) -> dict[str, float]:
+        """What its negatives were over the whole training."""
+        return self.tally.figures() | (_shares(self.drawn) if self.lag else {})
+
     def state(self) -> dict[str, Tensor]:
-        """The discriminator's."""
-        return self.judge.state() if self.judge is not None else {}
+        """The discriminator's, and what was counted so far."""
+        judge = self.judge.state() if self.judge is not None else {}
+        return {**judge, **self.tally.state(), "selfplay": self.drawn}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
-        """The discriminator's."""
+        """Go on from `state()`."""
+        self.tally.load_state(tensors)
+        self.drawn = tensors["selfplay"].to(self.drawn)
         if self.judge is not None:
             self.judge.load_state(tensors)
+
+
+def _shares(drawn: Tensor) -> dict[str, float]:
+    """Of counts of rationales, their tokens, those that ended by themselves and those equal to a positive."""
+    count, *rest = drawn.tolist()
+    names = ("tokens", "ended", "equal_positive")
+    return {f"selfplay/{name}": value / max(count, 1) for name, value in zip(names, rest, strict=True)}
 
 
 USES = frozenset({"teacher", "m", "max_rationale", "alpha1", "alpha2"})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from qcrd.config import Cell
 from qcrd.errors import DataError, QcrdError
 from qcrd.files import read_json
 from qcrd.home import Home
@@ -17,10 +18,13 @@ from qcrd.preparation import load_task, rationale_set
 from qcrd.provenance.choice import Candidate, draws_lots, explains, weighed
 from qcrd.provenance.ended import Ended
 from qcrd.provenance.entry import judge_file
-from qcrd.provenance.samples import Answers, answers
+from qcrd.provenance.samples import Answers, Draw, answers
 from qcrd.rationales.select import SELECTIONS, renewed
+from qcrd.rationales.sets import Side, sides
 from qcrd.rationales.vote import vote
-from qcrd.types import Prediction, Question, Splits, Vote
+from qcrd.student.apart import equal_tokens
+from qcrd.student.model import load_tokenizer
+from qcrd.types import Parsed, Prediction, Question, Splits, Vote
 
 SPLITS = ("test", "validation", "train")
 
@@ -131,16 +135,18 @@ def _training(
     if found is None and "rationales" in ended.record.identity:
         return None
     draws = found.draws if found else []
-    # Numbers in place of the texts, so that the set says which draw each of its rationales is.
-    tagged = [
-        replace(draw.parsed, rationale=str(number) if draw.parsed.rationale else None)
-        for number, draw in enumerate(draws)
-    ]
-    group = rationale_set(cell, question, tagged)
+    samples = [draw.parsed for draw in draws]
+    group = rationale_set(cell, question, samples)
+    own = sides(samples, group.answer, METHODS[cell.method].unread(cell.rationales))
+    try:
+        own = _by_tokens(cell, samples, own)
+    except QcrdError as error:  # a tokenizer that is out of reach
+        notes.append(f"not known which negatives have the tokens of a positive: {error}")
     rationales = [
-        (draws[int(tag)].parsed.rationale, positive, draws[int(tag)].index)
-        for positive, tags in ((True, group.positives), (False, group.negatives))
-        for tag in tags
+        (draw.parsed.rationale, side is Side.POSITIVE, draw.index)
+        for wanted in (Side.POSITIVE, Side.NEGATIVE)
+        for draw, side in zip(draws, own, strict=True)
+        if side is wanted
     ]
     student = ended.student if ended.student.is_dir() else None
     judge = judge_file(ended, home)
@@ -154,7 +160,32 @@ def _training(
         if rationales:
             notes += _caveats(ended, judge)
     denoise = ended.record.identity.get("rationales", {}).get("denoise", "gold")
-    return Training(group.label, denoise, candidates)
+    return Training(group.label, denoise, [*candidates, *_neither(draws, own)])
+
+
+def _by_tokens(cell: Cell, samples: Sequence[Parsed], own: Sequence[Side | None]) -> list[Side | None]:
+    """The same, with those negatives apart whose tokens are a positive's."""
+    texts = {
+        wanted: [s.rationale for s, side in zip(samples, own, strict=True) if side is wanted]
+        for wanted in (Side.POSITIVE, Side.NEGATIVE)
+    }
+    if not all(texts.values()):
+        return list(own)
+    equal = iter(equal_tokens(load_tokenizer(cell.student), *texts.values(), cell.student.max_rationale))
+    return [Side.EQUAL if side is Side.NEGATIVE and next(equal) else side for side in own]
+
+
+def _neither(draws: Sequence[Draw], own: Sequence[Side | None]) -> list[Candidate]:
+    """The distinct rationales on no side, and why."""
+    why = {
+        Side.UNREAD: "its label could not be read",
+        Side.EQUAL: "it has the words of a positive and another label",
+    }
+    found: dict[tuple[str, str], list[int]] = {}
+    for draw, side in zip(draws, own, strict=True):
+        if side in why:
+            found.setdefault((draw.parsed.rationale, why[side]), []).append(draw.index)
+    return [Candidate(text, None, tuple(rows), out=reason) for (text, reason), rows in found.items()]
 
 
 def _caveats(ended: Ended, judge: Path | None) -> Iterator[str]:

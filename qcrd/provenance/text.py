@@ -115,7 +115,8 @@ def _training(found: Training, labels: str) -> list[str]:
 
 def _figures(candidate: Candidate) -> str:
     draws = ", ".join(map(str, candidate.draws))
-    parts = [f"{'positive' if candidate.positive else 'negative'} (answer {draws})"]
+    side = {True: "positive", False: "negative", None: "neither"}[candidate.positive]
+    parts = [f"{side} (answer {draws})"]
     if candidate.loss is not None:
         parts.append(f"l {candidate.loss:.3f}")
     if candidate.quality is not None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from qcrd.report.tables import Line, Table
 
 ACCURACY = "test accuracy"
+ACTIVE = "active negatives"
 
 
 def header(table: Table) -> list[str]:
@@ -18,6 +19,8 @@ def header(table: Table) -> list[str]:
         names.append("paper")
     if any(line.versus_published is not None for line in table.lines):
         names.append("vs paper")
+    if any(_active(line) for line in table.lines):
+        names.append(ACTIVE)
     if table.cost:
         names += ["teacher tokens", "student TFLOP", "minutes"]
     return names
@@ -43,10 +46,20 @@ def _texts(line: Line) -> dict[str, str]:
         "detectable": _number(versus.detectable) if versus else "",
         "paper": _number(line.published, 2) if line.published is not None else "",
         "vs paper": f"{line.versus_published:+.1f}" if line.versus_published is not None else "",
+        ACTIVE: _active(line),
         "teacher tokens": "-" if line.teacher_tokens is None else f"{line.teacher_tokens:,.0f}",
         "student TFLOP": "-" if line.student_tflop is None else f"{line.student_tflop:,.3g}",
         "minutes": _number(line.seconds and line.seconds / 60),
     }
+
+
+def _active(line: Line) -> str:
+    """The teacher's and self-play's; empty without either. A column of its own accord, without `columns`:
+    where negatives are off, an accuracy beside their settings says nothing about these."""
+    shares = (line.active_teacher, line.active_selfplay)
+    if shares == (None, None):
+        return ""
+    return " / ".join("-" if share is None else f"{100 * share:.0f}%" for share in shares)
 
 
 def _p(line: Line) -> str:

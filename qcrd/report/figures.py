@@ -24,6 +24,7 @@ _AXES = {
     "rationales.m": "m, teacher samples per question",
     "selfplay.k": "k, self-play samples per question",
     "selfplay.tau": "τ, temperature of self-play",
+    "selfplay.top_k": "top-k, likeliest tokens in self-play",
 }
 _ACCURACY = "test accuracy (%)"
 _OURS = "ours"

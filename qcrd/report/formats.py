@@ -165,6 +165,7 @@ def _flat(table: Table, line: Line | None) -> dict[str, object]:
         "versus_base_p_holm": line and line.corrected_p,
         "versus_base_test": versus and versus.test,
         "versus_base_detectable": versus and versus.detectable,
+        **{name: line and getattr(line, name) for name in ("active_teacher", "active_selfplay")},
         **{name: line and getattr(line, name) for name in ("teacher_tokens", "student_tflop", "seconds")},
         "method": line and line.method,
         "train": line and line.train,

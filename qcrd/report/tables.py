@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from qcrd.report import wording
+from qcrd.report.activity import active
 from qcrd.report.agreement import Agreement, agreement
 from qcrd.report.comparison import Difference, compare, holm
 from qcrd.report.statistics import LEVEL, Estimate, accuracy
@@ -79,6 +80,8 @@ class Line:
     cells: tuple[str, ...]  # ids of the cells that the means are over
     marks: tuple[int, ...]  # numbers of its notes, from 1
     combinations: tuple[Mapping[str, str], ...] = ()  # values of product factors that it is the result of
+    active_teacher: float | None = None  # share of the teacher's chosen negatives within the margin, 0 to 1
+    active_selfplay: float | None = None  # the same of self-play's
 
     @property
     def complete(self) -> bool:
@@ -191,6 +194,8 @@ def _line(row: Row, base: Row | None, best: bool, marks: tuple[int, ...]) -> Lin
         cells=tuple(record.id for record in row.done),
         marks=marks,
         combinations=tuple(row.combinations),
+        active_teacher=active(row.done, "teacher"),
+        active_selfplay=active(row.done, "selfplay"),
     )
 
 

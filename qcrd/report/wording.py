@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qcrd.report.activity import idle_notes
 from qcrd.report.agreement import Agreement
 from qcrd.report.statistics import LEVEL, POWER
 
@@ -59,6 +60,11 @@ def about(lines: Sequence[Line], rows: Sequence[Row], cost: bool = False) -> lis
         )
     if any(line.best for line in lines):
         said.append(f"bold: better than every other line of its section (p < {LEVEL} for each)")
+    if any((line.active_teacher, line.active_selfplay) != (None, None) for line in lines):
+        said.append(
+            "active negatives: share of the chosen negatives, over the whole training, within the margin, "
+            "which alone push; the teacher's / self-play's"
+        )
     if cost:
         said.append(
             "per cell: teacher tokens, generated for the samples that it reads (cells share them); student "
@@ -97,7 +103,7 @@ def findings(lines: Sequence[Line], agreements: Iterable[Agreement]) -> list[str
 
 
 def notes(row: Row) -> list[str]:
-    """What the row's mean leaves out, and in what it is not what the paper's figure is of."""
+    """What the row's mean leaves out, what did nothing, and what the paper's figure is of instead."""
     name = f"{row.group} {row.label}".strip()
     diverged = [record for record in row.records if record.status != "done"]
     found = []
@@ -115,7 +121,7 @@ def notes(row: Row) -> list[str]:
         said = ", ".join(row.unlike[:_SHORT])
         more = len(row.unlike) - _SHORT
         found.append(f"other than the paper's: {said}{f', and {more} more' if more > 0 else ''}")
-    return found
+    return found + idle_notes(name, row.done)
 
 
 def mixture(records: Iterable[CellRecord]) -> list[str]:

@@ -179,6 +179,8 @@ class Student(nn.Module):
         generator: Generator | None = None,
         draws: int = 1,
         batch: int = 256,
+        top_k: int | None = None,
+        top_p: float = 1.0,
     ) -> list[list[int]]:
         """Sequences without their end-of-sequence token, `draws` for each input one after the other.
 
@@ -189,11 +191,13 @@ class Student(nn.Module):
             generator: on the student's device; what sampling draws from.
             draws: sequences per input.
             batch: sequences written side by side.
+            top_k: sampling draws among so many of the likeliest tokens; None is all.
+            top_p: and among those that together have this share of their probability; 1 is all.
         """
         was_training = self.training
         self.eval()
         dtype = torch.bfloat16 if self.bf16 else self.model.lm_head.weight.dtype
-        writer = Writer(self, dtype, temperature, generator)
+        writer = Writer(self, dtype, temperature, generator, top_k, top_p)
         found = writer.write(inputs, limit, draws, batch)
         self.train(was_training)
         return found

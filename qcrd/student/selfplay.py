@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
+from qcrd.config import SelfPlay
 from qcrd.student.batches import derive
 from qcrd.student.model import Student
 from qcrd.student.weights import Weights, weights
+
+Tokens = list[int]
 
 
 class Snapshots:
@@ -37,19 +40,17 @@ class Snapshots:
 def self_play(
     player: Student,
     inputs: Sequence[Sequence[int]],
-    k: int,
-    tau: float,
+    settings: SelfPlay,
     limit: int,
     seed: int,
     iteration: int,
-) -> list[list[list[int]]]:
+) -> list[list[Tokens]]:
     """k rationales per question from a past student, in large batches since it is fixed for an iteration.
 
     Args:
         player: a student that carries the snapshot's weights.
         inputs: the questions' `explain: ` tokens.
-        k: rationales per question.
-        tau: sampling temperature; 0 is greedy, where all k are the same and one is drawn.
+        settings: k, and how tokens are drawn; at temperature 0 all k are the same and one is drawn.
         limit: most tokens per rationale, end of sequence included.
         seed: the cell's seed.
         iteration: the running iteration; each draws afresh.
@@ -57,9 +58,17 @@ def self_play(
     Returns:
         For each question its rationales with their end-of-sequence token; empty ones are left out.
     """
+    k, tau = settings.k, settings.tau
     draws = k if tau > 0 else min(k, 1)
     generator = torch.Generator(player.device).manual_seed(derive(seed, "selfplay", iteration))
-    found = player.generate(inputs, limit - 1, temperature=tau, generator=generator, draws=draws)
+    found = player.generate(
+        inputs, limit - 1, tau, generator, draws, top_k=settings.top_k, top_p=settings.top_p
+    )
     rows = [found[i * draws : (i + 1) * draws] for i in range(len(inputs))]
     repeat = k // draws if draws else 0
     return [[[*r, player.eos_id] for r in group if r] * repeat for group in rows]
+
+
+def ended(rationale: Tokens, limit: int) -> bool:
+    """Whether the student ended a rationale of `self_play` itself; the others were cut at `limit`."""
+    return len(rationale) < limit

@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import embedding, linear, pad, rms_norm
 
 from qcrd.student import work
+from qcrd.student.sampling import draw
 from qcrd.student.t5 import FeedForward, Memory, buckets
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ ROOM = 32  # positions that the cache of keys and values has room for at first
 MEMORY = 4 * 2**30  # bytes that the inputs of all slots may take
 FREE = 0.125  # share of the slots that must be free before others move in: inputs are encoded together
 GONE = 0.25  # share of the slots that must be free at the end before the rest is moved together
-GROUP = 128  # tokens whose probabilities are added up before one is drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,19 @@ class _Slots:
 class Writer:
     """A student's decoder with its weights as they are now."""
 
-    def __init__(self, student: Student, dtype: torch.dtype, temperature: float, generator: Generator | None):
+    def __init__(
+        self,
+        student: Student,
+        dtype: torch.dtype,
+        temperature: float,
+        generator: Generator | None,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+    ):
         """See `Student.generate`; `dtype` is what linear layers compute in."""
         self.student, self.stack = student, student.decoder
         self.temperature, self.generator = temperature, generator
+        self.top_k, self.top_p = top_k, top_p
         self.dtype = dtype
 
         def cast(*weights: Tensor) -> Tensor:
@@ -232,30 +241,8 @@ class Writer:
             states = states + linear(inner, layer.dense.outer)
         logits = linear(normed(self.stack.norm) * self.student.scale, self.head).float()
         if self.temperature > 0:
-            return draw(logits / self.temperature, self.generator)
+            return draw(logits / self.temperature, self.generator, self.top_k, self.top_p)
         return logits.argmax(-1)
-
-
-def draw(logits: Tensor, generator: Generator | None) -> Tensor:
-    """[n, V] -> [n] one token of each row's softmax.
-
-    First a group of tokens is drawn, then one of its tokens, by inverse cumulative sums: over T5's 32,000
-    tokens cheaper than `torch.multinomial`, and the sums are short.
-    """
-    weight = torch.exp(logits - logits.amax(-1, keepdim=True))
-    groups = pad(weight, (0, -weight.shape[1] % GROUP)).unflatten(1, (-1, GROUP))
-    uniform = torch.rand(len(logits), 2, generator=generator, device=logits.device, dtype=torch.float64)
-    group = _pick(groups.sum(-1), uniform[:, :1])
-    inside = groups.gather(1, group[:, None, None].expand(-1, 1, GROUP)).squeeze(1)
-    return group * GROUP + _pick(inside, uniform[:, 1:])
-
-
-def _pick(weight: Tensor, uniform: Tensor) -> Tensor:
-    """[n, M] weights and [n, 1] numbers in [0, 1) -> [n]; never one of weight 0."""
-    total = weight.double().cumsum(-1)
-    found = torch.searchsorted(total, uniform * total[:, -1:], right=True).squeeze(1)
-    last = (weight > 0).long().mul(torch.arange(1, weight.shape[1] + 1, device=weight.device)).amax(-1) - 1
-    return torch.minimum(found, last)
 
 
 def _look(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:

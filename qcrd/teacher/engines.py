@@ -24,9 +24,9 @@ class Recorded(LocalEngine):
 
     def identity(self, teacher: Teacher, stop: Sequence[str]) -> dict[str, Any]:
         """The answers' content."""
-        from qcrd.teacher.recorded import resolve
+        from qcrd.teacher.recorded import FORM, resolve
 
-        return {"engine": self.name, "answers": fingerprint_path(resolve(teacher.path))}
+        return {"engine": self.name, "answers": fingerprint_path(resolve(teacher.path)), "form": FORM}
 
     @contextmanager
     def open(self, teacher: Teacher, stop: Sequence[str], job: Job) -> Iterator[SampleFn]:

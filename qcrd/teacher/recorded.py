@@ -8,6 +8,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from qcrd import packed
 from qcrd.errors import ConfigError, DataError
@@ -17,20 +18,34 @@ from qcrd.types import Sample
 
 log = logging.getLogger(__name__)
 
+FORM = 2
+"""Part of the sampler's identity: raised where a file is read as other answers than before."""
+_CUT = {"length", "max_tokens", "model_length"}
+"""What servers call it where the token limit ended an answer, in lower case."""
 _CHUNK = re.compile(r"(?:^|/)(?P<dataset>[^/]+)/llm/(?P<split>[^/]+)_CoT_(?P<number>\d+)\.json$")
+
+
+class Ending(NamedTuple):
+    """How a recorded answer ended, as far as the file says it."""
+
+    finish_reason: str = "stop"  # or "length"
+    tokens: int = 0  # generated; 0 is not known
 
 
 class RecordedTeacher:
     """A SampleFn over recorded answers: draw i of a question is its i-th answer, in the file's order.
 
     Two forms are read:
-    - JSON lines with `id` and `samples` (raw texts), joined by the question id `<dataset>-<split>-<id>`
-      where the line has `dataset` and `split`, and by `id` itself where that is a string;
+    - JSON lines with `id` (a text or an integer) and `samples` (raw texts), joined by the question id
+      `<dataset>-<split>-<id>` where the line has `dataset` and `split`, else by `id` itself. For each sample
+      `finish_reasons` may say why it ended, so that one that was cut off stays so, and `tokens` how long it
+      is, as `qcrd samples export` writes them; null is not known;
     - the layout of Distilling Step-by-Step, a folder or zip with `<dataset>/llm/<split>_CoT_<i>.json`:
       JSON lists that follow each other in row order, one answer per row of the data set.
 
     Attributes:
         answers: question id to raw texts.
+        endings: question id to how each of them ended, where the file says something of it.
         shortage: requests so far that had no answer in the file, and were left out.
 
     Raises:
@@ -41,11 +56,14 @@ class RecordedTeacher:
     def __init__(self, path: str):
         self.path = resolve(path)
         self.answers: dict[str, list[str]] = {}
+        self.endings: dict[str, list[Ending]] = {}
         lists = self.path.is_dir() or zipfile.is_zipfile(self.path)
-        for question_id, samples in _lists(self.path) if lists else _lines(self.path):
+        for question_id, samples, endings in _lists(self.path) if lists else _lines(self.path):
             if question_id in self.answers:
                 raise DataError(f"{self.path}: question {question_id} has two entries; keep one")
             self.answers[question_id] = samples
+            if endings:
+                self.endings[question_id] = endings
         if not self.answers:
             wanted = "<dataset>/llm/<split>_CoT_<i>.json" if lists else "JSON lines with id and samples"
             raise DataError(f"{self.path}: no answers found; expected {wanted}")
@@ -67,9 +85,9 @@ class RecordedTeacher:
     def __call__(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
         """The recorded answers to `requests`; those that there are too few of are counted and said."""
         found = [
-            Sample(r.prompt_id, r.question_id, r.index, self.answers[r.question_id][r.index], "stop", 0)
-            for r in requests
-            if r.index < len(self.answers.get(r.question_id, ()))
+            self._sample(request)
+            for request in requests
+            if request.index < len(self.answers.get(request.question_id, ()))
         ]
         short = len(requests) - len(found)
         if short:
@@ -80,6 +98,11 @@ class RecordedTeacher:
             )  # fmt: skip
         self.shortage += short
         yield found
+
+    def _sample(self, request: Request) -> Sample:
+        id, index = request.question_id, request.index
+        ending = self.endings[id][index] if id in self.endings else Ending()
+        return Sample(request.prompt_id, id, index, self.answers[id][index], *ending)
 
 
 def resolve(path: str) -> Path:
@@ -97,7 +120,7 @@ def resolve(path: str) -> Path:
     return found
 
 
-def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
+def _lines(path: Path) -> Iterator[tuple[str, list[str], list[Ending]]]:
     with open(path, "rb") as file:  # as bytes, so that what is no text is refused with its line too
         for number, line in enumerate(file, 1):
             if not line.strip():
@@ -107,20 +130,46 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
                 key, samples = row["id"], row["samples"]
                 if not isinstance(samples, list) or not all(isinstance(s, str) for s in samples):
                     raise TypeError("samples is not a list of texts")
+                if isinstance(key, bool) or not isinstance(key, str | int):
+                    raise TypeError(f"id is {key!r}, neither a text nor an integer")
                 if "dataset" in row and "split" in row:
                     key = f"{row['dataset']}-{row['split']}-{key}"
-                if not isinstance(key, str):
-                    raise TypeError("id is not a text, and there is no dataset and split to make one with")
+                reasons = [_reason(each) for each in _parallel(row, "finish_reasons", len(samples))]
+                tokens = [_count(each) for each in _parallel(row, "tokens", len(samples))]
+                known = row.get("finish_reasons") is not None or row.get("tokens") is not None
+                endings = list(map(Ending, reasons, tokens)) if known else []
             except KeyError as error:
                 raise DataError(f"{path}, line {number}: the field {error} is missing") from error
             except (ValueError, TypeError, RecursionError) as error:
                 raise DataError(
                     f"{path}, line {number}: {error}; expected JSON with id and samples"
                 ) from error
-            yield key, samples
+            yield str(key), samples, endings
 
 
-def _lists(path: Path) -> Iterator[tuple[str, list[str]]]:
+def _parallel(row: dict[str, Any], field: str, length: int) -> list[Any]:
+    """What a line says of each of its samples; None where it says nothing."""
+    found = row.get(field)
+    if found is None:
+        return [None] * length
+    if not isinstance(found, list) or len(found) != length:
+        raise TypeError(f"{field} is no list of {length}, one for each of the samples")
+    return found
+
+
+def _reason(found: Any) -> str:
+    if not isinstance(found, str | None):
+        raise TypeError(f"finish_reasons has {found!r}, neither a text nor null")
+    return "length" if found is not None and found.lower() in _CUT else "stop"
+
+
+def _count(found: Any) -> int:
+    if isinstance(found, bool) or not isinstance(found, int | None) or (found or 0) < 0:
+        raise TypeError(f"tokens has {found!r}, neither a number of tokens nor null")
+    return found or 0
+
+
+def _lists(path: Path) -> Iterator[tuple[str, list[str], list[Ending]]]:
     chunks: dict[tuple[str, str], dict[int, list[str]]] = {}
     for name, read in packed.files(path, lambda name: _CHUNK.search(name) is not None).items():
         match = _CHUNK.search(name)
@@ -139,4 +188,4 @@ def _lists(path: Path) -> Iterator[tuple[str, list[str]]]:
             )
         rows = (text for number in sorted(numbered) for text in numbered[number])
         for row, text in enumerate(rows):
-            yield f"{dataset}-{split}-{row}", [text]
+            yield f"{dataset}-{split}-{row}", [text], []

@@ -36,7 +36,7 @@ def test_the_naive_step_has_the_loss_and_gradients_of_ours(scheme, judge, m, del
     student = given.student()
     objective = played(given.objective("qcrd", student, scheme, judge, delta))
     parts = objective.loss(BATCH, 1)
-    assert delta < PUSHING or parts["weight/active"] == 1, "by default every chosen negative pushes"
+    assert delta < PUSHING or parts["negatives/active"] == 1, "by default every chosen negative pushes"
     assert_same(student, parts["loss"], peers.naive(student, objective, BATCH))
 
 

@@ -9,8 +9,8 @@ from qcrd.cli import app
 SMALL = ["--size", "tiny", "--rounds", "1", "--device", "cpu"]
 
 
-def last_line(*arguments):
-    found = CliRunner().invoke(app, ["bench", *arguments, *SMALL, "--json"])
+def last_line(*arguments, given=SMALL):
+    found = CliRunner().invoke(app, ["bench", *arguments, *given, "--json"])
     assert found.exit_code == 0, found.output
     return json.loads(found.stdout.strip().splitlines()[-1])
 
@@ -48,3 +48,25 @@ def test_an_unknown_word_is_refused_with_those_that_are_known(option, value):
     assert found.exit_code != 0
     assert value in str(found.exception or found.output)
     assert "allowed" in str(found.exception or found.output)
+
+
+FEW = ["--steps", "4", "--batch", "4", "--questions", "8", "--answered", "3"]
+
+
+def test_negatives_gives_a_line_for_each_way_to_draw(monkeypatch):
+    monkeypatch.delenv("QCRD_DATA", raising=False)
+    ways = ["--tau", "0", "--tau", "1.5", "--top-k", "50", "--top-k", "0", "--delta", "9"]
+    found = last_line("negatives", *FEW, *ways, given=[])
+    assert [(row["tau"], row["top_k"]) for row in found["rows"]] == [(0, 50), (1.5, 50), (1.5, None)]
+    assert (found["data"], found["steps"], found["questions"]) == ("generated word problems", 4, 3)
+    assert found["rows"][0]["nats"] < found["rows"][1]["nats"] < found["rows"][2]["nats"]
+    assert all(1 <= row["tokens"] <= 48 for row in found["rows"])
+    assert all(0 <= row[name] <= 1 for row in found["rows"] for name in ("ended", "active", "equal"))
+    again = CliRunner().invoke(app, ["bench", "negatives", *FEW, *ways])
+    assert "| 1.5 | all   |" in again.stdout and "active (delta 9)" in again.stdout
+
+
+def test_negatives_learns_from_recorded_answers_where_it_is_told_the_folder(shared_data):
+    found = last_line("negatives", *FEW, "--tau", "0", "--data", str(shared_data), given=[])
+    assert found["data"].startswith("SVAMP") and found["vocabulary"] > 32_000
+    assert found["positive"] < 11  # of a uniform guess over so many pieces it is 10.4

@@ -109,6 +109,26 @@ def test_what_is_exported_reads_back_as_recorded_answers(store, tmp_path):
     assert qcrd("export", store.folder.name).stdout == out.read_text()
 
 
+def test_a_cut_answer_stays_cut_through_export_and_reading_again(store, tmp_path):
+    requests = asked(3, 3)
+    cut = [r for r in requests if r.index == 2]
+    store.acquire()
+    store.add(
+        [Sample(r.prompt_id, r.question_id, 2, "The answer is 1", "length", 256) for r in cut],
+        {r.prompt_id: r.prompt.text for r in cut},
+    )
+    store.release()
+    out = tmp_path / "answers.jsonl"
+    qcrd("export", store.folder.name, "--out", out)
+    (back,) = RecordedTeacher(str(out))(requests)
+    assert {(s.finish_reason, s.tokens) for s in back if s.index == 2} == {("length", 256)}
+    again = SampleStore(tmp_path / "samples", {"engine": "recorded"}, LIMIT)
+    draw(again, requests, RecordedTeacher(str(out)), ignore)
+    first, second = (store.load(requests), again.load(requests))
+    assert len(first) == 9 and first == second
+    assert qcrd("export", again.folder.name).stdout == out.read_text()
+
+
 def test_questions_with_several_prompts_are_exported_with_a_warning(store):
     store.acquire()
     store.add([Sample("another", "q-0", 0, "x", "stop", 1)], {"another": "how?"})

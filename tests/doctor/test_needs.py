@@ -31,7 +31,7 @@ def states(found):
 def test_a_grid_that_has_all_is_well(asked):
     found = asked({"task": TASK})
     assert states(found) == dict.fromkeys(
-        ["grid", "resources", "data: arithmetic", "teacher: embedded"], "ok"
+        ["grid", "resources", "data: arithmetic", "labels: arithmetic", "teacher: embedded"], "ok"
     )
     assert found["data: arithmetic"].found.startswith("4/2/2 questions")
     assert "30 of 30 answers" in found["teacher: embedded"].found

@@ -172,8 +172,8 @@ def test_everything_that_is_wrong_is_said_at_once():
         )
     assert str(error.value).splitlines() == [
         "sweep.selfplay.k: value []; allowed: at least one value, or remove the line",
-        "sweep.lag: is no setting of a cell; allowed: task, m, k, tau, beta, delta, scheme, lr, steps or a "
-        "path such as training.warmup; did you mean 'selfplay.lag'?",
+        "sweep.lag: is no setting of a cell; allowed: task, m, k, tau, top_k, beta, delta, scheme, lr, "
+        "steps or a path such as training.warmup; did you mean 'selfplay.lag'?",
         f"product.method: value 'dds'; allowed: {', '.join(METHODS)}; did you mean 'dss'?",
         "product.contrastive.beta: value -1; allowed: numbers from 0 up",
         "base.contrastive.delta: value 'four'; allowed: a number",

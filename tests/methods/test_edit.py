@@ -98,7 +98,7 @@ def test_the_second_stage_raises_key_tokens_of_the_right_side_and_lowers_those_o
     parts = one.loss(BATCH, LATE)
     assert_same(student, parts["loss"], slow)
     if (active := {0.5: 0.0, 100.0: 1.0}.get(delta)) is not None:
-        assert parts["weight/active"] == active
+        assert parts["negatives/active"] == active
 
 
 def test_what_there_was_to_learn_from_is_counted():

@@ -152,7 +152,7 @@ def test_qcrd_equals_the_naive_computation(scheme, judged, k, negative, key):
     step = 7
     parts = objective.loss(BATCH, step)
     if scheme != "sampling":  # which draws two
-        assert 0 < parts["weight/active"] < 1, "the case must have hinges of both kinds"
+        assert 0 < parts["negatives/active"] < 1, "the case must have hinges of both kinds"
     fast = parts["loss"]
     assert_same_step(
         student, fast, naive_step(objective, student, BATCH, step, scheme, judge, negative, delta)
@@ -271,4 +271,4 @@ def test_the_figures_of_the_negatives_are_of_all_that_were_chosen(scheme, dropou
         chosen = [value for group in loss.values() for value in group]
     assert parts["negative"].item() == pytest.approx(sum(chosen) / len(chosen), rel=1e-4)
     active = sum(value < delta for value in chosen) / len(chosen)
-    assert parts["weight/active"].item() == pytest.approx(active)
+    assert parts["negatives/active"].item() == pytest.approx(active)

@@ -16,6 +16,7 @@ from qcrd.preparation import load_task, parsed, prepare, sample_requests, sample
 from qcrd.provenance.ended import Ended, kept_student
 from qcrd.provenance.entry import entry, judge_file
 from qcrd.provenance.question import trace
+from qcrd.provenance.samples import answers
 from qcrd.provenance.text import as_object, entry_text, trace_text
 from qcrd.rationales.dual import key_weights
 from qcrd.student.judge import Judge
@@ -97,6 +98,36 @@ def test_a_question_that_nobody_answered_is_left_out_and_says_why(home, qcrd):
     assert "none of 4 answers could be read" in text
 
 
+def test_a_rationale_on_neither_side_says_why(home, qcrd, monkeypatch):
+    question = load_task(TASK)[1].train[0]
+    told = f"{question.rationale} The answer is"
+    said = [
+        f"{told} {question.label}.",
+        f"{question.rationale.upper()} The answer is ( 29 * 29 ).",  # the same words
+        f"{told} nothing.",  # no label
+        f"Else . {told} ( 29 * 29 ).",
+    ]
+    task = load_task(TASK)[0]
+    read = {text: task.parse(text, question, "stop") for text in said}
+    found = answers(qcrd, home, question)
+    draws = [replace(d, text=t, parsed=read[t]) for d, t in zip(found.draws, said, strict=True)]
+    monkeypatch.setattr("qcrd.provenance.question.answers", lambda *_: replace(found, draws=draws))
+    gold = ended(home, labels="gold")
+    candidates = trace(gold, home, question.id).training.candidates
+    assert [(c.positive, c.draws) for c in candidates] == [
+        (True, (0,)),
+        (False, (3,)),
+        (None, (1,)),
+        (None, (2,)),
+    ]
+    assert [c.out for c in candidates[2:]] == [
+        "it has the words of a positive and another label",
+        "its label could not be read",
+    ]
+    text = trace_text(trace(gold, home, question.id), entry(gold, home))
+    assert "neither (answer 2); its label could not be read" in text.replace("\n  ", " ")
+
+
 def test_minmax_takes_the_likeliest_of_each_side_under_the_kept_student(home, qcrd):
     student = kept_student(qcrd.cell, qcrd.student).eval()
     questions = load_task(TASK)[1].train
@@ -111,10 +142,10 @@ def test_minmax_takes_the_likeliest_of_each_side_under_the_kept_student(home, qc
                 encoded = student.encode(question)
                 own = [student.cross_entropy(encoded, [0], [row]).item() for row in rows]
             assert [c.loss for c in group] == pytest.approx(own, abs=1e-5)
-            if group:
-                assert [c.share for c in group] == [
-                    float(c.loss == min(c.loss for c in group)) for c in group
-                ]
+            if group:  # of negatives that are all beyond the margin the first
+                value = [c.loss if positive else -max(4.0 - c.loss, 0.0) for c in group]
+                first = value.index(min(value))
+                assert [c.share for c in group] == [float(n == first) for n in range(len(group))]
             rivals += len(group) > 1
     assert rivals, "no question had anything to choose from"
 

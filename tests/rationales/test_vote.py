@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qcrd.rationales.sets import build_set
+from qcrd.rationales.sets import build_set, sides
 from qcrd.rationales.statistics import set_statistics, vote_statistics
 from qcrd.rationales.vote import vote
 from qcrd.tasks.arithmetic import Arithmetic
@@ -62,6 +62,7 @@ SAMPLES = [
     sample("7", None),
     sample("7", "wrong again"),
     sample(None, "no label"),
+    sample("6", "  Right\n"),  # the words of a positive, and another answer
 ]
 
 
@@ -69,14 +70,41 @@ def test_positives_have_the_gold_answer_and_all_other_rationales_are_negatives()
     found = build_set("q", SAMPLES, "gold", "gold", ("( 8 - 3 )", "5"))
     assert found.label == "( 8 - 3 )"
     assert found.positives == ("right", "right")  # doubles are votes
-    assert found.negatives == ("wrong", "wrong again", "no label")  # and never one that is not there
+    assert found.negatives == ("wrong", "wrong again")  # and never one that is not there
+    assert found.order == (True, False, True, False)
 
 
 def test_positives_have_the_majority_s_answer_where_gold_may_not_be_known():
     found = build_set("q", SAMPLES, "teacher", "majority", None)
     assert found.label == "7"
     assert found.positives == ("wrong", "wrong again")
-    assert found.negatives == ("right", "right", "no label")
+    assert found.negatives == ("right", "right", "  Right\n")
+    assert (found.unread, found.equal) == (1, 0)
+
+
+def test_an_unreadable_label_makes_no_negative_by_itself():
+    found = build_set("q", SAMPLES, "gold", "gold", ("( 8 - 3 )", "5"))
+    assert (found.unread, found.equal) == (1, 1)
+    found = build_set("q", SAMPLES, "gold", "gold", ("( 8 - 3 )", "5"), unread="negative")
+    assert found.negatives == ("wrong", "wrong again", "no label")
+    assert (found.unread, found.equal) == (0, 1)
+
+
+@pytest.mark.parametrize("unread", ["drop", "negative"])
+@pytest.mark.parametrize("text", ["right", "RIGHT", "\tright ", "\uff52ight"])
+def test_a_rationale_with_the_words_of_a_positive_is_no_negative(text, unread):
+    for label in ("7", None):
+        drawn = [sample(label, text), sample("5", "right"), sample("7", "right, or not")]
+        found = build_set("q", drawn, "gold", "gold", ("5", "5"), unread)
+        assert (found.positives, found.negatives) == (("right",), ("right, or not",))
+        assert found.unread + found.equal == 1
+
+
+def test_each_sample_is_told_what_it_is():
+    assert sides(SAMPLES, "5") == ["positive", "negative", "positive", None, "negative", "unread", "equal"]
+    assert set(sides(SAMPLES, None)) == {"negative", "unread", None}, (
+        "without an answer nothing is a positive"
+    )
 
 
 def test_the_majority_can_choose_rationales_for_the_gold_label():
@@ -94,17 +122,19 @@ def test_gold_that_is_needed_and_not_given_is_refused():
 )
 @given(answers=ANSWERS, silent=st.sets(st.integers(0, 8)))
 @settings(max_examples=60, deadline=None, derandomize=True)
-def test_every_rationale_is_on_exactly_one_side(labels, denoise, gold, answers, silent):
+def test_every_rationale_is_on_one_side_or_counted_as_on_none(labels, denoise, gold, answers, silent):
     samples = [sample(a, None if i in silent else f"r{i}") for i, a in enumerate(answers)]
     found = build_set("q", samples, labels, denoise, gold)
-    assert sorted((*found.positives, *found.negatives)) == sorted(s.rationale for s in samples if s.rationale)
+    every = [s.rationale for s in samples if s.rationale and s.answer is not None]
+    assert sorted((*found.positives, *found.negatives)) == sorted(every)
+    assert len(every) + found.unread == sum(s.rationale is not None for s in samples)
     answer = {s.rationale: s.answer for s in samples}
     assert all(answer[r] is not None for r in found.positives)
 
 
 def test_no_positives_where_nothing_can_be_parsed():
     found = build_set("q", [sample(None, "a"), sample(None, "b")], "teacher", "majority", None)
-    assert (found.label, found.positives, found.negatives) == (None, (), ("a", "b"))
+    assert (found.label, found.positives, found.negatives, found.unread) == (None, (), (), 2)
 
 
 def test_vote_statistics_worked_by_hand():
@@ -127,7 +157,7 @@ def test_vote_statistics_worked_by_hand():
 def test_set_statistics_worked_by_hand():
     sets = [
         RationaleSet("a", "1", ("x", "x", "y"), ("z",)),
-        RationaleSet("b", None, (), ("z", "z")),
+        RationaleSet("b", None, (), ("z", "z"), unread=2, equal=1),
         RationaleSet("c", "2", ("x",), ()),
         RationaleSet("d", "3", (), ()),
     ]
@@ -135,6 +165,8 @@ def test_set_statistics_worked_by_hand():
         "without_label": 1,
         "without_positive": 2,
         "without_negative": 2,
+        "unread": 2,
+        "equal_positive": 1,
         "positives": 1.0,
         "negatives": 0.75,
         "distinct_positives": 0.75,

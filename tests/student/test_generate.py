@@ -9,7 +9,7 @@ from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 from qcrd import config
 from qcrd.student import writing
 from qcrd.student.model import Student, load_student, load_tokenizer
-from qcrd.student.writing import Writer, draw
+from qcrd.student.writing import Writer
 from qcrd.teacher.tokenizer import word_level_tokenizer
 
 LIMIT = 14
@@ -96,25 +96,25 @@ def test_sampling_is_reproducible_and_approaches_greedy():
     assert sample(1e-4, 2) == student.generate(INPUTS * 4, LIMIT)
 
 
-def test_sampling_follows_the_tempered_distribution():
+@pytest.mark.parametrize("top_k", [None, 3])
+def test_sampling_follows_the_tempered_distribution_of_the_likeliest(top_k):
     student = chatty(10)
     tau, row = 1.5, INPUTS[0]
     logits = student.model(input_ids=torch.tensor([row]), decoder_input_ids=torch.tensor([[0]])).logits[0, 0]
-    wanted = (logits / tau).softmax(-1)
-    drawn = student.generate([row] * 2000, 1, tau, torch.Generator().manual_seed(0), batch=2000)
+    likeliest = torch.zeros_like(logits).bool()
+    likeliest[logits.argsort(descending=True)[:top_k]] = True
+    wanted = (logits / tau).where(likeliest, -torch.inf).softmax(-1)
+    drawn = student.generate([row] * 2000, 1, tau, torch.Generator().manual_seed(0), batch=2000, top_k=top_k)
     counts = torch.bincount(torch.tensor([r[0] if r else 1 for r in drawn]), minlength=len(wanted)) / 2000
     assert (counts - wanted).abs().max() < 0.04
+    assert (counts[~likeliest] == 0).all()
 
 
-@pytest.mark.parametrize("words", [5, 128, 1000])
-def test_a_token_is_drawn_as_often_as_its_softmax_says(words):
-    generator = torch.Generator().manual_seed(1)
-    logits = torch.randn(words, generator=generator) * 3
-    logits[1] = -torch.inf
-    drawn = draw(logits.expand(20_000, -1), generator)
-    share, wanted = torch.bincount(drawn, minlength=words) / 20_000, logits.softmax(-1)
-    assert share[1] == 0
-    assert ((share - wanted).abs() <= 5 * (wanted / 20_000).sqrt() + 1e-4).all()
+def test_of_the_likeliest_alone_or_of_no_share_sampling_is_greedy():
+    student = chatty(10)
+    greedy = student.generate(INPUTS, LIMIT)
+    for cut in ({"top_k": 1}, {"top_p": 1e-6}, {"top_k": 5, "top_p": 1e-6}):
+        assert student.generate(INPUTS, LIMIT, 1.5, torch.Generator().manual_seed(0), **cut) == greedy
 
 
 @pytest.mark.parametrize("batch", [1, 3, 5, 256])

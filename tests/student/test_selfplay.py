@@ -80,9 +80,10 @@ def test_without_self_play_nothing_is_kept_or_drawn():
     assert objective.played == [[], []]
 
 
-def drawn(student, k, tau, seed=0, iteration=0, limit=8):
+def drawn(student, k, tau, seed=0, iteration=0, limit=8, **cut):
     rows = student.tokens([f"explain: {q.text}" for q in arithmetic_questions(4)], 64)
-    return self_play(student, rows, k, tau, limit, seed, iteration), rows
+    settings = config.SelfPlay(k=k, tau=tau, **cut)
+    return self_play(student, rows, settings, limit, seed, iteration), rows
 
 
 def test_temperature_zero_is_greedy_and_k_copies_of_it():
@@ -102,6 +103,13 @@ def test_samples_are_within_the_limit_end_properly_and_differ_by_iteration_and_s
     assert drawn(student, 3, 1.5)[0] == found
     assert drawn(student, 3, 1.5, iteration=1)[0] != found
     assert drawn(student, 3, 1.5, seed=1)[0] != found
+
+
+def test_only_the_likeliest_tokens_are_drawn():
+    student = small_student(2)
+    greedy = drawn(student, 3, 0.0)[0]
+    assert drawn(student, 3, 1.5, top_k=1)[0] == drawn(student, 3, 1.5, top_p=1e-6)[0] == greedy
+    assert drawn(student, 3, 1.5, top_k=None)[0] != drawn(student, 3, 1.5)[0], "50 of the words, or all"
 
 
 def test_weights_of_another_model_are_refused():

@@ -60,6 +60,31 @@ def test_a_plain_text_id_is_the_question_id(tmp_path):
     assert [s.text for s in answered(teacher, ask(["mine-7"], 2))] == ["a", "b"]
 
 
+def test_an_integer_id_is_its_text(tmp_path):
+    teacher = RecordedTeacher(
+        write(tmp_path / "f", {"id": 7, "samples": ["a"]}, {"id": "007", "samples": ["b"]})
+    )
+    assert [s.text for s in answered(teacher, ask(["7", "007"], 1))] == ["a", "b"]
+    row = {"dataset": "own", "split": "train", "id": 12345678901234567890, "samples": ["c"]}
+    assert set(RecordedTeacher(write(tmp_path / "g", row)).answers) == {"own-train-12345678901234567890"}
+
+
+def test_an_answer_that_was_cut_off_stays_cut_off(tmp_path):
+    reasons = ["stop", "length", "max_tokens", "MAX_TOKENS", "model_length", "end_turn", None]
+    rows = [
+        {
+            "id": "a",
+            "samples": list("abcdefg"),
+            "finish_reasons": reasons,
+            "tokens": [3, None, 0, 1, 2, 9, 4],
+        },
+        {"id": "b", "samples": ["h"], "finish_reasons": None, "tokens": None},
+    ]
+    samples = answered(RecordedTeacher(write(tmp_path / "f", *rows)), ask(["a", "b"], 7))
+    assert [s.finish_reason for s in samples] == ["stop", *["length"] * 4, "stop", "stop", "stop"]
+    assert [s.tokens for s in samples] == [3, 0, 0, 1, 2, 9, 4, 0]
+
+
 def test_asking_for_more_than_there_is_uses_fewer_and_says_so(tmp_path, caplog):
     teacher = RecordedTeacher(
         write(tmp_path / "f", {"id": "a", "samples": ["1", "2"]}, {"id": "b", "samples": ["3"]})
@@ -106,7 +131,13 @@ def test_an_unset_variable_and_an_absent_file_are_named(monkeypatch):
         ("{", "line 2"),
         ('{"id": "a"}', "'samples' is missing"),
         ('{"id": "a", "samples": "x"}', "not a list of texts"),
-        ('{"id": 3, "samples": []}', "no dataset and split"),
+        ('{"id": 1.5, "samples": []}', "line 2: id is 1.5, neither a text nor an integer"),
+        ('{"id": true, "samples": []}', "id is True"),
+        ('{"id": "b", "samples": ["x"], "finish_reasons": []}', "finish_reasons is no list of 1"),
+        ('{"id": "b", "samples": ["x"], "finish_reasons": "stop"}', "finish_reasons is no list of 1"),
+        ('{"id": "b", "samples": ["x"], "finish_reasons": [1]}', "has 1, neither a text nor null"),
+        ('{"id": "b", "samples": ["x"], "tokens": [-1]}', "tokens has -1"),
+        ('{"id": "b", "samples": ["x"], "tokens": ["7"]}', "tokens has '7'"),
         ('{"id": "ok", "samples": []}', "two entries"),
         ("[]", "line 2"),
     ],
