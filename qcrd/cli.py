@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from qcrd.commands import bench, doctor, judge, open, samples, why
+from qcrd.commands import bench, cost, doctor, judge, open, samples, why
 from qcrd.commands.tracking import Tracking
 from qcrd.errors import QcrdError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 
 app.add_typer(bench.app, name="bench")
 app.add_typer(samples.app, name="samples")
+app.command()(cost.cost)
 app.command()(doctor.doctor)
 app.command()(judge.judge)
 app.command("open")(open.open_page)
@@ -125,11 +126,14 @@ def plan(
 
       qcrd plan grids/ablation.yaml --json | jq '.cells | length'
     """
+    from qcrd.doctor.hub import unasked_if_out_of_reach
     from qcrd.grid.overview import plan_object, plan_text
     from qcrd.grid.study import Study
     from qcrd.home import Home
 
-    found = plan_object(Study.open(grid, Home.default(), preset))
+    study = Study.open(grid, Home.default(), preset)
+    with unasked_if_out_of_reach():
+        found = plan_object(study)
     typer.echo(json.dumps(found, indent=1) if as_json else plan_text(found))
 
 

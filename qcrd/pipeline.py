@@ -9,6 +9,7 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerBase, T5Config
@@ -18,10 +19,11 @@ from qcrd.config import Cell
 from qcrd.errors import Diverged, QcrdError
 from qcrd.files import read_json, write_json
 from qcrd.home import PREDICTIONS, STUDENT, Home
+from qcrd.identity import teacher_samples
 from qcrd.methods import METHODS
 from qcrd.methods.base import Ingredients
 from qcrd.once import Outcome, once
-from qcrd.preparation import Prepared, judge_id, load_task, prepare
+from qcrd.preparation import Prepared, data_commit, judge_id, load_task, prepare, sample_store
 from qcrd.student import tensors
 from qcrd.student.apart import apart
 from qcrd.student.batches import derive
@@ -39,6 +41,7 @@ from qcrd.types import CellRecord, RationaleSet
 from qcrd.usage import Usage
 
 DIVERGED = "diverged.json"  # step and questions of the batch whose loss was no number
+COMMIT = "commit"  # of the checkpoint that a discriminator was pretrained from, beside its figures
 BEARABLE = 1.0  # percent of texts that may be cut without a warning
 
 logger = logging.getLogger(__name__)
@@ -58,12 +61,12 @@ def ensure_discriminator(cell: Cell, home: Home, prepared: Prepared | None = Non
         judge, seen = _judge(cell, prepared, sets, model, tokenizer)
         made = augmentation(sets, cell.discriminator, cell.seed)
         figures = judge.pretrain(lambda n: with_augmented(tokenizer, seen, made(n), cell.student))
-        write_json(path.with_suffix(".json"), figures)
+        write_json(path.with_suffix(".json"), {**figures, COMMIT: model.commit})
         tensors.save(path, weights(model))
     return path
 
 
-def _pretrained(cell: Cell, home: Home, prepared: Prepared) -> tuple[Discriminator, dict[str, float]]:
+def _pretrained(cell: Cell, home: Home, prepared: Prepared) -> tuple[Discriminator, dict[str, Any]]:
     """The cell's discriminator with what its pretraining came to; pretrained anew where it is damaged."""
     path, model = ensure_discriminator(cell, home, prepared), new_discriminator(cell)
     try:
@@ -153,7 +156,7 @@ def _train(
     report: Callable[[Progress], None],
     keep_student: bool,
 ) -> Outcome:
-    method, device = METHODS[cell.method], _device()
+    method, device, commits = METHODS[cell.method], _device(), _commits(cell, home)
     memory.reset_peak(device)
     task, _ = load_task(cell.task)
     prepared = prepare(cell, home)
@@ -164,6 +167,7 @@ def _train(
     statistics["rationales/equal_tokens"] = sum(s.equal for s in sets) - sum(s.equal for s in prepared.sets)
     if judge_id(cell) is not None:
         model, figures = _pretrained(cell, home, prepared)
+        commits["discriminator"] = figures.pop(COMMIT, None)
         judge, seen = _judge(cell, prepared, sets, model, student.tokenizer)
         statistics |= {f"discriminator/pretrain_{k}": v for k, v in figures.items()}
     selection = method.selection(cell.selection)
@@ -218,9 +222,8 @@ def _train(
             set_weights(student, tensors.load(folder / WEIGHTS)[0])
             student.save(folder / STUDENT)
         journal.artifact(folder / PREDICTIONS)
-    versions = _versions(device)
-    if student.commit is not None:
-        versions["student_commit"] = student.commit
+    commits["student"] = student.commit
+    versions = _versions(device) | {f"{what}_commit": at for what, at in commits.items() if at is not None}
     return Outcome(
         status=status,
         step=progress.step,
@@ -232,6 +235,14 @@ def _train(
         message=message,
         peak_bytes=memory.peak_bytes(device),
     )
+
+
+def _commits(cell: Cell, home: Home) -> dict[str, str | None]:
+    """The Hub's commits of the data and, where samples are read, of the model that they were drawn with."""
+    found = {"data": data_commit(cell.task)}
+    if teacher_samples(cell):
+        found["teacher"] = ", ".join(sample_store(cell, home).commits) or None
+    return found
 
 
 def measurer(cell: Cell) -> Student:

@@ -31,6 +31,7 @@ from qcrd.rationales.statistics import set_statistics, vote_statistics
 from qcrd.rationales.vote import vote
 from qcrd.tasks import shots
 from qcrd.tasks.base import Task
+from qcrd.tasks.sources import noted_commits
 from qcrd.teacher import shards
 from qcrd.teacher.base import Request, requests
 from qcrd.teacher.engines import ENGINES, sampler_identity
@@ -55,14 +56,21 @@ class Prepared:
 
 def load_task(section: TaskConfig) -> tuple[Task, Splits]:
     """The task and its splits, loaded once per process."""
-    return _load_task(section.model_dump_json())
+    return _load_task(section.model_dump_json())[:2]
+
+
+def data_commit(section: TaskConfig) -> str | None:
+    """The Hub's commit that the questions were read from, None where they are from elsewhere."""
+    return ", ".join(_load_task(section.model_dump_json())[2]) or None
 
 
 @lru_cache(maxsize=8)
-def _load_task(section: str) -> tuple[Task, Splits]:
+def _load_task(section: str) -> tuple[Task, Splits, tuple[str, ...]]:
     settings = TaskConfig.model_validate_json(section)
     task = tasks.of(settings)
-    return task, task.load(settings)
+    with noted_commits() as commits:
+        splits = task.load(settings)
+    return task, splits, tuple(commits)
 
 
 def data_fingerprint(section: TaskConfig) -> str:
@@ -115,7 +123,7 @@ def identify(cell: Cell) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def _duals_fingerprint(section: str) -> str:
-    task, splits = _load_task(section)
+    task, splits, _ = _load_task(section)
     return asked.prompts_fingerprint(task, splits.train[0])
 
 

@@ -64,11 +64,13 @@ PAPER: dict[str, Any] = {
     "teacher": {
         "engine": "vllm",
         "model": "Qwen/Qwen2.5-7B-Instruct",  # an open stand-in for the paper's GPT-3.5-turbo: fits one GPU
+        # Which revisions of these models are taken, and why: qcrd/config/revisions.py.
         "temperature": 0.7,  # section 4.1
         "max_tokens": 256,
     },
     "student": {
-        # The paper says only "T5-base"; DSS used the v1.1 release. They are not comparable.
+        # The paper says only "T5-base"; DSS, whose code it builds on, trained the v1.1 release. The releases
+        # are not comparable; google-t5/t5-base is the other.
         "checkpoint": "google/t5-v1_1-base",
         "dropout": 0.1,  # the checkpoint's configuration, which DSS trained with
         "max_input": 1024,  # DSS

@@ -1,8 +1,22 @@
 import pytest
 from pydantic import ValidationError
 
-from qcrd.config import Api, Cell, Grid, Rationales, SelfPlay, Training
+from qcrd.config import (
+    Api,
+    Cell,
+    Discriminator,
+    Grid,
+    Rationales,
+    Selection,
+    SelfPlay,
+    Student,
+    Teacher,
+    Training,
+    merged,
+)
+from qcrd.config.revisions import REVISIONS
 from qcrd.grid.problems import worded
+from qcrd.presets import PRESETS
 
 
 def test_the_defaults_are_the_papers():
@@ -84,3 +98,30 @@ def test_a_key_itself_is_refused_where_its_variable_belongs_and_not_repeated():
         (problem,) = refusal.value.errors()
         assert "name of an environment variable" in worded(problem, Api)
         assert not value or value not in worded(problem, Api)
+
+
+def test_a_model_whose_main_branch_does_not_load_has_a_known_revision_and_a_named_one_stays():
+    known = REVISIONS["google/t5-v1_1-base"]
+    for section, model in (
+        (Student, "checkpoint"),
+        (Discriminator, "checkpoint"),
+        (Selection, "measured_by"),
+    ):
+        assert section(**{model: "google/t5-v1_1-base"}).revision == known
+        assert section(**{model: "google/t5-v1_1-base", "revision": "main"}).revision == "main"
+        assert section(**{model: "/models/t5-v1_1-base"}).revision is None
+    assert Teacher(model="Qwen/Qwen2.5-7B-Instruct").revision == REVISIONS["Qwen/Qwen2.5-7B-Instruct"]
+    assert Teacher(engine="openai", model="Qwen/Qwen2.5-7B-Instruct").revision is None, "a server's own name"
+    cell = Cell.model_validate(PRESETS["paper"])
+    assert all(each.revision for each in (cell.student, cell.discriminator, cell.teacher))
+    assert Cell.model_validate(cell.model_dump(mode="json")) == cell
+    other = Cell.model_validate(merged(PRESETS["paper"], {"student": {"checkpoint": "google/flan-t5-base"}}))
+    assert other.student.revision is None
+
+
+def test_settings_that_are_lists_come_back_from_a_records_json():
+    cell = Cell.model_validate({"task": {"cues": ["one"], "normalisers": ["two", "three"]}})
+    assert cell.task.cues == ("one",) and Cell.model_validate(cell.model_dump(mode="json")) == cell
+    for wrong in ("one", [1]):
+        with pytest.raises(ValidationError):
+            Cell.model_validate({"task": {"cues": wrong}})

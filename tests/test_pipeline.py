@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import random
+import shutil
 import statistics
 from dataclasses import asdict, replace
 
@@ -376,3 +377,29 @@ def test_the_commit_of_a_hub_checkpoint_is_kept_with_the_versions(home, tmp_path
     assert record.versions["student_commit"] == commit
     assert record.identity["student"]["model"] == {"hub": "someone/tiny-t5", "revision": None}
     assert "student_commit" not in run_cell(plain, "whole", home).versions
+
+
+def test_the_commits_of_discriminator_teacher_and_data_are_kept_too(home, tmp_path, monkeypatch):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "hub" / "models--someone--tiny-t5"
+    load_student(make_cell(home).student, 0, torch.device("cpu")).save(cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("qcrd.pipeline.data_commit", lambda task: "of the data")
+    own = Home(tmp_path / "home")
+    shutil.copytree(home.samples, own.samples)
+    cell = make_cell(home, "qcrd")
+    judge = cell.discriminator.model_copy(update={"checkpoint": "someone/tiny-t5"})
+    cell = make_cell(home, "qcrd", discriminator=judge)
+    for drawn in ("first", "second"):
+        sample_store(cell, own).note_commit(drawn)
+    versions = run_cell(cell, "hub", own).versions
+    named = {name.removesuffix("_commit"): v for name, v in versions.items() if name.endswith("_commit")}
+    assert named == {"data": "of the data", "teacher": "first, second", "discriminator": commit}
+    # The next cell finds the discriminator pretrained, and where it came from.
+    shorter = config.Training(steps=4, batch=8, lr=5e-3, evaluate_every=4)
+    again = run_cell(make_cell(home, "qcrd", discriminator=judge, training=shorter), "hub", own)
+    assert again.versions["discriminator_commit"] == commit
+    assert "discriminator/pretrain_commit" not in again.statistics

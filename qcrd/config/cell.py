@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from qcrd.config.data import Task, Teacher
 from qcrd.config.options import Options
+from qcrd.config.revisions import with_revision
 from qcrd.config.section import Count, Fraction, NonNegative, Positive, Section
 
 
@@ -64,7 +65,12 @@ class Selection(Section):
     """T5-family checkpoint, a folder or a Hub id, that measures difficulty once; None is the student itself,
     anew at each iteration's beginning."""
     revision: str | None = None
-    """Revision of a Hub checkpoint."""
+    """Revision of a Hub checkpoint; None is the one in `config.revisions`, else the newest."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_revision(cls, values: Any) -> Any:
+        return with_revision(values, "measured_by")
 
 
 class Architecture(Section):
@@ -88,7 +94,7 @@ class Student(Section):
     checkpoint: str | None = None
     """T5-family checkpoint, a folder or a Hub id; None initialises `architecture` at random."""
     revision: str | None = None
-    """Revision of a Hub checkpoint."""
+    """Revision of a Hub checkpoint; None is the one in `config.revisions`, else the newest."""
     tokenizer: str | None = None
     """Folder or Hub id; None takes the checkpoint's, or without one the task's word-level one, which
     only arithmetic has."""
@@ -108,6 +114,11 @@ class Student(Section):
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16 is autocast, for GPUs that have it. T5 gives NaN in fp16. Not left to the machine, because it
     changes the result."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_revision(cls, values: Any) -> Any:
+        return with_revision(values, "checkpoint")
 
 
 class Training(Section):
@@ -207,7 +218,7 @@ class Discriminator(Section):
     checkpoint: str | None = None
     """T5-family checkpoint whose encoder is taken; None initialises `architecture` at random."""
     revision: str | None = None
-    """Revision of a Hub checkpoint."""
+    """Revision of a Hub checkpoint; None is the one in `config.revisions`, else the newest."""
     architecture: Architecture = Architecture()
     """Only read where there is no checkpoint."""
     loss: Literal["bounded", "printed", "bce"] = "bounded"
@@ -250,6 +261,11 @@ class Discriminator(Section):
     discriminator's choice among rationales adds: mean_one divides both by their means over the batch, so
     that they no longer scale the loss or beta; shuffled deals them out at random among the batch's chosen
     rationales of the same kind, so that scale and spread stay and the judgement goes."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_revision(cls, values: Any) -> Any:
+        return with_revision(values, "checkpoint")
 
 
 class Edit(Section):

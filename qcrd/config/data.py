@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from qcrd.config.options import Options
+from qcrd.config.revisions import with_revision
 from qcrd.config.section import Count, Fraction, NonNegative, Section
 from qcrd.types import Limit
 
@@ -101,6 +102,10 @@ class Own(Section):
         return self
 
 
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+"""A list in YAML and in a record's JSON, which strictly is no tuple."""
+
+
 class Task(Section):
     """The data set and its splits."""
 
@@ -127,9 +132,9 @@ class Task(Section):
     thinking: Literal["answer", "thinking", "both"] = "answer"
     """What is the rationale where a reasoning model thinks between marks (`<think>`) before it answers: what
     follows (the thinking where nothing but the label follows), the thinking, or both."""
-    cues: tuple[str, ...] = ()
+    cues: Names = ()
     """Further cues, that a plugin registered (docs/reading.md)."""
-    normalisers: tuple[str, ...] = ()
+    normalisers: Names = ()
     """Changes to an answer's text before it is read, that a plugin registered; in this order."""
 
     @model_validator(mode="after")
@@ -155,7 +160,8 @@ class Teacher(Section):
     """A Hub id or folder, or the server's name for it; `embedded` is the small teacher that the project
     trains itself, for the arithmetic task alone."""
     revision: str | None = None
-    """Revision of a Hub model. With openai, any word that tells apart two models of one name."""
+    """Revision of a Hub model; None is the one in `config.revisions`, else the newest. With openai, any word
+    that tells apart two models of one name."""
     path: str | None = None
     """Recorded answers (JSON lines: id, samples; or DSS's archive); environment variables are expanded."""
     base_url: str | None = None
@@ -179,6 +185,12 @@ class Teacher(Section):
     """Only for `embedded`: sampling accuracy on held-out problems at which its training stops."""
     options: Options = Options()
     """Settings of a plugin's engine, which says what they may be."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_revision(cls, values: Any) -> Any:
+        loaded = not isinstance(values, dict) or values.get("engine", "vllm") in ("vllm", "transformers")
+        return with_revision(values, "model") if loaded else values  # a server's name is its own
 
     @property
     def name(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from qcrd.doctor.check import Check, error, ok
 from qcrd.doctor.machine import GIB
 from qcrd.teacher.weights import Files, find
@@ -15,6 +17,7 @@ def model(name: str, place: str, revision: str | None) -> tuple[Check, Files | N
         place: folder or Hub id.
         revision: of a Hub id; None is the newest.
     """
+    at = f" (revision {revision})" if revision and not Path(place).is_dir() else ""
     try:
         files = find(place, revision)
     except Exception as trouble:  # the library raises many kinds: no connection, no such model, no access
@@ -22,8 +25,8 @@ def model(name: str, place: str, revision: str | None) -> tuple[Check, Files | N
         remedy = (
             "`hf download` it where there is a connection and name the folder; `hf auth login` if it is gated"
         )
-        return error(name, f"{place}: {type(trouble).__name__}: {first}", remedy), None
-    found = f"{place} {files.where}"
+        return error(name, f"{place}{at}: not checked, {type(trouble).__name__}: {first}", remedy), None
+    found = f"{place}{at} {files.where}"
     if "config.json" not in files.bytes:
         return error(name, f"{found} has no config.json", "name a folder in the Hugging Face format"), None
     if not files.stored:

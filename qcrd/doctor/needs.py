@@ -13,14 +13,13 @@ from qcrd.config import Cell
 from qcrd.doctor import models, web
 from qcrd.doctor.check import Check, error, ok, told, warning
 from qcrd.errors import QcrdError
+from qcrd.grid.checkpoints import named
 from qcrd.grid.labels import labels
 from qcrd.grid.plan import SampleNeed
 from qcrd.grid.room import Room, misfit
 from qcrd.grid.shares import Node, Shares
 from qcrd.grid.study import Study
 from qcrd.home import Home
-from qcrd.identity import needs_discriminator, selection_of
-from qcrd.rationales.select import SELECTIONS
 from qcrd.student.model import load_tokenizer
 from qcrd.tasks import shots
 from qcrd.teacher.engines import ENGINES
@@ -83,17 +82,8 @@ def resources(study: Study, nodes: Sequence[Node]) -> Check:
 
 def checkpoints(cells: list[Cell]) -> Iterator[Check]:
     """Each model that cells begin from, and each tokenizer that is named apart."""
-    wanted: dict[tuple[str, str | None], str] = {}
-    for cell in cells:
-        if cell.student.checkpoint:
-            wanted.setdefault((cell.student.checkpoint, cell.student.revision), "student")
-        if needs_discriminator(cell) and cell.discriminator.checkpoint:
-            wanted.setdefault((cell.discriminator.checkpoint, cell.discriminator.revision), "discriminator")
-        chosen = selection_of(cell)
-        if chosen is not None and chosen.measured_by and SELECTIONS[chosen.rule].measures:
-            wanted.setdefault((chosen.measured_by, chosen.revision), "measuring")
-    for (place, revision), name in wanted.items():
-        yield models.model(name, place, revision)[0]
+    for each in named(cells, teachers=False):
+        yield models.model(each.what, each.place, each.revision)[0]
     for section in {c.student.tokenizer: c.student for c in cells if c.student.tokenizer}.values():
         try:
             found = load_tokenizer(section)

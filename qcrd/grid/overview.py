@@ -7,6 +7,8 @@ from collections import Counter
 from typing import Any
 
 from qcrd import preparation
+from qcrd.grid.checkpoints import Named, named, trouble
+from qcrd.grid.cost import basis, cost
 from qcrd.grid.estimate import estimate
 from qcrd.grid.idle import warnings
 from qcrd.grid.labels import labels
@@ -21,7 +23,8 @@ def plan_object(study: Study) -> dict[str, Any]:
     """Cells with ids and states, samples wanted and missing, and the time left.
 
     `warnings` are settings that cannot matter. `estimate_seconds` is None where nothing alike was measured;
-    `estimate_basis` says what it is of.
+    `estimate_basis` says what it is of. `cost` is what is left in FLOP and in GPU hours of named cards, by
+    assumption (see `grid.cost`). `models` are those that cells load, with what would keep them from it.
     """
     cells = [
         {
@@ -76,6 +79,11 @@ def plan_object(study: Study) -> dict[str, Any]:
     time = estimate(
         todo, [(n, k, m) for (n, _, m), k in zip(needs, keys, strict=True)], study.home, study.grid.resources
     )
+    lacking: dict[tuple, int] = {}
+    for need, _, missing in needs:
+        key = need.task, need.teacher
+        lacking[key] = lacking.get(key, 0) + missing
+    models = [(model, trouble(model)) for model in named(todo)]
     return {
         "grid": study.grid.name,
         "preset": study.preset,
@@ -88,6 +96,10 @@ def plan_object(study: Study) -> dict[str, Any]:
         "estimate_basis": time.basis,
         "cpu_hours": time.cpu_hours,
         "gpu_hours": time.gpu_hours,
+        "cost": cost(todo, lacking).as_object(),
+        "models": [
+            {"what": m.what, "name": m.place, "revision": m.revision, "trouble": found} for m, found in models
+        ],
     }
 
 
@@ -120,6 +132,15 @@ def plan_text(plan: dict[str, Any]) -> str:
         lines.append(f"{left} cells to train: about {duration(seconds)} ({plan['estimate_basis']})")
         hours = ((plan["gpu_hours"], "GPU"), (plan["cpu_hours"], "CPU"))
         lines.append("in all " + ", ".join(f"{each:.2g} {what} hours" for each, what in hours if each))
+    if left and plan["preset"] == "paper":
+        hours = ", ".join(f"{each:,.3g} {card}" for card, each in plan["cost"]["gpu_hours"].items())
+        left_out = ", ".join(plan["cost"]["uncounted"])
+        lines.append(f"GPU hours of one card: {hours}{f'; not counted: {left_out}' if left_out else ''}")
+        lines.append(basis())
+    for model in plan["models"]:
+        if model["trouble"]:
+            name = Named(model["what"], model["name"], model["revision"])
+            lines.append(f"{name}: {model['trouble']}")
     return "\n".join(lines)
 
 

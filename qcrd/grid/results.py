@@ -60,7 +60,7 @@ def _row(study: Study, place: Place, compared: bool) -> Row:
         missing=missing,
         base=place.base,
         published=published.figure if published else None,
-        comparable=published.comparable if published else True,
+        unlike=published.unlike if published else (),
         source=published.source if published else "",
         agreement=cell.rationales.labels == "teacher",
         predictions=predictions,

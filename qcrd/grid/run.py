@@ -33,7 +33,7 @@ from qcrd.grid.room import check_room
 from qcrd.grid.runs import mirror, students
 from qcrd.grid.shares import Node, Shares
 from qcrd.grid.study import Study, last_status
-from qcrd.grid.teachers import sampler
+from qcrd.grid.teachers import hub_commit, sampler
 from qcrd.grid.tune import train_cells
 from qcrd.grid.watch import CellWatch, Sampling, say
 from qcrd.home import Home
@@ -270,9 +270,14 @@ def _draw(
         what = "dual rationales" if any(need.duals for need, *_ in needs) else "samples"
         say(f"teacher: {name} ({teacher.engine}) for {len(lacking)} of {len(everything)} {what}")
         resources = study.grid.resources
+        at = hub_commit(teacher)
+        if at is not None:  # all engines load the same, whatever is pushed meanwhile
+            teacher = teacher.model_copy(update={"revision": at})
         with sampler(teacher, stop, everything, resources, shares, study.home, say, lacking) as sample:
             for need, store, requests, _ in needs:
                 watch = Sampling()
+                if at is not None:
+                    store.note_commit(at)
                 short = draw(store, requests, sample, watch)
                 if watch.rate:
                     write_json(study.home.rate(store.folder.name), {"samples_per_second": watch.rate})

@@ -14,12 +14,20 @@ from qcrd.grid.engines import Engines, Say, answer
 from qcrd.grid.shares import Shares
 from qcrd.home import Home
 from qcrd.plugins import carried
+from qcrd.student.pretrained import commit
 from qcrd.teacher.base import Request, SampleFn
 from qcrd.teacher.embedded import EmbeddedRecipe, ensure_embedded_teacher
 from qcrd.teacher.engine import Job, LocalEngine, Sampler
 from qcrd.teacher.engines import ENGINES
 
 SECONDS = 10.0  # between two lines about the teacher's training
+
+
+def hub_commit(teacher: Teacher) -> str | None:
+    """The commit that the teacher's revision is now; None for a model from elsewhere, or out of reach."""
+    if not ENGINES[teacher.engine].weights or teacher.embedded:
+        return None
+    return commit(teacher.model, teacher.revision)
 
 
 @contextmanager

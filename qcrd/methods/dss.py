@@ -14,7 +14,12 @@ from qcrd.student.selfplay import Snapshots
 
 
 class StepByStep(Stateless):
-    """alpha1 * L_pred + alpha2 * l(f(x), r), meaned over the question's selected rationales r."""
+    """alpha1 * L_pred + alpha2 * l(f(x), r), meaned over the question's selected rationales r.
+
+    Both are means over the questions of each target's token-mean, as QCRD's l and all other
+    methods here. DSS's own trainer takes the mean over all tokens of the batch, in which a long rationale
+    counts for more than a short one; with equal lengths the two are the same.
+    """
 
     def __init__(self, given: Ingredients):
         student, lengths = given.student, given.lengths

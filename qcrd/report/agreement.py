@@ -10,7 +10,7 @@ from math import isnan
 import numpy as np
 from scipy import stats
 
-from qcrd.report.comparison import LEVEL
+from qcrd.report.statistics import LEVEL
 
 _MOST = 8  # settings whose orders are all gone through (40,320)
 

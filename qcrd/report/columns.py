@@ -14,7 +14,7 @@ def header(table: Table) -> list[str]:
     """Names of the columns; those without any content are left out."""
     names = ["setting", ACCURACY, "seeds", "validation", "last", "best"]
     if any(line.versus_base for line in table.lines):
-        names += ["vs base", "p"]
+        names += ["vs base", "p", "detectable"]
     if any(line.published is not None for line in table.lines):
         names.append("paper")
     if any(line.versus_published is not None for line in table.lines):
@@ -43,6 +43,7 @@ def _texts(line: Line) -> dict[str, str]:
         "best": _number(line.test_best),
         "vs base": f"{versus.points:+.1f}" if versus else "",
         "p": _p(line) if versus else "",
+        "detectable": _number(versus.detectable) if versus else "",
         "paper": _number(line.published, 2) if line.published is not None else "",
         "vs paper": f"{line.versus_published:+.1f}" if line.versus_published is not None else "",
         ACTIVE: _active(line),
@@ -63,6 +64,8 @@ def _active(line: Line) -> str:
 
 def _p(line: Line) -> str:
     p = "<0.001" if line.corrected_p < 0.001 else f"{line.corrected_p:.3f}"
+    if line.students_differ:
+        return f"{p}, these students"
     return p if line.differs else f"{p}, no evidence"
 
 

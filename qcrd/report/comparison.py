@@ -9,10 +9,8 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from qcrd.report.statistics import CONFIDENCE, mcnemar
+from qcrd.report.statistics import CONFIDENCE, LEVEL, detectable, detectable_pairs, mcnemar
 from qcrd.types import Prediction
-
-LEVEL = 0.05  # a corrected p from here up is no evidence of a difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,17 @@ class Difference:
     over: Literal["questions", "questions and seeds"]  # what interval and p allow for being others
     questions: int
     seeds: tuple[int, int]  # of the first and of the second
+    detectable: float | None = None  # least true difference found in 80% of cases, in points; None is none
+
+    @property
+    def of_students(self) -> bool:
+        """Whether it is about two students alone: with one seed each nothing is known about others."""
+        return max(self.seeds) == 1
+
+    @property
+    def first_is_better(self) -> bool:
+        """Whether there is evidence that the first setting, not only its student, is better."""
+        return not self.of_students and self.points > 0 and self.p < LEVEL
 
 
 def compare(first: Sequence[Sequence[Prediction]], second: Sequence[Sequence[Prediction]]) -> Difference:
@@ -40,7 +49,12 @@ def compare(first: Sequence[Sequence[Prediction]], second: Sequence[Sequence[Pre
     questions alone anew, with the seeds as they are, would find differences between equal settings four
     times as often as it says where seeds differ by two points (1,000 questions), at four points ten times.
 
-    With one seed each nothing is known about other seeds: p is McNemar's, of these two students.
+    With one seed each nothing is known about other seeds: p is McNemar's, of these two students. Taken for a
+    claim about their settings it would be wrong far more often than in 5% of cases: with equal settings whose
+    seeds have a standard deviation of two points in 13% at 200 questions, in 39% at 1,000.
+
+    `detectable` says what a comparison of so many seeds and questions can find: from the measured standard
+    error (seeds and questions) with several seeds, from the questions on which the two differ with one.
 
     Neither allows for another draw of the teacher's answers or of the training questions.
 
@@ -62,6 +76,10 @@ def compare(first: Sequence[Sequence[Prediction]], second: Sequence[Sequence[Pre
         p = mcnemar(*signs)
     else:
         p = 2 * float(stats.t.sf(abs(points) / variance**0.5, freedom))
+    if max(seeds) == 1:
+        least = detectable_pairs(sum(signs), questions)
+    else:
+        least = detectable(variance**0.5, freedom)
     return Difference(
         points=100 * points,
         low=100 * max(-1.0, points - half),
@@ -71,6 +89,7 @@ def compare(first: Sequence[Sequence[Prediction]], second: Sequence[Sequence[Pre
         over="questions" if max(seeds) == 1 else "questions and seeds",
         questions=questions,
         seeds=seeds,
+        detectable=None if least is None else 100 * least,
     )
 
 

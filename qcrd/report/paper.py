@@ -6,18 +6,15 @@ Each table maps a key (names of the things it varies, with their values) to the 
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qcrd.config import Cell
+from qcrd.report.likeness import NAMES, TASKS, unlike
 
 Value = str | int | float | bool
 
-_NAMES = {"svamp": "SVAMP", "cqa": "CQA", "anli1": "ANLI1", "esnli": "e-SNLI"}
-_TASKS = tuple(_NAMES)
-_TRAIN = {"svamp": 720, "cqa": 8766, "anli1": 16946, "esnli": 549367}  # training questions
 _STAND_IN = {"arithmetic": "svamp"}  # whose figures stand beside a task that the paper has not
 
 # What Tables 5-7 vary, of QCRD on SVAMP with T5-base, the others being at their default meanwhile.
@@ -59,13 +56,20 @@ _DEFAULTS: dict[str, dict[str, Value]] = {
     },
 }
 
+# What a figure may be of that the cell is not, though all settings agree.
+_READ: dict[tuple[Any, ...], tuple[str, ...]] = {
+    ("table6", ("k", 0)): (
+        "the teacher's negatives kept (the paper's 67.0 is its figure of + ED in Table 4, without negatives)",
+    )
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Counterpart:
     """The paper's figure for a cell."""
 
     figure: float  # percent
-    comparable: bool  # whether it is of the same task, student and kind of labels
+    unlike: tuple[str, ...]  # in what the cell is not what it is of; () where the two can be subtracted
     source: str  # where it stands and of what it is: "Table 1 (SVAMP, T5-base, gold labels)"
 
 
@@ -73,8 +77,8 @@ def counterpart(cell: Cell, tables: Sequence[str], factor: str | None = None) ->
     """What the paper reports where this cell stands in a table, None where it reports nothing.
 
     Args:
-        cell: its task, student, method and settings. On `arithmetic`, which stands in for SVAMP, SVAMP's
-            figures are given as not comparable; so are those of another student or kind of labels.
+        cell: its task, student, teacher, method and settings; `unlike` says which are others than the
+            figure's. On `arithmetic`, which stands in for SVAMP, SVAMP's figures are given.
         tables: of the paper, such as table1; the first that has a figure counts.
         factor: the swept factor (dotted path) in whose section the cell stands.
     """
@@ -83,21 +87,23 @@ def counterpart(cell: Cell, tables: Sequence[str], factor: str | None = None) ->
     off = {
         path: _get(cell, path) for path, value in _DEFAULTS[cell.method].items() if _get(cell, path) != value
     }
-    gold = off.pop("rationales.chooses", "gold") == "gold" and cell.rationales.labels == "gold"
+    off.pop("rationales.chooses", None)  # part of the labels, which `unlike` looks at
     for table in tables:
         key = _key(table, cell, off, factor)
         figure = None if key is None else published(table, **key)
         if figure is not None:
             size = "small" if table == "table2" else "base"
-            alike = re.fullmatch(rf"(?:.*/)?t5(?:-v1_1)?-{size}", cell.student.checkpoint or "")
-            whole = cell.task.name in _TASKS and cell.task.train in (None, _TRAIN[cell.task.name])
-            labels = not gold if table == "table3" else gold
-            return Counterpart(figure, bool(alike and whole and labels), _source(table, cell, size))
+            labels = "teacher" if table == "table3" else "gold"
+            task = _STAND_IN.get(cell.task.name, cell.task.name)
+            found = unlike(cell, task, size, labels, off)
+            return Counterpart(
+                figure, found + _READ.get((table, *key.items()), ()), _source(table, cell, size)
+            )
     return None
 
 
 def _source(table: str, cell: Cell, size: str) -> str:
-    task = _NAMES[_STAND_IN.get(cell.task.name, cell.task.name)]
+    task = NAMES[_STAND_IN.get(cell.task.name, cell.task.name)]
     labels = "the teacher's" if table == "table3" else "gold"
     return f"Table {table.removeprefix('table')} ({task}, T5-{size}, {labels} labels)"
 
@@ -113,7 +119,7 @@ def _key(table: str, cell: Cell, off: dict[str, Value], factor: str | None) -> d
     """
     task = _STAND_IN.get(cell.task.name, cell.task.name)
     if table in ("table1", "table2", "table3"):
-        return None if off or task not in _TASKS else {"method": cell.method, "task": task}
+        return None if off or task not in TASKS else {"method": cell.method, "task": task}
     if task != "svamp":
         return None
     if table == "table4":
@@ -168,7 +174,7 @@ def _judged(figures: dict[float, tuple[tuple[int, int, int], ...]]) -> dict[froz
     return {
         frozenset({"tau": tau, "task": task, "better": better}.items()): float(count)
         for tau, row in figures.items()
-        for task, counts in zip(_TASKS, row, strict=True)
+        for task, counts in zip(TASKS, row, strict=True)
         for better, count in zip(("dss", "both", "qcrd"), counts, strict=True)
     }
 
@@ -177,7 +183,7 @@ TABLES: dict[str, dict[frozenset[tuple[str, Any]], float]] = {
     # T5-base, gold labels
     "table1": _by_task(
         "method",
-        _TASKS,
+        TASKS,
         {
             "finetuning": (63.0, 62.19, 43.58, 88.38),
             "single_task": (59.0, 63.11, 47.90, 88.77),
@@ -188,7 +194,7 @@ TABLES: dict[str, dict[frozenset[tuple[str, Any]], float]] = {
     # T5-small, gold labels
     "table2": _by_task(
         "method",
-        _TASKS,
+        TASKS,
         {
             "finetuning": (45.00, 43.16, 42.00, 82.90),
             "dss": (48.00, 45.21, 42.80, 84.23),
@@ -198,7 +204,7 @@ TABLES: dict[str, dict[frozenset[tuple[str, Any]], float]] = {
     # T5-base, the teacher's labels; `teacher` is GPT-3.5 by one sample, `vote` by self-consistency
     "table3": _by_task(
         "method",
-        _TASKS[1:],
+        TASKS[1:],
         {
             "teacher": (66.30, 78.21, 66.27),
             "vote": (69.05, 80.15, 67.08),

@@ -9,8 +9,8 @@ from statistics import fmean
 from qcrd.report import wording
 from qcrd.report.activity import active
 from qcrd.report.agreement import Agreement, agreement
-from qcrd.report.comparison import LEVEL, Difference, compare, holm
-from qcrd.report.statistics import Estimate, accuracy
+from qcrd.report.comparison import Difference, compare, holm
+from qcrd.report.statistics import LEVEL, Estimate, accuracy
 from qcrd.report.teachers import TeacherLine
 from qcrd.types import CellRecord, Prediction
 
@@ -27,7 +27,7 @@ class Row:
     missing: int = 0  # planned cells that have not ended yet
     base: bool = False  # whether it is the base setting, with which its section is compared
     published: float | None = None  # the paper's figure, in percent
-    comparable: bool = True  # whether that figure is of the same task, student and labels
+    unlike: Sequence[str] = ()  # in what the cells are not what that figure is of; () is nothing
     source: str = ""  # where that figure stands in the paper, and of what it is
     agreement: bool = False  # whether the validation labels are the teacher's
     predictions: Sequence[Sequence[Prediction]] = ()  # on the test set, one list a finished cell
@@ -54,7 +54,7 @@ class Line:
     group: str
     label: str
     base: bool
-    best: bool  # highest test accuracy among the complete lines of its section
+    best: bool  # better than every other complete line of its section, with evidence for each
     test: Estimate | None  # at the step chosen on validation
     validation: float | None
     test_last: float | None  # at the last step
@@ -65,7 +65,8 @@ class Line:
     failed: int
     missing: int
     published: float | None
-    comparable: bool  # whether the paper's figure is of the same task, student and labels
+    comparable: bool  # whether the paper's figure is of the same task, student, teacher, labels and settings
+    unlike: tuple[str, ...]  # in what it is not
     source: str  # where it stands
     versus_published: float | None  # points; None where either is, and where they are not comparable
     versus_base: Difference | None  # None for the base, and without predictions of both
@@ -89,7 +90,16 @@ class Line:
 
     @property
     def differs(self) -> bool:
-        """Whether there is evidence of a difference from the base."""
+        """Whether there is evidence that the setting, over its seeds, differs from the base."""
+        return self._significant and not self.versus_base.of_students
+
+    @property
+    def students_differ(self) -> bool:
+        """Whether the two students differ; with one seed each that is no evidence about their settings."""
+        return self._significant and self.versus_base.of_students
+
+    @property
+    def _significant(self) -> bool:
         return self.corrected_p is not None and self.corrected_p < LEVEL
 
 
@@ -134,10 +144,9 @@ def table(
     bases = {row.group: row for row in reversed(rows) if row.base}
     for row in rows:
         own = wording.notes(row)
-        notes += own
-        marks = range(len(notes) - len(own) + 1, len(notes) + 1)
-        is_best = _is_complete(row) and _mean(row, "test") == best.get(row.group)
-        lines.append(_line(row, bases.get(row.group), is_best, tuple(marks)))
+        notes += [note for note in own if note not in notes]  # lines may share what is said of the paper's
+        marks = tuple(notes.index(note) + 1 for note in own)
+        lines.append(_line(row, bases.get(row.group), row is best.get(row.group), marks))
     notes += wording.mixture(record for row in rows for record in row.done)
     found = Table(grid, preset, task, (), _corrected(lines), (), tuple(notes), cost, teachers=tuple(teachers))
     agreements = tuple(filter(None, (_agreement(*section) for section in found.sections())))
@@ -170,9 +179,10 @@ def _line(row: Row, base: Row | None, best: bool, marks: tuple[int, ...]) -> Lin
         failed=len(row.failed),
         missing=row.missing,
         published=row.published,
-        comparable=row.comparable,
+        comparable=not row.unlike,
+        unlike=tuple(row.unlike),
         source=row.source,
-        versus_published=test.mean - row.published if test and row.comparable and has_figure else None,
+        versus_published=test.mean - row.published if test and has_figure and not row.unlike else None,
         versus_base=versus_base,
         corrected_p=None,
         factor=row.factor,
@@ -215,13 +225,26 @@ def _is_complete(row: Row) -> bool:
     return 0 < len(row.done) == row.planned
 
 
-def _best(rows: Sequence[Row]) -> dict[str, float]:
-    """Highest accuracy of each section's complete rows, where they differ."""
-    means: dict[str, set[float]] = {}
+def _best(rows: Sequence[Row]) -> dict[str, Row]:
+    """Of each section the line that is better than every other complete one, where there is evidence.
+
+    Each of the comparisons is at `LEVEL`, with no correction for their number: all of them must come out, so
+    that the chance of a false one is no larger than that of any of them (an intersection-union test).
+    """
+    groups: dict[str, list[Row]] = {}
     for row in rows:
         if _is_complete(row):
-            means.setdefault(row.group, set()).add(_mean(row, "test"))
-    return {group: max(values) for group, values in means.items() if len(values) > 1}
+            groups.setdefault(row.group, []).append(row)
+    found = {}
+    for group, complete in groups.items():
+        top = max(complete, key=lambda row: _mean(row, "test"))
+        others = [row for row in complete if row is not top]
+        if others and all(
+            _same_questions(top, other) and compare(top.predictions, other.predictions).first_is_better
+            for other in others
+        ):
+            found[group] = top
+    return found
 
 
 def _same_questions(first: Row, second: Row) -> bool:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from qcrd.report.activity import idle_notes
 from qcrd.report.agreement import Agreement
-from qcrd.report.comparison import LEVEL
+from qcrd.report.statistics import LEVEL, POWER
 
 if TYPE_CHECKING:
     from qcrd.report.tables import Line, Row
     from qcrd.types import CellRecord
 
+_SHORT = 6  # differences from the paper that a note names; all of them are in the JSON and the CSV
 _INTERVALS = {
     "seeds": "95% interval over seeds (Student's t)",
     "questions": "95% interval over test questions where there is one seed (Wilson), to its farther end",
 }
 _TESTS = {
-    "McNemar": "McNemar's exact test where there is one seed each, which is about these students alone",
+    "McNemar": "McNemar's exact test where there is one seed each, which is about these students on these "
+    "questions, not about their settings",
     "t": "t-test over questions and seeds, Satterthwaite's degrees of freedom",
 }
 
@@ -52,6 +54,12 @@ def about(lines: Sequence[Line], rows: Sequence[Row], cost: bool = False) -> lis
             f"({tests}), corrected for {_number(len(compared), 'comparison')} (Holm); "
             f"no evidence: of a difference, p ≥ {LEVEL}"
         )
+        said.append(
+            "detectable: the least true difference, in points, that a comparison of so many seeds and "
+            f"questions finds in {POWER:.0%} of cases, before the correction; -: none"
+        )
+    if any(line.best for line in lines):
+        said.append(f"bold: better than every other line of its section (p < {LEVEL} for each)")
     if any((line.active_teacher, line.active_selfplay) != (None, None) for line in lines):
         said.append(
             "active negatives: share of the chosen negatives, over the whole training, within the margin, "
@@ -66,8 +74,10 @@ def about(lines: Sequence[Line], rows: Sequence[Row], cost: bool = False) -> lis
     with_figure = [row for row in rows if row.published is not None]
     if with_figure:
         said.append("paper: " + ", ".join(dict.fromkeys(row.source for row in with_figure)))
-    if not all(row.comparable for row in with_figure):
-        said.append("where data, student or labels are others than the paper's, no difference is given")
+    if any(row.unlike for row in with_figure):
+        said.append(
+            "where a line is not what the paper's figure is of, it stands for the order: no difference"
+        )
     return said
 
 
@@ -76,18 +86,24 @@ def findings(lines: Sequence[Line], agreements: Iterable[Agreement]) -> list[str
     compared = [line for line in lines if line.versus_base]
     found = []
     if compared:
-        differing = [f"{_name(line)} ({line.versus_base.points:+.1f})" for line in compared if line.differs]
-        alike = len(compared) - len(differing)
-        if differing:
-            found.append(f"Different from the base (p < {LEVEL}): {', '.join(differing)}.")
+        settings = [_by(line) for line in compared if line.differs]
+        students = [_by(line) for line in compared if line.students_differ]
+        alike = len(compared) - len(settings) - len(students)
+        if settings:
+            found.append(f"Different from the base (p < {LEVEL}): {', '.join(settings)}.")
+        if students:
+            found.append(
+                f"These students and the base's differ on these questions (p < {LEVEL}): "
+                f"{', '.join(students)}. With one seed each that is no evidence about the settings."
+            )
         if alike:
-            others = "other setting" if differing else "setting"
+            others = "other setting" if settings or students else "setting"
             found.append(f"No evidence of a difference from the base for {_number(alike, others)}.")
     return found + [f"{each}." for each in agreements]
 
 
 def notes(row: Row) -> list[str]:
-    """What the row's mean leaves out, and what did nothing in its cells."""
+    """What the row's mean leaves out, what did nothing, and what the paper's figure is of instead."""
     name = f"{row.group} {row.label}".strip()
     diverged = [record for record in row.records if record.status != "done"]
     found = []
@@ -101,6 +117,10 @@ def notes(row: Row) -> list[str]:
         found.append(f"{name}: {len(row.failed)} of {row.planned} cells failed ({reasons}), not in the mean")
     if row.missing:
         found.append(f"{name}: {row.missing} of {row.planned} cells not finished yet")
+    if row.published is not None and row.unlike:
+        said = ", ".join(row.unlike[:_SHORT])
+        more = len(row.unlike) - _SHORT
+        found.append(f"other than the paper's: {said}{f', and {more} more' if more > 0 else ''}")
     return found + idle_notes(name, row.done)
 
 
@@ -109,8 +129,8 @@ def mixture(records: Iterable[CellRecord]) -> list[str]:
     counted: dict[str, Counter[str]] = {}
     for record in {record.id: record for record in records}.values():
         for name, value in record.versions.items():
-            if name == "student_commit":  # cells may well begin from different models
-                name = f"commit of {record.settings['student']['checkpoint']}"
+            if name.endswith("_commit"):  # cells may well begin from different models, or of other data
+                name = f"commit of {_committed(name.removesuffix('_commit'), record.settings)}"
             counted.setdefault(name, Counter())[value] += 1
     found = []
     for name, counts in counted.items():
@@ -118,6 +138,17 @@ def mixture(records: Iterable[CellRecord]) -> list[str]:
             each = ", ".join(f"{value} ({_number(count, 'cell')})" for value, count in counts.most_common())
             found.append(f"{name} {each}")
     return [f"the cells were not all trained with the same: {'; '.join(found)}"] if found else []
+
+
+def _committed(what: str, settings: Mapping[str, Any]) -> str:
+    """Name of the model or data set whose commit a record has."""
+    if what == "data":
+        return settings["task"].get("source") or f"the data of {settings['task']['name']}"
+    return settings[what]["model" if what == "teacher" else "checkpoint"]
+
+
+def _by(line: Line) -> str:
+    return f"{_name(line)} ({line.versus_base.points:+.1f})"
 
 
 def _name(line: Line) -> str:

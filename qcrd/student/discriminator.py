@@ -24,10 +24,14 @@ class Discriminator(nn.Module):
     The raw score g is unbounded and the bounded loss does not fix its level, so that weights are
     s = sigmoid(a (g - c)). Without calibration a is 1 and c a running midpoint between the mean scores of
     positives and of negatives in training; see `calibrate`.
+
+    Attributes:
+        commit: the Hub's commit that the encoder was loaded from; None for a folder or random weights.
     """
 
-    def __init__(self, encoder: PreTrainedModel, bf16: bool):
+    def __init__(self, encoder: PreTrainedModel, bf16: bool, commit: str | None = None):
         super().__init__()
+        self.commit = commit
         width = encoder.config.d_model
         self.encoder = encoder
         self.hidden = nn.Linear(width, width)
@@ -114,13 +118,18 @@ def load_discriminator(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if section.checkpoint is not None:
-            revision = commit(section.checkpoint, section.revision) or section.revision
+            found = commit(section.checkpoint, section.revision)
             encoder = pretrained(
-                "discriminator.checkpoint", section.checkpoint, revision, "encoder", tokenizer
+                "discriminator.checkpoint",
+                section.checkpoint,
+                found or section.revision,
+                "encoder",
+                tokenizer,
             )
         else:
+            found = None
             encoder = T5EncoderModel(t5_config(section.architecture, tokenizer, 0.0))
-        model = Discriminator(encoder, precision == "bf16")
+        model = Discriminator(encoder, precision == "bf16", found)
     return model.to(device)
 
 

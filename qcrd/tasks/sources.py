@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,8 @@ class Hub:
 
     id: str
     config: str | None = None
-    revision: str | None = None  # None is the newest; the data's fingerprint is in every result's identity
+    # None is the newest; the data's fingerprint is in every result's identity, and its commit in the record.
+    revision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,32 @@ def load(source: str, hub: Hub) -> Rows:
             f"{hub.id} (on a machine with a connection: hf download {hub.id} --repo-type dataset"
             f"{revision} --local-dir FOLDER)"
         ) from error
+    note_commit(loaded)
     return {name: rows.to_list() for name, rows in loaded.items()}
+
+
+@contextmanager
+def noted_commits() -> Iterator[list[str]]:
+    """A list to which the commit of each data set that is loaded from the Hub within is added, once."""
+    found: list[str] = []
+    token = _commits.set(found)
+    try:
+        yield found
+    finally:
+        _commits.reset(token)
+
+
+def note_commit(loaded: Mapping[str, Any]) -> None:
+    """Add the commit of what `datasets` loaded from the Hub: the folder of its cache is named after it."""
+    found = _commits.get()
+    for rows in loaded.values() if found is not None else ():
+        for file in rows.cache_files:
+            name = Path(file["filename"]).parent.name
+            if re.fullmatch(r"[0-9a-f]{40}", name) and name not in found:  # a local copy has a shorter one
+                found.append(name)
+
+
+_commits: ContextVar[list[str] | None] = ContextVar("commits", default=None)
 
 
 def _named(path: Path, name: str) -> dict[str, Reader]:

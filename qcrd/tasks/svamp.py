@@ -23,7 +23,8 @@ from qcrd.tasks.sources import Hub
 from qcrd.types import Parsed, Prompt, Question, Splits
 
 PAPER = Sizes(train=720, validation=80, test=200)
-HUB = Hub("ChilleD/SVAMP")
+# Main in Parquet, which is this commit: the Hub's page ChilleD/SVAMP/tree/main, many public lock files.
+HUB = Hub("ChilleD/SVAMP", revision="5e0bf1e5e7c0e9c4bc39180d224f41f3f801b7ef")
 _SHORT = 150  # characters; a longer answer that does not end as a sentence was cut off
 _SENTENCE_END = re.compile(r"[.!?)]\s*$")
 

@@ -30,6 +30,7 @@ from qcrd.types import Limit, Sample
 log = logging.getLogger(__name__)
 
 IDENTITY = "identity.json"
+COMMITS = "commits.json"  # of the model that samples were drawn with, where it is from the Hub
 FEW = 16  # small shards that are not worth merging yet
 
 _FIELDS = ("prompt_id", "question_id", "index", "text", "finish_reason", "tokens")
@@ -104,6 +105,16 @@ class SampleStore:
             held = table.filter(pc.or_(*self._holding(table)))
             _bits(zip(_texts(held["prompt_id"]), held["index"].to_pylist(), strict=True), have)
         return list({r.key: r for r in requests if not have.get(r.prompt_id, 0) >> r.index & 1}.values())
+
+    @property
+    def commits(self) -> list[str]:
+        """Commits of the Hub's model that samples were drawn with, in their order; [] where none is known."""
+        return read_json(self.folder / COMMITS) or []
+
+    def note_commit(self, commit: str) -> None:
+        """Keep that samples come from a model as it was at `commit`."""
+        if commit not in (known := self.commits):
+            write_json(self.folder / COMMITS, [*known, commit])
 
     def add(self, samples: Sequence[Sample], prompts: Mapping[str, str] | None = None) -> None:
         """Commit `samples` as one shard: all of them or, if anything goes wrong, none. Needs the lease.
@@ -232,7 +243,7 @@ class SampleStore:
 
 def _lasting(name: str) -> bool:
     """Whether a file of the folder is for all machines."""
-    return name == IDENTITY or name.endswith(".parquet")
+    return name in (IDENTITY, COMMITS) or name.endswith(".parquet")
 
 
 def _bits(keys: Iterable[Key], bits: dict[str, int] | None = None) -> dict[str, int]:

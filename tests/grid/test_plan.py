@@ -1,12 +1,16 @@
+import math
 import re
 import time
+from pathlib import Path
 
 import pytest
 
 from qcrd.config import Cell, Grid
 from qcrd.errors import ConfigError
 from qcrd.grid.factors import ALIASES, paths, short
+from qcrd.grid.file import read_grid
 from qcrd.grid.plan import Row, expand, required_samples
+from qcrd.grid.sizes import sizes as known_sizes
 from qcrd.identity import cell_id
 from qcrd.methods import METHODS
 
@@ -283,3 +287,17 @@ def test_a_model_that_is_to_measure_and_is_not_there_is_refused(place, tmp_path)
         plan(place)
     assert plan(place, "random")  # measures nothing
     assert plan(str(tmp_path)) and plan("google/t5-v1_1-small")
+
+
+@pytest.mark.parametrize("preset", ["paper", "embedded"])
+def test_figure_5_varies_the_data_and_not_the_length_of_an_iteration(preset):
+    grid = read_grid(Path(__file__).parents[2] / "grids" / "figure5.yaml")
+    lengths, sizes = {}, {}
+    for cell in (planned.cell for planned in expand(grid, preset)):
+        of, training = known_sizes(cell), cell.training
+        epoch = math.ceil(of.train / training.batch)
+        lengths.setdefault(cell.task.name, set()).add(training.iteration or epoch)
+        sizes.setdefault(cell.task.name, set()).add(of.train)
+        assert training.steps * training.batch >= of.train, "a larger part would show nothing more"
+    assert all(len(found) == 1 for found in lengths.values())
+    assert all(len(found) >= 4 for found in sizes.values())

@@ -95,11 +95,25 @@ def test_the_plan_is_plain_json_and_says_what_its_estimate_is_of(study):
     plan = json.loads(json.dumps(plan_object(study)))
     assert {"id", "name", "method", "seed", "state", "factors", "settings"} == plan["cells"][0].keys()
     assert plan["estimate_seconds"] > 0 and "rough" in plan["estimate_basis"]
+    assert plan["cost"]["cells"] == 8 and plan["cost"]["pflop"]["total"] > 0 and plan["models"] == []
     for number in range(len(study.cells)):
         finish(study, number, 1)
     done = plan_object(study)
     assert [need["missing"] for need in done["samples"]] == [14 * 5] and "nothing left" in plan_text(done)
     assert "8 cells to train: about" in plan_text(plan) and "rough" in plan_text(plan)
+
+
+def test_the_plan_says_which_model_would_not_load(tmp_path):
+    model = tmp_path / "pickled"
+    model.mkdir()
+    for name in ("config.json", "pytorch_model.bin"):
+        (model / name).write_text("{}")
+    text = GRID.replace("base:\n", f"base:\n  student: {{checkpoint: {model}}}\n")
+    (tmp_path / "small.yaml").write_text(text)
+    plan = plan_object(Study.open(tmp_path / "small.yaml", Home(tmp_path / "home")))
+    assert [(each["what"], each["name"]) for each in plan["models"]] == [("student", str(model))]
+    assert f"student {model}: no weights in safetensors" in plan_text(plan)
+    assert plan["cost"]["uncounted"] == [f"qcrd on arithmetic with {model}"]
 
 
 def test_runs_carry_what_people_compare_by(study):

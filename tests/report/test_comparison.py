@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from qcrd.report.comparison import compare, holm
-from qcrd.report.statistics import mcnemar
+from qcrd.report.statistics import detectable, detectable_pairs, mcnemar
 from qcrd.types import Prediction
 
 RIGHT = st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=4)
@@ -127,6 +127,49 @@ def test_the_order_of_predictions_does_not_matter_but_the_questions_do():
         compare([right, right[:3]], [other])
     with pytest.raises(ValueError, match="at least one"):
         compare([], [other])
+
+
+def power(difference, spread, count, questions, trials, rng):
+    """Share of comparisons that find a true difference (in points) of settings whose seeds vary."""
+    found, said = 0, []
+    for _ in range(trials):
+        rates = [0.5 + shift / 100 + rng.normal(0, spread / 100, (count, 1)) for shift in (difference, 0)]
+        one, other = (rng.random((count, questions)) < rate for rate in rates)
+        compared = compare(seeds(one), seeds(other))
+        found += compared.p < 0.05
+        said.append(compared.detectable)
+    return found / trials, float(np.median(said))
+
+
+@pytest.mark.parametrize(("count", "spread"), [(3, 4.0), (5, 2.0)])
+def test_a_difference_called_detectable_is_found_in_four_of_five_cases(count, spread):
+    rng = np.random.default_rng(2)
+    variance = 2 / count * (spread**2 + 50**2 / 100)  # of seeds, and of the questions that each answers
+    freedom = 2 * (count - 1)
+    expected = detectable(variance**0.5, freedom)
+    rate, said = power(expected, spread, count, 100, 200, rng)
+    assert rate == pytest.approx(0.8, abs=0.08)
+    assert said == pytest.approx(expected, rel=0.35)
+
+
+def test_with_one_seed_each_it_is_what_the_differing_questions_can_show():
+    rng = np.random.default_rng(4)
+    share, questions, rates = 0.3, 200, []
+    expected = detectable_pairs(int(share * questions), questions)
+    for _ in range(300):
+        kind = rng.random(questions)  # right for the first alone, for the second alone, for both
+        first = kind < (share + expected) / 2
+        second = (kind >= (share + expected) / 2) & (kind < share)
+        rates.append(compare([predictions(first)], [predictions(second)]).p < 0.05)
+    assert np.mean(rates) == pytest.approx(0.8, abs=0.06)
+
+
+def test_one_seed_is_about_students_and_never_about_settings():
+    right = [predictions([1] * 100), predictions([0] * 100)]
+    assert compare(right[:1], right[1:]).of_students and not compare(right[:1], right[1:]).first_is_better
+    both = compare(right[:1] * 3, right[1:] * 3)
+    assert both.first_is_better and not both.of_students
+    assert not compare(right[1:] * 3, right[:1] * 3).first_is_better
 
 
 def test_holm_by_hand():

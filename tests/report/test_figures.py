@@ -41,7 +41,7 @@ def test_a_swept_number_is_a_curve_with_the_papers_points_in_it():
 
 
 def test_the_papers_figures_of_other_data_have_an_axis_of_their_own():
-    (found,) = drawn(row("mean", 40.0, published=65.0, comparable=False), row("minmax", 42.0))
+    (found,) = drawn(row("mean", 40.0, published=65.0, unlike=("another task",)), row("minmax", 42.0))
     ours, papers = found.figure.axes
     assert len(points(ours)) == 2 and next(line.get_xdata() for line in papers.get_lines()) == [65.0]
 

@@ -41,7 +41,7 @@ def test_markdown_reads_in_a_terminal(sweep):
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len({len(row) for row in rows[:4]}) == 1, "columns do not line up"
     assert "| 52.0 ± 25.4 " in rows[2] and "| 2/2 " in rows[2] and "| -8.0" in rows[2]
-    assert r"| a_b\|c & 50% (base) | **60.0 ± 9.8** " in rows[3] and "| 69.00 | -9.0" in rows[3]
+    assert r"| a_b\|c & 50% (base) | 60.0 ± 9.8 " in rows[3] and "| 69.00 | -9.0" in rows[3]
     assert "| - [1] [2] " in text
     assert text.endswith("[2] selfplay.k 0: 1 of 2 cells not finished yet\n")
 
@@ -58,9 +58,45 @@ def test_last_and_best_on_test_stand_beside_the_headline(sweep):
 
 
 def test_a_figure_that_is_not_comparable_has_no_difference_beside_it():
-    row = Row("m", "5", [record(50.0, 0)], 100, published=69.0, comparable=False)
+    row = Row("m", "5", [record(50.0, 0)], 100, published=69.0, unlike=("another task",))
     text = render(table([row], "g", "embedded", "arithmetic"), "md")
     assert "| paper |" in text and "| 69.00 |" in text and "vs paper" not in text
+    assert "| 5 " in text and "[1]" in text and "[1] other than the paper's: another task" in text
+
+
+def test_only_what_is_better_than_all_others_is_bold():
+    rows = [
+        Row("", label, [record(share, i) for i in range(3)], 100, predictions=[predictions(share)] * 3)
+        for label, share in (("dss", 40), ("qcrd", 70))
+    ]
+    found = table(rows, "g", "embedded", "arithmetic")
+    assert "| **70.0 ± 0.0** " in render(found, "md") and r"\textbf{70.0 $\pm$ 0.0}" in render(found, "latex")
+    assert render(found, "md").count("**") == 2
+    one = table(
+        [replace(row, records=row.records[:1], predictions=row.predictions[:1]) for row in rows], *"gpt"
+    )
+    assert "**" not in render(one, "md") and "textbf" not in render(one, "latex")
+
+
+def test_p_of_one_seed_says_that_it_is_of_these_students():
+    def shown(seeds, format):
+        rows = [
+            Row(
+                *("", label, [record(share, i) for i in range(seeds)], 100),
+                base=label == "dss",
+                predictions=[predictions(share)] * seeds,
+            )
+            for label, share in (("dss", 40), ("qcrd", 70))
+        ]
+        return render(table(rows, "g", "embedded", "arithmetic"), format)
+
+    assert "| <0.001, these students | 14.9       |" in shown(1, "md")
+    assert "| <0.001 | " in shown(3, "md") and "no evidence about the settings" not in shown(3, "md")
+    for format in ("md", "latex", "json"):
+        assert "no evidence about the settings" in shown(1, format)
+    line = list(csv.DictReader(io.StringIO(shown(1, "csv"))))[1]
+    assert float(line["versus_base_detectable"]) == pytest.approx(14.94, abs=0.01)
+    assert json.loads(shown(3, "json"))["lines"][1]["versus_base"]["detectable"] > 0
 
 
 def test_columns_without_any_content_are_left_out():
@@ -92,10 +128,10 @@ def test_json_leads_from_a_figure_to_its_cells(sweep):
 
 def test_latex_escapes_everything_that_means_something_to_it(sweep):
     text = render(sweep, "latex")
-    assert r"a\_b\textbar{}c \& 50\% (base) & \textbf{60.0 $\pm$ 9.8}" in text and r"my\_grid" in text
+    assert r"a\_b\textbar{}c \& 50\% (base) & 60.0 $\pm$ 9.8" in text and r"my\_grid" in text
     assert r"$-$8.0" in text and "±" not in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
-    assert {row.replace(r"\&", "").count("&") for row in rows} == {9}
+    assert {row.replace(r"\&", "").count("&") for row in rows} == {10}
     assert r"{[}1]" in text and r"p $\ge$ 0.05" in text
     assert text.count("{") == text.count("}") and text.count(r"\begin") == text.count(r"\end")
 

@@ -45,15 +45,23 @@ def test_a_wrong_table_or_key_is_refused():
         published("table6", samples=5)
 
 
+OPENAI = {"teacher__engine": "openai", "teacher__model": "gpt-3.5-turbo"}
+
+
 def papers(**changes):
-    """The paper's own cell, with changes as `section__name`."""
-    return changed({key: dict(section) for key, section in PAPER.items()}, changes)
+    """The paper's own cell, teacher included, with changes as `section__name`."""
+    return changed({key: dict(section) for key, section in PAPER.items()}, OPENAI | changes)
 
 
 def found(*arguments):
-    """The paper's figure and whether it is comparable."""
+    """The paper's figure and whether nothing differs from what it is of."""
     counter = counterpart(*arguments)
-    return counter and (counter.figure, counter.comparable)
+    return counter and (counter.figure, not counter.unlike)
+
+
+def unlike(*tables, **changes):
+    """In what a changed cell of the paper's is not what the figure is of."""
+    return counterpart(papers(**changes), tables).unlike
 
 
 def changed(tree, changes):
@@ -79,6 +87,7 @@ ED = {"contrastive__beta": 0.0, "selfplay__k": 0, "discriminator__enabled": Fals
         ({"contrastive__scheme": "mean"}, 65.0),
         ({"rationales__m": 20}, 68.5),
         ({"selfplay__k": 3}, 66.0),
+        ({"task__test": 200, "teacher__model": "gpt-3.5-turbo-0613"}, 69.0),
         ({"selfplay__tau": 0.7}, 64.5),
         ({"task__train": 720, "method": "dss"}, 65.5),
     ],
@@ -97,6 +106,47 @@ def test_the_table_says_which_student_and_labels_are_comparable():
     assert found(papers(task__name="cqa"), ["table3"]) == (59.80, False)
     assert found(papers(task__train=100, method="dss"), ["table1"]) == (65.5, False)
     assert found(papers(student__checkpoint="google/flan-t5-base"), ["table1"]) == (69.0, False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"teacher__model": "gpt-4"}, "teacher gpt-4 instead of gpt-3.5-turbo"),
+        ({"teacher__temperature": 1.0}, "teacher.temperature 1 instead of 0.7"),
+        ({"training__steps": 30}, "training.steps 30 instead of 10000"),
+        ({"training__batch": 64}, "training.batch 64 instead of 32"),
+        ({"training__lr": 1e-3}, "training.lr 0.001 instead of 5e-05"),
+        ({"discriminator__loss": "printed"}, "discriminator.loss printed instead of bounded"),
+        ({"discriminator__checkpoint": None}, "discriminator from random weights instead of T5-base"),
+        ({"task__test": 50}, "50 test questions instead of 200"),
+        ({"task__train": 90}, "90 train questions instead of 720"),
+        ({"student__checkpoint": "google/flan-t5-base"}, "student google/flan-t5-base instead of T5-base"),
+        ({"student__dropout": 0.0}, "student.dropout 0 instead of 0.1"),
+        ({"selection__diversity": True}, "another selection"),
+        ({"rationales__denoise": "majority"}, "rationales.denoise majority instead of gold"),
+    ],
+)
+def test_each_altered_setting_is_said_and_takes_the_difference_away(changes, said):
+    assert unlike("table1", **changes) == (said,)
+
+
+def test_what_a_method_does_not_read_or_the_paper_does_not_define_is_no_difference():
+    qwen = {"teacher__engine": "vllm", "teacher__model": "Qwen/Qwen2.5-7B-Instruct"}
+    assert unlike("table1", method="finetuning", discriminator__loss="printed", **qwen) == ()
+    assert unlike("table1", training__iteration=100, student__precision="fp32") == ()
+    assert unlike("table1", task__source="/data/datasets.zip", seed=7) == ()
+
+
+def test_another_kind_of_labels_is_a_difference_in_each_direction():
+    assert unlike("table1", rationales__labels="teacher")[0] == "the teacher's labels instead of gold ones"
+    assert unlike("table3", task__name="cqa")[0] == "gold labels instead of the teacher's ones"
+
+
+def test_without_self_play_the_teachers_negatives_are_kept_which_the_papers_figure_may_not_have():
+    assert published("table6", k=0) == published("table4", ed=True, nk=False, qj=False)
+    (said,) = unlike("table6", selfplay__k=0)
+    assert said.startswith("the teacher's negatives kept") and "Table 4" in said
+    assert unlike("table6", selfplay__k=2) == () == unlike("table4", **ED)
 
 
 def test_a_figure_says_where_it_stands_and_of_what_it_is():

@@ -5,7 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from qcrd.report.statistics import accuracy, mcnemar, share_of_questions, wilson
+from qcrd.report.statistics import (
+    accuracy,
+    detectable,
+    detectable_pairs,
+    mcnemar,
+    share_of_questions,
+    wilson,
+)
 
 
 def test_three_seeds_give_students_interval():
@@ -79,3 +86,32 @@ def test_mcnemar_by_hand():
 def test_an_interval_over_questions_holds_its_mean(right):
     found = share_of_questions(100 * right / 12, 12)
     assert found.low <= found.mean <= found.high and found.reach >= 0
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.floats(0.01, 20), st.floats(2, 500))
+def test_the_detectable_difference_has_a_power_of_four_fifths_by_scipys_noncentral_t(error, freedom):
+    edge, shift = stats.t.ppf(0.975, freedom), detectable(error, freedom) / error
+    assert stats.nct.sf(edge, freedom, shift) == pytest.approx(0.8, abs=1e-3)
+
+
+def test_detectable_differences_by_hand():
+    # known variance: 1.96 + 0.8416
+    assert detectable(1.0, 1e6) == pytest.approx(2.8016, abs=1e-3)
+    # seeds of a standard deviation of two points: three a side, five a side
+    assert detectable(2 * math.sqrt(2 / 3), 4) == pytest.approx(6.14, abs=0.01)
+    assert detectable(2 * math.sqrt(2 / 5), 8) == pytest.approx(4.05, abs=0.01)
+    assert detectable(1.0, 1.0) > 16, "one degree of freedom shows next to nothing"
+    assert detectable(0.0, 4) is None and detectable(math.inf, 1) is None
+
+
+@pytest.mark.parametrize("discordant", [6, 7, 20, 61, 200])
+def test_what_mcnemars_test_detects_it_finds_in_four_of_five_cases(discordant):
+    difference = detectable_pairs(discordant, 500)
+    share = (1 + difference * 500 / discordant) / 2
+    found = [n for n in range(discordant + 1) if mcnemar(n, discordant - n) < 0.05 and n > discordant / 2]
+    assert sum(stats.binom.pmf(found, discordant, share)) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_too_few_differing_questions_can_show_nothing():
+    assert [detectable_pairs(n, 100) for n in range(6)] == [None] * 6

@@ -29,8 +29,8 @@ def records(*accuracies):
     return [record(accuracy, seed) for seed, accuracy in enumerate(accuracies)]
 
 
-def predictions(share, prefix="q"):
-    return [Prediction(f"{prefix}{i}", "", "", i % 100 < share) for i in range(1000)]
+def predictions(share, prefix="q", shift=0):
+    return [Prediction(f"{prefix}{i}", "", "", (i + shift) % 100 < share) for i in range(1000)]
 
 
 def lines(*rows):
@@ -72,6 +72,9 @@ def test_cells_of_different_versions_or_devices_are_named_in_a_note():
     def noted(*cells):
         return table([Row("", "qcrd", cells, 1000)], "grid", "embedded", "arithmetic").notes
 
+    data = replace(trained(4, "2.13", data_commit="d"), settings={"task": {"name": "cqa", "source": None}})
+    later = replace(data, id="later", versions={"data_commit": "e"})
+    assert noted(data, later)[0].endswith("commit of the data of cqa d (1 cell), e (1 cell)")
     same = [trained(0, "2.13", student_commit="a"), trained(1, "2.13", "t5-base", student_commit="b")]
     assert noted(*same) == ()
     assert noted(*same, *same, trained(2, "2.12", student_commit="c"), record(50.0, 3)) == (
@@ -86,16 +89,44 @@ def test_a_line_without_a_finished_cell_has_no_figures():
     assert (line.done, line.planned, line.published) == (0, 3, 69.0)
 
 
-def test_the_best_of_each_section_is_marked_among_complete_lines_only():
-    rows = [
-        Row("beta", "0.1", records(50.0), 1000),
-        Row("beta", "0.2", records(55.0), 1000),
-        Row("beta", "0.4", records(60.0), 1000, missing=1),
-        Row("k", "0", records(40.0), 1000),
+def rows_of(*shares, prefix="q", seeds=3, missing=0, group="beta", shift=0):
+    """Lines of seeds that agree, so that only the questions vary; `shift` moves which each line answers."""
+    return [
+        Row(
+            *(group, str(share), records(*[share] * seeds), 1000),
+            missing=missing,
+            predictions=[predictions(share, prefix, shift * place)] * seeds,
+        )
+        for place, share in enumerate(shares)
     ]
+
+
+def test_the_best_of_a_section_is_marked_where_it_is_better_than_every_other_complete_line():
+    rows = [*rows_of(50.0, 55.0), *rows_of(60.0, missing=1), *rows_of(40.0, group="k")]
     assert [line.best for line in lines(*rows)] == [False, True, False, False]
-    equal = lines(Row("", "a", records(5.0), 10), Row("", "b", records(5.0), 10))
+    equal = lines(*rows_of(5.0, 5.0))
     assert [line.best for line in equal] == [False, False], "where all are equal none is best"
+
+
+def test_nothing_is_marked_best_without_evidence():
+    def marked(*rows):
+        return any(line.best for line in lines(*rows))
+
+    assert marked(*rows_of(50.0, 60.0))
+    assert not marked(*rows_of(50.0, 52.0, shift=50)), "two points, each right where the other is wrong"
+    assert not marked(*rows_of(30.0, 60.0, 61.0, shift=40)), "better than the base, not than the next"
+    assert not marked(*rows_of(50.0, 90.0, seeds=1)), "one seed says nothing about settings"
+    assert not marked(*rows_of(50.0), *rows_of(60.0, prefix="other"))
+    assert not marked(Row("", "a", records(50.0, 51.0), 10), Row("", "b", records(90.0, 91.0), 10))
+    assert not marked(*rows_of(50.0))
+
+
+def test_the_table_says_what_bold_means_only_where_something_is():
+    def about(*rows):
+        return "; ".join(table(rows, "grid", "embedded", "arithmetic").about)
+
+    assert "bold: better than every other line" in about(*rows_of(50.0, 60.0))
+    assert "bold" not in about(*rows_of(50.0, 52.0, shift=50))
 
 
 def test_lines_are_compared_with_the_base_of_their_section_on_the_same_questions():
@@ -117,17 +148,27 @@ def test_the_papers_figure_stands_beside_the_measured_one():
     assert line.versus_published == -2.5
 
 
-def test_a_figure_of_another_task_is_no_measure():
-    found = table(
-        [Row("m", "5", records(30.0), 200, published=69.0, comparable=False, source="Table 6 (SVAMP)")],
-        "grid",
-        "embedded",
-        "arithmetic",
-    )
+def test_a_figure_of_something_else_stands_for_the_order_and_says_what_differs():
+    other = ("task arithmetic instead of SVAMP", "student from random weights instead of T5-base")
+    rows = [
+        Row("m", label, records(30.0), 200, published=69.0, unlike=other, source="Table 6 (SVAMP)")
+        for label in ("5", "10")
+    ]
+    found = table(rows, "grid", "embedded", "arithmetic")
     assert found.lines[0].published == 69.0 and found.lines[0].versus_published is None
-    assert "paper: Table 6 (SVAMP)" in found.about and "no difference is given" in found.about[-1]
+    assert not found.lines[0].comparable and found.lines[0].unlike == other
+    assert "paper: Table 6 (SVAMP)" in found.about and "stands for the order" in found.about[-1]
+    assert found.notes == (f"other than the paper's: {other[0]}, {other[1]}",)
+    assert found.lines[0].marks == found.lines[1].marks == (1,), "what lines share is said once"
     alike = table([Row("m", "5", records(30.0), 200, published=69.0)], "grid", "paper", "svamp")
-    assert not any("no difference" in clause for clause in alike.about)
+    assert not any("stands for the order" in clause for clause in alike.about) and alike.notes == ()
+    assert alike.lines[0].comparable and alike.lines[0].versus_published == -39.0
+
+
+def test_a_long_list_of_differences_is_short_in_the_note():
+    many = tuple(f"setting {i}" for i in range(9))
+    found = table([Row("m", "5", records(30.0), 200, published=69.0, unlike=many)], "g", "embedded", "t")
+    assert found.notes[0].endswith("setting 5, and 3 more") and found.lines[0].unlike == many
 
 
 def test_the_table_says_where_validation_is_agreement_with_the_teacher():
@@ -192,6 +233,35 @@ def test_no_evidence_of_a_difference_is_said_where_it_holds():
     assert any("corrected for 2 comparisons (Holm)" in clause for clause in found.about)
     alike = table([rows[0], rows[2]], "grid", "embedded", "arithmetic")
     assert alike.findings == ("No evidence of a difference from the base for 1 setting.",)
+
+
+def test_one_seed_withholds_the_verdict_on_settings():
+    rows = [
+        Row("", "dss", records(50.0), 1000, base=True, predictions=[predictions(50)]),
+        Row("", "qcrd", records(60.0), 1000, predictions=[predictions(60)]),
+        Row("", "other", records(50.0), 1000, predictions=[predictions(50)]),
+    ]
+    found = table(rows, "grid", "embedded", "arithmetic")
+    assert not any(line.differs for line in found.lines) and found.lines[1].students_differ
+    assert found.findings == (
+        "These students and the base's differ on these questions (p < 0.05): qcrd (+10.0). With one seed "
+        "each that is no evidence about the settings.",
+        "No evidence of a difference from the base for 1 other setting.",
+    )
+    assert any("these students on these questions, not about their settings" in each for each in found.about)
+
+
+def test_several_seeds_give_a_verdict_on_settings_and_none_on_students():
+    found = table(compared(50, 60), "grid", "embedded", "arithmetic")
+    assert found.lines[1].differs and not found.lines[1].students_differ
+    assert "students" not in " ".join(found.findings) and "these students" not in " ".join(found.about)
+
+
+def test_what_a_comparison_could_have_detected_stands_beside_it():
+    found = table(compared(50, 60), "grid", "embedded", "arithmetic")
+    base, line = found.lines
+    assert base.versus_base is None and 0 < line.versus_base.detectable < 10
+    assert any(clause.startswith("detectable: the least true difference") for clause in found.about)
 
 
 def test_the_order_of_the_settings_is_held_against_the_papers():

@@ -208,6 +208,31 @@ def test_a_hub_checkpoint_knows_its_commit_and_a_folder_has_none(published, tmp_
         load("someone/tiny-t5", revision="other")
 
 
+def test_a_discriminator_knows_its_commit_too(published, tmp_path, monkeypatch):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "models--google--t5-v1_1-base"
+    shutil.copytree(published["v1.1"], cached / "snapshots" / commit)
+    (cached / "refs" / "refs" / "pr").mkdir(parents=True)
+    (cached / "refs" / "refs" / "pr" / "1").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    named = config.Discriminator(checkpoint="google/t5-v1_1-base")  # whose revision with safetensors is known
+    assert load_discriminator(named, TOKENIZER, "fp32", 0, CPU).commit == commit
+    assert load("google/t5-v1_1-base").commit == commit
+    local = config.Discriminator(checkpoint=str(published["t5"]))
+    assert load_discriminator(local, TOKENIZER, "fp32", 0, CPU).commit is None
+
+
+def test_a_checkpoint_whose_tokenizer_is_a_sentencepiece_model_alone_is_read(shared_data, tmp_path):
+    """As T5 v1.1 has it on the Hub."""
+    shutil.copy(shared_data / "tokenizer_t5" / "spiece.model", tmp_path)
+    T5Config(**SIZES).save_pretrained(tmp_path)
+    found = load_tokenizer(lengths(checkpoint=str(tmp_path)))
+    whole = load_tokenizer(lengths(tokenizer=str(shared_data / "tokenizer_t5"), architecture=SHAPE))
+    text = "predict: There are 3 cups. ( 3 + 4 )"
+    assert found(text).input_ids == whole(text).input_ids and len(found) == len(whole)
+
+
 def test_the_real_t5_tokenizer_ends_and_cuts_as_training_needs_it(shared_data):
     section = lengths(tokenizer=str(shared_data / "tokenizer_t5"), architecture=SHAPE)
     tokenizer = load_tokenizer(section)

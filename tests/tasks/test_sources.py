@@ -3,10 +3,11 @@
 import json
 import zipfile
 
+import datasets
 import pytest
 
 from qcrd.errors import DataError
-from qcrd.tasks.sources import Hub, Layout
+from qcrd.tasks.sources import Hub, Layout, noted_commits
 
 LAYOUT = Layout(
     name="toy",
@@ -103,3 +104,26 @@ def test_what_is_no_source_is_refused(tmp_path):
     for source in (str(tmp_path / "file"), "/nowhere/datasets.zip", "toy"):
         with pytest.raises(DataError, match="no folder, zip or Hub id"):
             LAYOUT.rows(source)
+
+
+def test_the_commit_of_a_hub_data_set_is_noted_and_a_local_copy_has_none(tmp_path, monkeypatch):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    loaded = {}
+    for name, rows in (("train_r1", ROWS["train"]), ("dev_r1", ROWS["valid"])):
+        cached = tmp_path / "owner___toy" / "v2" / "0.0.0" / commit / f"toy-{name}.arrow"
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with datasets.arrow_writer.ArrowWriter(path=str(cached)) as writer:
+            for row in rows:
+                writer.write(row)
+            writer.finalize()
+        loaded[name] = datasets.Dataset.from_file(str(cached))
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: loaded)
+    with noted_commits() as found:
+        assert LAYOUT.rows("owner/toy") == ROWS
+    assert found == [commit], "once, though two splits are of it"
+    monkeypatch.undo()
+    local = write(tmp_path / "hub", {"train": "train.jsonl", "valid": "validation.jsonl"})
+    with noted_commits() as found:
+        assert LAYOUT.rows(str(local)) == ROWS
+    assert found == []
+    LAYOUT.rows(str(local))  # nobody asks

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from qcrd import config, tasks
 from qcrd.errors import QcrdError
 from qcrd.tasks.arithmetic import generate, vocabulary
+from qcrd.teacher import embedded
 from qcrd.teacher.embedded import EmbeddedRecipe, ensure_embedded_teacher
 from qcrd.teacher.tokenizer import word_level_tokenizer
 
@@ -133,3 +134,13 @@ def test_a_prompt_that_is_too_long_is_refused_with_what_to_do(sampled):
 
 def test_the_engine_is_quiet(sampled):
     assert sampled["noise"] == ""
+
+
+def test_near_its_goal_the_accuracy_is_checked_more_often(monkeypatch):
+    found = iter([0.1, 0.3, 0.5, 0.46, 0.52, 0.56])
+    monkeypatch.setattr(embedded, "sampling_accuracy", lambda *_: next(found))
+    checked = []
+    recipe = replace(TINY, accuracy=0.55, check_from=4, check_every=6, check_near=2, near=0.1)
+    _, _, figures = embedded._train(recipe, lambda step, *_: checked.append(step))
+    assert checked == [4, 10, 16, 18, 20, 22]
+    assert (figures["steps"], figures["sampling_accuracy"]) == (22, 0.56)

@@ -41,6 +41,13 @@ def shards(store):
     return sorted(store.folder.glob("*.parquet"))
 
 
+def test_the_commits_of_the_model_are_kept_in_their_order_each_once(store, tmp_path):
+    assert store.commits == []
+    for commit in ("b", "a", "b"):
+        store.note_commit(commit)
+    assert SampleStore(tmp_path, IDENTITY, LIMIT).commits == ["b", "a"]
+
+
 def test_samples_come_back_as_they_were_drawn(store, tmp_path):
     requests, echo = asked(3, 2), Echo()
     assert draw(store, requests, echo, ignore, commit=4) == 0

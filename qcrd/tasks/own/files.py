@@ -11,6 +11,7 @@ from qcrd import config, packed
 from qcrd.errors import DataError, did_you_mean
 from qcrd.places import replaced
 from qcrd.tasks.own.formats import READERS, Row, read, rows_of_objects
+from qcrd.tasks.sources import note_commit
 
 Reader = Callable[[], list[Row]]
 SPLITS = {
@@ -104,6 +105,7 @@ def _hub(source: str, own: config.Own) -> dict[str, Reader]:
         raise DataError(
             f"task.source: {source!r} could not be loaded ({type(error).__name__}: {error}); {FORMS}"
         ) from error
+    note_commit(loaded)
     return {
         name: lambda name=name, table=table: rows_of_objects(f"the {name} split, row", table.to_list())
         for name, table in loaded.items()
