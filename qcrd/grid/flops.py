@@ -136,7 +136,7 @@ def _judging(cell: Cell, of: Sizes, judge: Shape, iterations: int, seen: float) 
     """Updates on all rationales of a question, and the scores of the two that are chosen."""
     section = cell.discriminator
     row = 2 * (of.question + of.rationale) * judge.encoder
-    least = getattr(section, "min_factor", 0.0)  # updates end where their rate has decayed below it
+    least = section.min_factor  # updates end where their rate has decayed below it
     if least and section.decay < 1:
         iterations = min(iterations, math.ceil(math.log(least) / math.log(section.decay)))
     batch, offered = min(section.batch, of.train), cell.rationales.m + cell.selfplay.k
