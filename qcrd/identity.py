@@ -9,6 +9,7 @@ from qcrd import tasks
 from qcrd.config import Cell, Selection
 from qcrd.fingerprint import fingerprint
 from qcrd.rationales.select import SELECTIONS, renewed
+from qcrd.tasks.extensions import CUES, NORMALISERS
 from qcrd.teacher.base import fingerprint_path
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
         "labels": cell.rationales.labels,
         "seed": cell.seed,
     }
+    if teacher_samples(cell) or _method(cell).writes == "sequence":
+        identity["reading"] = reading_identity(cell)
     if teacher_samples(cell):
         identity["rationales"] = _rationales(cell, teacher)
     if (chosen := selection_of(cell)) is not None:
@@ -88,6 +91,7 @@ def discriminator_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> di
     return {
         "version": RESULT_VERSION,
         "task": task_identity(cell, data),
+        "reading": reading_identity(cell),
         "rationales": _rationales(cell, teacher),
         "discriminator": settings,
         "tokenizer": _tokenizer(cell),
@@ -155,9 +159,20 @@ def task_identity(cell: Cell, data: str) -> dict[str, Any]:
 
     And but plugins' tasks, which may change under their name: their code enters.
     """
-    own = {"kind": cell.task.own.kind} if cell.task.name == "own" else {}
-    code = tasks.TASKS.code(cell.task.name)
-    return {"name": cell.task.name, "data": data, **own, **({"code": code} if code else {})}
+    task = cell.task
+    own = {"kind": task.own.kind} if task.name == "own" else {}
+    code = tasks.TASKS.code(task.name)
+    return {"name": task.name, "data": data, **own, **({"code": code} if code else {})}
+
+
+def reading_identity(cell: Cell) -> dict[str, Any]:
+    """How answers with reasoning in them are read: the teacher's, and those of a student that writes any."""
+    task = cell.task
+    found: dict[str, Any] = task.model_dump(include={"uncued", "thinking"})
+    for registry, names in ((CUES, task.cues), (NORMALISERS, task.normalisers)):
+        if names:
+            found[registry.setting] = [[name, registry.code(name)] for name in names]
+    return found
 
 
 def _plugins(cell: Cell) -> dict[str, str]:

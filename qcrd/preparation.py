@@ -19,6 +19,7 @@ from qcrd.identity import (
     cell_identity,
     discriminator_identity,
     needs_discriminator,
+    reading_identity,
     task_identity,
     teacher_samples,
 )
@@ -170,6 +171,7 @@ def prepare(cell: Cell, home: Home) -> Prepared:
     m = teacher_samples(cell)
     depends = {
         "task": task_identity(cell, data_fingerprint(cell.task)),
+        "reading": reading_identity(cell) if m else None,
         "labels": cell.rationales.labels,
         "denoise": METHODS[cell.method].denoise(cell.rationales) if m else None,
         "samples": m,

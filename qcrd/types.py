@@ -91,6 +91,7 @@ class Parsed:
     answer: str | None  # canonical answer for comparison: numbers by value, choices by normalised text
     reason: str | None = None  # "no cue", "no label", "not an equation", "not a choice", "truncated"
     tokens: int = 0  # that the teacher generated
+    uncued: bool = False  # whether the label was read without a cue (`task.uncued`)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from qcrd.errors import DataError
 from qcrd.files import read_json, write_json
 from qcrd.fingerprint import fingerprint
 from qcrd.home import Home
-from qcrd.identity import RESULT_VERSION, task_identity
+from qcrd.identity import RESULT_VERSION, reading_identity, task_identity
 from qcrd.preparation import answers_identity, data_fingerprint, load_task, parsed
 from qcrd.rationales.statistics import vote_statistics
 from qcrd.rationales.vote import vote
@@ -56,7 +56,8 @@ def yields(cell: Cell, home: Home, m: int) -> Iterator[Yield]:
 
 def _id(cell: Cell, split: str, m: int) -> str:
     data = data_fingerprint(cell.task)
-    return fingerprint([RESULT_VERSION, task_identity(cell, data), answers_identity(cell), split, m])
+    reading = reading_identity(cell)
+    return fingerprint([RESULT_VERSION, task_identity(cell, data), reading, answers_identity(cell), split, m])
 
 
 def _measure(cell: Cell, home: Home, split: str, m: int) -> dict[str, Any]:

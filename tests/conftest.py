@@ -25,9 +25,10 @@ def no_plugins():
     from qcrd.losses import SCHEMES
     from qcrd.methods import METHODS
     from qcrd.rationales.select import SELECTIONS
+    from qcrd.tasks.extensions import CUES, NORMALISERS
     from qcrd.teacher.engines import ENGINES
 
-    registries = [tasks.TASKS, METHODS, SELECTIONS, SCHEMES, ENGINES]
+    registries = [tasks.TASKS, METHODS, SELECTIONS, SCHEMES, ENGINES, CUES, NORMALISERS]
     before = [dict(registry) for registry in registries]
     plugins.load_installed.cache_clear()
     yield

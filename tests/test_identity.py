@@ -26,6 +26,10 @@ OTHER = {
     "task.test": 10,
     "task.prompt": "other.txt",
     "task.seed": 1,
+    "task.uncued": "last",
+    "task.thinking": "both",
+    "task.cues": ("own",),
+    "task.normalisers": ("own",),
     "task.own.question": "question",  # these are only allowed where task.name is own: see below
     "task.own.label": "label",
     "task.own.kind": "text",
@@ -122,11 +126,13 @@ OTHER = {
 }
 # Of the task and the teacher only what they bring counts (the arguments `data` and `teacher`), and a
 # revision without a checkpoint is read by nobody.
-NEVER = {p for p in OTHER if p.startswith(("task.", "teacher."))} - {"task.name"}
+READING = {"task.uncued", "task.thinking", "task.cues", "task.normalisers"}
+NEVER = {p for p in OTHER if p.startswith(("task.", "teacher."))} - {"task.name"} - READING
 NEVER |= {"options", "student.revision", "discriminator.revision", "selection.revision"}
 QCRD_ONLY = {p for p in OTHER if p.startswith(("contrastive.", "selfplay.", "discriminator."))} - NEVER
 SELECTING = {"dss", "qcrd", "morsd", "edit"}
 READ_BY = {
+    **dict.fromkeys(READING, set(METHODS) - {"finetuning"}),
     "rationales.m": {"qcrd", "morsd", "edit"},
     "rationales.denoise": {"qcrd", "morsd", "edit"},
     "rationales.baseline_m": {"single_task", "dss"},

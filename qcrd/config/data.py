@@ -92,6 +92,17 @@ class Task(Section):
     """File of instructions and worked examples for the teacher; None takes the task's own (tasks/prompts)."""
     seed: int = 0
     """Seed of generation and of splitting; not the cell's seed."""
+    uncued: Literal["task", "refuse", "last"] = "task"
+    """How a finished answer is read that announces no label ("The answer is", "####", ...; docs/reading.md):
+    not at all (refuse), or by its last number or the choice it names last (last). `task` leaves it to the
+    task: svamp reads a short statement by its last number, the others refuse. Such labels are counted."""
+    thinking: Literal["answer", "thinking", "both"] = "answer"
+    """What is the rationale where a reasoning model thinks between marks (`<think>`) before it answers: what
+    follows (the thinking where nothing but the label follows), the thinking, or both."""
+    cues: tuple[str, ...] = ()
+    """Further cues, that a plugin registered (docs/reading.md)."""
+    normalisers: tuple[str, ...] = ()
+    """Changes to an answer's text before it is read, that a plugin registered; in this order."""
 
     @model_validator(mode="after")
     def _described(self) -> Task:

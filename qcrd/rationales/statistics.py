@@ -20,8 +20,8 @@ def vote_statistics(samples: Sequence[Sequence[Parsed]], gold: Sequence[str | No
         Shares and accuracies in percent, counts as counts: `single` (accuracy of one sample),
         `single_error` (its standard error over questions), `vote`,
         `agreement` (mean share of a question's candidates that voted for the winner), `ties`,
-        `majority_right`, `majority_wrong` (among questions with a strict winner), `unparsed`, and
-        `unparsed.<reason>`.
+        `majority_right`, `majority_wrong` (among questions with a strict winner), `uncued`
+        (labels that no cue announced, see `task.uncued`), `unparsed`, and `unparsed.<reason>`.
     """
     total = sum(len(s) for s in samples)
     reasons = Counter(p.reason for s in samples for p in s if p.answer is None)
@@ -41,6 +41,7 @@ def vote_statistics(samples: Sequence[Sequence[Parsed]], gold: Sequence[str | No
         "ties": sum(v.tie for v in votes),
         "majority_right": sum(strict),
         "majority_wrong": len(strict) - sum(strict),
+        "uncued": sum(p.uncued for s in samples for p in s),
         "unparsed": sum(reasons.values()),
         **{f"unparsed.{reason}": count for reason, count in sorted(reasons.items(), key=str)},
     }

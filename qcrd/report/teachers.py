@@ -34,6 +34,7 @@ class TeacherLine:
     majority_right: int  # questions with a strict winner, by whether it is right
     majority_wrong: int
     unparsed: Mapping[str, int]  # reason to number of samples
+    uncued: int = 0  # labels that were read without a cue
     published: tuple[float, float] | None = None  # the paper's teacher: one answer, vote; in percent
 
 
@@ -64,6 +65,7 @@ def teacher_line(
             for name, count in statistics.items()
             if name.startswith(_REASON)
         },
+        uncued=int(statistics.get("uncued", 0)),
         published=(papers[0], papers[1]) if beside_paper and None not in papers else None,
     )
 
@@ -85,7 +87,8 @@ def texts(line: TeacherLine) -> list[str]:
         str(line.ties),
         str(line.majority_right),
         str(line.majority_wrong),
-        f"{lost} of {line.samples} ({why})" if lost else f"0 of {line.samples}",
+        (f"{lost} of {line.samples} ({why})" if lost else f"0 of {line.samples}")
+        + (f"; {line.uncued} read without a cue" if line.uncued else ""),
     ]
 
 

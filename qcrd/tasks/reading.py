@@ -1,45 +1,96 @@
-"""Reads rationale and label out of answers to word problems, and compares such labels by value."""
+"""How an answer becomes rationale and label: what all kinds of labels share, and equations as labels."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from qcrd.tasks import answers, equations
-from qcrd.tasks.answers import CUE, first_answer, reasoning
-from qcrd.tasks.equations import Equation
+from qcrd.tasks import answers, equations, prose
+from qcrd.tasks.answers import Cue
+from qcrd.tasks.extensions import CUES, NORMALISERS
 from qcrd.types import Parsed, Question
 
-_SENTENCE_END = re.compile(r"\n|[.!?](?!\d)")
-_ANOTHER = re.compile(r"\s*(?:[A-Za-z-]+\s+){0,2}and\s+[-(]*[0-9]")
 
-LONGEST = 500
-"""Characters of an answer that are searched for an equation: more is no answer, and would take seconds."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Settings of how answers are read; `config.Task` says what they mean."""
+
+    uncued: Literal["task", "refuse", "last"] = "task"
+    thinking: Literal["answer", "thinking", "both"] = "answer"
+    cues: tuple[str, ...] = ()
+    normalisers: tuple[str, ...] = ()
 
 
-class EquationTask:
+class AnswerReader:
+    """Takes answers apart; a kind of labels says where its label ends and what it means.
+
+    Attributes:
+        reading: the settings.
+    """
+
+    reading = Reading()
+
+    def parse(self, text: str, question: Question, finish_reason: str = "stop") -> Parsed:
+        """RATIONALE, a cue ("The answer is", "Answer:", "####", a box), LABEL.
+
+        What a reasoning model wrote between its marks (`<think>`) is neither label nor cue; it is the
+        rationale where nothing but the label follows, or as `reading.thinking` says. An answer that ends
+        within it, or that the token limit cut before its label was certainly whole, is `truncated`.
+        """
+        for name in self.reading.normalisers:
+            text = NORMALISERS[name].apply(text)
+        answer = answers.split(text)
+        if answer.cut:
+            return Parsed(None, None, None, "truncated")
+        body, cues = answers.first_answer(answer.text, [CUES[name].pattern for name in self.reading.cues])
+        cut_off = finish_reason == "length"
+        if cues:
+            found = self._read(body, cues, question, cut_off)
+        elif cut_off:
+            found = Parsed(None, None, None, "truncated")
+        else:
+            read = self._bare(body, question) if answer.thinking else None
+            if read is None and self.reading.uncued == "last":
+                read = self._last(body, question)
+            elif read is None and self.reading.uncued == "task":
+                read = self._uncued(body, question)
+            found = read or Parsed(None, None, None, "no cue")
+        return replace(found, rationale=self._rationale(answer.thinking, found.rationale))
+
+    def target(self, rationale: str, label: str) -> str:
+        """`RATIONALE The answer is LABEL.`"""
+        return answers.target(rationale, label)
+
+    def _read(self, text: str, cues: Sequence[Cue], question: Question, cut_off: bool) -> Parsed:
+        """What an answer without thinking says that announces its label, at least once."""
+        raise NotImplementedError
+
+    def _bare(self, text: str, question: Question) -> Parsed | None:
+        """What follows thinking without a cue, where it is a label and nothing else."""
+        return None
+
+    def _last(self, text: str, question: Question) -> Parsed | None:
+        """What a finished answer without a cue says by its last number or choice; None for nothing."""
+        return None
+
+    def _uncued(self, text: str, question: Question) -> Parsed | None:
+        """The same by the task's own rule; most have none."""
+        return None
+
+    def _rationale(self, thinking: str | None, reasoning: str | None) -> str | None:
+        if thinking is None:
+            return reasoning
+        if self.reading.thinking == "both":
+            return f"{thinking}\n{reasoning}" if reasoning else thinking
+        first, second = (reasoning, thinking) if self.reading.thinking == "answer" else (thinking, reasoning)
+        return first or second
+
+
+class EquationTask(AnswerReader):
     """What tasks whose labels are equations share. Labels agree where their values do."""
 
     kind = "equation"
-
-    def parse(self, text: str, question: Question, finish_reason: str = "stop") -> Parsed:
-        """RATIONALE, a cue ("The answer is", "Answer:"), LABEL.
-
-        The last cue that something follows counts; the rationale ends before the first. Spaces before
-        punctuation, as word-level decoding writes them, change nothing.
-        """
-        text = first_answer(text)
-        cues = list(CUE.finditer(text))
-        if not cues:
-            return Parsed(None, None, None, "truncated" if finish_reason == "length" else "no cue")
-        rationale = reasoning(text[: cues[0].start()])
-        rests = [text[cue.end() :] for cue in cues if text[cue.end() :].strip(" .\n")]
-        if not rests:
-            return Parsed(rationale, None, None, "truncated" if finish_reason == "length" else "no label")
-        label = _label(rests[-1])
-        if label is None or label.value is None:
-            cut = finish_reason == "length" or rests[-1].count("(") > rests[-1].count(")")
-            return Parsed(rationale, None, None, "truncated" if cut else "not an equation")
-        return Parsed(rationale, label.text, str(label.value))
 
     def answer(self, label: str, question: Question) -> str | None:
         """The label's value as exact text, such as `42` or `7/2`."""
@@ -51,29 +102,48 @@ class EquationTask:
         answer = self.answer(label, question)
         return answer is not None and answer == self.answer(question.label, question)
 
-    def target(self, rationale: str, label: str) -> str:
-        """`RATIONALE The answer is LABEL.`"""
-        return answers.target(rationale, label)
+    def _read(self, text: str, cues: Sequence[Cue], question: Question, cut_off: bool) -> Parsed:
+        """The last cue that something follows counts; the rationale ends before the first.
+
+        Spaces before punctuation, as word-level decoding writes them, change nothing.
+        """
+        rationale = answers.reasoning(text[: cues[0].start])
+        said = [cue for cue in cues if text[cue.end :].strip(" .\n*_$:")]
+        if not said:
+            return Parsed(rationale, None, None, "truncated" if cut_off else "no label")
+        rest = text[_announced(said, text) :]
+        if cut_off and not _ended(rest):
+            return Parsed(rationale, None, None, "truncated")
+        label = prose.answer(rest)
+        if label is None or label.value is None:
+            cut = cut_off or rest.count("(") > rest.count(")")
+            return Parsed(rationale, None, None, "truncated" if cut else "not an equation")
+        return Parsed(rationale, label.text, str(label.value))
+
+    def _bare(self, text: str, question: Question) -> Parsed | None:
+        label = prose.whole(text.strip().strip("*`"))
+        return None if label is None or label.value is None else Parsed(None, label.text, str(label.value))
+
+    def _last(self, text: str, question: Question) -> Parsed | None:
+        label = prose.last(text)
+        if label is None or label.value is None:
+            return None
+        return Parsed(answers.reasoning(text), label.text, str(label.value), uncued=True)
 
 
-def _label(rest: str) -> Equation | None:
-    """The answer that the text after a cue gives, None where it gives none or several.
+def _announced(cues: Sequence[Cue], text: str) -> int:
+    """Where the last label begins: with several boxes in one sentence (`or`), at the first of them."""
+    at = cues[-1].end
+    for cue in reversed(cues[:-1]):
+        box = text.startswith(("\\boxed", "\\fbox"), cue.end)
+        if not box or prose.SENTENCE_END.search(text[cue.end : at]) or "=" in text[cue.end : at]:
+            break
+        at = cue.end
+    return at
 
-    It is the first equation, and what an opening bracket begins must be one; only where a calculation with
-    units in it comes to a result in the same sentence (`6 shirts / 3 = 2`), it is that result.
-    """
-    rest = rest.lstrip(" $:\n")[:LONGEST]
-    end_of_sentence = _SENTENCE_END.search(rest)
-    sentence = rest[: end_of_sentence.start()] if end_of_sentence else rest
-    found = next(equations.every(sentence), None)
-    if found is None:
-        return None
-    equation, start, end = found
-    if sentence.startswith("(") and start > 0:
-        return None
-    if _ANOTHER.match(sentence, end):
-        return None
-    calculation, equals, result = sentence.rpartition("=")
-    if equals and calculation[end:].split("=")[0].strip():
-        return next((equation for equation, *_ in equations.every(result)), None)
-    return equation
+
+def _ended(rest: str) -> bool:
+    """Whether the label is whole although the token limit cut the answer: more follows its sentence."""
+    rest = rest.lstrip(" \t\n:*_$")
+    end = prose.SENTENCE_END.search(rest)
+    return end is not None and (end[0] == "\n" or bool(rest[end.end() :].strip(" ")))

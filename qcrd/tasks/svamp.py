@@ -9,15 +9,15 @@ are taken as they are, also where the data set is known to be wrong (row 195 of 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy
 
 from qcrd import config
 from qcrd.errors import DataError
 from qcrd.tasks import equations, sources
-from qcrd.tasks.answers import first_answer, reasoning
 from qcrd.tasks.dealing import Sizes, deal
-from qcrd.tasks.reading import LONGEST, EquationTask
+from qcrd.tasks.reading import EquationTask
 from qcrd.tasks.shots import Shots, own
 from qcrd.tasks.sources import Hub
 from qcrd.types import Parsed, Prompt, Question, Splits
@@ -57,24 +57,18 @@ class Svamp(EquationTask):
         shots = shots or own("svamp.txt")
         return Prompt(question.text, shots.system, shots.examples)
 
-    def parse(self, text: str, question: Question, finish_reason: str = "stop") -> Parsed:
-        """As `EquationTask.parse`; a finished answer without a cue is read by its last number or equation."""
-        parsed = super().parse(text, question, finish_reason)
-        return (_statement(text) or parsed) if parsed.reason == "no cue" else parsed
+    def _uncued(self, text: str, question: Question) -> Parsed | None:
+        """`... Therefore, Luke scored 42 points.` is read by its last number or equation, where finished.
 
-
-def _statement(text: str) -> Parsed | None:
-    """`... Therefore, Luke scored 42 points.`: None where nothing is stated or the answer was cut off.
-
-    A statement without a calculation is no rationale.
-    """
-    text = first_answer(text).strip()
-    if len(text) > _SHORT and not _SENTENCE_END.search(text):
-        return None
-    found = [equation for equation, *_ in equations.every(text[-LONGEST:])]
-    if not found or found[-1].value is None:
-        return None
-    return Parsed(reasoning(text) if "=" in text else None, found[-1].text, str(found[-1].value))
+        A statement without a calculation is no rationale.
+        """
+        text = text.strip()
+        if len(text) > _SHORT and not _SENTENCE_END.search(text):
+            return None
+        found = self._last(text, question)
+        if found is None:
+            return None
+        return found if "=" in text else replace(found, rationale=None)
 
 
 def _question(id: str, text: str, equation: str) -> Question:

@@ -3,49 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from qcrd.tasks import answers
-from qcrd.tasks.answers import CUE, first_answer, reasoning
+from qcrd.tasks import answers, prose
+from qcrd.tasks.answers import Cue
 from qcrd.tasks.choices import normal
+from qcrd.tasks.reading import AnswerReader
 from qcrd.types import Parsed, Question
 
 # Where a label ends: with its line or sentence, but neither at "St." and its like nor at an initial.
 _END = re.compile(r"\n|(?<!\b[A-Z])(?<!\b(?:St|Mt|Dr|Mr|Ms|Jr|Sr|vs))(?<!\bMrs)[.!?](?=\s|$)")
+_TEXT = re.compile(r"\\(?:text|textbf|mathrm)\s*\{([^{}]*)\}")
 LONGEST = 200  # characters of a label
 
 
-class TextTask:
+class TextTask(AnswerReader):
     """What tasks share whose labels are short free text. Labels agree where their normalised texts do."""
 
     kind = "text"
-
-    def parse(self, text: str, question: Question, finish_reason: str = "stop") -> Parsed:
-        """RATIONALE, a cue ("The answer is", "Answer:"), LABEL up to the end of its sentence.
-
-        The last cue that something follows counts; the rationale ends before it. What is longer than
-        `LONGEST` is no label.
-        """
-        text = first_answer(text)
-        cut_off = finish_reason == "length"
-        cues = list(CUE.finditer(text))
-        if not cues:
-            return Parsed(None, None, None, "truncated" if cut_off else "no cue")
-        for cue in reversed(cues):
-            rest = text[cue.end() : cue.end() + LONGEST + 50].lstrip(" \t\n:*\"'")
-            end = _END.search(rest)
-            label = " ".join(rest[: end.start() if end else None].split()).strip("*\"' ")
-            if normal(label):
-                break
-        else:
-            return Parsed(
-                reasoning(text[: cues[0].start()]), None, None, "truncated" if cut_off else "no label"
-            )
-        rationale = reasoning(text[: cue.start()])
-        if cut_off and end is None:
-            return Parsed(rationale, None, None, "truncated")
-        if len(label) > LONGEST:
-            return Parsed(rationale, None, None, "no label")
-        return Parsed(rationale, label, normal(label))
 
     def answer(self, label: str, question: Question) -> str | None:
         """The label's normalised text (see `choices.normal`), None where nothing is left of it."""
@@ -56,6 +31,34 @@ class TextTask:
         answer = self.answer(label, question)
         return answer is not None and answer == normal(question.label)
 
-    def target(self, rationale: str, label: str) -> str:
-        """`RATIONALE The answer is LABEL.`"""
-        return answers.target(rationale, label)
+    def _read(self, text: str, cues: Sequence[Cue], question: Question, cut_off: bool) -> Parsed:
+        """The last cue that something follows counts; LABEL goes up to the end of its sentence or box.
+
+        The rationale ends before that cue. What is longer than `LONGEST` is no label.
+        """
+        for cue in reversed(cues):
+            rest = text[cue.end : cue.end + LONGEST + 50].lstrip(" \t\n:*\"'$")
+            end = _END.search(rest)
+            line = rest[: end.start() if end else None]
+            boxed = prose.boxes(rest)
+            label = " ".join((_TEXT.sub(r"\1", boxed[0]) if boxed else line).split()).strip("*\"'` ")
+            if normal(label):
+                break
+        else:
+            rationale = answers.reasoning(text[: cues[0].start])
+            return Parsed(rationale, None, None, "truncated" if cut_off else "no label")
+        start = cue.start
+        for other in reversed(cues[: cues.index(cue)]):  # "The answer is \\boxed{...}" is one cue
+            if text[other.end : start].strip(" :*_$\n"):
+                break
+            start = other.start
+        rationale = answers.reasoning(text[:start])
+        if cut_off and end is None:
+            return Parsed(rationale, None, None, "truncated")
+        if len(label) > LONGEST:
+            return Parsed(rationale, None, None, "no label")
+        return Parsed(rationale, label, normal(label))
+
+    def _bare(self, text: str, question: Question) -> Parsed | None:
+        label = " ".join(text.split()).strip("*\"'` ").rstrip(".")
+        return Parsed(None, label, normal(label)) if normal(label) and len(label) <= LONGEST else None

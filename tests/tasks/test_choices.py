@@ -73,6 +73,96 @@ def test_an_answer_without_label_says_why(text, finish_reason, reason):
     assert (parsed.label, parsed.answer, parsed.reason) == (None, None, reason)
 
 
+LETTERS = Question("q", "Where?", "cup", ("bag", "cup", "tea cup", "not listening"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "(b) cup",
+        "[b]",
+        "[B] cup",
+        "（b） cup",
+        "（ｂ）",
+        "b",
+        "B",
+        "B.",
+        "b)",
+        "Option B",
+        "option (b)",
+        "Choice b: cup",
+        "Option B: cup",
+        "(b) - cup",
+        "B - cup",
+        "B (cup)",
+        "cup (b)",
+        "(b) (cup)",
+        "cup (which holds tea)",
+        "cup, which holds tea",
+        "(b) cup, which holds tea",
+        "B because it holds tea",
+        "(b), since it holds tea",
+        r"\boxed{B}",
+        r"$\boxed{\text{B}}$",
+        r"\boxed{\text{(b) cup}}",
+        r"\text{cup}",
+        "**B**",
+        "**(b) cup**",
+        "(b) **cup**",
+        '"cup"',
+        "Cup!",
+        "(b) cup<|im_end|>",
+        "B..",
+    ],
+)
+def test_a_choice_is_read_in_every_form(said):
+    parsed = TASK.parse(f"It holds tea. The answer is {said}.", LETTERS)
+    assert (parsed.label, parsed.rationale) == ("cup", "It holds tea.")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "cup or bag",
+        "cup (or bag)",
+        "(b) cup, not (a) bag",
+        "(a) and (b)",
+        "both",
+        "neither",
+        "not cup",
+        "not (b)",
+        "(z)",
+        "cup/bag",
+        "(b)/(c)",
+        "b or c",
+        "B, C",
+        "B and C",
+        "either cup or bag",
+    ],
+)
+def test_several_choices_or_none_are_no_label(said):
+    assert TASK.parse(f"It holds tea. The answer is {said}.", LETTERS).reason == "not a choice"
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        ("5", ".5", "50"),
+        ("5!", "5", "50"),
+        ("__init__", "init", "main"),
+        ("It", "IT", "is"),
+    ],
+)
+def test_different_choices_are_never_one_answer(choices):
+    question = Question("q", "Which?", choices[0], choices)
+    answers = [TASK.answer(choice, question) for choice in choices]
+    assert len(set(answers)) == len(choices)
+    for letter, choice in zip("abc", choices, strict=True):
+        for written in (f"({letter}) {choice}", f"({letter}) {choice}.", f"({letter})"):
+            assert TASK.parse(f"So. The answer is {written}", question).label == choice
+        assert TASK.correct(choice, question) == (choice == choices[0])
+
+
 def test_a_whole_word_is_read_although_more_was_cut_off():
     for text in (
         "So. Answer: neutral\n\nPre",

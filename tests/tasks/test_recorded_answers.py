@@ -83,8 +83,8 @@ CASES = {
         ("not a label", "right"): 28,
         ("not a label", "wrong"): 12,
         ("not a label", "truncated"): 13,  # `entail`
-        ("unread", "no cue"): 143,  # cut off before it
-        ("unread", "no label"): 27,  # cut off after it
+        ("unread", "no cue"): 114,  # cut off before it
+        ("unread", "no label"): 56,  # cut off after it, 29 of them after `Answer` alone
     },
     ("esnli", "valid"): {
         ("right", "right"): 7201,

@@ -226,7 +226,10 @@ def figures(recorded, questions, read):
 
 
 def test_the_four_recorded_answers_are_read_with_the_known_figures(questions, recorded):
-    """SOURCES.md says 64, 84, 112, 176, 364 and 626 right, 84 wrong, 90 ties; the next test says why."""
+    """SOURCES.md says 64, 84, 112, 176, 364 and 626 right, 84 wrong, 90 ties; the next test says why.
+
+    And two answers of Llama with a variable in them (`8 - y`, `3 + x + 10`: rows 258 and 773) give no number.
+    """
 
     def read(text, source):
         answer = TASK.parse(text, questions["svamp-train-0"]).answer
@@ -234,7 +237,7 @@ def test_the_four_recorded_answers_are_read_with_the_known_figures(questions, re
 
     right, vote = figures(recorded, questions, read)
     assert right == [64, 81, 115, 171, 369]
-    assert vote == {"right": 631, "wrong": 79, "tie": 89, "unread": 1}
+    assert vote == {"right": 631, "wrong": 78, "tie": 90, "unread": 1}
 
 
 def test_the_figures_of_sources_md_come_from_a_coarser_reading(questions, recorded):
