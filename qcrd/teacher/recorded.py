@@ -29,6 +29,10 @@ class RecordedTeacher:
     - the layout of Distilling Step-by-Step, a folder or zip with `<dataset>/llm/<split>_CoT_<i>.json`:
       JSON lists that follow each other in row order, one answer per row of the data set.
 
+    Args:
+        path: the file or folder.
+        prefix: what stands before each `id` to make it a question's.
+
     Attributes:
         answers: question id to raw texts.
         shortage: requests so far that had no answer in the file, and were left out.
@@ -38,11 +42,12 @@ class RecordedTeacher:
         DataError: if the content has another form; names the file and line.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, prefix: str = ""):
         self.path = resolve(path)
         self.answers: dict[str, list[str]] = {}
         lists = self.path.is_dir() or zipfile.is_zipfile(self.path)
         for question_id, samples in _lists(self.path) if lists else _lines(self.path):
+            question_id = prefix + question_id
             if question_id in self.answers:
                 raise DataError(f"{self.path}: question {question_id} has two entries; keep one")
             self.answers[question_id] = samples

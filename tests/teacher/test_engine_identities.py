@@ -31,7 +31,7 @@ def test_recorded_answers_are_known_by_their_content_alone(tmp_path):
     path = tmp_path / "answers.jsonl"
     path.write_text('{"id": "a", "samples": ["b"]}\n')
     found = identity(engine="recorded", path=str(path), temperature=0.1)
-    assert found == {"engine": "recorded", "answers": "247b7baff058"}
+    assert found == {"engine": "recorded", "answers": "247b7baff058", "options": {"prefix": ""}}
     assert sampler_key(found) == "56f030d4e4b5"
 
 
