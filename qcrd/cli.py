@@ -235,9 +235,9 @@ def sync(
         shown = mirror(study, tracking, live="running" in study.states())
         report = shown.push()
     if report.error:
-        raise QcrdError(f"{report.sent} events sent, {report.pending} left: {report.error}")
+        raise QcrdError(f"{report.said()}, {report.pending} left: {report.error}")
     page = shown.page()
-    typer.echo(f"{report.sent} events sent, everything is on {page.comparison if page else tracking}")
+    typer.echo(f"{report.said()}, everything is on {page.comparison if page else tracking}")
 
 
 def main() -> None:

@@ -82,8 +82,8 @@ class Sample:
     question_id: str
     index: int  # 0-based number of the draw; index i is the same answer for every m > i
     text: str
-    finish_reason: str  # "stop" or "length" (cut off by the token limit)
-    tokens: int  # generated tokens
+    finish_reason: str  # in the store "stop" or "length" (cut off); an engine's own word before
+    tokens: int  # generated tokens; 0 where they were not counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ class Task(Section):
     """The data set and its splits."""
 
     name: str = "arithmetic"
-    """A registered task: arithmetic, svamp, cqa, anli1, esnli; or `own`, which `own` describes."""
+    """A registered task: arithmetic, svamp, gsm8k, cqa, anli1, esnli; or `own`, which `own` describes."""
     source: str | None = None
     """Where its data is: a folder, a zip, a file (own), or a Hub id; None takes the task's own default."""
     own: Own = Own()
@@ -118,7 +118,7 @@ class Task(Section):
     train: Count | None = None
     """Number of training questions; None takes all (arithmetic: 720)."""
     validation: Count | None = None
-    """Number of validation questions; None takes the task's own (arithmetic, svamp: 80; cqa: 975)."""
+    """Number of validation questions; None takes the task's own (svamp: 80; gsm8k: 747; cqa: 975)."""
     test: Count | None = None
     """Number of test questions; None takes all (arithmetic: 200)."""
     prompt: str | None = None

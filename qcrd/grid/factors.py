@@ -50,10 +50,26 @@ def short(path: str) -> str:
 
 
 def show(value: Any) -> str:
-    """A factor's value as people write it: 0.2, true, null, minmax."""
+    """A factor's value as people write it: 0.2, true, null, minmax; values that differ are shown differently.
+
+    A text that could be taken for another kind of value is in quotes: 'null', '1'.
+    """
     if value is None or isinstance(value, bool):
         return str(value).lower() if value is not None else "null"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    if isinstance(value, str) and (value in ("null", "true", "false", "") or _is_number(value)):
+        return repr(value)
+    return str(value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def get(cell: Cell, path: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +16,15 @@ from qcrd.errors import ConfigError
 from qcrd.grid.factors import dotted
 from qcrd.grid.plan import expand
 from qcrd.grid.problems import GridProblems, Problem, Where, shown, worded
+from qcrd.grid.scalars import Loader, misread, reading
 from qcrd.presets import PRESETS
 
 DEEPEST = 12  # levels, and
 LARGEST = 200_000  # values of a file: YAML's anchors could make it endless
 _FIELDS = ", ".join(Grid.model_fields)
 _SEEDS = "allowed: how many (3) or which ([0, 7]), a count from 1 up and seeds from 0 up"
+_MERGE = "tag:yaml.org,2002:merge"
+Entry = tuple[str, yaml.Node, yaml.Node]  # of a mapping: key as it counts, its node, the value's node
 _FACTORS = ("sweep", "product")  # sections whose names may be the paper's symbols, and
 _BELOW = "variants"  # one in which those of each entry may
 
@@ -62,24 +64,18 @@ def read_grid(path: str | Path) -> Grid:
     return grid
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain data only; reads 5e-3 as a number, which YAML 1.1 takes for text."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
 class _Source:
     """A file's data and the line of each part of it."""
 
     def __init__(self, text: str, path: str | Path):
         self.path = path
         self.lines: dict[Where, int] = {}
-        self.doubles: list[tuple[int, str]] = []  # line and message of keys that are there twice
+        self.wrong: list[tuple[int, str]] = []  # line and message of keys that are there twice, and the like
+        self.taken_over = 0  # mappings, by `<<`
+        self.misread: dict[Where, Problem] = {}  # numbers that nobody reads as YAML does
+        self.readings: dict[Where, str] = {}  # of values that YAML reads otherwise than they look
         try:
-            self.loader = _Loader(text)
+            self.loader = Loader(text)
             node = self.loader.get_single_node()
             self.data = None if node is None else self._plain(node, ())
         except yaml.reader.ReaderError as error:
@@ -96,7 +92,10 @@ class _Source:
 
     def report(self, problems: list[Problem]) -> None:
         """Raise a ConfigError with all problems, each once, by line, if there are any."""
-        found = {*self.doubles, *((self._line(p.where), str(p)) for p in problems)}
+        found = {*self.wrong, *((self._line(p.where), str(p)) for p in self.misread.values())}
+        # What else is wrong with a number that was misread says nothing.
+        others = (p for p in problems if p.where not in self.misread)
+        found |= {(self._line(p.where), self._explained(p)) for p in others}
         if found:
             raise ConfigError("\n".join(f"{self.path}:{line}: {message}" for line, message in sorted(found)))
 
@@ -105,6 +104,13 @@ class _Source:
         where = ("presets", preset, *problem.where)
         return replace(problem, where=where) if where in self.lines else problem
 
+    def _explained(self, problem: Problem) -> str:
+        """The problem, and how YAML reads what is written there where it looks otherwise."""
+        where = problem.where
+        inside = (said for at, said in self.readings.items() if at == where or _is_item(at, where))
+        said = next(inside, None)
+        return f"{problem}; {said}" if said else str(problem)
+
     def _plain(self, node: yaml.Node, where: Where) -> Any:
         if len(where) > DEEPEST or len(self.lines) > LARGEST:
             raise _at(
@@ -112,27 +118,49 @@ class _Source:
             )
         if isinstance(node, yaml.ScalarNode):
             try:
-                return self.loader.construct_object(node)
+                value = self.loader.construct_object(node)
             except ValueError as error:  # 2020-13-01 looks like a date and is none
                 raise _at(node, f"{error}; put text in quotes") from error
+            if message := misread(node, value):
+                self.misread[where] = Problem(where, message)
+            elif said := reading(node, value):
+                self.readings[where] = said
+            return value
         if node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
             raise _at(node, f"the tag {node.tag} is not allowed; remove it")
         if isinstance(node, yaml.SequenceNode):
             return [self._marked(item, item, (*where, i)) for i, item in enumerate(node.value)]
         data: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
-            inside = where[2:] if where[:1] == ("presets",) else where
-            if inside in ((_FACTORS[0],), (_FACTORS[1],)) or (len(inside) == 2 and inside[0] == _BELOW):
-                key = dotted(key)
+        for key, key_node, value_node in self._entries(node, where):
             if key in data:
                 field = ".".join(map(str, (*where, key)))
                 first = self.lines[*where, key]
                 line = key_node.start_mark.line + 1
-                self.doubles.append((line, f"{field}: is already in line {first}; keep one"))
+                self.wrong.append((line, f"{field}: is already in line {first}; keep one"))
             else:
                 data[key] = self._marked(key_node, value_node, (*where, key))
         return data
+
+    def _entries(self, node: yaml.MappingNode, where: Where) -> list[Entry]:
+        """A mapping's entries, before them those that it takes over by `<<: *anchor` and has not itself."""
+        own: list[Entry] = []
+        merged: dict[str, Entry] = {}  # of several anchors the first counts
+        inside = where[2:] if where[:1] == ("presets",) else where
+        factors = inside in ((_FACTORS[0],), (_FACTORS[1],)) or (len(inside) == 2 and inside[0] == _BELOW)
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                parts = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                for part in parts:
+                    self.taken_over += 1
+                    if not isinstance(part, yaml.MappingNode) or self.taken_over > LARGEST:
+                        raise _at(key_node, "<<: takes an anchored mapping, or a list of them: `<<: *name`")
+                    for entry in self._entries(part, where):
+                        merged.setdefault(entry[0], entry)
+                continue
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
+            own.append((dotted(key) if factors else key, key_node, value_node))
+        names = {key for key, *_ in own}
+        return [*(entry for key, entry in merged.items() if key not in names), *own]
 
     def _marked(self, marked: yaml.Node, node: yaml.Node, where: Where) -> Any:
         self.lines[where] = marked.start_mark.line + 1
@@ -182,6 +210,11 @@ def _without(data: dict[str, Any], errors: list[dict[str, Any]]) -> Grid:
         else:
             kept.pop(part, None)
     return Grid.model_validate({"name": "unnamed", **kept})
+
+
+def _is_item(at: Where, where: Where) -> bool:
+    """Whether `at` is an item of the list at `where`."""
+    return at[:-1] == where and isinstance(at[-1], int)
 
 
 def _at(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:

@@ -18,6 +18,7 @@ from qcrd.grid.engines import Say
 from qcrd.grid.plan import PlannedCell
 from qcrd.grid.problems import misfits, worded
 from qcrd.grid.run import cluster
+from qcrd.grid.scalars import Strict
 from qcrd.grid.shares import Node, Shares
 from qcrd.grid.study import Study
 from qcrd.grid.teachers import sampler
@@ -57,7 +58,7 @@ def read_judge(path: Path) -> Judge:
         ConfigError: with a line `file: field: ...` for everything that is wrong.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = Strict(path.read_text(encoding="utf-8")).get_single_data()
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as a YAML file ({error})") from error
     teacher = data.get("teacher") if isinstance(data, dict) else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from qcrd.config import Cell, Grid, Task, Teacher, merged
-from qcrd.fingerprint import fingerprint
+from qcrd.fingerprint import canonical, fingerprint
 from qcrd.grid.factors import dotted, get, refusal, short, show
 from qcrd.grid.fitness import fitted, value_at
 from qcrd.grid.problems import GridProblems, Problem, Where, shown
@@ -50,7 +50,8 @@ class PlannedCell:
     @property
     def names(self) -> tuple[str, ...]:
         """Its name in each of its rows: the base of a sweep is also the cell with the base's value."""
-        return tuple(dict.fromkeys(_name(self.cell, row.factors, self.cell.seed) for row in self.rows))
+        names = [f"{_label(self.cell, row.factors)} seed={self.cell.seed}" for row in self.rows]
+        return tuple(dict.fromkeys([self.name, *names]))
 
     def is_called(self, name: str) -> bool:
         """Whether `name` is one of its names, with or without its seed."""
@@ -118,12 +119,13 @@ def expand(grid: Grid, preset: Preset) -> list[PlannedCell]:
                 rows.setdefault(key, []).append(_row(cell, chosen, swept))
     if problems:
         raise GridProblems(problems)
+    labels = [_label(cell, rows[key][0].factors) for key, cell in first.items()]
+    if len(set(labels)) < len(labels):
+        labels = [_label(cell, rows[key][0].factors, exact=True) for key, cell in first.items()]
     return [
-        PlannedCell(
-            cell.model_copy(update={"seed": seed}), _name(cell, rows[key][0].factors, seed), tuple(rows[key])
-        )
+        PlannedCell(cell.model_copy(update={"seed": seed}), f"{label} seed={seed}", tuple(rows[key]))
         for seed in seeds
-        for key, cell in first.items()
+        for label, (key, cell) in zip(labels, first.items(), strict=True)
     ]
 
 
@@ -263,13 +265,18 @@ def _row(cell: Cell, chosen: tuple[_Choice, ...], swept: _Choice | None) -> Row:
     return Row(product) if swept is None else Row(product, swept.path, value(swept))
 
 
-def _name(cell: Cell, factors: dict[str, Any], seed: int) -> str:
-    settings = [
-        show(value) if path == VARIANT else f"{short(path)}={show(value)}"
-        for path, value in factors.items()
-        if path != "method"
-    ]
-    return " ".join([cell.method, *settings, f"seed={seed}"])
+def _label(cell: Cell, factors: dict[str, Any], exact: bool = False) -> str:
+    """A cell's name without its seed; `exact` is for grids in which two would share one: a text may read like
+    settings."""
+    if exact:
+        settings = [f"{path}={canonical(value)}" for path, value in factors.items() if path != "method"]
+    else:
+        settings = [
+            show(value) if path == VARIANT else f"{short(path)}={show(value)}"
+            for path, value in factors.items()
+            if path != "method"
+        ]
+    return " ".join([cell.method, *settings])
 
 
 def _same_result(cell: Cell) -> str:

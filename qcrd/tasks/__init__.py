@@ -13,13 +13,14 @@ from qcrd.tasks.base import Task
 from qcrd.tasks.cqa import Cqa
 from qcrd.tasks.esnli import Esnli
 from qcrd.tasks.extensions import CUES, NORMALISERS
+from qcrd.tasks.gsm8k import Gsm8k
 from qcrd.tasks.own import OwnText, task
 from qcrd.tasks.reading import AnswerReader, Reading
 from qcrd.tasks.svamp import Svamp
 
 # OwnText stands for every kind of label; `of` knows which.
 TASKS: Registry[Task] = Registry(
-    "task.name", Task, (Arithmetic(), Svamp(), Cqa(), Anli1(), Esnli(), OwnText())
+    "task.name", Task, (Arithmetic(), Svamp(), Gsm8k(), Cqa(), Anli1(), Esnli(), OwnText())
 )
 
 

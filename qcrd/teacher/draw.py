@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from qcrd.teacher.base import Request, SampleFn
+from qcrd.teacher.received import Received
 from qcrd.teacher.store import SampleStore
 from qcrd.types import Sample
 
@@ -46,7 +47,7 @@ def draw(
 
     Raises:
         StoreError: if samples cannot be stored, or another job went on in the place of this one.
-        ValueError: if the teacher returns a sample that was not asked for, or one twice.
+        ValueError: if the teacher returns a sample that was not asked for, twice, or with no text.
     """
     wanted = len({r.key for r in requests})
     missing = store.missing(requests)
@@ -76,8 +77,9 @@ def _draw(
     prompts = {r.prompt_id: r.prompt.text for r in missing}
     begun = last = time.monotonic()
     drawn, waiting, first = 0, [], 0
+    received = Received(store.limit.max_tokens)
     try:
-        for samples in _checked(missing, sample(missing)):
+        for samples in _checked(missing, sample(missing), received):
             now = time.monotonic()
             if not drawn:  # until here engines started, which is no rate
                 begun, first = now, len(samples)
@@ -90,6 +92,7 @@ def _draw(
     finally:
         store.add(waiting, prompts)
         store.compact()
+        received.say()
     return len(missing) - drawn
 
 
@@ -98,8 +101,10 @@ def _rate(samples: int, seconds: float) -> float:
     return samples / seconds if seconds > 0 else 0.0
 
 
-def _checked(asked: Sequence[Request], answered: Iterable[list[Sample]]) -> Iterator[list[Sample]]:
-    """`answered`, as long as each sample was asked for and comes once."""
+def _checked(
+    asked: Sequence[Request], answered: Iterable[list[Sample]], received: Received
+) -> Iterator[list[Sample]]:
+    """`answered` as it is to be stored, as long as each sample was asked for and comes once."""
     open_ = {r.key for r in asked}
     for samples in answered:
         for sample in samples:
@@ -107,4 +112,4 @@ def _checked(asked: Sequence[Request], answered: Iterable[list[Sample]]) -> Iter
             if key not in open_:
                 raise ValueError(f"the teacher returned a sample that was not asked for, or one twice: {key}")
             open_.remove(key)
-        yield samples
+        yield [kept for sample in samples if (kept := received(sample)) is not None]

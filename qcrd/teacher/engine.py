@@ -55,7 +55,8 @@ class Engine:
             "version": version,
             "model": self.model(teacher),
             # The tokenizer is the model's own, so its revision covers it and its chat template, which every
-            # prompt goes through as messages where there is one.
+            # prompt goes through as messages where there is one. Whether that has a system role follows from
+            # it too, and with it in which message the instructions stand.
             "tokenizer": "model",
             "chat": "messages",
             "temperature": float(teacher.temperature),

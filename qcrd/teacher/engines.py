@@ -8,11 +8,19 @@ from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
-from qcrd.config import Resources, Teacher
+from qcrd.config import Resources, Section, Teacher
 from qcrd.errors import ConfigError
 from qcrd.registry import Registry
 from qcrd.teacher.base import SampleFn, fingerprint_path
 from qcrd.teacher.engine import OPTIONAL, ActorEngine, Engine, Job, LocalEngine, Sampler
+
+
+class RecordedOptions(Section):
+    """`teacher.options` of recorded answers."""
+
+    prefix: str = ""
+    """What stands before the file's ids to make them questions' ids, such as `gsm8k-train-` where they are
+    bare row numbers."""
 
 
 class Recorded(LocalEngine):
@@ -21,6 +29,7 @@ class Recorded(LocalEngine):
     name = "recorded"
     reads = needs = frozenset({"path"})
     draws = False
+    options = RecordedOptions
 
     def identity(self, teacher: Teacher, stop: Sequence[str]) -> dict[str, Any]:
         """The answers' content."""
@@ -33,7 +42,7 @@ class Recorded(LocalEngine):
         """The file's answers, once it is seen that they are to these questions."""
         from qcrd.teacher.recorded import RecordedTeacher
 
-        recorded = RecordedTeacher(teacher.path)
+        recorded = RecordedTeacher(teacher.path, self.settings(teacher).prefix)
         recorded.check(job.requests)
         yield recorded
 

@@ -8,6 +8,7 @@ answer, but an account without quota) is what is wanted here.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
@@ -20,9 +21,13 @@ from qcrd.teacher import replies, spending
 from qcrd.teacher.background import in_background
 from qcrd.teacher.base import Request
 from qcrd.teacher.calls import Calls, Passing, Stopped
+from qcrd.teacher.chat import NO_SYSTEM, messages, objects_to_roles
+from qcrd.teacher.finish import unsaid
 from qcrd.teacher.replies import Reply
 from qcrd.teacher.spending import Spending
 from qcrd.types import Sample
+
+log = logging.getLogger(__name__)
 
 OPENAI = "https://api.openai.com/v1"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -38,6 +43,9 @@ class ServerTeacher:
 
     A refused answer (by the model, or by a filter) is a sample with an empty text: it would be refused
     again, and the reading of answers counts it as one without a label.
+
+    A server that refuses a system message (its model's chat template has no such role) is asked again with
+    the instructions in the first user message, and so from then on.
 
     Args:
         teacher: the model's name there, the address, and how it is sampled.
@@ -57,6 +65,7 @@ class ServerTeacher:
         self.url = (teacher.base_url or OPENAI).rstrip("/")
         self._key = _key(api.key, needed=teacher.base_url is None)
         self._host = _host(self.url)
+        self._system_role = True  # until the server refuses it
         self.spent = Spending()
         self._round: Generator[list[Sample]] | None = None
 
@@ -140,20 +149,23 @@ class ServerTeacher:
             Passing: if it may succeed the next time.
             QcrdError: if not.
         """
-        teacher = self._teacher
-        body = {
-            "model": teacher.model,
-            "messages": request.prompt.messages,
-            "temperature": teacher.temperature,
-            "top_p": teacher.top_p,
-            "max_tokens": teacher.max_tokens,
-            "seed": request.seed,
-        }
-        if self._stop:
-            body["stop"] = self._stop
-        response = await client.post(f"{self.url}/chat/completions", json=body)
+        teacher, system_role = self._teacher, self._system_role
+        response = await self._post(client, request, system_role)
         if reply := replies.read(response):
             return reply
+        if (
+            response.status_code == 400
+            and system_role
+            and request.prompt.system
+            and objects_to_roles(replies.shown(response))
+        ):
+            self.spent.calls += 1
+            again = await self._post(client, request, system_role=False)
+            if reply := replies.read(again):
+                if self._system_role:
+                    self._system_role = False
+                    log.warning(NO_SYSTEM, teacher.model)
+                return reply
         if failure := replies.passing(response):
             raise failure
         if response.status_code == 404:
@@ -161,6 +173,20 @@ class ServerTeacher:
             if offered and teacher.model not in offered:
                 raise replies.unknown_model(teacher, self.url, offered)
         raise replies.final(response, teacher, self.url, self._api.key, bool(self._key))
+
+    async def _post(self, client: httpx2.AsyncClient, request: Request, system_role: bool) -> httpx2.Response:
+        teacher = self._teacher
+        body = {
+            "model": teacher.model,
+            "messages": messages(request.prompt, system_role),
+            "temperature": teacher.temperature,
+            "top_p": teacher.top_p,
+            "max_tokens": teacher.max_tokens,
+            "seed": request.seed,
+        }
+        if self._stop:
+            body["stop"] = self._stop
+        return await client.post(f"{self.url}/chat/completions", json=body)
 
     async def _offered(self, client: httpx2.AsyncClient) -> list[str]:
         """Names of the server's models; none where it does not tell."""
@@ -171,17 +197,17 @@ class ServerTeacher:
             return []
 
     def _sample(self, request: Request, reply: Reply) -> Sample:
-        if usage := reply.usage:
-            prompt, tokens = usage.prompt_tokens, usage.completion_tokens
-        else:  # a server that does not count
+        prompt, tokens = reply.usage.prompt_tokens, reply.usage.completion_tokens
+        reason = reply.finish_reason
+        if prompt is None:  # a server that does not count
             prompt = spending.estimate([request], 0).prompt_tokens
+        if tokens is None:
             tokens = spending.tokens_of(reply.text)
+            reason = reason or unsaid(reply.text, 0, self._teacher.max_tokens)  # not by an estimate
         self.spent.prompt_tokens += prompt
         self.spent.answer_tokens += tokens
         self.spent.refused += reply.refused
-        return Sample(
-            request.prompt_id, request.question_id, request.index, reply.text, reply.finish_reason, tokens
-        )
+        return Sample(request.prompt_id, request.question_id, request.index, reply.text, reason, tokens)
 
     def _last_word(self, errors: Sequence[Passing | QcrdError], share: str) -> QcrdError:
         """The error to raise, with what is kept."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from qcrd import packed
 from qcrd.errors import ConfigError, DataError
 from qcrd.places import replaced
+from qcrd.teacher import finish
 from qcrd.teacher.base import Request
 from qcrd.types import Sample
 
@@ -20,8 +21,6 @@ log = logging.getLogger(__name__)
 
 FORM = 2
 """Part of the sampler's identity: raised where a file is read as other answers than before."""
-_CUT = {"length", "max_tokens", "model_length"}
-"""What servers call it where the token limit ended an answer, in lower case."""
 _CHUNK = re.compile(r"(?:^|/)(?P<dataset>[^/]+)/llm/(?P<split>[^/]+)_CoT_(?P<number>\d+)\.json$")
 
 
@@ -43,6 +42,10 @@ class RecordedTeacher:
     - the layout of Distilling Step-by-Step, a folder or zip with `<dataset>/llm/<split>_CoT_<i>.json`:
       JSON lists that follow each other in row order, one answer per row of the data set.
 
+    Args:
+        path: the file or folder.
+        prefix: what stands before each `id` to make it a question's.
+
     Attributes:
         answers: question id to raw texts.
         endings: question id to how each of them ended, where the file says something of it.
@@ -53,12 +56,13 @@ class RecordedTeacher:
         DataError: if the content has another form; names the file and line.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, prefix: str = ""):
         self.path = resolve(path)
         self.answers: dict[str, list[str]] = {}
         self.endings: dict[str, list[Ending]] = {}
         lists = self.path.is_dir() or zipfile.is_zipfile(self.path)
         for question_id, samples, endings in _lists(self.path) if lists else _lines(self.path):
+            question_id = prefix + question_id
             if question_id in self.answers:
                 raise DataError(f"{self.path}: question {question_id} has two entries; keep one")
             self.answers[question_id] = samples
@@ -160,7 +164,8 @@ def _parallel(row: dict[str, Any], field: str, length: int) -> list[Any]:
 def _reason(found: Any) -> str:
     if not isinstance(found, str | None):
         raise TypeError(f"finish_reasons has {found!r}, neither a text nor null")
-    return "length" if found is not None and found.lower() in _CUT else "stop"
+    # Of one that was refused or given up nobody knows that it is whole; without a known reason it is.
+    return "stop" if finish.ending(found) in (None, "stop") else "length"
 
 
 def _count(found: Any) -> int:

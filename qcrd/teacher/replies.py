@@ -2,53 +2,73 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
+from typing import Annotated, Any
 
 import httpx2
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from qcrd.config import Teacher
 from qcrd.errors import ConfigError, QcrdError
 from qcrd.teacher.calls import Passing
+from qcrd.teacher.finish import ending
+from qcrd.teacher.received import whole
 
 LONGEST = 600.0  # seconds that a server may ask to wait; beyond that a person should know
 _PASSING = {408, 409, 429}  # and all from 500 on
-_FAILED = {"abort", "error"}  # finish reasons of an answer that the server gave up
+
+
+def _text(value: Any) -> Any:
+    return whole(value) if isinstance(value, str) else value
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+Text = Annotated[str | None, BeforeValidator(_text)]
+Counted = Annotated[int | None, BeforeValidator(_count)]
+"""A number of tokens; None where a server does not count them."""
 
 
 class Message(BaseModel):
     """The text of an answer, or why there is none."""
 
-    content: str | None = None
-    refusal: str | None = None
+    content: Text = None
+    refusal: Text = None
 
 
 class Choice(BaseModel):
     """One answer."""
 
     message: Message
-    finish_reason: str | None = None
+    finish_reason: Any = None
 
 
 class Tokens(BaseModel):
     """What a call is paid for."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: Counted = None
+    completion_tokens: Counted = None
+
+
+def _usage(value: Any) -> Any:
+    return value if isinstance(value, dict | Tokens) else None
 
 
 class Reply(BaseModel):
     """A chat completion, as far as it is read."""
 
     choices: list[Choice] = Field(min_length=1)
-    usage: Tokens | None = None
+    usage: Annotated[Tokens, BeforeValidator(lambda value: _usage(value) or Tokens())] = Tokens()
 
     @property
     def refused(self) -> bool:
         """Whether the model or a filter declined to answer."""
-        return self.choices[0].finish_reason == "content_filter" or bool(self.choices[0].message.refusal)
+        return ending(self.choices[0].finish_reason) == "refused" or bool(self.choices[0].message.refusal)
 
     @property
     def text(self) -> str:
@@ -56,9 +76,9 @@ class Reply(BaseModel):
         return "" if self.refused else self.choices[0].message.content or ""
 
     @property
-    def finish_reason(self) -> str:
-        """`length` where the token limit cut it off, else `stop`."""
-        return "length" if self.choices[0].finish_reason == "length" else "stop"
+    def finish_reason(self) -> Any:
+        """As the server says it; what it means is read where every engine's answers are received."""
+        return "stop" if self.refused else self.choices[0].finish_reason
 
 
 def read(response: httpx2.Response) -> Reply | None:
@@ -70,14 +90,16 @@ def read(response: httpx2.Response) -> Reply | None:
         Passing: if the status is 200 but there is none, or the server gave it up.
     """
     if response.status_code == 400 and _error(response).get("code") == "content_filter":
-        return Reply(choices=[Choice(message=Message(refusal=shown(response)))], usage=Tokens())
+        free = Tokens(prompt_tokens=0, completion_tokens=0)
+        return Reply(choices=[Choice(message=Message(refusal=shown(response)))], usage=free)
     if response.status_code != 200:
         return None
     try:
-        reply = Reply.model_validate_json(response.content)
-    except ValidationError:
+        # Not by pydantic: it refuses a whole reply for one byte or half a character that is none.
+        reply = Reply.model_validate(json.loads(whole(response.content)))
+    except (ValidationError, ValueError, RecursionError):
         raise Passing(f"a reply that is no chat completion: {shown(response)!r}") from None
-    if reply.choices[0].finish_reason in _FAILED:
+    if ending(reply.choices[0].finish_reason) == "failed":
         raise Passing(f"an answer that the server gave up ({reply.choices[0].finish_reason})")
     return reply
 
@@ -158,7 +180,7 @@ def retry_after(headers: httpx2.Headers) -> float | None:
 
 def shown(response: httpx2.Response) -> str:
     """What a reply says, in one line of at most 300 characters, and without the key that it may quote."""
-    message = str(_error(response).get("message") or response.text)
+    message = whole(str(_error(response).get("message") or response.text))
     if key := response.request.headers.get("authorization", "").removeprefix("Bearer "):
         message = message.replace(key, "***")
     return " ".join(message.split())[:300]

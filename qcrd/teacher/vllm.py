@@ -10,14 +10,18 @@ from collections.abc import Iterator, Sequence
 
 from qcrd.errors import ConfigError
 from qcrd.teacher.base import Request
+from qcrd.teacher.chat import NO_SYSTEM, has_system_role, messages
 from qcrd.types import Sample
+
+log = logging.getLogger(__name__)
 
 
 class VllmSampler:
     """A SampleFn over a causal language model in a vLLM engine.
 
     One request per sample, each with its own seed, so that a sample depends on its request alone. Where
-    the tokenizer has a chat template the prompt goes through it as messages.
+    the tokenizer has a chat template the prompt goes through it as messages; one without a system role gets
+    the instructions in the first user message.
 
     Args:
         model: Hub id or folder.
@@ -35,6 +39,7 @@ class VllmSampler:
 
     Attributes:
         chat: whether prompts go through a chat template.
+        system_role: whether that writes a system message.
         engine: the `vllm.LLM`.
         parameters: its sampling parameters for a seed.
     """
@@ -96,7 +101,13 @@ class VllmSampler:
         self.parameters = lambda seed: SamplingParams(
             n=1, seed=seed, temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=list(stop)
         )
-        self.chat = bool(getattr(self.engine.get_tokenizer(), "chat_template", None))
+        tokenizer = self.engine.get_tokenizer()
+        self.chat = bool(getattr(tokenizer, "chat_template", None))
+        self.system_role = not self.chat or has_system_role(
+            lambda asked: tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+        )
+        if not self.system_role:
+            log.warning(NO_SYSTEM, model)
 
     def __call__(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
         """The samples of `requests`, in the order in which they are finished."""
@@ -113,7 +124,7 @@ class VllmSampler:
         parameters = [self.parameters(r.seed) for r in requests]
         try:
             if self.chat:
-                conversations = [r.prompt.messages for r in requests]
+                conversations = [messages(r.prompt, self.system_role) for r in requests]
                 ids = self.engine.enqueue_chat(conversations, parameters, use_tqdm=False)
             else:
                 ids = self.engine.enqueue([r.prompt.text for r in requests], parameters, use_tqdm=False)

@@ -17,6 +17,15 @@ class Report:
     sent: int  # metric events and artifacts that reached the server in this push
     pending: int  # those in the journals that have not reached it yet
     error: str | None  # why not, in one line; None where the server took everything
+    made: int = 0  # runs that the server did not have
+    moved: int = 0  # runs that now hang under the grid's, whose own was made anew
+    students: int = 0  # logged as models
+
+    def said(self) -> str:
+        """What was sent, for people."""
+        counts = {"runs made": self.made, "runs moved under the grid's": self.moved}
+        counts |= {"students": self.students}
+        return ", ".join([f"{self.sent} events sent", *(f"{n} {what}" for what, n in counts.items() if n)])
 
 
 class Feeder:

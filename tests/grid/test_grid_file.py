@@ -15,6 +15,37 @@ from qcrd.methods import METHODS
 GRIDS = sorted((Path(qcrd.__file__).parents[1] / "grids").glob("*.yaml"))
 
 
+def read_text(tmp_path, text: str) -> Grid:
+    path = tmp_path / "grid.yaml"
+    path.write_text(f"name: a\n{text}")
+    return read_grid(path)
+
+
+def test_numbers_that_mean_what_they_look_like_are_read(tmp_path):
+    training = "{steps: 1_000, batch: 0x10, warmup: 0b11, lr: 1e-4, clip: .5, evaluate_every: +7}"
+    assert read_text(tmp_path, f"base: {{training: {training}, discriminator: {{enabled: off}}}}").base == {
+        "training": {"steps": 1000, "batch": 16, "warmup": 3, "lr": 1e-4, "clip": 0.5, "evaluate_every": 7},
+        "discriminator": {"enabled": False},
+    }
+    assert read_text(tmp_path, "description: '0100'").description == "0100"
+
+
+def test_a_mapping_takes_over_what_it_has_not_itself_from_anchors_of_which_the_first_counts(tmp_path):
+    text = """
+variants:
+  small: &small {contrastive.beta: 0.1, m: 3}
+  other: &other {m: 4, k: 2}
+  both: {<<: [*small, *other], beta: 0.3}
+  again: {<<: *other}
+"""
+    assert read_text(tmp_path, text).variants == {
+        "small": {"contrastive.beta": 0.1, "rationales.m": 3},
+        "other": {"rationales.m": 4, "selfplay.k": 2},
+        "both": {"rationales.m": 3, "selfplay.k": 2, "contrastive.beta": 0.3},
+        "again": {"rationales.m": 4, "selfplay.k": 2},
+    }
+
+
 @pytest.fixture
 def problems(tmp_path):
     """Function from YAML text to the (line, message) of all that is wrong with it."""
@@ -169,6 +200,56 @@ WRONG = [
     ("tag", "base: !!python/object/apply:os.system [ls]", 2, "is not allowed; remove it"),
     ("scalar tag", "description: !!python/name:os.system x", 2, "could not determine a constructor"),
     ("impossible date", "description: 2020-13-01", 2, "put text in quotes"),
+    (
+        "octal",
+        "base: {training: {steps: 0100}}",
+        2,
+        "steps: value 0100, which YAML reads as 64 (octal); write 100",
+    ),
+    ("octal ten", "seeds:\n- 010", 3, "which YAML reads as 8 (octal); write 10 or 8, or '010' for a text"),
+    ("base 60", "description: 1:30", 2, "value 1:30, which YAML reads as 90 (base 60); write 90, or '1:30'"),
+    ("base 60 in a sweep", "sweep:\n  beta:\n  - 0.1\n  - 1:30.5", 5, "which YAML reads as 90.5 (base 60)"),
+    ("eight is no octal", "base: {training: {steps: 08}}", 2, "value '08'; allowed: a whole number"),
+    (
+        "yes for a text",
+        "description: yes",
+        2,
+        "value true; allowed: text; YAML reads yes as true; write 'yes'",
+    ),
+    (
+        "off in a list",
+        "base: {task: {name: own, own: {kind: choice, choices: [on, off]}}}",
+        2,
+        "reads on as true",
+    ),
+    (
+        "date for a text",
+        "description: 2024-01-01",
+        2,
+        "value 2024-01-01; allowed: text; YAML reads 2024-01-01 as a",
+    ),
+    (
+        "version for a text",
+        "base: {teacher: {revision: 1.10}}",
+        2,
+        "value 1.1; allowed: text; YAML reads 1.10 as 1.1",
+    ),
+    (
+        "hex for a text",
+        "base: {teacher: {revision: 0x10}}",
+        2,
+        "YAML reads 0x10 as 16; write '0x10' for a text",
+    ),
+    ("underscores for a text", "description: 1_000", 2, "YAML reads 1_000 as 1000; write '1_000' for a text"),
+    ("too large for a number", "base: {training: {lr: 1e400}}", 2, "value inf; allowed: a finite number"),
+    ("tilde", "base: {training: {steps: ~}}", 2, "value null; allowed: a whole number; YAML reads ~ as null"),
+    (
+        "merge of a number",
+        "base: &b 3\nsweep: {<<: *b}",
+        3,
+        "<<: takes an anchored mapping, or a list of them",
+    ),
+    ("merge of itself", "base: &b {<<: *b}", 1, "nested too deeply"),
     ("endless anchor", "base: &b\n  x: *b", 2, "too large"),
     ("control character", "description: \x01", 2, "remove the character"),
 ]

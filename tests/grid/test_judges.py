@@ -50,7 +50,7 @@ resources: {api: {concurrency: 2}}
     assert (judge.teacher.model, judge.teacher.temperature) == ("a-judge", 0.0)
     assert judge.teacher.base_url == "http://127.0.0.1:8123/v1"
     assert judge.resources.api.concurrency == 2
-    warm = read_judge(written(tmp_path, "teacher: {model: some/model, temperature: 0.7}"))
+    warm = read_judge(written(tmp_path, "teacher: {model: some/model, temperature: 7e-1}"))
     assert warm.teacher.temperature == 0.7 and warm.resources == Resources()
 
 
@@ -66,6 +66,9 @@ resources: {api: {concurrency: 2}}
         ("model: x", "teacher: is missing"),
         ("", "teacher: is missing"),
         ("teacher: {", "cannot be read as a YAML file"),
+        ("teacher: {model: m, max_tokens: 0100}", "which YAML reads as 64 .octal.; write 100 or 64"),
+        ("teacher: {model: m, top_p: 1:30}", "which YAML reads as 90 .base 60."),
+        ("teacher: {model: m, model: n}", "model is there twice; keep one"),
     ],
 )
 def test_a_file_with_mistakes_is_refused_with_field_and_remedy(tmp_path, text, message):

@@ -4,10 +4,12 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qcrd.config import Cell, Grid
 from qcrd.errors import ConfigError
-from qcrd.grid.factors import ALIASES, paths, short
+from qcrd.grid.factors import ALIASES, paths, short, show
 from qcrd.grid.file import read_grid
 from qcrd.grid.plan import Row, expand, required_samples
 from qcrd.grid.sizes import sizes as known_sizes
@@ -109,6 +111,43 @@ def test_names_and_ids_are_unique():
     )
     assert len({c.name for c in cells}) == len(cells)
     assert len({cell_id(c.cell, "d", "t") for c in cells}) == len(cells)
+
+
+def test_a_value_is_shown_as_people_write_it_and_as_no_other_value():
+    shown = {0.2: "0.2", 1e-4: "0.0001", 3: "3", 1e6: "1e+06", "minmax": "minmax", "no judge": "no judge"}
+    assert {value: show(value) for value in shown} == shown
+    for one, other in (
+        (0.1, 0.10000001),
+        (None, "null"),
+        (True, "true"),
+        (1, "1"),
+        (0.5, "0.5"),
+        (1e-7, "1e-07"),
+    ):
+        assert show(one) != show(other)
+
+
+TEXT = st.text(st.sampled_from("ab1 =.'\""), max_size=6) | st.sampled_from(
+    ["null", "1 seed=0", "a revision=b"]
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(TEXT, min_size=1, max_size=3, unique=True),
+    st.lists(st.none() | TEXT, min_size=1, max_size=3, unique=True),
+    st.lists(st.sampled_from([0.1, 0.10000001, 0.100000012, 1.0, 1e-7]), min_size=1, max_size=3, unique=True),
+)
+def test_settings_that_differ_give_cells_of_different_names(models, revisions, betas):
+    named = {f"{text} ": {"training.clip": 1.0 + i} for i, text in enumerate(models)}
+    cells = planned(
+        product={"teacher.model": models, "teacher.revision": revisions},
+        sweep={"contrastive.beta": betas},
+        variants=named,
+        seeds=2,
+    )
+    assert len({c.name for c in cells}) == len(cells)
+    assert all(c.is_called(c.name) for c in cells)
 
 
 def test_short_names_are_unambiguous():

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from qcrd import config, tasks
 from qcrd.errors import QcrdError
 from qcrd.tasks.arithmetic import generate, vocabulary
 from qcrd.teacher import embedded
+from qcrd.teacher.chat import NO_SYSTEM
 from qcrd.teacher.embedded import EmbeddedRecipe, ensure_embedded_teacher
 from qcrd.teacher.tokenizer import word_level_tokenizer
 
@@ -128,12 +130,12 @@ def test_a_chat_template_is_used_where_there_is_one_and_a_stop_string_ends_the_a
     assert sampled["chat"] == [s["text"].split(sampled["stop"])[0] for s in sampled["batch"]]
 
 
+def test_without_a_system_role_the_instructions_begin_the_first_user_message(sampled):
+    assert sampled["folded"] == sampled["chat"]
+
+
 def test_a_prompt_that_is_too_long_is_refused_with_what_to_do(sampled):
     assert "teacher.max_len" in sampled["too long"]
-
-
-def test_the_engine_is_quiet(sampled):
-    assert sampled["noise"] == ""
 
 
 def test_near_its_goal_the_accuracy_is_checked_more_often(monkeypatch):
@@ -144,3 +146,8 @@ def test_near_its_goal_the_accuracy_is_checked_more_often(monkeypatch):
     _, _, figures = embedded._train(recipe, lambda step, *_: checked.append(step))
     assert checked == [4, 10, 16, 18, 20, 22]
     assert (figures["steps"], figures["sampling_accuracy"]) == (22, 0.56)
+
+
+def test_the_engine_says_once_that_a_template_has_no_system_role_and_nothing_else(sampled):
+    [said] = sampled["noise"].splitlines()
+    assert re.fullmatch(re.escape(NO_SYSTEM).replace("%s", ".*chatty"), said)

@@ -31,8 +31,8 @@ def test_recorded_answers_are_known_by_their_content_alone(tmp_path):
     path = tmp_path / "answers.jsonl"
     path.write_text('{"id": "a", "samples": ["b"]}\n')
     found = identity(engine="recorded", path=str(path), temperature=0.1)
-    assert found == {"engine": "recorded", "answers": "247b7baff058", "form": 2}
-    assert sampler_key(found) == "b4495aca5d2d"
+    assert found == {"engine": "recorded", "answers": "247b7baff058", "form": 2, "options": {"prefix": ""}}
+    assert sampler_key(found) == "7017bc57922e"
 
 
 def test_the_embedded_teacher_is_known_by_its_recipe():

@@ -92,27 +92,103 @@ def test_each_request_gets_its_answer():
     assert len(server.calls) == 30
 
 
+def stored_by(tmp_path, server, requests, **settings):
+    """The samples that a draw leaves in the store."""
+    store = SampleStore(tmp_path, IDENTITY, LIMIT)
+    with teacher(server, max_tokens=LIMIT.max_tokens, **settings) as sample:
+        assert draw(store, requests, sample, ignore) == 0
+    return list(store.load(requests).values()), sample.spent
+
+
 @pytest.mark.parametrize(
     ("reply", "text", "reason", "refused"),
     [
         (completion("cut", "length", 50), "cut", "length", 0),
+        (completion("cut", "model_length", 9), "cut", "length", 0),  # Mistral
+        (completion("cut", "MAX_TOKENS", 50), "cut", "length", 0),  # Gemini
+        (completion("cut", "incomplete", 50), "cut", "length", 0),
         (completion(None, "length", 50), "", "length", 0),  # a model that was still thinking
         (completion("done", "eos"), "done", "stop", 0),
+        (completion("done", {"type": "stop"}), "done", "stop", 0),
+        (completion("done", None), "done", "stop", 0),
+        (completion("cut", None, 256), "cut", "length", 0),  # of 256
+        (
+            completion("a call", "tool_calls"),
+            "a call",
+            "length",
+            0,
+        ),  # whatever it is, the answer is not whole
         (completion("half of", "content_filter"), "", "stop", 1),
+        (completion("half of", "content_filter: RECITATION"), "", "stop", 1),
+        (completion("half of", "SAFETY"), "", "stop", 1),
         (completion(None, refusal="I would rather not."), "", "stop", 1),
         (failure(400, "filtered", code="content_filter"), "", "stop", 1),
     ],
 )
-def test_cut_off_and_refused_answers_are_samples_too(reply, text, reason, refused):
-    with always(reply) as server, teacher(server) as sample:
-        [[found]] = sample(asked(1, 1))
-        assert (found.text, found.finish_reason, sample.spent.refused) == (text, reason, refused)
+def test_cut_off_and_refused_answers_are_samples_too(tmp_path, reply, text, reason, refused):
+    with always(reply) as server:
+        [found], spent = stored_by(tmp_path, server, asked(1, 1))
+        assert (found.text, found.finish_reason, spent.refused) == (text, reason, refused)
     assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (rb'{"choices": [{"message": {"content": "a \ud83d b"}, "finish_reason": "stop"}]}', "a \ufffd b"),
+        (
+            rb'{"choices": [{"message": {"content": "a \ud83d\ude00"}, "finish_reason": "stop"}]}',
+            "a \U0001f600",
+        ),
+        (b'{"choices": [{"message": {"content": "caf\xc3"}, "finish_reason": "stop"}]}', "caf\ufffd"),
+    ],
+)
+def test_half_a_character_is_replaced_and_costs_neither_the_answer_nor_a_call(tmp_path, caplog, body, text):
+    with always(Reply(body=body)) as server:
+        [found], _ = stored_by(tmp_path, server, asked(1, 1))
+    assert found.text == text and len(server.calls) == 1
+    assert ("1 answers hold a cut or broken character" in caplog.text) == ("\ufffd" in text)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "System role not supported",  # Gemma's template
+        "Conversation roles must alternate user/assistant/user/assistant/...",  # Mistral's
+        "Developer instruction is not enabled for models/gemma-3-27b-it",
+    ],
+)
+def test_a_server_without_a_system_role_is_asked_with_the_instructions_in_the_first_user_message(
+    caplog, refusal
+):
+    prompt = Prompt("2 + 2?", system="Add.", examples=(("1 + 1?", "It is 2."),))
+    requests = [Request("p", "q", i, prompt, seed=i) for i in range(3)]
+
+    def answer(body, attempt):
+        return failure(400, refusal) if body["messages"][0]["role"] == "system" else completion()
+
+    with ChatServer(answer) as server, teacher(server, concurrency=1) as sample:
+        assert len(list(sample(requests))) == 3
+        assert sample.spent.calls == len(server.calls) == 4
+    assert server.calls[-1]["messages"] == [
+        {"role": "user", "content": "Add.\n\n1 + 1?"},
+        {"role": "assistant", "content": "It is 2."},
+        {"role": "user", "content": "2 + 2?"},
+    ]
+    assert caplog.text.count("tiny has no system role") == 1
+
+
+def test_a_refusal_that_the_system_role_did_not_cause_is_said_as_it_is():
+    prompt = Prompt("2 + 2?", system="Add.")
+    with always(failure(400, "the system prompt is too long")) as server:
+        assert "the system prompt is too long" in error_of(server, [Request("p", "q", 0, prompt, seed=1)])
+    assert len(server.calls) == 2
 
 
 def test_tokens_are_those_that_the_server_counts_or_about_so_many_where_it_does_not():
     bare = Reply(body=b'{"choices": [{"message": {"content": "four words of text"}}]}')
-    for reply, tokens in ((completion(tokens=7), 7), (bare, 5)):
+    null = completion("four words of text", tokens=None)
+    for reply, tokens in ((completion(tokens=7), 7), (bare, 5), (null, 5)):
         with always(reply) as server, teacher(server) as sample:
             [[found]] = sample(asked(1, 1))
             assert found.tokens == sample.spent.answer_tokens == tokens

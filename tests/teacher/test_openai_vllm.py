@@ -11,12 +11,14 @@ from pathlib import Path
 import httpx2
 import pytest
 from chat_servers import Proxy, wait_until
+from chat_templates import NO_SYSTEM_ROLE, instructed
 from echo_teacher import IDENTITY
 from test_embedded_teacher import TINY, ignore
 from vllm_answers import ASKED, LIMIT, STOP
 
 from qcrd import config
 from qcrd.errors import ConfigError
+from qcrd.teacher.chat import NO_SYSTEM
 from qcrd.teacher.draw import draw
 from qcrd.teacher.embedded import ensure_embedded_teacher
 from qcrd.teacher.openai import ServerTeacher
@@ -44,7 +46,7 @@ def real(tmp_path_factory):
     root = tmp_path_factory.mktemp("server")
     folder = root / "chatty"
     shutil.copytree(ensure_embedded_teacher(root, TINY, ignore), folder)
-    (folder / "chat_template.jinja").write_text("Question: {{ messages[0].content }} Answer:")
+    (folder / "chat_template.jinja").write_text(NO_SYSTEM_ROLE)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -92,6 +94,17 @@ def test_answers_are_those_of_the_engine_without_a_server_and_read_the_same(real
     assert {s.finish_reason for s in served} <= {"stop", "length"}
     assert sample.spent.answer_tokens == sum(s.tokens for s in direct)
     assert sample.spent.calls == len(ASKED)
+
+
+def test_a_server_that_refuses_a_system_message_gets_the_instructions_in_the_first_user_message(real, caplog):
+    url, direct = real
+    with teacher(url, concurrency=1) as sample:
+        served = [s for batch in sample([instructed(request) for request in ASKED]) for s in batch]
+    assert by_key(served) == by_key(direct)
+    assert sample.spent.calls == len(ASKED) + 1  # the first was refused
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        NO_SYSTEM % "tiny"
+    ]
 
 
 def test_faults_on_the_way_lose_no_answer_and_ask_none_again_that_had_arrived(real, tmp_path):

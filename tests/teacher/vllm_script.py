@@ -6,6 +6,8 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from chat_templates import NO_SYSTEM_ROLE, instructed
+
 from qcrd import tasks
 from qcrd.errors import ConfigError
 from qcrd.tasks.arithmetic import generate
@@ -35,7 +37,7 @@ def main(folder: Path, out: Path) -> None:
     # A template that writes the very prompt: the same tokens and seeds must give the same answers.
     chatty = out.parent / "chatty"
     shutil.copytree(folder, chatty)
-    (chatty / "chat_template.jinja").write_text("Question: {{ messages[0].content }} Answer:")
+    (chatty / "chat_template.jinja").write_text(NO_SYSTEM_ROLE)
     chat = VllmSampler(str(chatty), max_tokens=16, stop=[stop])
 
     out.write_text(
@@ -45,6 +47,7 @@ def main(folder: Path, out: Path) -> None:
                 "reversed": [asdict(s) for s in answers(sampler, made[::-1])[::-1]],
                 "alone": [asdict(answers(sampler, [r])[0]) for r in made[:4]],
                 "chat": [s.text for s in answers(chat, made)],
+                "folded": [s.text for s in answers(chat, [instructed(r) for r in made])],
                 "too long": too_long,
                 "stop": stop,
                 "plain has chat": sampler.chat,

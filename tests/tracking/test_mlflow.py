@@ -235,6 +235,33 @@ def test_a_run_deleted_on_the_server_is_made_anew_and_does_not_hold_up_the_other
     grid.assert_equal()
 
 
+def test_cells_hang_under_the_grids_new_run_where_the_old_one_was_deleted(served):
+    grid = served
+    with grid.journal(0) as first, grid.journal(1) as second, Journal(grid.folder / FILE) as own:
+        train(first, range(3))
+        own.metrics(1, cells_done=1)
+        first_time = grid.mirror().push()
+        assert (first_time.sent, first_time.made, first_time.moved) == (4, 2, 0)
+        old = grid.runs()[None].info.run_id
+        experiment = grid.client.get_experiment_by_name(grid.name)
+        assert old in experiment.tags["mlflow.note.content"]
+        grid.client.set_experiment_tag(
+            experiment.experiment_id, "mlflow.note.content", f"ours: {experiment.tags['mlflow.note.content']}"
+        )
+        grid.client.delete_run(old)
+        train(second, range(2))
+        again = grid.mirror().push()
+    assert again.said() == "3 events sent, 2 runs made, 1 runs moved under the grid's"
+    runs = grid.runs()
+    new = runs.pop(None).info.run_id
+    assert new != old and len(runs) == 2
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {new}
+    note = grid.client.get_experiment_by_name(grid.name).tags["mlflow.note.content"]
+    assert note.startswith("ours: ") and new in note and old not in note
+    grid.assert_equal()
+    assert grid.mirror().push().said() == "0 events sent"
+
+
 def test_a_journal_left_running_by_a_dead_process_is_shown_as_killed(grid):
     with grid.journal(0) as journal:
         journal.status("running")

@@ -11,11 +11,10 @@ from __future__ import annotations
 import getpass
 import re
 import threading
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,10 @@ from qcrd.tracking import journal
 from qcrd.tracking.feeder import Report
 from qcrd.tracking.journal import Artifact, Event, Metrics, Params, Status, Tail
 from qcrd.tracking.mlflow.client import all_runs, is_refusal, one_line, open_client
-from qcrd.tracking.mlflow.page import NOTE, Page
+from qcrd.tracking.mlflow.experiment import find_or_create, furnish
+from qcrd.tracking.mlflow.page import Page
 from qcrd.tracking.mlflow.source import Data, Source
 from qcrd.tracking.mlflow.students import Student, log_student
-from qcrd.tracking.mlflow.view import TAG, saved_view
 from qcrd.tracking.progress import FILE, Progress, load, save
 
 _STATUS = {
@@ -36,10 +35,20 @@ _STATUS = {
     "diverged": "FAILED",
     "stopped": "KILLED",
 }
-_KIND = "mlflow.experimentKind"
+_PARENT = "mlflow.parentRunId"
 _METRICS_PER_BATCH = 1000  # the server's limit
 _PARAMS_PER_BATCH = 100  # the server's limit
 _LONGEST_VALUE = 500  # characters of a parameter or tag; longer ones make the comparison page useless
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What reached the server in one push."""
+
+    events: int = 0
+    made: int = 0  # runs
+    moved: int = 0  # runs
+    students: int = 0
 
 
 @dataclass(slots=True)
@@ -50,6 +59,14 @@ class _Shown:
     params: set[str]
     data: set[str]  # names of data sets
     student: bool  # whether it has a logged model
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Metrics of some events, on their way."""
+
+    metrics: list[Any] = field(default_factory=list)
+    events: int = 0
 
 
 class Mirror:
@@ -90,19 +107,20 @@ class Mirror:
         self._experiment_id: str | None = None
         self._connected = False
         self._lock = threading.Lock()
+        self._sent = _Sent()
 
     def push(self) -> Report:
         """Send what the server lacks; never raises for trouble with the server, but reports it."""
         with self._lock:
-            before = sum(progress.sent for progress in self._progress.values())
+            self._sent = _Sent()
             try:
                 error = self._push()
             except Exception as trouble:  # whatever the client library raises, training must go on
                 error = one_line(trouble)
             if error:
                 self._connected = False  # look again at what there is before sending more
-            after = sum(progress.sent for progress in self._progress.values())
-            return Report(sent=max(0, after - before), pending=self._pending(), error=error)
+            sent = self._sent
+            return Report(sent.events, self._pending(), error, sent.made, sent.moved, sent.students)
 
     def offer(self, students: Mapping[str, Student]) -> None:
         """Have the next push log these students, by cell; those that were logged before stay."""
@@ -147,18 +165,7 @@ class Mirror:
         """Find or create the experiment and the parent; find the children that there are."""
         if self._client is None:
             self._client = open_client(self.uri)
-        experiment = self._client.get_experiment_by_name(self._experiment)
-        if experiment is not None and experiment.lifecycle_stage != "active":
-            raise ValueError(
-                f"experiment {self._experiment!r} was deleted on the server; restore it with "
-                f"`mlflow experiments restore --experiment-id {experiment.experiment_id}` or rename the grid"
-            )
-        self._experiment_id = (
-            experiment.experiment_id
-            if experiment
-            # the kind opens the page with the views for training, not those for chats
-            else self._client.create_experiment(self._experiment, tags={_KIND: "custom_model_development"})
-        )
+        self._experiment_id, tags = find_or_create(self._client, self._experiment)
         found: dict[str, dict[str, Any]] = {}
         for run in all_runs(self._client, self._experiment_id, f"tags.`qcrd.grid_id` = '{self._grid.id}'"):
             found.setdefault(run.data.tags.get("qcrd.cell", self._grid.id), {})[run.info.run_id] = run
@@ -180,20 +187,31 @@ class Mirror:
             )
         if self._grid.id not in self._progress:
             self._create(self._grid, {})
+        former = self._adopt(found)
         with suppress(Exception):  # a page without its view is no reason to send nothing
-            self._furnish(experiment.tags if experiment else {})
+            own = self._progress[self._grid.id].run_id
+            page = Page(self.uri, self._experiment_id, self._grid.id, own)
+            furnish(self._client, page, tags, self._grid, self._varied, former)
         self._tails = self._untouched()  # it may have lost what it had
         self._connected = True
 
-    def _furnish(self, tags: dict[str, str]) -> None:
-        """Give the experiment's page its view of this grid, once: what people change there stays."""
-        view = f"{TAG}{self._grid.id}"
-        if view not in tags:
-            page = Page(self.uri, self._experiment_id, self._grid.id, self._progress[self._grid.id].run_id)
-            note = page.note(self._grid.name, self._grid.tags.get(NOTE, ""))
-            self._client.set_experiment_tag(self._experiment_id, NOTE, note)
-            value = saved_view(self._grid.name, self._grid.id, self._varied, time.time_ns() // 1_000_000)
-            self._client.set_experiment_tag(self._experiment_id, view, value)
+    def _adopt(self, found: Mapping[str, Mapping[str, Any]]) -> set[str]:
+        """Hang the cells' runs under the grid's, which is another where theirs was deleted.
+
+        Returns:
+            The ids of the runs under which they were.
+        """
+        own, former = self._progress[self._grid.id].run_id, set()
+        for source in self._sources:
+            known = self._progress.get(source.id)
+            if source is self._grid or known is None:
+                continue
+            before = found[source.id][known.run_id].data.tags.get(_PARENT)
+            if before != own:
+                self._client.set_tag(known.run_id, _PARENT, own)
+                self._sent.moved += 1
+                former |= {before} - {None}
+        return former
 
     def _create(self, source: Source, tags: dict[str, str]) -> None:
         events = self._tails[source.id].events()
@@ -212,6 +230,7 @@ class Mirror:
         )
         self._progress[source.id] = Progress(run_id=run.info.run_id, doubt=False)
         self._shown[source.id] = _Shown(run.info.status, set(), set(), False)
+        self._sent.made += 1
 
     def _is_news(self, source: Source) -> bool:
         tail, progress = self._tails[source.id], self._progress.get(source.id)
@@ -237,7 +256,7 @@ class Mirror:
         """Make the server's run equal to the source's journal."""
         if source.id not in self._progress:
             parent = self._progress[self._grid.id].run_id
-            self._create(source, {"mlflow.parentRunId": parent, "qcrd.cell": source.id})
+            self._create(source, {_PARENT: parent, "qcrd.cell": source.id})
         events = self._tails[source.id].events()
         progress, shown = self._progress[source.id], self._shown[source.id]
         self._send_params(progress.run_id, shown, _params(source, events))
@@ -250,6 +269,7 @@ class Mirror:
         if source.id in self._students and not shown.student:
             log_student(self._client, self._experiment_id, progress.run_id, self._students[source.id])
             shown.student = True
+            self._sent.students += 1
 
     def _send_params(self, run_id: str, shown: _Shown, params: dict[str, str]) -> None:
         from mlflow.entities import Param
@@ -274,7 +294,7 @@ class Mirror:
             return
         there = self._on_server(progress.run_id) if progress.doubt else Counter()
         progress.doubt = True
-        batch: list[Metric] = []
+        batch = _Batch()
         for index in range(0 if there else progress.sent, len(events)):
             event = events[index]
             if isinstance(event, Artifact):
@@ -282,6 +302,7 @@ class Mirror:
                     self._flush(progress, batch, index)
                     self._send_artifact(source, progress.run_id, event)
                     progress.sent = index + 1
+                    self._sent.events += 1
                 continue
             new = []
             for name, value in event.values.items():
@@ -290,18 +311,20 @@ class Mirror:
                     there[key] -= 1
                 elif index >= progress.sent:
                     new.append(Metric(key[0], value, event.time, event.step))
-            if len(batch) + len(new) > _METRICS_PER_BATCH:
+            if len(batch.metrics) + len(new) > _METRICS_PER_BATCH:
                 self._flush(progress, batch, index)
-            batch += new
+            batch.metrics += new
+            batch.events += bool(new)
         self._flush(progress, batch, len(events))
         # the server still has more where the journal was rewound: ask again once it has grown
         progress.doubt = there.total() > 0
 
-    def _flush(self, progress: Progress, batch: list, upto: int) -> None:
+    def _flush(self, progress: Progress, batch: _Batch, upto: int) -> None:
         """Send `batch`, after which the first `upto` events are known to be there; empties it."""
-        for start in range(0, len(batch), _METRICS_PER_BATCH):
-            self._client.log_batch(progress.run_id, metrics=batch[start : start + _METRICS_PER_BATCH])
-        batch.clear()
+        for start in range(0, len(batch.metrics), _METRICS_PER_BATCH):
+            self._client.log_batch(progress.run_id, metrics=batch.metrics[start : start + _METRICS_PER_BATCH])
+        self._sent.events += batch.events
+        batch.metrics, batch.events = [], 0
         progress.sent = max(progress.sent, upto)
 
     def _on_server(self, run_id: str) -> Counter[tuple[str, int]]:
