@@ -14,7 +14,7 @@ from qcrd.teacher.recorded import RecordedTeacher
 from qcrd.types import Question
 
 TASK = get("gsm8k")
-RECORDED = [7396, 7411, 7324, 7047], [7419, 7426, 7426, 7405]  # right, read; of 7,439, 7,439, 7,430 and 7,430
+RECORDED = [7395, 7410, 7327, 7070], [7417, 7424, 7429, 7429]  # right, read; of 7,439, 7,439, 7,430 and 7,430
 
 
 def load(source, **settings):
