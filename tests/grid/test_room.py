@@ -51,7 +51,7 @@ def test_what_does_not_fit_is_refused_with_figures_and_what_to_do(model, monkeyp
     with pytest.raises(QcrdError, match=r"does not fit: .* free here; take a smaller teacher\.model"):
         room.check_room(teacher(model), Resources(), HERE)
     room.check_room(teacher(model, dtype="bfloat16"), Resources(), HERE)
-    monkeypatch.setattr(room, "_gpu_bytes", lambda: 2_000_000)
+    monkeypatch.setattr(room, "gpu_bytes", lambda: 2_000_000)
     with pytest.raises(QcrdError, match=r"GPU memory \(1 x 0.85 of one\)"):
         room.check_room(teacher(model), Resources(), GPUS)
     room.check_room(teacher(model), Resources(teacher_gpus=2), GPUS)
@@ -62,5 +62,5 @@ def test_what_cannot_be_known_passes(model, monkeypatch):
     room.check_room(teacher("nobody/nothing-" + "x" * 200), Resources(), HERE)
     room.check_room(teacher(model), Resources(), HERE * 2)  # other nodes' memory
     room.check_room(Teacher(), Resources(), HERE)  # the embedded one
-    monkeypatch.setattr(room, "_gpu_bytes", lambda: None)
+    monkeypatch.setattr(room, "gpu_bytes", lambda: None)
     room.check_room(teacher(model), Resources(), GPUS)
