@@ -47,7 +47,8 @@ _LABEL = re.compile(r"[^\s.*:_$]")
 _OPENING = re.compile(r"\s*(?:A|Rationale|Reasoning)\s*:\s*")
 _CONNECTIVE = re.compile(r"\b(?:hence|therefore|thus|so|then|and|finally)$", re.IGNORECASE)
 _REMAINS = re.compile(r"(?:(?<=\s)|^)(?:[#*_$>`\-–—✅✔☑👉➡→⇒]|\\\[|\\\()+\s*$")
-_CALCULATOR = re.compile(r"<<[^<>\n]{0,100}>>")
+CALCULATOR = re.compile(r"<<[^<>\n]{0,100}>>")
+_CHANNEL = re.compile(r"<\|channel\|>\s*\w+[^<\n]*<\|message\|>")
 _BEGINS = re.compile(r"\s*(?:<s>|<\|begin_of_text\|>|<bos>|<\|im_start\|>(?:assistant)?|<\|assistant\|>)\s*")
 # Nothing behind such a token belongs to the answer; `</s>` is HTML's too, so it counts at the end alone.
 _ENDS = re.compile(
@@ -81,13 +82,13 @@ def split(text: str) -> Answer:
 
     A chat template may have written the opening mark itself, so that a closing one alone is enough.
     """
-    if "<|channel|>" in text:
+    if _CHANNEL.search(text):
         return _channels(text)
     if begin := _BEGINS.match(text):
         text = text[begin.end() :]
     if end := _ENDS.search(text):
         text = text[: end.start()].rstrip()
-    text = _CALCULATOR.sub("", text).replace("</answer>", "")
+    text = CALCULATOR.sub("", text).replace("</answer>", "")
     close = max(_CLOSES.finditer(text), key=re.Match.end, default=None)
     opens = _OPENS.search(text)
     if close is None and opens is None:
@@ -177,6 +178,16 @@ def reasoning(text: str) -> str | None:
         text = text[opening.end() :]
     text = _REMAINS.sub("", text.strip()).strip()
     return _CONNECTIVE.sub("", text.rstrip(",;: ")).strip().rstrip(",; ") or None
+
+
+def reasoning_before(text: str, cues: Sequence[Cue], cue: Cue) -> str | None:
+    """The reasoning before `cue`, and before those that announce the same label: `The answer is \\boxed{`."""
+    start = cue.start
+    for other in reversed(cues[: cues.index(cue)]):
+        if text[other.end : start].strip(" :*_$\n"):
+            break
+        start = other.start
+    return reasoning(text[:start])
 
 
 def target(rationale: str, label: str) -> str:

@@ -97,11 +97,11 @@ class ChoiceTask(AnswerReader):
         if label is None or (cut_off and begun):
             whole = not begun and not (cut_off and reader.open(rest))
             reason = "not a choice" if whole else "truncated"
-            return Parsed(_until(text, cues, last), None, None, reason)
+            return Parsed(answers.reasoning_before(text, cues, last), None, None, reason)
         # "The answer must be a body part" still reasons, though `body part` is a choice.
         stated = _Reader(question.choices, self.lettered, articles=False)
         first = next((c for c in cues if stated.choice(_after(text, c, reader.window)) is not None), last)
-        return Parsed(_until(text, cues, first), label, keys(question.choices)[label])
+        return Parsed(answers.reasoning_before(text, cues, first), label, keys(question.choices)[label])
 
     def _bare(self, text: str, question: Question) -> Parsed | None:
         label = _Reader(question.choices, self.lettered).choice(text.strip())
@@ -296,16 +296,6 @@ def _boxed_another(text: str, cues: Sequence[Cue], last: Cue, reader: _Reader, l
         if content is not None and content[0] == 0 and not re.search(r"[.!?]\s|\n", between):
             return reader.choice(between[: content[1]]) != label
     return False
-
-
-def _until(text: str, cues: Sequence[Cue], cue: Cue) -> str | None:
-    """The reasoning before `cue`, and before those that announce the same label: `The answer is \\boxed{`."""
-    start = cue.start
-    for other in reversed(cues[: cues.index(cue)]):
-        if text[other.end : start].strip(" :*_$\n"):
-            break
-        start = other.start
-    return answers.reasoning(text[:start])
 
 
 def _after(text: str, cue: Cue, length: int) -> str:

@@ -9,7 +9,6 @@ out.
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from qcrd import config
 from qcrd.errors import DataError
 from qcrd.places import replaced
 from qcrd.tasks import equations, sources
+from qcrd.tasks.answers import CALCULATOR
 from qcrd.tasks.dealing import Sizes, deal
 from qcrd.tasks.reading import EquationTask
 from qcrd.tasks.shots import Shots, own
@@ -28,7 +28,6 @@ HUB = Hub("openai/gsm8k", config="main")
 SPLITS = ("train", "test")
 _FIELDS = ("question", "answer")
 _LABEL = "####"  # before the number, at the end of each answer
-_MARK = re.compile(r"<<[^<>]*>>")  # of a calculator: 48/2 = <<48/2=24>>24
 
 
 class Gsm8k(EquationTask):
@@ -73,7 +72,7 @@ def _question(id: str, row: dict[str, Any]) -> Question:
     label = equations.normal(number.strip()) if mark else None
     if label is None:
         raise DataError(f"{id}: the answer ends in {number.strip()[-40:]!r}; expected `#### ` and a number")
-    rationale = " ".join(_MARK.sub("", solution).split())
+    rationale = " ".join(CALCULATOR.sub("", solution).split())
     return Question(id, " ".join(row["question"].split()), label, rationale=rationale or None)
 
 

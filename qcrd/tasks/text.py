@@ -47,12 +47,7 @@ class TextTask(AnswerReader):
         else:
             rationale = answers.reasoning(text[: cues[0].start])
             return Parsed(rationale, None, None, "truncated" if cut_off else "no label")
-        start = cue.start
-        for other in reversed(cues[: cues.index(cue)]):  # "The answer is \\boxed{...}" is one cue
-            if text[other.end : start].strip(" :*_$\n"):
-                break
-            start = other.start
-        rationale = answers.reasoning(text[:start])
+        rationale = answers.reasoning_before(text, cues, cue)
         if cut_off and end is None:
             return Parsed(rationale, None, None, "truncated")
         if len(label) > LONGEST:
