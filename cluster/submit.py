@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from qcrd.places import secret, variables
+from qcrd.config.paths import secret, variables
 
 PROJECT = Path(__file__).resolve().parents[1]
 PREAMBLE = "Running entrypoint for job"

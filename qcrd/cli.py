@@ -75,8 +75,8 @@ def run(
 
       qcrd run grids/ablation.yaml --preset embedded
     """
-    from qcrd.grid.run import run as work
-    from qcrd.home import Home
+    from qcrd.grid.run.driver import run as work
+    from qcrd.storage.home import Home
 
     complete = work(grid, Home.default(), preset, tracking)
     raise typer.Exit(0 if complete else 1)
@@ -106,8 +106,8 @@ def sample(
 
       qcrd sample grids/quickstart.yaml --split test     to see the teacher's accuracy on the test questions
     """
-    from qcrd.grid.run import sample as draw
-    from qcrd.home import Home
+    from qcrd.grid.run.driver import sample as draw
+    from qcrd.storage.home import Home
 
     draw(grid, Home.default(), preset, tuple(split or ()))
 
@@ -127,9 +127,9 @@ def plan(
       qcrd plan grids/ablation.yaml --json | jq '.cells | length'
     """
     from qcrd.doctor.hub import unasked_if_out_of_reach
-    from qcrd.grid.overview import plan_object, plan_text
-    from qcrd.grid.study import Study
-    from qcrd.home import Home
+    from qcrd.grid.plan.overview import plan_object, plan_text
+    from qcrd.grid.plan.study import Study
+    from qcrd.storage.home import Home
 
     study = Study.open(grid, Home.default(), preset)
     with unasked_if_out_of_reach():
@@ -143,9 +143,9 @@ def status(grid: Grid, preset: Preset = None) -> None:
 
     Example: qcrd status grids/ablation.yaml
     """
-    from qcrd.grid.overview import status_text
-    from qcrd.grid.study import Study
-    from qcrd.home import Home
+    from qcrd.grid.plan.overview import status_text
+    from qcrd.grid.plan.study import Study
+    from qcrd.storage.home import Home
 
     typer.echo(status_text(Study.open(grid, Home.default(), preset)))
 
@@ -166,11 +166,11 @@ def table(
 
       qcrd table grids/table5.yaml --format html > table5.html     with its figures and provenance
     """
-    from qcrd.grid.report import html
-    from qcrd.grid.results import tables
-    from qcrd.grid.study import Study
-    from qcrd.home import Home
+    from qcrd.grid.plan.study import Study
+    from qcrd.grid.results.report import html
+    from qcrd.grid.results.rows import tables
     from qcrd.report.formats import render
+    from qcrd.storage.home import Home
 
     study = Study.open(grid, Home.default(), preset)
     found = tables(study)
@@ -201,10 +201,10 @@ def figure(
 
       qcrd figure grids/figure5.yaml --out paper/ --format svg
     """
-    from qcrd.grid.report import figures
-    from qcrd.grid.results import tables
-    from qcrd.grid.study import Study
-    from qcrd.home import Home
+    from qcrd.grid.plan.study import Study
+    from qcrd.grid.results.report import figures
+    from qcrd.grid.results.rows import tables
+    from qcrd.storage.home import Home
 
     found = tables(Study.open(grid, Home.default(), preset))
     files = figures(found, out, format or list(Picture))
@@ -224,9 +224,9 @@ def sync(
 
     Example: qcrd sync grids/quickstart.yaml --tracking http://127.0.0.1:5000
     """
-    from qcrd.grid.runs import mirror
-    from qcrd.grid.study import Study
-    from qcrd.home import Home
+    from qcrd.grid.plan.study import Study
+    from qcrd.grid.run.mlflow_runs import mirror
+    from qcrd.storage.home import Home
 
     if not tracking:
         raise QcrdError("no MLflow server is named; give --tracking URI or set MLFLOW_TRACKING_URI")

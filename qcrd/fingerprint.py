@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,22 @@ def fingerprint_file(path: Path) -> str:
     """The first 12 hex digits of the SHA-256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:LENGTH]
+
+
+def fingerprint_path(path: Path) -> str:
+    """Fingerprint of the bytes of a file, or of all files of a folder with their relative names.
+
+    Read once per process for thousands of cells, unless a file's size or time of change differs.
+    """
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    stats = [(file, file.stat()) for file in files]
+    return _content(path, tuple((file, stat.st_size, stat.st_mtime_ns) for file, stat in stats))
+
+
+@lru_cache(maxsize=64)
+def _content(path: Path, stamps: tuple[tuple[Path, int, int], ...]) -> str:
+    found = {file.relative_to(path).as_posix(): fingerprint_file(file) for file, *_ in stamps}
+    return found["."] if "." in found else fingerprint(found)  # "." is `path` itself, a file
 
 
 def _check(value: Any, where: str) -> None:

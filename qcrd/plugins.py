@@ -20,10 +20,10 @@ from importlib.util import find_spec, module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from qcrd.config.paths import replaced
 from qcrd.errors import ConfigError
-from qcrd.files import atomic
 from qcrd.fingerprint import LENGTH, fingerprint, fingerprint_file
-from qcrd.places import replaced
+from qcrd.storage.files import atomic
 
 GROUP = "qcrd.plugins"
 """Group of the entry points by which installed packages name their plugins."""

@@ -4,9 +4,9 @@ import os
 import time
 from pathlib import Path
 
-from qcrd.teacher.base import Request, requests
-from qcrd.teacher.draw import draw
-from qcrd.teacher.store import SampleStore
+from qcrd.samples.draw import draw
+from qcrd.samples.requests import Request, requests
+from qcrd.samples.store import SampleStore
 from qcrd.types import Limit, Prompt, Question, Sample
 
 IDENTITY = {"engine": "echo", "temperature": 0.7}

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 import torch
 
 from qcrd import config, tasks
+from qcrd.discriminator.model import load_discriminator
+from qcrd.discriminator.questions import JudgedQuestion, judged
+from qcrd.discriminator.trainer import Judge
 from qcrd.methods import METHODS
 from qcrd.methods.base import Ingredients, Objective
-from qcrd.student.discriminator import load_discriminator
-from qcrd.student.judge import Judge
-from qcrd.student.judged import JudgedQuestion, judged
-from qcrd.student.model import Student, load_student, load_tokenizer
+from qcrd.student.t5.student import Student, load_student, load_tokenizer
 from qcrd.types import Question, RationaleSet
 
 CPU = torch.device("cpu")

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from qcrd import tasks
 from qcrd.config import Grid
 from qcrd.errors import ConfigError, DataError, QcrdError
-from qcrd.files import read_json
-from qcrd.grid.file import read_grid
-from qcrd.home import Home
+from qcrd.grid.plan.file import read_grid
 from qcrd.judging.verdict import read as judged
+from qcrd.samples.store import SampleStore
+from qcrd.storage import journal
+from qcrd.storage.files import read_json
+from qcrd.storage.home import Home
 from qcrd.tasks import equations
 from qcrd.teacher.recorded import RecordedTeacher
-from qcrd.teacher.store import SampleStore
-from qcrd.tracking import journal
 from qcrd.types import Question
 
 STEADY = settings(

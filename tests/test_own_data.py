@@ -8,17 +8,17 @@ import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
+from qcrd.cell.finished import Ended
+from qcrd.cell.preparation import load_task, prepare, sample_requests, sample_store
+from qcrd.cell.run import run_cell
 from qcrd.errors import ConfigError
-from qcrd.grid.overview import plan_object
-from qcrd.grid.study import Study
-from qcrd.home import Home
-from qcrd.pipeline import run_cell
-from qcrd.preparation import load_task, prepare, sample_requests, sample_store
-from qcrd.provenance.ended import Ended
+from qcrd.grid.plan.overview import plan_object
+from qcrd.grid.plan.study import Study
+from qcrd.hub.word_tokenizer import word_level_tokenizer
 from qcrd.provenance.question import trace
-from qcrd.teacher.draw import draw
+from qcrd.samples.draw import draw
+from qcrd.storage.home import Home
 from qcrd.teacher.recorded import RecordedTeacher
-from qcrd.teacher.tokenizer import word_level_tokenizer
 
 torch.set_num_threads(1)  # such models only wait for a second thread
 DOC = Path(__file__).parents[1] / "docs" / "own-data.md"

@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 from small import SHAPE
 
-from qcrd import plugins, preparation
+from qcrd import plugins
+from qcrd.cell import preparation
+from qcrd.cell.run import run_cell
 from qcrd.config import Cell, Resources
 from qcrd.errors import ConfigError
-from qcrd.grid.file import read_grid
-from qcrd.grid.plan import expand
-from qcrd.grid.study import Study
-from qcrd.home import Home
+from qcrd.grid.plan.expansion import expand
+from qcrd.grid.plan.file import read_grid
+from qcrd.grid.plan.study import Study
 from qcrd.losses import SCHEMES
-from qcrd.pipeline import run_cell
-from qcrd.teacher.draw import draw
+from qcrd.samples.draw import draw
+from qcrd.storage.home import Home
 from qcrd.teacher.engines import ENGINES
 
 EXAMPLES = Path(__file__).parent / "plugins"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from qcrd import plugins
+from qcrd.cell.identity import cell_id, cell_identity
 from qcrd.config import Cell, Contrastive
 from qcrd.errors import ConfigError
-from qcrd.grid.file import read_grid
-from qcrd.identity import cell_id, cell_identity
+from qcrd.grid.plan.file import read_grid
 from qcrd.losses import MEAN, SCHEMES
 from qcrd.methods import METHODS
 from qcrd.rationales.select import SELECTIONS

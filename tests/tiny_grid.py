@@ -9,14 +9,14 @@ from pathlib import Path
 
 import torch
 
-from qcrd import pipeline
+from qcrd.cell.run import run_cell
 from qcrd.faults import soak
-from qcrd.grid.overview import plan_object
-from qcrd.grid.results import tables
-from qcrd.grid.study import Study
-from qcrd.home import Home
+from qcrd.grid.plan.overview import plan_object
+from qcrd.grid.plan.study import Study
+from qcrd.grid.results.rows import tables
 from qcrd.report.tables import Table
-from qcrd.teacher.draw import draw
+from qcrd.samples.draw import draw
+from qcrd.storage.home import Home
 from qcrd.teacher.recorded import RecordedTeacher
 
 SIZES = {"train": 24, "validation": 8, "test": 12}
@@ -79,7 +79,7 @@ class Run:
         for need, store, requests, _ in study.samples():
             draw(store, requests, RecordedTeacher(need.teacher.path), lambda *_: None)
         for planned in study.cells:
-            pipeline.run_cell(planned.cell, planned.name, study.home)
+            run_cell(planned.cell, planned.name, study.home)
 
     def table(self) -> Table:
         return tables(Study.open(self.grid, Home(self.home)))

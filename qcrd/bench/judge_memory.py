@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from transformers import T5Config
 
 from qcrd.bench.workload import RIGHT, SIZES, Lengths, Size
-from qcrd.student.footprint import kept_bytes
-from qcrd.student.judged import JudgedQuestion, Tokens, chunks
+from qcrd.discriminator.footprint import kept_bytes
+from qcrd.discriminator.questions import JudgedQuestion, Tokens, chunks
 
 GIB = 2**30
 

@@ -13,17 +13,17 @@ import torch
 
 from qcrd import config, tasks
 from qcrd.config import SelfPlay
+from qcrd.config.presets import EMBEDDED
 from qcrd.errors import DataError
 from qcrd.methods import METHODS
 from qcrd.methods.base import Ingredients, Objective, inputs
-from qcrd.presets import EMBEDDED
 from qcrd.rationales.sets import build_set
-from qcrd.student.apart import Known
-from qcrd.student.batches import derive, epoch_order
-from qcrd.student.model import EXPLAIN, Student, load_student
+from qcrd.samples.requests import requests
+from qcrd.seeds import derive, epoch_order
 from qcrd.student.selfplay import ended, self_play
+from qcrd.student.t5.student import EXPLAIN, Student, load_student
+from qcrd.student.token_duplicates import Known
 from qcrd.tasks.base import Task
-from qcrd.teacher.base import requests
 from qcrd.teacher.recorded import RecordedTeacher
 from qcrd.types import Question, RationaleSet
 

@@ -15,13 +15,13 @@ import torch
 from transformers import PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
 
 from qcrd import config, tasks
+from qcrd.discriminator.model import load_discriminator
+from qcrd.discriminator.questions import judged
+from qcrd.discriminator.trainer import Judge
+from qcrd.hub.word_tokenizer import word_level_tokenizer
 from qcrd.methods import METHODS
 from qcrd.methods.base import Ingredients, Objective
-from qcrd.student.discriminator import load_discriminator
-from qcrd.student.judge import Judge
-from qcrd.student.judged import judged
-from qcrd.student.model import Student
-from qcrd.teacher.tokenizer import word_level_tokenizer
+from qcrd.student.t5.student import Student
 from qcrd.types import Question, RationaleSet
 
 Size = Literal["tiny", "small", "base"]

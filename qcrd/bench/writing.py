@@ -10,8 +10,8 @@ import torch
 from qcrd.bench import peers
 from qcrd.bench.rounds import Timed, by_turns, ratio
 from qcrd.bench.workload import Size, Workload
-from qcrd.student.batches import derive
-from qcrd.student.model import EXPLAIN
+from qcrd.seeds import derive
+from qcrd.student.t5.student import EXPLAIN
 
 
 @dataclass(frozen=True, slots=True)

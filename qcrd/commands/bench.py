@@ -226,11 +226,11 @@ def sampling(
       qcrd bench sampling grids/table1.yaml --questions 2000 --rounds 3
     """
     from qcrd.config import Cell
+    from qcrd.config.presets import EMBEDDED
     from qcrd.errors import ConfigError
-    from qcrd.grid.bench import bench_sampling
-    from qcrd.grid.study import Study
-    from qcrd.home import Home
-    from qcrd.presets import EMBEDDED
+    from qcrd.grid.bench.sampling import bench_sampling
+    from qcrd.grid.plan.study import Study
+    from qcrd.storage.home import Home
 
     home = Home.default()
     if grid is None:
@@ -278,7 +278,7 @@ def grid(
 
       qcrd bench grid --cells 20 --rounds 1 --json | tail -n 1 | jq .overhead_seconds
     """
-    from qcrd.grid.bench_grid import bench_grid
+    from qcrd.grid.bench.throughput import bench_grid
 
     found = bench_grid(cells, rounds, lambda line: typer.echo(line, err=True))
     typer.echo(json.dumps(found.summary()) if as_json else found.text())

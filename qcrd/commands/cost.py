@@ -20,11 +20,11 @@ def cost(
 
     Example: qcrd cost grids/table?.yaml grids/figure5.yaml
     """
-    from qcrd.grid.cost import basis, text
-    from qcrd.grid.cost import cost as counted
-    from qcrd.grid.file import read_grid
-    from qcrd.grid.plan import expand
-    from qcrd.presets import resolve
+    from qcrd.config.presets import resolve
+    from qcrd.grid.plan.cost import basis, text
+    from qcrd.grid.plan.cost import cost as counted
+    from qcrd.grid.plan.expansion import expand
+    from qcrd.grid.plan.file import read_grid
 
     found, everything = {}, []
     for path in grids:

@@ -32,7 +32,7 @@ def doctor(
       qcrd doctor --json | jq '.[] | select(.state != "ok")'
     """
     from qcrd.doctor.examination import examination
-    from qcrd.home import Home
+    from qcrd.storage.home import Home
 
     found = []
     for check in examination(Home.default(), tracking or None, grid, preset):

@@ -50,14 +50,14 @@ def judge(
       qcrd judge 3f9a 81c0 --teacher judge.yaml --questions 200 --tau 0
     """
     from qcrd.errors import ConfigError
-    from qcrd.grid.judges import asking, pair_cells, read_judge
-    from qcrd.grid.study import Study
-    from qcrd.grid.watch import Sampling, say
-    from qcrd.home import Home
+    from qcrd.grid.console import Sampling, say
+    from qcrd.grid.plan.study import Study
+    from qcrd.grid.run.judges import asking, pair_cells, read_judge
     from qcrd.judging import formats
     from qcrd.judging.cells import Explainer
     from qcrd.judging.prompt import template
     from qcrd.judging.ranking import compare, rank
+    from qcrd.storage.home import Home
 
     home, chosen, asked = Home.default(), read_judge(teacher), template(prompt)
     taus = list(dict.fromkeys(tau or (0.0, 0.7)))

@@ -26,8 +26,8 @@ def open_page(
 
       qcrd open grids/ablation.yaml --print
     """
-    from qcrd.grid.study import Study
-    from qcrd.home import Home
+    from qcrd.grid.plan.study import Study
+    from qcrd.storage.home import Home
     from qcrd.tracking.mlflow.page import find
 
     if not tracking:

@@ -13,7 +13,7 @@ import typer
 from qcrd.commands.terminal import plain
 
 if TYPE_CHECKING:
-    from qcrd.home import Home
+    from qcrd.storage.home import Home
 
 app = typer.Typer(no_args_is_help=True, help="Look at the teachers' stored answers, check them, tidy up.")
 
@@ -42,7 +42,7 @@ def list_samplers(as_json: Json = False) -> None:
     from rich.filesize import decimal
     from rich.table import Table
 
-    from qcrd.teacher.inventory import samplers, summary
+    from qcrd.samples.inventory import samplers, summary
 
     found = [summary(folder) for folder in samplers(_root())]
     if as_json:
@@ -80,7 +80,7 @@ def show(
 
       qcrd samples show 3f9a svamp-train-17
     """
-    from qcrd.teacher.inventory import answers, find
+    from qcrd.samples.inventory import answers, find
 
     found = answers(find(_root(), sampler), id)
     for asked in found if id else found[:n]:
@@ -106,8 +106,8 @@ def export(
 
       qcrd samples export 3f9a | jq -r '.samples[0]'
     """
-    from qcrd.files import atomic
-    from qcrd.teacher.inventory import find, lines
+    from qcrd.samples.inventory import find, lines
+    from qcrd.storage.files import atomic
 
     folder = find(_root(), sampler)
     found = list(lines(folder))
@@ -141,7 +141,7 @@ def verify(
 
       qcrd samples verify 3f9a
     """
-    from qcrd.teacher.inventory import faults, find, samplers
+    from qcrd.samples.inventory import faults, find, samplers
 
     folders = [find(_root(), sampler)] if sampler else samplers(_root())
     found = [fault for folder in folders for fault in faults(folder)]
@@ -175,7 +175,7 @@ def gc(
 
       qcrd samples gc --sampler 3f9a --yes
     """
-    from qcrd.teacher import inventory
+    from qcrd.samples import inventory
 
     if sampler:
         folder = inventory.find(_root(), sampler)
@@ -203,7 +203,7 @@ def gc(
 
 
 def _home() -> Home:
-    from qcrd.home import Home
+    from qcrd.storage.home import Home
 
     return Home.default()
 

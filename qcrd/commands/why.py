@@ -13,7 +13,7 @@ from qcrd.commands.terminal import plain
 from qcrd.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
-    from qcrd.grid.study import Study
+    from qcrd.grid.plan.study import Study
 
 
 def why(
@@ -47,12 +47,12 @@ def why(
 
       qcrd why 3f9a --question svamp-train-204 --json | jq '.question.answers.draws'
     """
-    from qcrd.grid.study import Study
-    from qcrd.home import Home
-    from qcrd.provenance.ended import Ended
+    from qcrd.cell.finished import Ended
+    from qcrd.grid.plan.study import Study
     from qcrd.provenance.entry import entry
     from qcrd.provenance.question import trace
     from qcrd.provenance.text import as_object, entry_text, trace_text
+    from qcrd.storage.home import Home
 
     home = Home.default()
     name = None  # the one of the grid that is asked about; a cell may have been trained for another

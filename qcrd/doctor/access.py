@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qcrd.doctor.check import Check, error, ok, warning
-from qcrd.home import Home
+from qcrd.storage.home import Home
 
 SECRETS = ("local/ray_token", "local/mlflow_password")
 """Files of `cluster/local.sh` below the home."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qcrd.doctor.check import Check, Look, examined
-from qcrd.home import Home
+from qcrd.storage.home import Home
 
 
 def examination(home: Home, tracking: str | None, grid: Path | None, preset: str | None) -> Iterator[Check]:

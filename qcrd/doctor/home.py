@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psutil
 
-from qcrd.bucket import Bucket
 from qcrd.doctor.check import Check, error, ok, warning
 from qcrd.doctor.machine import GIB
 from qcrd.errors import StoreError
-from qcrd.home import Home
-from qcrd.lease import Lease
+from qcrd.storage.bucket import Bucket
+from qcrd.storage.home import Home
+from qcrd.storage.lease import Lease
 
 LEAST_DISK = 1 * GIB  # bytes; checkpoints of one T5-base take 3
 GOOD_DISK = 20 * GIB

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qcrd.doctor.check import Check, error, ok, warning
-from qcrd.grid.room import GIB, available
+from qcrd.grid.cluster.capacity import GIB, available
 
 LEAST_MEMORY = 2 * GIB  # bytes: an engine of vLLM's and a worker with torch
 GOOD_MEMORY = 6 * GIB  # with Ray's head, MLflow and two workers

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from qcrd.doctor.check import Check, error, ok
 from qcrd.doctor.machine import GIB
-from qcrd.teacher.weights import Files, find
+from qcrd.hub.model_files import Files, find
 
 
 def model(name: str, place: str, revision: str | None) -> tuple[Check, Files | None]:

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import psutil
 
-from qcrd import preparation
+from qcrd.cell import preparation
 from qcrd.config import Cell
 from qcrd.doctor import models, web
 from qcrd.doctor.check import Check, error, ok, told, warning
 from qcrd.errors import QcrdError
-from qcrd.grid.checkpoints import named
-from qcrd.grid.labels import labels
-from qcrd.grid.plan import SampleNeed
-from qcrd.grid.room import Room, misfit
-from qcrd.grid.shares import Node, Shares
-from qcrd.grid.study import Study
-from qcrd.home import Home
-from qcrd.student.model import load_tokenizer
+from qcrd.grid.cluster.capacity import Room, misfit
+from qcrd.grid.cluster.shares import Node, Shares
+from qcrd.grid.plan.checkpoints import named
+from qcrd.grid.plan.expansion import SampleNeed
+from qcrd.grid.plan.labels import labels
+from qcrd.grid.plan.study import Study
+from qcrd.storage.home import Home
+from qcrd.student.t5.student import load_tokenizer
 from qcrd.tasks import shots
 from qcrd.teacher.engines import ENGINES
 
@@ -127,7 +127,7 @@ def teacher(study: Study, need: SampleNeed, cell: Cell, nodes: Sequence[Node]) -
 
 def _server(study: Study, cell: Cell, name: str, left: str) -> Check:
     """Whether a server answers, with the key where there is one."""
-    from qcrd.teacher.openai import ServerTeacher
+    from qcrd.teacher.openai.teacher import ServerTeacher
 
     api = study.grid.resources.api
     url = ServerTeacher(cell.teacher, (), api).url

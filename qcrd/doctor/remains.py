@@ -11,9 +11,9 @@ from pathlib import Path
 
 from qcrd.doctor.check import Check, error, ok, told, warning
 from qcrd.errors import DamagedResult
-from qcrd.home import RECORD, Home
-from qcrd.teacher import inventory
-from qcrd.teacher.shards import DAMAGED
+from qcrd.samples import inventory
+from qcrd.samples.shards import DAMAGED
+from qcrd.storage.home import RECORD, Home
 
 AGE = 3600.0  # seconds without a change after which a temporary file is nobody's
 AHEAD = 60.0  # seconds that a file may be newer than the clock: hosts differ

@@ -14,7 +14,7 @@ from pathlib import Path
 from qcrd.doctor import web
 from qcrd.doctor.access import private
 from qcrd.doctor.check import Check, error, ok, warning
-from qcrd.grid.shares import Node
+from qcrd.grid.cluster.shares import Node
 
 JOIN_LIMIT = 60.0  # seconds to join a cluster as a driver does
 _UP = '`cluster/local.sh up`, then eval "$(cluster/local.sh env)"'

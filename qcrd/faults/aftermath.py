@@ -11,13 +11,13 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from qcrd import pipeline
+from qcrd.cell.run import run_cell
 from qcrd.doctor.remains import AGE, walked
 from qcrd.faults.harm import belonging
-from qcrd.grid.runs import sources
-from qcrd.grid.study import Study
-from qcrd.home import PREDICTIONS, Home
-from qcrd.teacher.shards import DAMAGED
+from qcrd.grid.plan.study import Study
+from qcrd.grid.run.mlflow_runs import sources
+from qcrd.samples.shards import DAMAGED
+from qcrd.storage.home import PREDICTIONS, Home
 from qcrd.tracking.mlflow.audit import differences
 
 RESULTS = (PREDICTIONS, "student/model.safetensors")  # of a cell: what must be equal byte for byte
@@ -69,7 +69,7 @@ def _otherwise(study: Study, chosen: Sequence[int]) -> Iterator[str]:
             shutil.copytree(study.home.samples, alone.samples)
             for number in chosen:
                 planned = study.cells[number]
-                pipeline.run_cell(planned.cell, planned.name, alone)
+                run_cell(planned.cell, planned.name, alone)
                 if not equal(study.ids[number], study.home, alone):
                     yield f"{planned.name}: other weights or predictions than undisturbed"
     finally:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from qcrd.home import RECORD, Home
-from qcrd.tracking import journal
+from qcrd.storage import journal
+from qcrd.storage.home import RECORD, Home
 from qcrd.tracking.server import Server
 
 PAUSE = 5.0  # seconds that something hangs, is locked or away

@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 
 from qcrd.errors import QcrdError
 from qcrd.faults.aftermath import equal
-from qcrd.grid.engines import Say
-from qcrd.grid.study import Study
-from qcrd.home import Home
+from qcrd.grid.cluster.engines import Say
+from qcrd.grid.plan.study import Study
+from qcrd.storage.home import Home
 
 ALLOWED = 1.5  # times the undisturbed grid's time
 

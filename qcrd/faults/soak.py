@@ -20,9 +20,9 @@ from qcrd import tasks
 from qcrd.config import Task
 from qcrd.faults import aftermath
 from qcrd.faults.harm import Harm
-from qcrd.grid.engines import Say
-from qcrd.grid.study import Study
-from qcrd.home import Home
+from qcrd.grid.cluster.engines import Say
+from qcrd.grid.plan.study import Study
+from qcrd.storage.home import Home
 from qcrd.tracking.server import served
 
 SPLITS = {"train": 48, "validation": 16, "test": 16}

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from qcrd.cell.finished import Ended
+from qcrd.cell.preparation import load_task
 from qcrd.config import Cell
 from qcrd.errors import DataError
-from qcrd.home import STUDENT, Home
 from qcrd.methods import METHODS
-from qcrd.preparation import load_task
-from qcrd.provenance.ended import Ended
-from qcrd.student.batches import derive
+from qcrd.seeds import derive
+from qcrd.storage.home import STUDENT, Home
 from qcrd.types import Question
 
 

@@ -10,7 +10,7 @@ from qcrd.config import Teacher
 from qcrd.judging.ranking import STOP, Comparison, Ranking
 from qcrd.judging.tally import Share, Tally
 from qcrd.report.paper import published
-from qcrd.teacher.base import sampler_key
+from qcrd.samples.requests import sampler_key
 from qcrd.teacher.engines import sampler_identity
 
 HEADER = (

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from importlib import resources
 
+from qcrd.config.paths import replaced
 from qcrd.errors import ConfigError
-from qcrd.places import replaced
 from qcrd.tasks.base import Task
 from qcrd.types import Prompt, Question
 

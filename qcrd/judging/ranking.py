@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from qcrd import tasks
 from qcrd.config import Teacher
 from qcrd.fingerprint import fingerprint
-from qcrd.home import Home
 from qcrd.judging import prompt
 from qcrd.judging.cells import Explainer, common_questions
 from qcrd.judging.rationales import rationales
 from qcrd.judging.tally import Judged, Tally, tally
 from qcrd.judging.verdict import Answer, read
-from qcrd.teacher.base import Request, SampleFn, requests
-from qcrd.teacher.draw import Progress, draw
+from qcrd.samples.draw import Progress, draw
+from qcrd.samples.requests import Request, SampleFn, requests
+from qcrd.samples.store import Key, SampleStore
+from qcrd.storage.home import Home
 from qcrd.teacher.engines import sampler_identity
-from qcrd.teacher.store import Key, SampleStore
 from qcrd.types import Question, Sample
 
 STOP = ()  # strings at which an answer ends: none, the verdict stands at its end

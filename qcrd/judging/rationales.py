@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import torch
 
 from qcrd import tasks
-from qcrd.files import read_json, write_json
+from qcrd.cell.finished import kept_student
 from qcrd.judging.cells import Explainer
-from qcrd.lease import Lease
 from qcrd.methods import METHODS
 from qcrd.methods.base import inputs
-from qcrd.provenance.ended import kept_student
-from qcrd.student.batches import derive
-from qcrd.student.model import EXPLAIN, PREDICT, Student
+from qcrd.seeds import derive
+from qcrd.storage.files import read_json, write_json
+from qcrd.storage.lease import Lease
+from qcrd.student.t5.student import EXPLAIN, PREDICT, Student
 from qcrd.types import Question
 
 

@@ -10,12 +10,12 @@ from typing import Literal, Protocol
 from torch import Tensor
 
 from qcrd import config
+from qcrd.discriminator.questions import JudgedQuestion
+from qcrd.discriminator.trainer import Judge
 from qcrd.errors import ConfigError, did_you_mean
-from qcrd.rationales.asked import Pair
-from qcrd.student.judge import Judge
-from qcrd.student.judged import JudgedQuestion
-from qcrd.student.model import Student
+from qcrd.rationales.prompted_duals import Pair
 from qcrd.student.selfplay import Snapshots
+from qcrd.student.t5.student import Student
 from qcrd.tasks.base import Task
 from qcrd.types import Question, RationaleSet
 

@@ -7,10 +7,10 @@ from torch import Tensor
 from qcrd.config import Selection
 from qcrd.losses.likelihood import row_means
 from qcrd.methods.base import Ingredients, Method, Stateless, inputs
-from qcrd.methods.offers import Offers
-from qcrd.student.model import EXPLAIN, PREDICT
-from qcrd.student.packing import sent
+from qcrd.methods.rationale_pool import Offers
 from qcrd.student.selfplay import Snapshots
+from qcrd.student.t5.packing import sent
+from qcrd.student.t5.student import EXPLAIN, PREDICT
 
 
 class StepByStep(Stateless):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from qcrd.methods.base import Ingredients, Method, Stateless, inputs
-from qcrd.student.model import PREDICT
+from qcrd.student.t5.student import PREDICT
 
 
 class Supervised(Stateless):

@@ -14,13 +14,13 @@ from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, Chosen, choose, contrastive_loss, hinge
 from qcrd.losses.weights import Weighed, weigh
 from qcrd.methods.base import Ingredients, Method, Stateless, inputs
-from qcrd.methods.offers import Offers
+from qcrd.methods.rationale_pool import Offers
 from qcrd.methods.tally import SELFPLAY, TEACHER, Tally
 from qcrd.rationales.dual import key_weights
-from qcrd.student.apart import Known
-from qcrd.student.batches import derive
-from qcrd.student.model import EXPLAIN, PREDICT
+from qcrd.seeds import derive
 from qcrd.student.selfplay import Snapshots, ended, self_play
+from qcrd.student.t5.student import EXPLAIN, PREDICT
+from qcrd.student.token_duplicates import Known
 from qcrd.student.weights import set_weights
 
 Tokens = list[int]
@@ -31,8 +31,8 @@ class Contrastive(Stateless):
 
     A step encodes each question once per task prefix, runs all rationales that a scheme must compare through
     the decoder once, without gradient, and differentiates only the chosen ones, whose forward pass is not
-    repeated (see `qcrd.student.tape`). The choice is made under the step's dropout, as where each rationale
-    has a pass of its own.
+    repeated (see `qcrd.student.t5.replay`). The choice is made under the step's dropout, as where each
+    rationale has a pass of its own.
     """
 
     def __init__(self, given: Ingredients):

@@ -14,19 +14,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from qcrd.cell.finished import kept_student
+from qcrd.cell.identity import selection_of
+from qcrd.cell.run import new_discriminator
 from qcrd.config import Cell
-from qcrd.identity import selection_of
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, choose
 from qcrd.losses.scheme import Scheme, one_at_random
 from qcrd.methods import METHODS
 from qcrd.methods.base import inputs
-from qcrd.pipeline import new_discriminator
-from qcrd.provenance.ended import kept_student
 from qcrd.provenance.selected import fates
 from qcrd.rationales.dual import key_weights
-from qcrd.student import tensors
-from qcrd.student.model import EXPLAIN, load_tokenizer, tokenise
+from qcrd.storage import tensors
+from qcrd.student.t5.student import EXPLAIN, load_tokenizer, tokenise
 from qcrd.student.weights import set_weights
 from qcrd.types import Question
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qcrd.files import read_json
+from qcrd.cell.finished import Ended
+from qcrd.cell.identity import discriminator_identity, needs_discriminator
 from qcrd.fingerprint import fingerprint
-from qcrd.home import PREDICTIONS, RECORD, Home
-from qcrd.identity import discriminator_identity, needs_discriminator
-from qcrd.provenance.ended import Ended
+from qcrd.samples.store import IDENTITY
+from qcrd.storage.files import read_json
+from qcrd.storage.home import PREDICTIONS, RECORD, Home
+from qcrd.storage.journal import FILE
 from qcrd.teacher.engines import ENGINES
-from qcrd.teacher.store import IDENTITY
-from qcrd.tracking.journal import FILE
 
 
 @dataclass(frozen=True, slots=True)

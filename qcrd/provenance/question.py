@@ -7,23 +7,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qcrd.cell.finished import Ended
+from qcrd.cell.identity import RESULT_VERSION, needs_discriminator, selection_of
+from qcrd.cell.preparation import load_task, rationale_set
 from qcrd.config import Cell
 from qcrd.errors import DataError, QcrdError
-from qcrd.files import read_json
-from qcrd.home import Home
-from qcrd.identity import RESULT_VERSION, needs_discriminator, selection_of
 from qcrd.losses import SCHEMES
 from qcrd.methods import METHODS
-from qcrd.preparation import load_task, rationale_set
 from qcrd.provenance.choice import Candidate, draws_lots, explains, weighed
-from qcrd.provenance.ended import Ended
 from qcrd.provenance.entry import judge_file
 from qcrd.provenance.samples import Answers, Draw, answers
 from qcrd.rationales.select import SELECTIONS, renewed
 from qcrd.rationales.sets import Side, sides
 from qcrd.rationales.vote import vote
-from qcrd.student.apart import equal_tokens
-from qcrd.student.model import load_tokenizer
+from qcrd.storage.files import read_json
+from qcrd.storage.home import Home
+from qcrd.student.t5.student import load_tokenizer
+from qcrd.student.token_duplicates import equal_tokens
 from qcrd.types import Parsed, Prediction, Question, Splits, Vote
 
 SPLITS = ("test", "validation", "train")

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from qcrd import preparation
+from qcrd.cell import preparation
+from qcrd.cell.finished import Ended
+from qcrd.cell.preparation import load_task, prompts_fingerprint
 from qcrd.errors import DataError
-from qcrd.home import Home
-from qcrd.preparation import load_task, prompts_fingerprint
-from qcrd.provenance.ended import Ended
 from qcrd.provenance.entry import sampler_of
-from qcrd.teacher import shards
-from qcrd.teacher.base import Request
+from qcrd.samples import shards
+from qcrd.samples.requests import Request
+from qcrd.samples.store import SampleStore
+from qcrd.storage.home import Home
 from qcrd.teacher.engines import ENGINES
-from qcrd.teacher.store import SampleStore
 from qcrd.types import Parsed, Question, Sample
 
 

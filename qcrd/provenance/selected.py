@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from qcrd.cell.finished import kept_student
+from qcrd.cell.preparation import load_task
+from qcrd.cell.run import measurer
 from qcrd.config import Cell, Selection
-from qcrd.methods.offers import difficulties
-from qcrd.pipeline import measurer
-from qcrd.preparation import load_task
-from qcrd.provenance.ended import kept_student
+from qcrd.methods.rationale_pool import difficulties
 from qcrd.rationales.select import SELECTIONS, Candidate, choose, filtered
 from qcrd.types import Question
 

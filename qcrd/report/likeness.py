@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from qcrd.cell.identity import cell_identity, needs_discriminator, teacher_samples
 from qcrd.config import Cell, merged
-from qcrd.identity import cell_identity, needs_discriminator, teacher_samples
-from qcrd.presets import PAPER
+from qcrd.config.presets import PAPER
 
 NAMES = {"svamp": "SVAMP", "cqa": "CQA", "anli1": "ANLI1", "esnli": "e-SNLI"}
 TASKS = tuple(NAMES)

@@ -75,7 +75,7 @@ class Line:
     method: str
     train: int  # training questions
     teacher_tokens: float | None  # that the teacher generated for the samples that a cell reads
-    student_tflop: float | None  # of a training; see `qcrd.student.work`
+    student_tflop: float | None  # of a training; see `qcrd.student.flops`
     seconds: float | None  # wall time of training and evaluation
     cells: tuple[str, ...]  # ids of the cells that the means are over
     marks: tuple[int, ...]  # numbers of its notes, from 1

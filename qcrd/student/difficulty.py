@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from qcrd.student.model import Student
+from qcrd.student.t5.student import Student
 from qcrd.tasks.base import Task
 
 Tokens = Sequence[int]

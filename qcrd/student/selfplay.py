@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 
 from qcrd.config import SelfPlay
-from qcrd.student.batches import derive
-from qcrd.student.model import Student
+from qcrd.seeds import derive
+from qcrd.student.t5.student import Student
 from qcrd.student.weights import Weights, weights
 
 Tokens = list[int]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
-from qcrd.student.tokens import token_ids
+from qcrd.hub.token_ids import token_ids
 from qcrd.tasks.base import Task
 from qcrd.types import Question
 

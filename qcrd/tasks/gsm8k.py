@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from qcrd import config
+from qcrd.config.paths import replaced
 from qcrd.errors import DataError
-from qcrd.places import replaced
 from qcrd.tasks import equations, sources
 from qcrd.tasks.answers import CALCULATOR
 from qcrd.tasks.dealing import Sizes, deal

@@ -16,8 +16,8 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
+from qcrd.config.paths import replaced
 from qcrd.errors import ConfigError
-from qcrd.places import replaced
 
 _EXAMPLE = re.compile(r"\n\s*\nQ:(?P<question>.*?)\nA:(?P<answer>.*?)(?=\n\s*\nQ:|\Z)", re.DOTALL)
 

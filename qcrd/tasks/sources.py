@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qcrd import packed
+from qcrd.config.paths import replaced
 from qcrd.errors import DataError
-from qcrd.packed import Reader
-from qcrd.places import replaced
+from qcrd.storage import archives
+from qcrd.storage.archives import Reader
 
 Rows = dict[str, list[dict[str, Any]]]
 """By split, in the order of the file: field name to value."""
@@ -153,7 +153,7 @@ _commits: ContextVar[list[str] | None] = ContextVar("commits", default=None)
 def _named(path: Path, name: str) -> dict[str, Reader]:
     """Readers of the files `<name>_<split>.json` in a folder or zip, by their last name."""
     wanted = re.compile(rf"(?:.*/)?{re.escape(name)}_[^/]*\.json", re.DOTALL)
-    found = packed.files(path, lambda entry: wanted.fullmatch(entry) is not None)
+    found = archives.files(path, lambda entry: wanted.fullmatch(entry) is not None)
     return {entry.rpartition("/")[2]: read for entry, read in found.items()}
 
 

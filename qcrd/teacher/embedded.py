@@ -27,13 +27,13 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from qcrd import tasks
-from qcrd.bucket import Bucket
 from qcrd.config import Teacher
 from qcrd.errors import QcrdError
 from qcrd.fingerprint import fingerprint
-from qcrd.hold import Hold
+from qcrd.hub.word_tokenizer import word_level_tokenizer
+from qcrd.storage.bucket import Bucket
+from qcrd.storage.folder_lock import Hold
 from qcrd.tasks.arithmetic import generate, vocabulary
-from qcrd.teacher.tokenizer import word_level_tokenizer
 from qcrd.types import Question
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from qcrd.config import Resources, Section, Teacher
-from qcrd.teacher.base import Request, SampleFn, fingerprint_path
+from qcrd.fingerprint import fingerprint_path
+from qcrd.samples.requests import Request, SampleFn
 from qcrd.types import Sample
 
 OPTIONAL = ("path", "base_url", "dtype", "quantization", "max_len")

@@ -10,8 +10,9 @@ from typing import Any
 
 from qcrd.config import Resources, Section, Teacher
 from qcrd.errors import ConfigError
+from qcrd.fingerprint import fingerprint_path
 from qcrd.registry import Registry
-from qcrd.teacher.base import SampleFn, fingerprint_path
+from qcrd.samples.requests import SampleFn
 from qcrd.teacher.engine import OPTIONAL, ActorEngine, Engine, Job, LocalEngine, Sampler
 
 
@@ -57,7 +58,7 @@ class OpenAI(LocalEngine):
     @contextmanager
     def open(self, teacher: Teacher, stop: Sequence[str], job: Job) -> Iterator[SampleFn]:
         """Calls to the server; says what they will cost and what they did."""
-        from qcrd.teacher.openai import ServerTeacher
+        from qcrd.teacher.openai.teacher import ServerTeacher
 
         with ServerTeacher(teacher, stop, job.resources.api) as server:
             job.say(f"teacher: {server.url}: {server.estimate(job.missing)}")

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from qcrd import packed
+from qcrd.config.paths import replaced
 from qcrd.errors import ConfigError, DataError
-from qcrd.places import replaced
-from qcrd.teacher import finish
-from qcrd.teacher.base import Request
+from qcrd.samples import finish
+from qcrd.samples.requests import Request
+from qcrd.storage import archives
 from qcrd.types import Sample
 
 log = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ def _count(found: Any) -> int:
 
 def _lists(path: Path) -> Iterator[tuple[str, list[str], list[Ending]]]:
     chunks: dict[tuple[str, str], dict[int, list[str]]] = {}
-    for name, read in packed.files(path, lambda name: _CHUNK.search(name) is not None).items():
+    for name, read in archives.files(path, lambda name: _CHUNK.search(name) is not None).items():
         match = _CHUNK.search(name)
         try:
             texts = json.loads(read())

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from qcrd.errors import ConfigError
-from qcrd.teacher.base import Request
+from qcrd.samples.requests import Request
 from qcrd.teacher.seeded import processors
 from qcrd.types import Sample
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 from qcrd.errors import ConfigError
-from qcrd.teacher.base import Request
+from qcrd.samples.requests import Request
 from qcrd.teacher.chat import NO_SYSTEM, has_system_role, messages
 from qcrd.types import Sample
 

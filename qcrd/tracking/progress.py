@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from qcrd.files import write_json
+from qcrd.storage.files import write_json
 
 FILE = "mlflow.json"
 

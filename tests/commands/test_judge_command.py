@@ -4,15 +4,15 @@ import json
 
 import pytest
 import yaml
-from test_pipeline import fill, make_cell
+from small_cells import fill, make_cell
 from typer.testing import CliRunner
 
+from qcrd.cell.run import run_cell
 from qcrd.cli import app
-from qcrd.home import Home
 from qcrd.judging.cells import Explainer
 from qcrd.judging.prompt import template
 from qcrd.judging.ranking import compare, rank
-from qcrd.pipeline import run_cell
+from qcrd.storage.home import Home
 from qcrd.types import Sample
 
 QUESTIONS = 6

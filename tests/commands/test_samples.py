@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 
 from qcrd.cli import app
 from qcrd.errors import StoreError
-from qcrd.teacher.draw import draw
+from qcrd.samples.draw import draw
+from qcrd.samples.store import SampleStore
 from qcrd.teacher.recorded import RecordedTeacher
-from qcrd.teacher.store import SampleStore
 from qcrd.types import Limit, Sample
 
 

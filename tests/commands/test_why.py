@@ -4,13 +4,13 @@ import json
 
 import pytest
 import yaml
-from test_pipeline import fill, make_cell
+from small_cells import fill, make_cell
 from typer.testing import CliRunner
 
+from qcrd.cell.run import run_cell
 from qcrd.cli import app
 from qcrd.errors import QcrdError
-from qcrd.home import Home
-from qcrd.pipeline import run_cell
+from qcrd.storage.home import Home
 
 
 @pytest.fixture(scope="module")

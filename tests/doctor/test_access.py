@@ -3,7 +3,7 @@
 import pytest
 
 from qcrd.doctor.access import SECRETS, access
-from qcrd.home import Home
+from qcrd.storage.home import Home
 
 
 @pytest.fixture

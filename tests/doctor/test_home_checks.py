@@ -8,7 +8,7 @@ import pytest
 
 from qcrd.doctor import home as place
 from qcrd.errors import StoreError
-from qcrd.home import Home
+from qcrd.storage.home import Home
 
 
 def states(checks):

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from qcrd.doctor.needs import needs
-from qcrd.grid.shares import Node
-from qcrd.home import Home
+from qcrd.grid.cluster.shares import Node
+from qcrd.storage.home import Home
 
 TASK = {"name": "arithmetic", "train": 4, "validation": 2, "test": 2}
 

@@ -6,9 +6,9 @@ import time
 from echo_teacher import IDENTITY, LIMIT, Echo, asked, ignore
 
 from qcrd.doctor import remains
-from qcrd.home import Home
-from qcrd.teacher.draw import draw
-from qcrd.teacher.store import SampleStore
+from qcrd.samples.draw import draw
+from qcrd.samples.store import SampleStore
+from qcrd.storage.home import Home
 
 LONG_AGO = time.time() - 10 * remains.AGE
 

@@ -10,11 +10,11 @@ import time
 import pytest
 import torch
 
-from qcrd import pipeline
+from qcrd.cell.run import run_cell
 from qcrd.faults.aftermath import faults
-from qcrd.grid.runs import sources
-from qcrd.grid.study import Study
-from qcrd.home import RECORD, Home
+from qcrd.grid.plan.study import Study
+from qcrd.grid.run.mlflow_runs import sources
+from qcrd.storage.home import RECORD, Home
 from qcrd.tracking.mlflow.mirror import Mirror
 
 GRID = """
@@ -40,7 +40,7 @@ def ended(tmp_path, monkeypatch):
     study.home.samples.mkdir(parents=True)
     torch.set_num_threads(1)  # as a cell has in a grid
     for planned in study.cells:
-        pipeline.run_cell(planned.cell, planned.name, study.home)
+        run_cell(planned.cell, planned.name, study.home)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     assert Mirror(uri, "after", *sources(study)).push().error is None
     return study, uri, tmp_path / "ray"

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from qcrd.faults.harm import Harm, belonging
-from qcrd.home import RECORD, Home
-from qcrd.tracking import journal
+from qcrd.storage import journal
+from qcrd.storage.home import RECORD, Home
 
 WORKER = "import time; time.sleep(60)"
 

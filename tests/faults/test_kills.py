@@ -9,7 +9,7 @@ import pytest
 from qcrd.errors import QcrdError
 from qcrd.faults.aftermath import RESULTS, equal
 from qcrd.faults.kills import FaultFigures, worked_off
-from qcrd.home import Home
+from qcrd.storage.home import Home
 
 
 def write(home, content):

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_pipeline import TASK, elsewhere, fill, make_cell
+from small_cells import TASK, elsewhere, fill, make_cell
 
-from qcrd import config, preparation
+from qcrd import config
+from qcrd.cell import preparation
+from qcrd.cell.run import run_cell
 from qcrd.errors import ConfigError, DataError
-from qcrd.home import Home
 from qcrd.judging import formats
 from qcrd.judging.cells import Explainer, common_questions
 from qcrd.judging.prompt import template
@@ -19,11 +20,11 @@ from qcrd.judging.ranking import STOP, Comparison, Ranking, compare, rank
 from qcrd.judging.rationales import load, rationales
 from qcrd.judging.tally import tally
 from qcrd.methods import METHODS
-from qcrd.pipeline import run_cell
-from qcrd.student.evaluate import Evaluator
-from qcrd.student.model import Student
+from qcrd.samples.store import SampleStore
+from qcrd.storage.home import Home
+from qcrd.student.t5.student import Student
 from qcrd.teacher.engines import sampler_identity
-from qcrd.teacher.store import SampleStore
+from qcrd.training.evaluate import Evaluator
 from qcrd.types import Sample
 
 JUDGE = config.Teacher(engine="openai", model="a-judge", temperature=0.0)

@@ -2,9 +2,9 @@
 
 import pytest
 
+from qcrd.cell.identity import cell_id
 from qcrd.config import Cell, Selection, Training
 from qcrd.errors import ConfigError
-from qcrd.identity import cell_id
 from qcrd.methods import METHODS
 from qcrd.methods.base import Method
 from qcrd.methods.finetuning import FINETUNING

@@ -9,10 +9,9 @@ from qcrd import config
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, choose
 from qcrd.rationales.dual import key_weights
-from qcrd.student import model
-from qcrd.student.batches import derive
+from qcrd.seeds import derive
 from qcrd.student.selfplay import Snapshots
-from qcrd.student.tape import Arithmetic, Recorder, Replay
+from qcrd.student.t5.replay import Arithmetic, Recorder, Replay
 from qcrd.types import RationaleSet
 
 MIDDLE = 5.65  # nats per token: some negatives of the untrained student lie within, some beyond
@@ -218,7 +217,7 @@ def test_only_chosen_rationales_are_differentiated_and_doubles_are_computed_once
 def test_what_is_differentiated_after_scoring_has_the_values_and_gradients_of_one_pass(
     keep, dropout, monkeypatch
 ):
-    monkeypatch.setattr(model, "RECORDED", 1e9 if keep else 0)
+    monkeypatch.setattr("qcrd.student.t5.student.RECORDED", 1e9 if keep else 0)
     questions, _ = questions_and_sets()
     student = small_student(3, dropout=dropout).double().train()
     asked = student.tokens([f"explain: {q.text}" for q in questions], 64)

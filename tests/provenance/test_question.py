@@ -6,24 +6,24 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_pipeline import SILENT, TASK, M, Teacher, elsewhere, make_cell
+from small_cells import SILENT, TASK, M, Teacher, elsewhere, make_cell
 
 from qcrd import config
+from qcrd.cell.finished import Ended, kept_student
+from qcrd.cell.preparation import load_task, parsed, prepare, sample_requests, sample_store
+from qcrd.cell.run import ensure_discriminator, new_discriminator, run_cell
+from qcrd.discriminator.trainer import Judge
 from qcrd.errors import DataError
-from qcrd.home import Home
-from qcrd.pipeline import ensure_discriminator, new_discriminator, run_cell
-from qcrd.preparation import load_task, parsed, prepare, sample_requests, sample_store
-from qcrd.provenance.ended import Ended, kept_student
 from qcrd.provenance.entry import entry, judge_file
 from qcrd.provenance.question import trace
 from qcrd.provenance.samples import answers
 from qcrd.provenance.text import as_object, entry_text, trace_text
 from qcrd.rationales.dual import key_weights
-from qcrd.student.judge import Judge
-from qcrd.student.model import tokenise
+from qcrd.samples import shards
+from qcrd.samples.draw import draw
+from qcrd.storage.home import Home
+from qcrd.student.t5.student import tokenise
 from qcrd.student.weights import set_weights
-from qcrd.teacher import shards
-from qcrd.teacher.draw import draw
 
 TRAIN = [q.id for q in load_task(TASK)[1].train]
 

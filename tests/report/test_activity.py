@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from test_tables import record
+from table_records import record
 
 from qcrd.report.activity import active, idle
 from qcrd.report.columns import ACTIVE, header, rows

@@ -1,7 +1,7 @@
 import pytest
 
 from qcrd.config import Cell
-from qcrd.presets import EMBEDDED, PAPER
+from qcrd.config.presets import EMBEDDED, PAPER
 from qcrd.report.paper import TABLES, counterpart, published
 
 

@@ -7,10 +7,9 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
 from qcrd import config
-from qcrd.student import writing
-from qcrd.student.model import Student, load_student, load_tokenizer
-from qcrd.student.writing import Writer
-from qcrd.teacher.tokenizer import word_level_tokenizer
+from qcrd.hub.word_tokenizer import word_level_tokenizer
+from qcrd.student.t5.decoding import Writer
+from qcrd.student.t5.student import Student, load_student, load_tokenizer
 
 LIMIT = 14
 SEED = {False: 10, True: 4}  # whose answers have several lengths
@@ -131,7 +130,7 @@ def test_long_inputs_are_written_for_a_few_at_a_time(monkeypatch):
     student, sizes = chatty(10), []
     wanted, step = student.generate(INPUTS, LIMIT), Writer._step
     row = 2 * 1 * 16 * 8 * 4 + 3 * 2 * 8**2 * 4  # keys and values of the longest input, and its attention
-    monkeypatch.setattr(writing, "MEMORY", 3 * row)
+    monkeypatch.setattr("qcrd.student.t5.decoding.MEMORY", 3 * row)
     monkeypatch.setattr(Writer, "_step", lambda *given: sizes.append(len(given[1].job)) or step(*given))
     assert student.generate(INPUTS, LIMIT) == wanted
     assert max(sizes) == 3

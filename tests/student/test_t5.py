@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from small import CPU
 from transformers import T5Config, T5ForConditionalGeneration
 
-from qcrd.student import packing
-from qcrd.student.packing import Layout
-from qcrd.student.t5 import Stack, buckets
-from qcrd.student.tape import Arithmetic
+from qcrd.student.t5 import packing
+from qcrd.student.t5.forward import Stack, buckets
+from qcrd.student.t5.packing import Layout
+from qcrd.student.t5.replay import Arithmetic
 
 ROWS = [[3, 4, 1], [5, 1], [3, 3, 4, 5, 6, 7, 8, 1], [9, 1]]
 

@@ -4,10 +4,10 @@ import pytest
 
 from qcrd import tasks
 from qcrd.config import Own
-from qcrd.student.pretrained import pretrained_tokenizer
+from qcrd.hub.checkpoints import pretrained_tokenizer
+from qcrd.hub.word_tokenizer import word_level_tokenizer
 from qcrd.student.writable import Lost, Writable, writable
 from qcrd.tasks.own import task
-from qcrd.teacher.tokenizer import word_level_tokenizer
 from qcrd.types import Question
 
 TEXT = task(Own())

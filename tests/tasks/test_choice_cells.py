@@ -4,10 +4,10 @@ import pytest
 from small import SHAPE
 
 from qcrd import config
-from qcrd.home import Home
-from qcrd.pipeline import run_cell
-from qcrd.preparation import prepare, sample_requests, sample_store
-from qcrd.teacher.draw import draw
+from qcrd.cell.preparation import prepare, sample_requests, sample_store
+from qcrd.cell.run import run_cell
+from qcrd.samples.draw import draw
+from qcrd.storage.home import Home
 from qcrd.teacher.recorded import RecordedTeacher
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from qcrd import plugins, tasks
+from qcrd.cell.identity import cell_id
 from qcrd.config import Cell, Task
 from qcrd.errors import ConfigError
-from qcrd.identity import cell_id
 from qcrd.tasks.choices import ChoiceTask
 from qcrd.tasks.reading import EquationTask
 from qcrd.types import Question

@@ -8,8 +8,8 @@ import pytest
 
 from qcrd import config
 from qcrd.errors import DataError
+from qcrd.samples.requests import Request
 from qcrd.tasks import equations, get
-from qcrd.teacher.base import Request
 from qcrd.teacher.recorded import RecordedTeacher
 from qcrd.types import Question
 

@@ -9,8 +9,8 @@ from fractions import Fraction
 import pytest
 
 from qcrd import config
+from qcrd.config.presets import PRESETS
 from qcrd.errors import DataError
-from qcrd.presets import PRESETS
 from qcrd.tasks import equations, get
 from qcrd.types import Question
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from qcrd.teacher.base import Request
+from qcrd.samples.requests import Request
 
 NO_SYSTEM_ROLE = (
     "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from qcrd.teacher.background import in_background
+from qcrd.teacher.openai.background import in_background
 
 
 def test_items_come_in_their_order_and_then_the_end():

@@ -1,8 +1,8 @@
 import pytest
 from chat_templates import NO_SYSTEM_ROLE
 
+from qcrd.hub.word_tokenizer import word_level_tokenizer
 from qcrd.teacher.chat import has_system_role, messages
-from qcrd.teacher.tokenizer import word_level_tokenizer
 from qcrd.types import Prompt
 
 # As Gemma's: refuses a system message, and wants turns to alternate.

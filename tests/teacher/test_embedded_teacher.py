@@ -9,31 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_teacher import TINY, ignore
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from qcrd import config, tasks
 from qcrd.errors import QcrdError
+from qcrd.hub.word_tokenizer import word_level_tokenizer
 from qcrd.tasks.arithmetic import generate, vocabulary
 from qcrd.teacher import embedded
 from qcrd.teacher.chat import NO_SYSTEM
 from qcrd.teacher.embedded import EmbeddedRecipe, ensure_embedded_teacher
-from qcrd.teacher.tokenizer import word_level_tokenizer
-
-TINY = EmbeddedRecipe(
-    accuracy=0.0,
-    problems=64,
-    held_out=8,
-    width=32,
-    heads=1,
-    layers=1,
-    feed_forward=32,
-    check_from=30,
-    check_every=30,
-)
-
-
-def ignore(*progress) -> None:
-    """A progress that nobody watches."""
 
 
 @pytest.fixture(scope="session")

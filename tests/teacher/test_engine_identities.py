@@ -4,9 +4,9 @@ from importlib import metadata
 
 import pytest
 
-from qcrd import preparation
+from qcrd.cell import preparation
 from qcrd.config import Cell, Teacher
-from qcrd.teacher.base import sampler_key
+from qcrd.samples.requests import sampler_key
 from qcrd.teacher.embedded import EmbeddedRecipe
 
 COMMON = {"tokenizer": "model", "chat": "messages", "temperature": 0.7, "top_p": 1.0, "stop": ["Question"]}

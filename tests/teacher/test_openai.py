@@ -10,12 +10,12 @@ from echo_teacher import IDENTITY, LIMIT, asked, ignore
 
 from qcrd import config
 from qcrd.errors import ConfigError, QcrdError
-from qcrd.teacher import calls
-from qcrd.teacher.background import THREAD
-from qcrd.teacher.base import Request
-from qcrd.teacher.draw import draw
-from qcrd.teacher.openai import ServerTeacher
-from qcrd.teacher.store import SampleStore
+from qcrd.samples.draw import draw
+from qcrd.samples.requests import Request
+from qcrd.samples.store import SampleStore
+from qcrd.teacher.openai import calls
+from qcrd.teacher.openai.background import THREAD
+from qcrd.teacher.openai.teacher import ServerTeacher
 from qcrd.types import Prompt
 
 KEY = "sk-very-secret-key"

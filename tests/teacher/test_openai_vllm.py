@@ -13,16 +13,16 @@ import pytest
 from chat_servers import Proxy, wait_until
 from chat_templates import NO_SYSTEM_ROLE, instructed
 from echo_teacher import IDENTITY
-from test_embedded_teacher import TINY, ignore
+from tiny_teacher import TINY, ignore
 from vllm_answers import ASKED, LIMIT, STOP
 
 from qcrd import config
 from qcrd.errors import ConfigError
+from qcrd.samples.draw import draw
+from qcrd.samples.store import SampleStore
 from qcrd.teacher.chat import NO_SYSTEM
-from qcrd.teacher.draw import draw
 from qcrd.teacher.embedded import ensure_embedded_teacher
-from qcrd.teacher.openai import ServerTeacher
-from qcrd.teacher.store import SampleStore
+from qcrd.teacher.openai.teacher import ServerTeacher
 from qcrd.types import Limit, Sample
 
 ENVIRONMENT = {

@@ -5,10 +5,10 @@ import zipfile
 import pytest
 
 from qcrd.errors import ConfigError, DataError
-from qcrd.teacher.base import requests
-from qcrd.teacher.draw import draw
+from qcrd.samples.draw import draw
+from qcrd.samples.requests import requests
+from qcrd.samples.store import SampleStore
 from qcrd.teacher.recorded import RecordedTeacher
-from qcrd.teacher.store import SampleStore
 from qcrd.types import Limit, Prompt, Question
 
 

@@ -8,9 +8,9 @@ from transformers import BartConfig, BartForConditionalGeneration, GPT2Config, G
 
 from qcrd import config, tasks
 from qcrd.errors import ConfigError
-from qcrd.student.model import load_tokenizer
+from qcrd.samples.requests import requests
+from qcrd.student.t5.student import load_tokenizer
 from qcrd.tasks.arithmetic import generate
-from qcrd.teacher.base import requests
 from qcrd.teacher.seq2seq import Seq2SeqSampler
 from qcrd.types import Prompt
 

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from qcrd import tasks
+from qcrd.samples.requests import requests
 from qcrd.tasks.arithmetic import generate
-from qcrd.teacher.base import requests
 from qcrd.teacher.vllm import VllmSampler
 
 ASKED = requests(generate(seed=3, n=16), tasks.get("arithmetic").prompt, 3, 0)

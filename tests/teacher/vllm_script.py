@@ -10,8 +10,8 @@ from chat_templates import NO_SYSTEM_ROLE, instructed
 
 from qcrd import tasks
 from qcrd.errors import ConfigError
+from qcrd.samples.requests import Request, requests
 from qcrd.tasks.arithmetic import generate
-from qcrd.teacher.base import Request, requests
 from qcrd.teacher.vllm import VllmSampler
 from qcrd.types import Prompt, Sample
 

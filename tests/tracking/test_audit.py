@@ -2,7 +2,7 @@
 
 import pytest
 
-from qcrd.tracking.journal import FILE, Journal
+from qcrd.storage.journal import FILE, Journal
 from qcrd.tracking.mlflow.audit import differences
 from qcrd.tracking.mlflow.client import open_client
 from qcrd.tracking.mlflow.mirror import Mirror

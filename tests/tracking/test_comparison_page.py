@@ -17,19 +17,19 @@ from playwright.sync_api import sync_playwright
 from tiny_grid import Run, recorded_answers
 from typer.testing import CliRunner
 
-from qcrd import preparation
+from qcrd.cell import preparation
 from qcrd.cli import app
-from qcrd.files import read_json
-from qcrd.grid import report
-from qcrd.grid.runs import mirror
-from qcrd.grid.study import Study
-from qcrd.home import Home
-from qcrd.student.trainer import PREDICTIONS
-from qcrd.tracking import journal
-from qcrd.tracking.journal import Journal
+from qcrd.grid.plan.study import Study
+from qcrd.grid.results import report
+from qcrd.grid.run.mlflow_runs import mirror
+from qcrd.storage import journal
+from qcrd.storage.files import read_json
+from qcrd.storage.home import Home
+from qcrd.storage.journal import Journal
 from qcrd.tracking.mlflow.client import open_client
 from qcrd.tracking.mlflow.page import find
 from qcrd.tracking.server import served
+from qcrd.training.trainer import PREDICTIONS
 
 
 @contextlib.contextmanager

@@ -15,8 +15,8 @@ import pytest
 from unreliable import Unreliable
 
 from qcrd.errors import QcrdError
+from qcrd.storage.journal import FILE, Artifact, Journal, read
 from qcrd.tracking.feeder import Feeder
-from qcrd.tracking.journal import FILE, Artifact, Journal, read
 from qcrd.tracking.mlflow.audit import differences
 from qcrd.tracking.mlflow.mirror import Mirror
 from qcrd.tracking.mlflow.page import find

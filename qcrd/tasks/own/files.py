@@ -7,9 +7,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from qcrd import config, packed
+from qcrd import config
+from qcrd.config.paths import replaced
 from qcrd.errors import DataError, did_you_mean
-from qcrd.places import replaced
+from qcrd.storage import archives
 from qcrd.tasks.own.formats import READERS, Row, read, rows_of_objects
 from qcrd.tasks.sources import note_commit
 
@@ -63,9 +64,9 @@ def _readers(section: config.Task) -> dict[str, Reader]:
 
 def _folder(place: Path, subset: str | None) -> dict[str, Reader]:
     """The files of a folder, or of its folder `data` or `subset`; parts of one split follow each other."""
-    files = packed.files(place, lambda name: PurePosixPath(name).suffix in READERS)
+    files = archives.files(place, lambda name: PurePosixPath(name).suffix in READERS)
     home = place.absolute().as_posix()
-    by_folder: dict[str, dict[str, packed.Reader]] = {}
+    by_folder: dict[str, dict[str, archives.Reader]] = {}
     for name, reader in files.items():
         path = PurePosixPath(name).relative_to(home)
         if path.name not in _ABOUT and not any(part.startswith(".") for part in path.parts):
@@ -86,7 +87,7 @@ def _folder(place: Path, subset: str | None) -> dict[str, Reader]:
     return {split: partial(_joined, split, each, here) for split, each in parts.items()}
 
 
-def _joined(split: str, parts: list[tuple[int, int, str]], files: dict[str, packed.Reader]) -> list[Row]:
+def _joined(split: str, parts: list[tuple[int, int, str]], files: dict[str, archives.Reader]) -> list[Row]:
     names = [name for *_, name in parts]
     if [number for number, *_ in parts] != list(range(parts[0][1])) or len({of for _, of, _ in parts}) > 1:
         raise DataError(

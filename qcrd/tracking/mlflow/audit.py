@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from qcrd.tracking import journal
-from qcrd.tracking.journal import Metrics
+from qcrd.storage import journal
+from qcrd.storage.journal import Metrics
 from qcrd.tracking.mlflow.client import all_runs, open_client
 from qcrd.tracking.mlflow.source import Source
 

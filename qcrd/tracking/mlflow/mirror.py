@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qcrd.tracking import journal
+from qcrd.storage import journal
+from qcrd.storage.journal import Artifact, Event, Metrics, Params, Status, Tail
 from qcrd.tracking.feeder import Report
-from qcrd.tracking.journal import Artifact, Event, Metrics, Params, Status, Tail
 from qcrd.tracking.mlflow.client import all_runs, is_refusal, one_line, open_client
 from qcrd.tracking.mlflow.experiment import find_or_create, furnish
 from qcrd.tracking.mlflow.page import Page

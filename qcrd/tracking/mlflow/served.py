@@ -11,7 +11,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 from pandas import DataFrame
 
-from qcrd.answering import Answerer
+from qcrd.cell.answering import Answerer
 from qcrd.types import Question
 
 CELL, STUDENT = "cell", "student"  # names of what it is made of

@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from qcrd import config, tasks
+from qcrd.cell.preparation import without_gold
 from qcrd.errors import DataError
-from qcrd.preparation import without_gold
-from qcrd.teacher.base import requests
+from qcrd.samples.requests import requests
 from qcrd.teacher.recorded import RecordedTeacher
 from qcrd.types import Prompt
 

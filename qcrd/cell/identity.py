@@ -1,0 +1,241 @@
+"""What a cell's result depends on, and nothing else: the id under which it is kept and found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qcrd import tasks
+from qcrd.config import Cell, Selection
+from qcrd.fingerprint import fingerprint, fingerprint_path
+from qcrd.rationales.select import SELECTIONS, renewed
+from qcrd.tasks.extensions import CUES, NORMALISERS
+
+if TYPE_CHECKING:
+    from qcrd.methods.base import Method
+
+RESULT_VERSION = 4
+"""Part of every id. Raise it by one with each change of the code that changes a trained cell's figures
+(losses, data order, initialisation, the student's prompts, parsing, decoding, evaluation), so that old
+results are not taken for new ones; not for changes of speed, logging or layout that leave the figures alone.
+The teacher's prompts are part of the id themselves."""
+
+_READ_BY_SOME = {"alpha1", "alpha2", "max_rationale"}
+"""Settings in sections that every method reads, but which only those methods read that name them."""
+
+
+def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, Any]:
+    """All that changes the cell's result.
+
+    Settings that its method does not read are left out, so that a baseline beside a sweep of beta is one
+    cell. Places (sources, folders) enter by their content.
+
+    Args:
+        cell: the cell.
+        data: fingerprint of the task's `Splits`; stands for all of `cell.task` but its name and how
+            own answers are read.
+        teacher: identity of the teacher's answers, sampler and prompts; stands for all of `cell.teacher`.
+    """
+    uses = _method(cell).uses
+    unread = _READ_BY_SOME - uses
+    if not ("iteration" in uses or _plays_itself(cell) or needs_discriminator(cell) or _selects_anew(cell)):
+        unread |= {"iteration"}
+    identity = {
+        "version": RESULT_VERSION,
+        "method": cell.method,
+        "task": task_identity(cell, data),
+        "student": _student(cell, unread),
+        "training": cell.training.model_dump(exclude=unread),
+        "labels": cell.rationales.labels,
+        "seed": cell.seed,
+    }
+    if teacher_samples(cell) or _method(cell).writes == "sequence":
+        identity["reading"] = reading_identity(cell)
+    if teacher_samples(cell):
+        identity["rationales"] = _rationales(cell, teacher)
+    if (chosen := selection_of(cell)) is not None:
+        selection = _selection(chosen)
+        if "selection" in uses or selection != _selection(_method(cell).own):
+            identity["selection"] = selection
+    if "contrastive" in uses:
+        identity["contrastive"] = _contrastive(cell)
+    if "selfplay" in uses:
+        identity["selfplay"] = _selfplay(cell)
+    if "discriminator" in uses:
+        identity["discriminator"] = _discriminator(cell)
+    if "edit" in uses:
+        identity["edit"] = cell.edit.model_dump()
+    if (options := _method(cell).settings(cell)) is not None:
+        identity["options"] = options.model_dump(mode="json")
+    if code := _plugins(cell):
+        identity["plugins"] = code
+    return identity
+
+
+def cell_id(cell: Cell, data: str, teacher: dict[str, Any]) -> str:
+    """Fingerprint of `cell_identity`."""
+    return fingerprint(cell_identity(cell, data, teacher))
+
+
+def discriminator_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, Any]:
+    """All that changes the discriminator as it is after pretraining; the arguments are `cell_identity`'s.
+
+    Cells that differ in the student, the losses or self-play share one.
+    """
+    settings = _discriminator(cell)
+    for after in ("update_steps", "alpha3", "decay", "min_factor", "weights"):  # read in training only
+        settings.pop(after, None)
+    return {
+        "version": RESULT_VERSION,
+        "task": task_identity(cell, data),
+        "reading": reading_identity(cell),
+        "rationales": _rationales(cell, teacher),
+        "discriminator": settings,
+        "tokenizer": _tokenizer(cell),
+        "max_input": cell.student.max_input,
+        "max_rationale": cell.student.max_rationale,
+        "precision": cell.student.precision,
+        "seed": cell.seed,
+    }
+
+
+def teacher_samples(cell: Cell) -> int:
+    """Teacher samples per question that the cell reads; 0 where it needs no teacher."""
+    method = _method(cell)
+    if "teacher" not in method.uses and cell.rationales.labels == "gold":
+        return 0
+    return method.samples(cell.rationales)
+
+
+def needs_discriminator(cell: Cell) -> bool:
+    """Whether the cell's result depends on a discriminator: not where its scheme has weights of its own."""
+    from qcrd.losses import SCHEMES  # as in `_method`
+
+    weighted = SCHEMES[cell.contrastive.scheme].weighted
+    return "discriminator" in _method(cell).uses and cell.discriminator.enabled and weighted
+
+
+def asks_for_duals(cell: Cell) -> bool:
+    """Whether the teacher is asked again, about its first answers, for the cell's dual rationales."""
+    return "edit" in _method(cell).uses and cell.edit.duals == "prompted"
+
+
+def _plays_itself(cell: Cell) -> bool:
+    return "selfplay" in _method(cell).uses and cell.selfplay.k > 0
+
+
+def _selects_anew(cell: Cell) -> bool:
+    chosen = selection_of(cell)
+    return chosen is not None and renewed(chosen)
+
+
+def selection_of(cell: Cell) -> Selection | None:
+    """Its selection, None where the method selects nothing."""
+    method = _method(cell)
+    return method.selection(cell.selection) if method.own is not None else None
+
+
+def _selection(section: Selection) -> dict[str, Any]:
+    """What of a selection's settings is in force."""
+    rule, settings = SELECTIONS[section.rule], {"rule", "accuracy", "diversity"}
+    settings |= ({"n"} if rule.counts else set()) | ({"threshold"} if section.diversity else set())
+    found = section.model_dump(include=settings)
+    if rule.measures and section.measured_by is not None:
+        found["measured_by"] = _model(section.measured_by, section.revision)
+    return found
+
+
+def _method(cell: Cell) -> Method:
+    from qcrd.methods import METHODS  # imports torch, which reading a configuration should not wait for
+
+    return METHODS[cell.method]
+
+
+def task_identity(cell: Cell, data: str) -> dict[str, Any]:
+    """The questions, and how answers to them are read, which the name says of all but own data sets.
+
+    And but plugins' tasks, which may change under their name: their code enters.
+    """
+    task = cell.task
+    own = {"kind": task.own.kind} if task.name == "own" else {}
+    code = tasks.TASKS.code(task.name)
+    return {"name": task.name, "data": data, **own, **({"code": code} if code else {})}
+
+
+def reading_identity(cell: Cell) -> dict[str, Any]:
+    """How answers with reasoning in them are read: the teacher's, and those of a student that writes any."""
+    task = cell.task
+    found: dict[str, Any] = task.model_dump(include={"uncued", "thinking"})
+    for registry, names in ((CUES, task.cues), (NORMALISERS, task.normalisers)):
+        if names:
+            found[registry.setting] = [[name, registry.code(name)] for name in names]
+    return found
+
+
+def _plugins(cell: Cell) -> dict[str, str]:
+    """Fingerprints of the plugins' code that trains the cell, by the setting that names it."""
+    from qcrd.losses import SCHEMES  # as in `_method`
+    from qcrd.methods import METHODS
+
+    used = [(METHODS, cell.method)]
+    if "contrastive" in _method(cell).uses:
+        used.append((SCHEMES, cell.contrastive.scheme))
+    if (chosen := selection_of(cell)) is not None:
+        used.append((SELECTIONS, chosen.rule))
+    found = {registry.setting: registry.code(name) for registry, name in used}
+    return {setting: code for setting, code in found.items() if code is not None}
+
+
+def _rationales(cell: Cell, teacher: dict[str, Any]) -> dict[str, Any]:
+    method = _method(cell)
+    return {
+        "teacher": teacher,
+        "samples": method.samples(cell.rationales),
+        "denoise": method.denoise(cell.rationales),
+        "unread": method.unread(cell.rationales),
+    }
+
+
+def _student(cell: Cell, unread: set[str]) -> dict[str, Any]:
+    student = cell.student
+    apart = {"checkpoint", "revision", "tokenizer", "architecture", "unwritable"}
+    return {
+        "model": _model(student.checkpoint, student.revision) or student.architecture.model_dump(),
+        "tokenizer": _tokenizer(cell),
+        **student.model_dump(exclude=apart | unread),
+    }
+
+
+def _contrastive(cell: Cell) -> dict[str, Any]:
+    plain = {"key_weight"} if cell.contrastive.key_weight == 1 else set()
+    return cell.contrastive.model_dump(exclude=plain)
+
+
+def _selfplay(cell: Cell) -> dict[str, Any]:
+    read = {"k", "tau", "lag"} if cell.selfplay.k else {"k"}
+    read |= {"top_k", "top_p"} if cell.selfplay.k and cell.selfplay.tau > 0 else set()  # greedy draws nothing
+    return cell.selfplay.model_dump(include=read)
+
+
+def _discriminator(cell: Cell) -> dict[str, Any]:
+    judge = cell.discriminator
+    if not needs_discriminator(cell):
+        return {"enabled": False}
+    return {
+        "enabled": True,
+        "model": _model(judge.checkpoint, judge.revision) or judge.architecture.model_dump(),
+        **judge.model_dump(exclude={"enabled", "checkpoint", "revision", "architecture"}),
+    }
+
+
+def _tokenizer(cell: Cell) -> dict[str, Any] | None:
+    """None is the task's own vocabulary, which goes with its name."""
+    return _model(cell.student.tokenizer, None) or _model(cell.student.checkpoint, cell.student.revision)
+
+
+def _model(name: str | None, revision: str | None) -> dict[str, Any] | None:
+    """A checkpoint: a folder by its content, a Hub id by name and revision."""
+    if name is None:
+        return None
+    folder = Path(name)
+    return {"content": fingerprint_path(folder)} if folder.is_dir() else {"hub": name, "revision": revision}

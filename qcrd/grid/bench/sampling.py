@@ -1,0 +1,119 @@
+"""Measures sampling: our way from requests to the store against the engine's own, in one run."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import ray
+
+from qcrd.cell import preparation
+from qcrd.config import Cell, Resources
+from qcrd.grid.cluster.engines import Engines, Say
+from qcrd.grid.cluster.shares import Shares
+from qcrd.grid.run.driver import cluster
+from qcrd.grid.run.teachers import sampler
+from qcrd.samples.draw import draw
+from qcrd.samples.requests import Request
+from qcrd.samples.store import SampleStore
+from qcrd.storage.home import Home
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingRates:
+    """Tokens per second that each way generated, a figure for each round, start-up of the engines apart."""
+
+    requests: int
+    bare: list[float]  # vllm.LLM.generate in one call
+    ours: list[float]  # the same engine: fed by the driver, samples checked and stored
+    two: list[float]  # two engines; empty where the cluster has no room for them
+
+    @property
+    def ratio(self) -> float:
+        """Our tokens per second over the engine's own, median of the rounds."""
+        return median(a / b for a, b in zip(self.ours, self.bare, strict=True))
+
+    def text(self) -> str:
+        """For people: medians and ratios."""
+        lines = [f"{self.requests} requests, {len(self.bare)} rounds, medians of tokens per second"]
+        for name, rates in (
+            ("vllm.LLM.generate", self.bare),
+            ("qcrd", self.ours),
+            ("qcrd, two engines", self.two),
+        ):
+            if rates:
+                share = median(a / b for a, b in zip(rates, self.bare, strict=True))
+                lines.append(
+                    f"  {name:<18} {median(rates):9.0f}   {share:.2f} of bare (median of the rounds)"
+                )
+        return "\n".join(lines)
+
+
+def bench_sampling(cell: Cell, home: Home, m: int, questions: int, rounds: int, say: Say) -> SamplingRates:
+    """Sample the same requests by turns with the engine's own call and through the store.
+
+    Every way has sampled all of them once before, so that prompts are cached for all alike.
+
+    Args:
+        cell: whose teacher (engine vllm) and task are taken.
+        home: where an embedded teacher is kept; the samples go to a folder that is removed.
+        m: answers per question.
+        questions: training questions.
+        rounds: how often each way is timed.
+        say: what a person is told.
+    """
+    requests = preparation.sample_requests(cell, "train", m)[: questions * m]
+    stop = preparation.load_task(cell.task)[0].stop
+    bare, ours, two = [], [], []
+    with cluster() as have, ExitStack() as stack:
+
+        def started(count: int) -> Engines:
+            resources = Resources(teacher_actors=count)
+            shares = Shares.of(resources, have.nodes)
+            way = sampler(cell.teacher, stop, requests, resources, shares, home, say)
+            engines = stack.enter_context(way)
+            engines.ready()
+            _through_the_store(engines, requests, cell)
+            return engines
+
+        one = started(1)
+        for i in range(rounds):
+            engine = one.workers[0].actor
+            bare.append(ray.get(engine.__ray_call__.remote(_bare, requests)))
+            ours.append(_through_the_store(one, requests, cell))
+            say(f"round {i + 1}: bare {bare[-1]:.0f}, qcrd {ours[-1]:.0f} tokens/s")
+        stack.pop_all().close()
+        if have.gpus == 0 or have.gpus >= 2:
+            pair = started(2)
+            for i in range(rounds):
+                two.append(_through_the_store(pair, requests, cell))
+                say(f"round {i + 1}: two engines {two[-1]:.0f} tokens/s")
+    return SamplingRates(len(requests), bare, ours, two)
+
+
+def _bare(engine: Any, requests: Sequence[Request]) -> float:
+    """Tokens per second of one call to `vllm.LLM.generate`, in the engine's process."""
+    sampler = engine.sampler
+    parameters = [sampler.parameters(r.seed) for r in requests]
+    begun = time.perf_counter()
+    if sampler.chat:
+        outputs = sampler.engine.chat([r.prompt.messages for r in requests], parameters, use_tqdm=False)
+    else:
+        outputs = sampler.engine.generate([r.prompt.text for r in requests], parameters, use_tqdm=False)
+    seconds = time.perf_counter() - begun
+    return sum(len(output.outputs[0].token_ids) for output in outputs) / seconds
+
+
+def _through_the_store(engines: Engines, requests: Sequence[Request], cell: Cell) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        store = SampleStore(Path(folder), preparation.teacher_identity(cell), cell.teacher.limit)
+        begun = time.perf_counter()
+        draw(store, requests, engines, lambda *_: None)
+        seconds = time.perf_counter() - begun
+        return sum(sample.tokens for sample in store.load().values()) / seconds

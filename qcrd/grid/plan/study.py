@@ -1,0 +1,168 @@
+"""A grid with its cells' ids and states: what plan, status and table look at, and what run works off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from qcrd.cell import preparation
+from qcrd.cell.identity import asks_for_duals, teacher_samples
+from qcrd.config import Cell, Grid
+from qcrd.config.presets import Preset, resolve
+from qcrd.fingerprint import fingerprint
+from qcrd.grid.plan.expansion import PlannedCell, SampleNeed, expand, required_samples
+from qcrd.grid.plan.file import read_grid
+from qcrd.samples.requests import Request
+from qcrd.samples.store import SampleStore
+from qcrd.storage import journal
+from qcrd.storage.files import read_json, write_json
+from qcrd.storage.home import Home
+from qcrd.tracking import progress
+
+LATEST = "latest.json"
+
+
+@dataclass(frozen=True)
+class Study:
+    """One grid in one preset."""
+
+    grid: Grid
+    preset: Preset
+    home: Home
+    cells: tuple[PlannedCell, ...]
+
+    @classmethod
+    def open(cls, path: Path, home: Home, preset: str | None = None, gpus: float | None = None) -> Study:
+        """Read and plan a grid.
+
+        Args:
+            path: the YAML file.
+            home: where results are.
+            preset: instead of the file's.
+            gpus: GPUs of the cluster, which decide `auto`; None takes what the grid last ran with, then
+                the GPUs of this machine.
+        """
+        grid = read_grid(path)
+        wanted = preset or grid.preset
+        if home.bucket and wanted == "auto":
+            home.bucket.get([home.grid(grid.name) / LATEST])
+        if wanted == "auto" and gpus is None:
+            latest = read_json(home.grid(grid.name) / LATEST)
+            wanted = latest["preset"] if latest else wanted
+        if wanted == "auto" and gpus is None:
+            import torch
+
+            gpus = torch.cuda.device_count()
+        resolved = resolve(wanted, gpus or 0)
+        found = cls(grid.within(resolved), resolved, home, tuple(expand(grid, resolved)))
+        home.refresh(found.ids if home.bucket else None)
+        return found
+
+    @cached_property
+    def identities(self) -> list[dict[str, Any]]:
+        """Identity of each cell."""
+        return [preparation.identify(planned.cell) for planned in self.cells]
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Id of each cell."""
+        return [fingerprint(identity) for identity in self.identities]
+
+    @cached_property
+    def id(self) -> str:
+        """Changes with the set of cells, so that runs of another content never mix."""
+        return fingerprint({"name": self.grid.name, "preset": self.preset, "cells": sorted(self.ids)})
+
+    @property
+    def folder(self) -> Path:
+        """Where this grid's own journal, tables and MLflow state are."""
+        return self.home.grid(self.grid.name) / self.id
+
+    def remember(self) -> None:
+        """Note the preset, so that `qcrd table` looks at what ran last."""
+        path = self.home.grid(self.grid.name) / LATEST
+        write_json(path, {"preset": self.preset, "id": self.id})
+        self.home.keep(path)
+
+    @contextmanager
+    def alone(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Be the only one that works on this grid; a second waits, and then finds the work done."""
+        hold = self.home.hold(self.folder, wanted=_shared, background=True)
+        if not hold.acquire(timeout=0):
+            say(f"another process works on this grid; waiting for it ({hold.holder() or 'it just ended'})")
+            hold.acquire()
+        with ExitStack() as stack:
+            stack.push(hold)
+            if self.home.bucket:  # another machine may have sent more since: the server is asked
+                (self.folder / progress.FILE).unlink(missing_ok=True)
+            yield
+
+    def states(self) -> list[str]:
+        """State of each cell: see `state`."""
+        return [state(self.home, cell_id) for cell_id in self.ids]
+
+    def needs(self, splits: Iterable[str] = ()) -> Iterator[tuple[SampleNeed, Cell]]:
+        """What the cells need of the teacher, each with a cell that needs it.
+
+        Args:
+            splits: to be sampled besides those that the cells read.
+        """
+        cells = [planned.cell for planned in self.cells]
+        one = {(cell.task, cell.teacher): cell for cell in reversed(cells)}  # the first of each
+        for need in required_samples(cells):
+            splits_ = tuple(dict.fromkeys((*need.splits, *splits)))
+            yield replace(need, splits=splits_), one[need.task, need.teacher]
+
+    def samples(
+        self, splits: Iterable[str] = ()
+    ) -> Iterator[tuple[SampleNeed, SampleStore, list[Request], list[Request]]]:
+        """The same as need, store, all requests, missing requests."""
+        for need, cell in self.needs(splits):
+            store = preparation.sample_store(cell, self.home)
+            requests = [r for split in need.splits for r in preparation.sample_requests(cell, split, need.m)]
+            yield need, store, requests, store.missing(requests)
+
+    def duals(self) -> Iterator[tuple[SampleNeed, SampleStore, list[Request] | None, list[Request]]]:
+        """The same for what the cells ask about those answers; requests are None until all are there."""
+        cells = [planned.cell for planned in self.cells if asks_for_duals(planned.cell)]
+        for cell in {(cell.task, cell.teacher, cell.rationales): cell for cell in cells}.values():
+            m, store = teacher_samples(cell), preparation.sample_store(cell, self.home)
+            need = SampleNeed(cell.task, cell.teacher, m, ("train",), duals=True)
+            if store.missing(preparation.sample_requests(cell, "train", m)):
+                yield need, store, None, []
+            else:
+                requests = preparation.dual_requests(cell, self.home)
+                yield need, store, requests, store.missing(requests)
+
+
+def _shared(name: str) -> bool:
+    """Whether a grid's file is for all machines; not what Tune notes, nor what MLflow got from this one."""
+    return not name.startswith("tune/") and name != progress.FILE
+
+
+def state(home: Home, cell_id: str) -> str:
+    """done, diverged, failed, running, interrupted (can be resumed) or planned."""
+    record = home.record(cell_id)
+    if record is not None:
+        return record.status
+    folder = home.cell(cell_id)
+    if not (folder / journal.FILE).exists():
+        return "planned"
+    if home.hold_cell(cell_id).holder():
+        return "running"
+    return "failed" if last_status(home, cell_id)[0] == "failed" else "interrupted"
+
+
+def last_status(home: Home, cell_id: str) -> tuple[str | None, str]:
+    """Last status in the cell's journal, with its message."""
+    statuses = _statuses(journal.read(home.cell(cell_id) / journal.FILE))
+    last = next(reversed(list(statuses)), None)
+    return (last.status, last.message) if last else (None, "")
+
+
+def _statuses(events: Iterable[journal.Event]) -> Iterator[journal.Status]:
+    return (event for event in events if isinstance(event, journal.Status))

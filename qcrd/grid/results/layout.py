@@ -1,0 +1,144 @@
+"""Which cells stand in which line of a grid's table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from qcrd.config import Grid
+from qcrd.grid.plan.expansion import VARIANT, PlannedCell, Row
+from qcrd.grid.plan.factors import dotted, get, short, show
+
+Cells = dict[str, PlannedCell]  # by id: one setting's, over the seeds
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One line of the table."""
+
+    group: str  # its section: product combination and swept factor; "" for the combinations themselves
+    label: str
+    factor: str | None  # the swept one, as a dotted path
+    base: bool  # whether it is what its section sweeps around
+    cells: Cells
+    combinations: tuple[dict[str, str], ...] = ()  # product factors with their values, of all it stands for
+
+
+class _Position(NamedTuple):
+    """Where a row stands in the grid's file; sorts in the file's order."""
+
+    combination: tuple[int, ...]  # number of the value of each product factor
+    factor: int = -1  # number of the swept factor, -1 for the cell that the sweeps go around
+    value: int = -1  # number of its value
+
+
+def places(grid: Grid, cells: Sequence[PlannedCell], ids: Sequence[str]) -> list[Place]:
+    """The lines of a grid's table, in the order of its file.
+
+    First the product's combinations, then a section for each combination and swept factor, with the base
+    in each. What gives the same cells is shown once: a combination's factors that make no difference (beta
+    for finetuning) are left out of its label, and sweeps over such factors are left out altogether.
+    """
+    layout = _Layout(grid, cells, ids)
+    sections = list(layout.sections())
+    return (layout.overview() if layout.product or not sections else []) + sections
+
+
+class _Layout:
+    def __init__(self, grid: Grid, cells: Sequence[PlannedCell], ids: Sequence[str]):
+        self.product, self.sweep = list(grid.product.items()), list(grid.sweep.items())
+        if grid.variants:
+            self.product.insert(0, (VARIANT, list(grid.variants)))
+        self.baseline = {dotted(name): value for name, value in grid.baseline.items()}
+        self.at: dict[_Position, Cells] = {}
+        for planned, cell_id in zip(cells, ids, strict=True):
+            for row in planned.rows:
+                self.at.setdefault(self._position(row), {})[cell_id] = planned
+        self.combinations = sorted({position.combination for position in self.at})
+
+    def overview(self) -> list[Place]:
+        """Each combination as it is before any sweep; a section for each task, where there are several."""
+        found = []
+        for same in _alike(self.combinations, lambda c: tuple(self._base(c))):
+            cells = self._base(same[0])
+            cell = next(iter(cells.values())).cell
+            label = self._combination(same, but="task.name").removeprefix(f"{cell.task.name} ")
+            label = label or cell.method
+            values = tuple(self._values(combination) for combination in same)
+            found.append(Place(cell.task.name, label, None, self._is_baseline(same[0]), cells, values))
+        groups = list(dict.fromkeys(place.group for place in found))
+        if len(groups) == 1:
+            return [replace(place, group="") for place in found]
+        return sorted(found, key=lambda place: groups.index(place.group))
+
+    def _values(self, combination: tuple[int, ...]) -> dict[str, str]:
+        """Each product factor's value but the task, which has a section of its own."""
+        factors = zip(combination, self.product, strict=True)
+        return {short(path): show(each[i]) for i, (path, each) in factors if path != "task.name"}
+
+    def _is_baseline(self, combination: tuple[int, ...]) -> bool:
+        values = {path: each[i] for i, (path, each) in zip(combination, self.product, strict=True)}
+        return bool(self.baseline) and all(values.get(p) == v for p, v in self.baseline.items())
+
+    def sections(self) -> Iterator[Place]:
+        """The sweeps; combinations between which a sweep does not differ share its section."""
+        found = []
+        for number in range(len(self.sweep)):
+            for same in _alike(self.combinations, lambda c, n=number: self._content(c, n)):
+                if set(self._content(same[0], number)) != {tuple(self._base(same[0]))}:
+                    found.append((self.combinations.index(same[0]), number, same))
+        for _, number, same in sorted(found):
+            yield from self._section(same, number)
+
+    def _section(self, same: list[tuple[int, ...]], number: int) -> Iterator[Place]:
+        path, values = self.sweep[number]
+        base = self._base(same[0])
+        group = ": ".join(filter(None, [self._combination(same), short(path)]))
+        content = self._content(same[0], number)
+        if tuple(base) not in content:
+            yield Place(group, show(get(next(iter(base.values())).cell, path)), path, True, base)
+        for alike in _alike(range(len(values)), lambda value: content[value]):
+            cells = self.at[_Position(same[0], number, alike[0])]
+            label = ", ".join(show(values[value]) for value in alike)
+            yield Place(group, label, path, list(cells) == list(base), cells)
+
+    def _base(self, combination: tuple[int, ...]) -> Cells:
+        return self.at[_Position(combination)]
+
+    def _content(self, combination: tuple[int, ...], number: int) -> tuple[tuple[str, ...], ...]:
+        """Ids of the cells at each value of a swept factor."""
+        values = range(len(self.sweep[number][1]))
+        return tuple(tuple(self.at[_Position(combination, number, value)]) for value in values)
+
+    def _combination(self, same: list[tuple[int, ...]], but: str = "") -> str:
+        """What combinations with the same cells share; a factor of which all values give them is left out.
+
+        Args:
+            same: the combinations.
+            but: a factor that is said elsewhere.
+        """
+        said, silent = [], []
+        for number, (path, values) in enumerate(self.product):
+            if path == but:
+                continue
+            own = sorted({combination[number] for combination in same})
+            text = "|".join(show(values[value]) for value in own)
+            text = text if path in ("method", VARIANT) else f"{short(path)}={text}"
+            (silent if 1 < len(own) == len(values) else said).append(text)
+        return " ".join(said or silent)
+
+    def _position(self, row: Row) -> _Position:
+        combination = tuple(values.index(row.product[path]) for path, values in self.product)
+        if row.factor is None:
+            return _Position(combination)
+        number = [path for path, _ in self.sweep].index(row.factor)
+        return _Position(combination, number, self.sweep[number][1].index(row.value))
+
+
+def _alike(items: Iterable[Any], key: Callable[[Any], Any]) -> list[list[Any]]:
+    """Items grouped by `key`, groups in the order of their first item."""
+    groups: dict[Any, list[Any]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return list(groups.values())

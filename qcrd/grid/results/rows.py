@@ -1,0 +1,71 @@
+"""A study's cells as rows of a table."""
+
+from __future__ import annotations
+
+from qcrd.cell import preparation
+from qcrd.cell.teacher_accuracy import Yield, yields
+from qcrd.errors import DamagedResult
+from qcrd.grid.plan.study import Study, last_status, state
+from qcrd.grid.results.layout import Place, places
+from qcrd.report.paper import counterpart
+from qcrd.report.tables import Row, Table, table
+from qcrd.report.teachers import teacher_line
+
+
+def tables(study: Study) -> Table:
+    """The grid's table from what is finished now."""
+    found = places(study.grid, study.cells, study.ids)
+    compared = {place.group for place in found if place.base}
+    rows = [_row(study, place, place.group in compared) for place in found]
+    names = sorted({planned.cell.task.name for planned in study.cells})
+    lines = [
+        teacher_line(y.teacher, y.task, y.split, y.m, y.statistics, "table3" in study.grid.paper)
+        for y in found_yields(study)
+    ]
+    return table(rows, study.grid.name, study.preset, ", ".join(names), lines, "cost" in study.grid.columns)
+
+
+def found_yields(study: Study) -> list[Yield]:
+    """What the teachers' answers are worth, for all of the grid's samples that are there."""
+    return [found for need, cell in study.needs() for found in yields(cell, study.home, need.m)]
+
+
+def _row(study: Study, place: Place, compared: bool) -> Row:
+    """The line's cells; their answers only where they are compared, as those of thousands fill the memory."""
+    records, failed, predictions, missing = [], [], [], 0
+    for cell_id in place.cells:
+        record = study.home.record(cell_id)
+        try:
+            study.home.check_result(cell_id)
+        except DamagedResult as error:
+            failed.append(str(error))
+            continue
+        if record is not None:
+            records.append(record)
+            if compared and record.status == "done" and (found := study.home.predictions(record)):
+                predictions.append(found["test"])
+        elif state(study.home, cell_id) == "failed":
+            failed.append(last_status(study.home, cell_id)[1])
+        else:
+            missing += 1
+    cell = next(iter(place.cells.values())).cell
+    splits = preparation.load_task(cell.task)[1]
+    published = counterpart(cell, study.grid.paper, place.factor)
+    return Row(
+        group=place.group,
+        label=place.label,
+        records=records,
+        n_test=len(splits.test),
+        failed=failed,
+        missing=missing,
+        base=place.base,
+        published=published.figure if published else None,
+        unlike=published.unlike if published else (),
+        source=published.source if published else "",
+        agreement=cell.rationales.labels == "teacher",
+        predictions=predictions,
+        factor=place.factor,
+        method=cell.method,
+        train=len(splits.train),
+        combinations=place.combinations,
+    )

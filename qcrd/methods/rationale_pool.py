@@ -1,0 +1,127 @@
+"""What each question offers a training now: the rationales that are selected, and the wrong ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+from statistics import fmean
+
+from qcrd import config
+from qcrd.methods.base import Ingredients, inputs
+from qcrd.rationales.select import SELECTIONS, Candidate, choose, filtered, renewed
+from qcrd.seeds import derive
+from qcrd.student.difficulty import answer_cue, rationale_difficulty
+from qcrd.student.t5.student import PREDICT, Student
+from qcrd.tasks.base import Task
+from qcrd.types import Question
+
+Tokens = list[int]
+
+
+class Offers:
+    """The positives and negatives of all training questions, as tokens.
+
+    The filters are applied once. What is chosen among the candidates that pass them is chosen once too, or
+    anew at the beginning of each iteration where that may change it.
+
+    Attributes:
+        positives: for each question the rationales that are learnt from now.
+        negatives: the wrong ones. Without the accuracy filter no sample is right or wrong, so there are none.
+    """
+
+    def __init__(self, given: Ingredients):
+        self.given, settings = given, given.selection
+        self.rule, self.n, self.seed = SELECTIONS[settings.rule], settings.n, given.seed
+        self.renews = renewed(settings)
+        threshold = settings.threshold if settings.diversity else None
+        self._filtered, self._candidates = [], []
+        for group in given.sets:
+            drawn = group.drawn()
+            passed = filtered([r for r, _ in drawn], [ok for _, ok in drawn], settings.accuracy, threshold)
+            self._filtered.append(passed)
+            self._candidates.append([Candidate(*drawn[n]) for n in passed.kept])
+        tokens, limit = given.student.tokens, given.lengths.max_rationale
+        self._tokens = [tokens([c.text for c in group], limit) for group in self._candidates]
+        self.positives: list[list[Tokens]] = list(self._tokens)
+        wrong = (s.negatives if settings.accuracy else () for s in given.sets)
+        self.negatives: list[list[Tokens]] = [tokens(group, limit) for group in wrong]
+        self._figures = {} if self.renews else self._choose(0, range(len(given.sets)))
+
+    def learnable(self) -> list[list[Tokens]]:
+        """For each question all that is right, or may be selected: the distinct ones."""
+        tokens, limit = self.given.student.tokens, self.given.lengths.max_rationale
+        return [
+            tokens(list(dict.fromkeys((*group.positives, *(c.text for c in candidates)))), limit)
+            for group, candidates in zip(self.given.sets, self._candidates, strict=True)
+        ]
+
+    def begin_iteration(self, iteration: int, coming: Sequence[int]) -> dict[str, float]:
+        """Select anew for the coming questions where the rule does; returns figures for the journal.
+
+        `selection/kept`, `/wrong`, `/near_duplicate` and `/left` (passed the filters, was not chosen) are
+        rationales per question; `selection/rd` and `/rd_kept` are mean difficulties, of all candidates and of
+        the chosen.
+        """
+        if self.renews:
+            return self._choose(iteration, coming)
+        return self._figures if iteration == 0 else {}
+
+    def _choose(self, iteration: int, coming: Sequence[int]) -> dict[str, float]:
+        found = [self._candidates[i] for i in coming]
+        if self.rule.measures:
+            found = self._measured(coming)
+        kept: list[list[Candidate]] = []
+        chance = Random(derive(self.seed, "selection", iteration))
+        for i, candidates in zip(coming, found, strict=True):
+            numbers = choose(self.rule, candidates, self.n, chance, self.given.questions[i].id)
+            self.positives[i] = [self._tokens[i][n] for n in numbers]
+            kept.append([candidates[n] for n in numbers])
+        figures = {
+            "kept": fmean(map(len, kept)),
+            "wrong": fmean(self._filtered[i].wrong for i in coming),
+            "near_duplicate": fmean(self._filtered[i].near_duplicates for i in coming),
+            "left": fmean(len(c) - len(k) for c, k in zip(found, kept, strict=True)),
+        }
+        if self.rule.measures:
+            for name, groups in (("rd", found), ("rd_kept", kept)):
+                values = [c.difficulty for group in groups for c in group]
+                figures |= {name: fmean(values)} if values else {}
+        return {f"selection/{name}": value for name, value in figures.items()}
+
+    def _measured(self, coming: Sequence[int]) -> list[list[Candidate]]:
+        """The candidates of the coming questions with their difficulty."""
+        found = difficulties(
+            self._measuring(),
+            self.given.task,
+            self.given.lengths,
+            [self.given.questions[i] for i in coming],
+            [self.given.sets[i].label for i in coming],
+            [[c.text for c in self._candidates[i]] for i in coming],
+        )
+        return [
+            [replace(c, difficulty=value) for c, value in zip(self._candidates[i], values, strict=True)]
+            for i, values in zip(coming, found, strict=True)
+        ]
+
+    def _measuring(self) -> Student:
+        """The student as it is now, or the other model; which is not needed a second time."""
+        return self.given.measurer() if self.given.measurer is not None else self.given.student
+
+
+def difficulties(
+    student: Student,
+    task: Task,
+    lengths: config.Student,
+    questions: Sequence[Question],
+    labels: Sequence[str],
+    rationales: Sequence[Sequence[str]],
+) -> list[list[float]]:
+    """For each question the Rationale Difficulty of its rationales, in nats per token of its label."""
+    return rationale_difficulty(
+        student,
+        inputs(student, PREDICT, questions, lengths.max_input),
+        student.tokens(labels, lengths.max_label),
+        [student.tokens(group, lengths.max_rationale) for group in rationales],
+        answer_cue(student, task, labels[0]),
+    )

@@ -1,0 +1,181 @@
+"""Shards: immutable Parquet files of samples, in one folder per sampler.
+
+A shard is named after the SHA-256 of its bytes and appears by rename, so whatever a crash, a full disk or
+a bad sector leaves behind is told from a good shard by its name alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from qcrd.errors import StoreError
+from qcrd.storage.files import atomic
+
+SCHEMA = pa.schema(
+    [
+        ("prompt_id", pa.string()),
+        ("question_id", pa.string()),
+        ("index", pa.int32()),
+        ("text", pa.string()),
+        ("finish_reason", pa.string()),
+        ("tokens", pa.int32()),
+        ("prompt", pa.string()),
+        ("max_tokens", pa.int32()),  # the limit that it was drawn under
+        ("max_len", pa.int32()),
+    ]
+)
+VERSION = ("prompt_id", "index", "max_tokens", "max_len", "text")
+REPEATED = ("prompt_id", "question_id", "finish_reason", "prompt")  # read as codes into a list of values
+LARGE = 50_000  # samples of a shard at most, and so what is in memory at a time
+LEFTOVERS = ".*.parquet.*.tmp"  # of a writer that was killed
+DAMAGED = ".damaged"  # ending of shards put aside
+
+
+class DamagedShard(Exception):
+    """A file that is not what its name says; the message says why."""
+
+
+def shards(folder: Path) -> Iterator[Path]:
+    """Every shard, once. Lists again until nothing new has come.
+
+    Merging replaces shards by one that holds the same: whoever misses them then finds that one.
+    """
+    seen: set[Path] = set()
+    while new := sorted(set(folder.glob("*.parquet")) - seen):
+        yield from new
+        seen.update(new)
+
+
+def read(shard: Path, columns: Sequence[str] = SCHEMA.names) -> pa.Table:
+    """Columns of a shard, those in `REPEATED` dictionary-encoded.
+
+    Raises:
+        FileNotFoundError: if it has been merged or put aside meanwhile.
+        DamagedShard: if it is torn or altered.
+        StoreError: if this user may not read it.
+    """
+    try:
+        payload = shard.read_bytes()
+    except PermissionError as error:
+        raise StoreError(f"cannot read {shard}: {error}; make it readable for this user") from error
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ESTALE):  # the latter is NFS for the former
+            raise FileNotFoundError(str(shard)) from error
+        raise DamagedShard(str(error)) from error
+    if checksum(payload) != shard.stem:
+        raise DamagedShard(f"its checksum does not match its {len(payload)} bytes")
+    try:
+        # Without threads: Arrow's pools abort a process that ends soon after it has read a file.
+        return pq.read_table(
+            pa.BufferReader(payload),
+            columns=list(columns),
+            read_dictionary=[name for name in REPEATED if name in columns],
+            use_threads=False,
+            pre_buffer=False,
+        )
+    except (pa.ArrowException, KeyError) as error:
+        raise DamagedShard(str(error)) from error
+
+
+def write(folder: Path, table: pa.Table, check: Callable[[], None]) -> Path:
+    """Write a shard: all of it or nothing. `check` is called at the last moment and may raise.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer, compression="zstd")
+    payload = buffer.getvalue()
+    shard = folder / f"{checksum(payload)}.parquet"
+    try:
+        with atomic(shard) as temporary:
+            temporary.write_bytes(payload)
+            check()
+    except OSError as error:
+        raise StoreError(f"cannot write samples to {folder}: {error}") from error
+    return shard
+
+
+def put_aside(shard: Path) -> Path:
+    """Rename a damaged shard; returns where it is now."""
+    target = shard.with_name(shard.name + DAMAGED)
+    try:
+        return shard.rename(target)
+    except OSError:  # a read-only store: it stays where it is
+        return shard
+
+
+def merge(folder: Path, check: Callable[[], None], few: int = 0) -> list[str]:
+    """Merge small shards into larger ones, where there are more than `few` small ones.
+
+    The new shard is written before the old ones go: a crash in between leaves doubles, which read the same.
+
+    Args:
+        folder: of the sampler.
+        check: raises unless this process may still write there.
+        few: so many small shards are left as they are, lest every draw writes much anew.
+
+    Returns:
+        Names of those that went.
+
+    Raises:
+        StoreError: if the folder cannot be written.
+    """
+    small = [(shard, rows) for shard in shards(folder) if (rows := _rows(shard)) < LARGE // 2]
+    gone: list[str] = []
+    if len(small) <= few:
+        return gone
+    for group in _groups(small):
+        tables = {}
+        for shard in group:
+            try:
+                tables[shard] = read(shard).cast(SCHEMA)
+            except (FileNotFoundError, DamagedShard):  # whoever reads its samples reports it
+                continue
+        if len(tables) < 2:
+            continue
+        merged = write(folder, _distinct(pa.concat_tables(tables.values())), check)
+        for shard in tables:
+            if shard != merged:
+                shard.unlink(missing_ok=True)
+                gone.append(shard.name)
+    return gone
+
+
+def versions(table: pa.Table) -> Iterator[tuple]:
+    """What tells a sample from all others, of each row: its columns `VERSION`."""
+    return zip(*(table[name].to_pylist() for name in VERSION), strict=True)
+
+
+def checksum(payload: bytes | pa.Buffer) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(payload).hexdigest()
+
+
+def _rows(shard: Path) -> int:
+    try:
+        return pq.read_metadata(shard).num_rows
+    except (pa.ArrowException, OSError):
+        return 0
+
+
+def _groups(small: list[tuple[Path, int]]) -> Iterator[list[Path]]:
+    group, size = [], 0
+    for shard, rows in small:
+        if size + rows > LARGE:
+            yield group
+            group, size = [], 0
+        group.append(shard)
+        size += rows
+    yield group
+
+
+def _distinct(table: pa.Table) -> pa.Table:
+    first = dict(reversed([(key, row) for row, key in enumerate(versions(table))]))
+    return table if len(first) == len(table) else table.take(sorted(first.values()))

@@ -1,0 +1,57 @@
+"""What the grid is measured with is the grid: real records, a real server, everything counted."""
+
+import pytest
+
+from qcrd.cell.run import run_cell
+from qcrd.grid.bench.cells import cells, one_after_the_other, skip, through_ray
+from qcrd.grid.bench.throughput import GridFigures
+from qcrd.grid.run.driver import cluster
+from qcrd.storage.home import Home
+from qcrd.tracking.server import served
+
+
+def test_a_cell_that_trains_nothing_leaves_what_a_cell_leaves(tmp_path):
+    home = Home(tmp_path)
+    (cell,) = cells(1)
+    record = skip(cell, "seed=0", home, lambda progress: None, True)
+    assert home.record(record.id) == record and record.status == "done"
+    assert {path.name for path in home.cell(record.id).iterdir()} == {
+        "cell.json",
+        "journal.jsonl",
+        "lease",
+        "record.json",
+    }
+    assert one_after_the_other(cells(2), skip) > 0
+
+
+def test_the_figures_are_medians_and_the_ratio_counts_our_start_up():
+    figures = GridFigures(40, [0.1, 0.1], [0.4, 0.9], [0.1, 0.1], [5.0, 5.0], [1.9, 1.7], [0.0, 0.02])
+    found = figures.summary()
+    assert found["ratio"] == figures.ratio == pytest.approx((5 / 0.5 + 5 / 1.0) / 2)
+    assert found["two_workers_over_one"] == pytest.approx(1.8)
+    assert found["mlflow_share"] == pytest.approx(0.01)
+    assert "1.00 %" in figures.text()
+    alone = GridFigures(40, [0.1], [0.4], [0.1], [5.0], [], [])
+    assert alone.summary()["two_workers_over_one"] is None and "two workers" not in alone.text()
+
+
+def test_cells_go_through_ray_and_mlflow_has_them_all(tmp_path):
+    with served(tmp_path) as mlflow, cluster():
+        fed, rate = through_ray(cells(3), 1, skip, mlflow)
+        assert len(fed.marks) == 3 and fed.marks == sorted(fed.marks)
+        assert rate > 0 and fed.seconds >= fed.marks[-1] and fed.feeding >= 0
+        from mlflow import MlflowClient
+
+        client = MlflowClient(mlflow.uri)
+        experiment = client.get_experiment_by_name("bench").experiment_id
+        runs = client.search_runs([experiment])
+        assert sorted(run.info.run_name for run in runs) == ["bench", "seed=0", "seed=1", "seed=2"]
+        assert {run.info.status for run in runs} == {"FINISHED"}
+    assert mlflow.process.poll() is not None
+
+
+def test_busy_cells_are_real_ones(tmp_path):
+    (cell,) = cells(1, steps=2)
+    smaller = cell.task.model_copy(update={"train": 16, "validation": 4, "test": 4})
+    record = run_cell(cell.model_copy(update={"task": smaller}), "busy", Home(tmp_path))
+    assert record.status == "done" and record.peak_bytes

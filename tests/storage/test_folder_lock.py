@@ -1,0 +1,239 @@
+"""A hold on a folder that several machines share through a bucket."""
+
+import shutil
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from object_storage import below, files
+
+from qcrd.errors import StoreError
+from qcrd.storage import folder_lock as holds
+from qcrd.storage.bucket import LEASES, Bucket
+from qcrd.storage.folder_lock import Hold
+
+
+@pytest.fixture
+def url(tmp_path):
+    """A bucket that needs no server: `test_bucket` holds that S3 is one too."""
+    return f"file://{tmp_path / 'bucket'}"
+
+
+def machine(url, root, **options):
+    return Hold(root / "x", Bucket(url, root), **options)
+
+
+def there(url):
+    return {name: content for name, content in files(url).items() if not name.startswith(LEASES)}
+
+
+def test_a_folder_is_brought_when_it_is_taken_and_when_it_is_given_back(url, tmp_path):
+    with machine(url, tmp_path / "a", exact=True) as a:
+        (a.folder / "record.json").write_text("1")
+        (a.folder / "deep").mkdir()
+        (a.folder / "deep/file").write_text("2")
+        (a.folder / ".temporary.tmp").write_text("3")
+        a.push()
+        assert there(url) == {"x/record.json": b"1", "x/deep/file": b"2"}
+        (a.folder / "deep/file").unlink()
+    assert there(url) == {"x/record.json": b"1"}
+    with machine(url, tmp_path / "b") as b:
+        assert (b.folder / "record.json").read_text() == "1"
+
+
+def test_a_machine_that_was_behind_goes_on_from_what_the_bucket_has(url, tmp_path):
+    with machine(url, tmp_path / "a", exact=True) as a:
+        (a.folder / "checkpoint-1").write_text("1")
+    (a.folder / "checkpoint-2").write_text("never brought there: the machine was lost")
+    with machine(url, tmp_path / "b", exact=True) as b:
+        (b.folder / "checkpoint-1").unlink()
+        (b.folder / "checkpoint-3").write_text("3")
+    with machine(url, tmp_path / "a", exact=True) as a:
+        assert {p.name for p in a.folder.glob("checkpoint*")} == {"checkpoint-3"}
+
+
+@pytest.mark.parametrize("other", ["cell.json", None])
+def test_what_only_this_machine_has_finished_is_handed_in(url, tmp_path, other):
+    if other:
+        with machine(url, tmp_path / "b", exact=True) as b:
+            (b.folder / other).write_text("begun elsewhere")
+    folder = tmp_path / "a/x"
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text("of a time before there was a bucket")
+    machine(url, tmp_path / "a", exact=True).__enter__().release()
+    assert set(there(url)) == {"x/record.json"}
+
+
+def test_what_an_outage_kept_here_is_brought_when_this_machine_goes_on(url, tmp_path):
+    with machine(url, tmp_path / "a", exact=True) as a:
+        (a.folder / "checkpoint-1").write_text("1")
+        a.push()
+        (a.folder / "checkpoint-2").write_text("2")
+        a.release(bring=False)  # as where it could not
+        a.acquire()
+    assert set(there(url)) == {"x/checkpoint-1", "x/checkpoint-2"}
+
+
+def test_a_training_from_before_the_bucket_keeps_its_checkpoint(url, tmp_path):
+    with machine(url, tmp_path / "b", exact=True) as b:
+        (b.folder / "journal.jsonl").write_text("begun elsewhere, and not far\n")
+    folder = tmp_path / "a/x"
+    folder.mkdir(parents=True)
+    (folder / "checkpoint-1").write_text("1")
+    with machine(url, tmp_path / "a", exact=True) as a:
+        assert (a.folder / "checkpoint-1").exists()
+    assert "x/checkpoint-1" in there(url)
+
+
+def test_a_folder_that_somebody_removes_here_stays_in_the_bucket(url, tmp_path):
+    a = machine(url, tmp_path / "a", exact=True)
+    a.acquire()
+    (a.folder / "record.json").write_text("1")
+    a.push()
+    shutil.rmtree(tmp_path / "a")
+    with pytest.raises(StoreError):
+        a.release()
+    assert there(url) == {"x/record.json": b"1"}
+
+
+def test_of_two_machines_one_works_and_the_other_waits_and_finds_what_was_done(url, tmp_path):
+    done = []
+
+    def work(name):
+        with machine(url, tmp_path / name) as hold:
+            if not (hold.folder / "record.json").exists():
+                time.sleep(0.2)
+                done.append(name)
+                (hold.folder / "record.json").write_text(name)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(done) == 1
+
+
+def test_who_was_taken_for_dead_may_push_no_more(url, tmp_path):
+    a = machine(url, tmp_path / "a", expiry=0.5)
+    a.acquire()
+    (a.folder / "file").write_text("a")
+    a.push()
+    number = max(int(name) for name in a._everywhere.place.names())
+    a._everywhere.place.create(str(number + 1), "{}")  # as another machine does
+    (a.folder / "file").write_text("what it did before it knew")
+    with pytest.raises(StoreError, match="another went on in its place"):
+        a.push()
+    assert there(url) == {"x/file": b"a"}
+    with pytest.raises(StoreError, match="another went on in its place"):
+        a.check()  # who trains on would do it for nothing
+    with pytest.raises(StoreError):
+        a.release()
+    assert a.acquire(timeout=0) is False, "the other has it"
+
+
+def test_lines_that_are_half_written_stay_here_until_they_are_whole(url, tmp_path):
+    with machine(url, tmp_path / "a") as a, open(a.folder / "journal.jsonl", "wb", buffering=0) as journal:
+        journal.write(b"1\n2")
+        a.push()
+        assert there(url)["x/journal.jsonl"] == b"1\n"
+        journal.write(b"2\n")
+        a.push()
+        assert there(url)["x/journal.jsonl"] == b"1\n22\n"
+
+
+def test_changes_are_brought_as_time_goes_by_and_an_outage_is_said_once(url, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(holds, "EVERY", 0.05)
+    with machine(url, tmp_path / "a", background=True) as a:
+        (a.folder / "file").write_text("1")
+        _until(lambda: there(url) == {"x/file": b"1"})
+        with monkeypatch.context() as away:
+            away.setattr(Bucket, "put", _away)
+            away.setattr(Bucket, "write", _refused)
+            (a.folder / "file").write_text("22")
+            _until(lambda: caplog.records)
+            time.sleep(0.3)
+        _until(lambda: there(url) == {"x/file": b"22"})
+    assert len(caplog.records) == 1 and "brought there later" in caplog.text
+
+
+def test_without_a_bucket_a_hold_is_a_lease(tmp_path):
+    with Hold(tmp_path / "x") as a:
+        a.check()
+        a.push()
+        assert not Hold(tmp_path / "x").acquire(timeout=0)
+    assert {p.split("/")[0] for p in below(tmp_path / "x")} == {"lease"}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_after_any_loss_of_the_machine_the_bucket_has_a_checkpoint_with_all_it_points_to(
+    tmp_path_factory, data
+):
+    """A training of a few iterations, during each of which the bucket may get a push that breaks off."""
+    folder = tmp_path_factory.mktemp("any")
+    url = f"file://{folder / 'bucket'}"
+    hold = machine(url, folder / "a")
+    hold.acquire()
+    journal = b""
+    put = hold.bucket.put
+    for iteration in range(data.draw(st.integers(1, 5))):
+        journal += b"line\n" * data.draw(st.integers(0, 3))
+        (hold.folder / "journal.jsonl").write_bytes(journal)
+        best = data.draw(st.integers(0, iteration))
+        (hold.folder / f"best-{best}").write_text("weights")
+        _checkpoint(hold.folder, iteration, best, len(journal))
+        left = data.draw(st.integers(0, 5))
+
+        def some(path):
+            nonlocal left
+            left -= 1
+            return put(path) if left >= 0 else _away()
+
+        hold.bucket.put = some
+        with suppress(StoreError):
+            hold.push()
+        _check(there(url))
+    hold.bucket.put = put
+    hold.release()
+    _check(there(url), must=True)
+
+
+def _checkpoint(folder, iteration, best, position):
+    """As the trainer does: the newest two stay, with what was best at either."""
+    (folder / f"checkpoint-{iteration}").write_text(f"{best} {position}")
+    kept = sorted(folder.glob("checkpoint-*"))
+    for old in kept[:-2]:
+        old.unlink()
+    needed = {p.read_text().split()[0] for p in kept[-2:]}
+    for path in folder.glob("best-*"):
+        if path.name.removeprefix("best-") not in needed:
+            path.unlink()
+
+
+def _check(found, must=False):
+    checkpoints = [name for name in found if "checkpoint-" in name]
+    for name in checkpoints:
+        best, position = found[name].decode().split()
+        if name == max(checkpoints):
+            assert f"x/best-{best}" in found
+        assert len(found["x/journal.jsonl"]) >= int(position)
+    assert checkpoints or not must
+
+
+def _away(*_):
+    raise StoreError("the storage is away")
+
+
+def _refused(*_, **options):
+    raise OSError("the storage is away")
+
+
+def _until(holds):
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)

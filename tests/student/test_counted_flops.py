@@ -1,0 +1,51 @@
+"""What is counted from tokens against a profiler that sees every product."""
+
+import pytest
+import torch
+from small import arithmetic_questions, objective_of, small_judge, small_student, two_sided
+from torch.utils.flop_counter import FlopCounterMode
+
+from qcrd import config
+from qcrd.student import flops
+from qcrd.student.selfplay import Snapshots
+
+QUESTIONS = arithmetic_questions(6)
+
+
+def counted(do):
+    """FLOP by our count, and of all products of two matrices by the profiler's (attention's are batches)."""
+    before = flops.total()
+    with FlopCounterMode(display=False) as counter:
+        do()
+    found = counter.get_flop_counts()["Global"]
+    return flops.total() - before, sum(found.get(op, 0) for op in (torch.ops.aten.mm, torch.ops.aten.addmm))
+
+
+@pytest.mark.parametrize("method", ["finetuning", "dss", "morsd", "qcrd"])
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_steps_products_are_counted_forwards_and_backwards(method, keep, monkeypatch):
+    monkeypatch.setattr("qcrd.student.t5.student.RECORDED", 1e9 if keep else 0)
+    student = small_student(1)
+    objective = objective_of(method, student, QUESTIONS, two_sided(QUESTIONS), delta=100.0)
+    objective.begin_iteration(0, Snapshots(0), range(6))
+    own, profiled = counted(lambda: objective.loss(range(6), 1)["loss"].backward())
+    assert own == profiled > 0
+
+
+def test_what_an_iteration_begins_with_is_counted():
+    student = small_student(1)
+    objective = objective_of("morsd", student, QUESTIONS, two_sided(QUESTIONS))
+    own, profiled = counted(lambda: objective.begin_iteration(0, Snapshots(0), range(6)))
+    assert own == profiled > 0
+    playing = objective_of("qcrd", student, QUESTIONS, two_sided(QUESTIONS), selfplay=config.SelfPlay(k=1))
+    snapshots = Snapshots(playing.lag)
+    snapshots.take(0, student)
+    own, profiled = counted(lambda: playing.begin_iteration(0, snapshots, range(6)))
+    assert own == profiled > 0
+
+
+def test_the_judge_is_counted_but_for_its_two_small_layers():
+    judge = small_judge(update_steps=1)
+    objective = objective_of("qcrd", small_student(1), QUESTIONS, two_sided(QUESTIONS), judge)
+    own, profiled = counted(lambda: objective.begin_iteration(0, Snapshots(0), range(6)))
+    assert 0.99 * profiled < own < profiled
