@@ -115,7 +115,7 @@ ensure_environment() {
   exec 9<&-
 }
 
-services() { "$python" "$project/cluster/services.py" "$@"; }
+services() { "$python" "$project/cluster/services" "$@"; }
 
 # up, down, status and env need an environment that is there already, or nothing can be running.
 need_environment() {

@@ -59,7 +59,7 @@ start() {
 head_node() {
   local exports
   if [[ -z ${MLFLOW_TRACKING_URI:-} ]]; then
-    exports=$("$python" cluster/services.py mlflow)
+    exports=$("$python" cluster/services mlflow)
     eval "$exports"
   fi
   # The pages and the jobs are reached through a tunnel alone. The launcher leaves a file for Ray's autoscaler.
