@@ -11,7 +11,7 @@ from qcrd.discriminator.model import load_discriminator
 from qcrd.discriminator.questions import JudgedQuestion, judged
 from qcrd.discriminator.trainer import Judge
 from qcrd.methods import METHODS
-from qcrd.methods.base import Ingredients, Objective
+from qcrd.objectives.base import Ingredients, Objective
 from qcrd.student.t5.student import Student, load_student, load_tokenizer
 from qcrd.types import Question, RationaleSet
 
@@ -80,7 +80,7 @@ def objective_of(
     """A method's objective over these questions."""
     section = section or lengths()
     seen = judged(student.tokenizer, [q.text for q in questions], sets, section) if judge else []
-    return METHODS[method].build(
+    return METHODS[method].objective(
         Ingredients(
             student=student,
             task=tasks.get("arithmetic"),

@@ -16,7 +16,7 @@ from qcrd.config import SelfPlay
 from qcrd.config.presets import EMBEDDED
 from qcrd.errors import DataError
 from qcrd.methods import METHODS
-from qcrd.methods.base import Ingredients, Objective, inputs
+from qcrd.objectives.base import Ingredients, Objective, inputs
 from qcrd.rationales.sets import build_set
 from qcrd.samples.requests import requests
 from qcrd.seeds import derive, epoch_order
@@ -206,7 +206,7 @@ def _train(
 
 def _objective(student: Student, data: Data, seed: int) -> Objective:
     method = METHODS["dss"]
-    return method.build(
+    return method.objective(
         Ingredients(
             student=student,
             task=data.task,

@@ -15,7 +15,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, choose, contrastive_loss
-from qcrd.methods.qcrd import Contrastive
+from qcrd.objectives.qcrd import Contrastive
 from qcrd.student.t5.student import Student
 
 IGNORED = -100

@@ -20,7 +20,7 @@ from qcrd.discriminator.questions import judged
 from qcrd.discriminator.trainer import Judge
 from qcrd.hub.word_tokenizer import word_level_tokenizer
 from qcrd.methods import METHODS
-from qcrd.methods.base import Ingredients, Objective
+from qcrd.objectives.base import Ingredients, Objective
 from qcrd.student.t5.student import Student
 from qcrd.types import Question, RationaleSet
 
@@ -153,7 +153,7 @@ class Workload:
             model = load_discriminator(settings, self.tokenizer, precision, 0, self.device)
             given = Judge(model, settings, 0)
         texts = [q.text for q in self.questions]
-        return METHODS[method].build(
+        return METHODS[method].objective(
             Ingredients(
                 student=student,
                 task=tasks.get("arithmetic"),

@@ -30,7 +30,7 @@ from qcrd.discriminator.questions import (
 from qcrd.discriminator.trainer import Judge
 from qcrd.errors import Diverged, QcrdError
 from qcrd.methods import METHODS
-from qcrd.methods.base import Ingredients
+from qcrd.objectives.base import Ingredients
 from qcrd.seeds import derive
 from qcrd.storage import tensors
 from qcrd.storage.files import read_json, write_json
@@ -184,7 +184,7 @@ def _train(
         judge, seen = _judge(cell, prepared, sets, model, student.tokenizer)
         statistics |= {f"discriminator/pretrain_{k}": v for k, v in figures.items()}
     selection = method.selection(cell.selection)
-    objective = method.build(
+    objective = method.objective(
         Ingredients(
             student=student,
             task=task,

@@ -10,7 +10,7 @@ from qcrd import tasks
 from qcrd.cell.finished import kept_student
 from qcrd.judging.cells import Explainer
 from qcrd.methods import METHODS
-from qcrd.methods.base import inputs
+from qcrd.objectives.base import inputs
 from qcrd.seeds import derive
 from qcrd.storage.files import read_json, write_json
 from qcrd.storage.lease import Lease

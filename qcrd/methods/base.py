@@ -1,80 +1,14 @@
-"""A method: which samples it learns from, and what loss a batch of questions has."""
+"""A method's description: which samples it learns from, and which settings its result depends on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Literal, Protocol
-
-from torch import Tensor
+from importlib import import_module
+from typing import Any, Literal
 
 from qcrd import config
-from qcrd.discriminator.questions import JudgedQuestion
-from qcrd.discriminator.trainer import Judge
 from qcrd.errors import ConfigError, did_you_mean
-from qcrd.rationales.prompted_duals import Pair
-from qcrd.student.selfplay import Snapshots
-from qcrd.student.t5.student import Student
-from qcrd.tasks.base import Task
-from qcrd.types import Question, RationaleSet
-
-
-@dataclass(frozen=True, slots=True)
-class Ingredients:
-    """What a method may build its objective from."""
-
-    student: Student
-    task: Task
-    questions: Sequence[Question]  # training questions; their gold labels are not for training
-    sets: Sequence[RationaleSet]  # one for each question, each with a label
-    training: config.Training
-    lengths: config.Student  # max_input, max_rationale, max_label
-    selection: config.Selection  # as `Method.selection` gives it; not read by methods that select nothing
-    measurer: Callable[[], Student] | None  # loads the model of selection.measured_by; None where none is
-    contrastive: config.Contrastive
-    selfplay: config.SelfPlay
-    edit: config.Edit
-    judge: Judge | None  # None where there is no quality judge
-    judged: Sequence[JudgedQuestion]  # the questions for the judge, empty where there is none
-    seed: int
-    pairs: Sequence[Sequence[Pair]] = ()  # duals that the teacher was asked for; empty where it was not
-    options: config.Section | None = None  # those that the method declares, checked
-
-
-class Objective(Protocol):
-    """The loss of one method over one training set."""
-
-    lag: int
-    """Iterations that snapshots must reach back; 0 where no snapshot is needed."""
-    statistics: Mapping[str, float]
-    """What it found in the rationales that it was given, for the cell's record."""
-
-    def begin_iteration(
-        self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
-    ) -> dict[str, float]:
-        """What happens between iterations; returns figures for the journal.
-
-        `coming` are the numbers of the questions that the iteration's batches hold, in rising order.
-        """
-        ...
-
-    def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
-        """Scalar losses of the questions with these numbers; `loss` is the one to minimise."""
-        ...
-
-    def figures(self) -> Mapping[str, float]:
-        """What the whole training came to, for the cell's record; asked for after the last step."""
-        ...
-
-    def state(self) -> dict[str, Tensor]:
-        """Tensors that a resumed training needs besides the student's."""
-        ...
-
-    def load_state(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from `state()`."""
-        ...
-
 
 SECTIONS = ("contrastive", "selfplay", "discriminator", "edit", "selection")
 SETTINGS = ("alpha1", "alpha2", "max_rationale", "iteration", "m", "baseline_m")
@@ -99,7 +33,9 @@ class Method:
     discriminator and selection do there is known); m or baseline_m. All else enters every cell's id."""
     writes: Literal["label", "sequence"]
     """What the student answers to `predict: `: the label, or rationale and label in one sequence."""
-    build: Callable[[Ingredients], Objective]
+    build: str | Callable[[Any], Any]
+    """A function of `qcrd.objectives.base.Ingredients` that returns an `Objective`, or its "module:name". The
+    latter is imported where a cell trains, so that planning needs no torch."""
     own: config.Selection | None = None
     """Which of its samples it learns from where a cell does not say: rule, accuracy and diversity, and n with
     a rule that counts. None for methods that select nothing."""
@@ -111,8 +47,9 @@ class Method:
             self._refuse("uses", self.uses, f"a frozenset of {', '.join(USABLE)}")
         for word in sorted(self.uses - set(USABLE), key=str):
             self._refuse("uses", word, ", ".join(USABLE) + did_you_mean(str(word), USABLE))
-        if not callable(self.build):
-            self._refuse("build", self.build, "a function of Ingredients, which gives an Objective")
+        if not (callable(self.build) or (isinstance(self.build, str) and self.build.count(":") == 1)):
+            allowed = "a function of Ingredients that returns an Objective, or its 'module:name'"
+            self._refuse("build", self.build, allowed)
         if self.options is not None and not _is_section(self.options):
             self._refuse("options", self.options, "None, or a class that derives from qcrd.config.Section")
         if self.own is not None:
@@ -122,6 +59,14 @@ class Method:
 
     def _refuse(self, field: str, value: object, allowed: str) -> None:
         raise ConfigError(f"method {self.name!r}: {field}: value {value!r}; allowed: {allowed}")
+
+    def objective(self, given: Any) -> Any:
+        """The `Objective` over one training set, from its `Ingredients`."""
+        build = self.build
+        if isinstance(build, str):
+            module, _, name = build.partition(":")
+            build = getattr(import_module(module), name)
+        return build(given)
 
     def samples(self, rationales: config.Rationales) -> int:
         """Teacher samples per question that the method looks at."""
@@ -146,32 +91,3 @@ class Method:
 
 def _is_section(thing: object) -> bool:
     return isinstance(thing, type) and issubclass(thing, config.Section)
-
-
-class Stateless:
-    """Base of objectives: what one does not say, it has not."""
-
-    lag = 0
-    statistics: Mapping[str, float] = MappingProxyType({})
-
-    def begin_iteration(
-        self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
-    ) -> dict[str, float]:
-        """Nothing happens between iterations."""
-        return {}
-
-    def figures(self) -> Mapping[str, float]:
-        """Nothing to report."""
-        return {}
-
-    def state(self) -> dict[str, Tensor]:
-        """No state."""
-        return {}
-
-    def load_state(self, tensors: dict[str, Tensor]) -> None:
-        """No state."""
-
-
-def inputs(student: Student, prefix: str, questions: Sequence[Question], limit: int) -> list[list[int]]:
-    """The questions as the student reads them, with the task prefix."""
-    return student.tokens([prefix + q.text for q in questions], limit)

@@ -1,57 +1,8 @@
 """Distilling Step-by-Step: label task and rationale task side by side, one rationale per question."""
 
-from collections.abc import Sequence
-
-from torch import Tensor
-
 from qcrd.config import Selection
-from qcrd.losses.likelihood import row_means
-from qcrd.methods.base import Ingredients, Method, Stateless, inputs
-from qcrd.methods.rationale_pool import Offers
-from qcrd.student.selfplay import Snapshots
-from qcrd.student.t5.packing import sent
-from qcrd.student.t5.student import EXPLAIN, PREDICT
-
-
-class StepByStep(Stateless):
-    """alpha1 * L_pred + alpha2 * l(f(x), r), meaned over the question's selected rationales r.
-
-    Both are means over the questions of each target's token-mean, as QCRD's l and all other
-    methods here. DSS's own trainer takes the mean over all tokens of the batch, in which a long rationale
-    counts for more than a short one; with equal lengths the two are the same.
-    """
-
-    def __init__(self, given: Ingredients):
-        student, lengths = given.student, given.lengths
-        self.student = student
-        self.alpha1, self.alpha2 = given.training.alpha1, given.training.alpha2
-        self.predict = inputs(student, PREDICT, given.questions, lengths.max_input)
-        self.explain = inputs(student, EXPLAIN, given.questions, lengths.max_input)
-        self.labels = student.tokens([s.label for s in given.sets], lengths.max_label)
-        self.offers = Offers(given)
-
-    def begin_iteration(
-        self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
-    ) -> dict[str, float]:
-        """Select the iteration's rationales."""
-        return self.offers.begin_iteration(iteration, coming)
-
-    def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
-        """Both tasks in one pass; a question without a rationale keeps its label loss."""
-        explained = [i for i in batch if self.offers.positives[i]]
-        rationales = [(n, r) for n, i in enumerate(explained) for r in self.offers.positives[i]]
-        encoded = self.student.encode([self.predict[i] for i in batch] + [self.explain[i] for i in explained])
-        source = [*range(len(batch)), *(len(batch) + n for n, _ in rationales)]
-        targets = [self.labels[i] for i in batch] + [r for _, r in rationales]
-        each = self.student.cross_entropy(encoded, source, targets)
-        predict = each[: len(batch)].mean()
-        explain = predict * 0
-        if explained:
-            question = sent([n for n, _ in rationales], self.student.device)
-            explain = row_means(each[len(batch) :], question, len(explained)).mean()
-        loss = self.alpha1 * predict + self.alpha2 * explain
-        return {"loss": loss, "predict": predict.detach(), "positive": explain.detach()}
-
+from qcrd.methods.base import Method
 
 USES = frozenset({"teacher", "baseline_m", "max_rationale", "alpha1", "alpha2"})
-DSS = Method("dss", USES, "label", StepByStep, Selection(rule="first", n=1, accuracy=True, diversity=False))
+OWN = Selection(rule="first", n=1, accuracy=True, diversity=False)
+DSS = Method("dss", USES, "label", "qcrd.objectives.dss:StepByStep", OWN)

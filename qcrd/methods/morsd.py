@@ -2,8 +2,7 @@
 
 from qcrd.config import Selection
 from qcrd.methods.base import Method
-from qcrd.methods.dss import StepByStep
 
-OWN = Selection(rule="min_rd", n=6, accuracy=True, diversity=True)  # six: the paper's best balance
 USES = frozenset({"teacher", "m", "max_rationale", "alpha1", "alpha2", "selection"})
-MORSD = Method("morsd", USES, "label", StepByStep, OWN)
+OWN = Selection(rule="min_rd", n=6, accuracy=True, diversity=True)  # six: the paper's best balance
+MORSD = Method("morsd", USES, "label", "qcrd.objectives.dss:StepByStep", OWN)

@@ -1,15 +1,6 @@
 """Single-Task: question to rationale and label in one target sequence (section 4.2)."""
 
-from qcrd.methods.base import Ingredients, Method
-from qcrd.methods.finetuning import Supervised
-
-
-def build(given: Ingredients) -> Supervised:
-    """Targets are the first positive and the label; the label alone where there is no positive."""
-    limit = given.lengths.max_rationale + given.lengths.max_label
-    targets = [given.task.target(s.positives[0] if s.positives else "", s.label) for s in given.sets]
-    return Supervised(given, given.student.tokens(targets, limit))
-
+from qcrd.methods.base import Method
 
 USES = frozenset({"teacher", "baseline_m", "max_rationale"})
-SINGLE_TASK = Method("single_task", USES, "sequence", build)
+SINGLE_TASK = Method("single_task", USES, "sequence", "qcrd.objectives.single_task:build")

@@ -22,7 +22,7 @@ from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, choose
 from qcrd.losses.scheme import Scheme, one_at_random
 from qcrd.methods import METHODS
-from qcrd.methods.base import inputs
+from qcrd.objectives.base import inputs
 from qcrd.provenance.selected import fates
 from qcrd.rationales.dual import key_weights
 from qcrd.storage import tensors

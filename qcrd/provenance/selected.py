@@ -11,7 +11,7 @@ from qcrd.cell.finished import kept_student
 from qcrd.cell.preparation import load_task
 from qcrd.cell.run import measurer
 from qcrd.config import Cell, Selection
-from qcrd.methods.rationale_pool import difficulties
+from qcrd.objectives.rationale_pool import difficulties
 from qcrd.rationales.select import SELECTIONS, Candidate, choose, filtered
 from qcrd.types import Question
 

@@ -1,6 +1,6 @@
 """Dual chains of thought: a right and a wrong rationale with similar paths, and the key steps between them.
 
-EDIT (see `qcrd.methods.edit`) takes as key steps what a minimum edit script from the wrong rationale to the
+EDIT (`qcrd.objectives.edit`) takes as key steps what a minimum edit script from the wrong rationale to the
 right one changes: tokens inserted or replaced on the right side, deleted or replaced on the wrong one. Edits
 are counted in the student's tokens, whose likelihood is what is raised and lowered; of several shortest
 scripts it is rapidfuzz's.

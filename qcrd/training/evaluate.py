@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qcrd import config
-from qcrd.methods.base import Method, inputs
+from qcrd.methods.base import Method
+from qcrd.objectives.base import inputs
 from qcrd.student.t5.student import PREDICT, Student
 from qcrd.tasks.base import Task
 from qcrd.types import Prediction, Question

@@ -20,7 +20,7 @@ from torch import Tensor
 from qcrd import config
 from qcrd.discriminator.trainer import load_optimizer
 from qcrd.errors import Diverged
-from qcrd.methods.base import Objective
+from qcrd.objectives.base import Objective
 from qcrd.seeds import derive, epoch_order
 from qcrd.storage import tensors
 from qcrd.storage.files import atomic, read_json, write_json

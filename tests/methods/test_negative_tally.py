@@ -8,7 +8,7 @@ import torch
 from small import CPU, arithmetic_questions, objective_of, small_student, two_sided
 
 from qcrd import config
-from qcrd.methods.tally import SELFPLAY, TEACHER, Tally
+from qcrd.objectives.tally import SELFPLAY, TEACHER, Tally
 from qcrd.student.selfplay import Snapshots
 
 NONE = torch.zeros(0)

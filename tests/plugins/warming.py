@@ -3,7 +3,8 @@
 from qcrd.config import Section
 from qcrd.methods import METHODS
 from qcrd.methods.base import Method
-from qcrd.methods.dss import DSS, USES, StepByStep
+from qcrd.methods.dss import DSS, USES
+from qcrd.objectives.dss import StepByStep
 
 
 class Options(Section):

@@ -11,7 +11,7 @@ from small import arithmetic_questions, lengths, objective_of, small_judge, smal
 from qcrd import config, tasks
 from qcrd.errors import Diverged
 from qcrd.methods import METHODS
-from qcrd.methods.base import Stateless
+from qcrd.objectives.base import Stateless
 from qcrd.seeds import derive, epoch_order
 from qcrd.storage import journal as journals
 from qcrd.storage.home import PREDICTIONS

@@ -8,7 +8,7 @@ from random import Random
 from statistics import fmean
 
 from qcrd import config
-from qcrd.methods.base import Ingredients, inputs
+from qcrd.objectives.base import Ingredients, inputs
 from qcrd.rationales.select import SELECTIONS, Candidate, choose, filtered, renewed
 from qcrd.seeds import derive
 from qcrd.student.difficulty import answer_cue, rationale_difficulty

@@ -1,0 +1,104 @@
+"""An objective: the loss that a batch of questions has, and what happens between iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
+
+from torch import Tensor
+
+from qcrd import config
+from qcrd.discriminator.questions import JudgedQuestion
+from qcrd.discriminator.trainer import Judge
+from qcrd.rationales.prompted_duals import Pair
+from qcrd.student.selfplay import Snapshots
+from qcrd.student.t5.student import Student
+from qcrd.tasks.base import Task
+from qcrd.types import Question, RationaleSet
+
+
+@dataclass(frozen=True, slots=True)
+class Ingredients:
+    """What a method may build its objective from."""
+
+    student: Student
+    task: Task
+    questions: Sequence[Question]  # training questions; their gold labels are not for training
+    sets: Sequence[RationaleSet]  # one for each question, each with a label
+    training: config.Training
+    lengths: config.Student  # max_input, max_rationale, max_label
+    selection: config.Selection  # as `Method.selection` gives it; not read by methods that select nothing
+    measurer: Callable[[], Student] | None  # loads the model of selection.measured_by; None where none is
+    contrastive: config.Contrastive
+    selfplay: config.SelfPlay
+    edit: config.Edit
+    judge: Judge | None  # None where there is no quality judge
+    judged: Sequence[JudgedQuestion]  # the questions for the judge, empty where there is none
+    seed: int
+    pairs: Sequence[Sequence[Pair]] = ()  # duals that the teacher was asked for; empty where it was not
+    options: config.Section | None = None  # those that the method declares, checked
+
+
+class Objective(Protocol):
+    """The loss of one method over one training set."""
+
+    lag: int
+    """Iterations that snapshots must reach back; 0 where no snapshot is needed."""
+    statistics: Mapping[str, float]
+    """What it found in the rationales that it was given, for the cell's record."""
+
+    def begin_iteration(
+        self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
+    ) -> dict[str, float]:
+        """What happens between iterations; returns figures for the journal.
+
+        `coming` are the numbers of the questions that the iteration's batches hold, in rising order.
+        """
+        ...
+
+    def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
+        """Scalar losses of the questions with these numbers; `loss` is the one to minimise."""
+        ...
+
+    def figures(self) -> Mapping[str, float]:
+        """What the whole training came to, for the cell's record; asked for after the last step."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors that a resumed training needs besides the student's."""
+        ...
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from `state()`."""
+        ...
+
+
+class Stateless:
+    """Default no-op implementations for objectives."""
+
+    lag = 0
+    statistics: Mapping[str, float] = MappingProxyType({})
+
+    def begin_iteration(
+        self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
+    ) -> dict[str, float]:
+        """Nothing happens between iterations."""
+        return {}
+
+    def figures(self) -> Mapping[str, float]:
+        """Nothing to report."""
+        return {}
+
+    def state(self) -> dict[str, Tensor]:
+        """No state."""
+        return {}
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """No state."""
+
+
+def inputs(student: Student, prefix: str, questions: Sequence[Question], limit: int) -> list[list[int]]:
+    """The questions as the student reads them, with the task prefix."""
+    return student.tokens([prefix + q.text for q in questions], limit)
