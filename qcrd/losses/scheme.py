@@ -5,15 +5,19 @@ function from values to coefficients that carry no gradient. Rows with coefficie
 pass, which is what makes MinMax over many rationales cheap.
 """
 
+from __future__ import annotations
+
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import torch
-from torch import Generator, Tensor
+from typing import TYPE_CHECKING, TypeAlias
 
 from qcrd.errors import ConfigError
 
-Side = Callable[[Tensor, Tensor, Generator], Tensor]
+if TYPE_CHECKING:  # planning reads the schemes' names, and must not wait for torch
+    from torch import Generator, Tensor
+
+Side: TypeAlias = "Callable[[Tensor, Tensor, Generator], Tensor]"
 """(values [B, M], mask [B, M] bool, generator on the CPU) -> coefficients [B, M], 0 where masked.
 
 Values are what the side adds to the loss: l(f(x), r) for positives, the hinge for negatives.
@@ -41,16 +45,18 @@ class Scheme:
 
 def smallest(values: Tensor, mask: Tensor, generator: Generator) -> Tensor:
     """1 at the smallest value of each row (the first of equals)."""
-    return _one_hot(values.masked_fill(~mask, torch.inf).argmin(dim=1), mask)
+    return _one_hot(values.masked_fill(~mask, math.inf).argmin(dim=1), mask)
 
 
 def largest(values: Tensor, mask: Tensor, generator: Generator) -> Tensor:
     """1 at the largest value of each row (the first of equals)."""
-    return _one_hot(values.masked_fill(~mask, -torch.inf).argmax(dim=1), mask)
+    return _one_hot(values.masked_fill(~mask, -math.inf).argmax(dim=1), mask)
 
 
 def one_at_random(values: Tensor, mask: Tensor, generator: Generator) -> Tensor:
     """1 at a uniformly drawn rationale of each row."""
+    import torch
+
     # Drawn on the CPU so that a seed means the same on every device.
     draws = torch.rand(mask.shape, generator=generator).to(values.device)
     return _one_hot(draws.masked_fill(~mask, -1.0).argmax(dim=1), mask)
@@ -62,5 +68,7 @@ def average(values: Tensor, mask: Tensor, generator: Generator) -> Tensor:
 
 
 def _one_hot(index: Tensor, mask: Tensor) -> Tensor:
+    import torch
+
     chosen = torch.zeros(mask.shape, device=mask.device).scatter(1, index[:, None], 1.0)
     return chosen * mask
