@@ -12,7 +12,9 @@ from qcrd.discriminator.questions import JudgedQuestion, judged
 from qcrd.discriminator.trainer import Judge
 from qcrd.methods import METHODS
 from qcrd.objectives.base import Ingredients, Objective
-from qcrd.student.t5.student import Student, load_student, load_tokenizer
+from qcrd.student.base import Student
+from qcrd.student.load import load_student
+from qcrd.student.tokenizer import load_tokenizer
 from qcrd.types import Question, RationaleSet
 
 CPU = torch.device("cpu")

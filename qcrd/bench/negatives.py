@@ -16,12 +16,13 @@ from qcrd.config import SelfPlay
 from qcrd.config.presets import EMBEDDED
 from qcrd.errors import DataError
 from qcrd.methods import METHODS
-from qcrd.objectives.base import Ingredients, Objective, inputs
+from qcrd.objectives.base import Ingredients, Objective
 from qcrd.rationales.sets import build_set
 from qcrd.samples.requests import requests
 from qcrd.seeds import derive, epoch_order
+from qcrd.student.base import Student
+from qcrd.student.load import load_student
 from qcrd.student.selfplay import ended, self_play
-from qcrd.student.t5.student import EXPLAIN, Student, load_student
 from qcrd.student.token_duplicates import Known
 from qcrd.tasks.base import Task
 from qcrd.teacher.recorded import RecordedTeacher
@@ -165,9 +166,9 @@ def bench_negatives(
     student = load_student(data.section, derive(seed, "init"), device)
     _train(student, data, steps, batch, seed, say)
     asked = data.questions[:answered]
-    rows = inputs(student, EXPLAIN, asked, data.section.max_input)
+    rows = student.prompts("explain", [q.text for q in asked], data.section.max_input)
     limit = data.section.max_rationale
-    positives = [student.tokens(s.positives, limit) for s in data.sets[: len(asked)]]
+    positives = [student.completions(s.positives, limit) for s in data.sets[: len(asked)]]
     known = Known(student.tokenizer, positives)
     student.eval()
     found = []
@@ -261,6 +262,6 @@ def _scored(
     flat = [(i, r) for i, group in enumerate(rationales) for r in group]
     for begin in range(0, len(flat), SEVERAL):
         part = flat[begin : begin + SEVERAL]
-        memory = student.encode([asked[i] for i, _ in part])
+        memory = student.read([asked[i] for i, _ in part])
         nats = student.cross_entropy(memory, range(len(part)), [r for _, r in part])
         yield from ((value, i, r) for value, (i, r) in zip(nats.tolist(), part, strict=True))

@@ -16,7 +16,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, choose, contrastive_loss
 from qcrd.objectives.qcrd import Contrastive
-from qcrd.student.t5.student import Student
+from qcrd.student.base import Student
 
 IGNORED = -100
 

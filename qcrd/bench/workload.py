@@ -21,7 +21,7 @@ from qcrd.discriminator.trainer import Judge
 from qcrd.hub.word_tokenizer import word_level_tokenizer
 from qcrd.methods import METHODS
 from qcrd.objectives.base import Ingredients, Objective
-from qcrd.student.t5.student import Student
+from qcrd.student.base import Student
 from qcrd.types import Question, RationaleSet
 
 Size = Literal["tiny", "small", "base"]

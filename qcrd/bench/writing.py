@@ -11,7 +11,6 @@ from qcrd.bench import peers
 from qcrd.bench.rounds import Timed, by_turns, ratio
 from qcrd.bench.workload import Size, Workload
 from qcrd.seeds import derive
-from qcrd.student.t5.student import EXPLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def bench_writing(
     """
     work = Workload.of(size, questions, 1, 1, bf16=bf16, device=device)
     student = work.student().eval()
-    inputs = student.tokens([EXPLAIN + q.text for q in work.questions], 128)
+    inputs = student.prompts("explain", [q.text for q in work.questions], 128)
     generator = torch.Generator(work.device).manual_seed(derive(0, "selfplay"))
     ways = {
         "transformers": lambda _: peers.write(student, inputs, work.written, temperature, batch, top_k),

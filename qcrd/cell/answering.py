@@ -11,7 +11,6 @@ from qcrd import tasks
 from qcrd.cell.finished import kept_student
 from qcrd.config import Cell
 from qcrd.methods import METHODS
-from qcrd.student.t5.student import EXPLAIN
 from qcrd.training.evaluate import Evaluator
 from qcrd.types import Question
 
@@ -51,7 +50,9 @@ class Answerer:
             return [Answer(p.label or "", (p.rationale or "") if explain else "") for p in parsed]
         answers = [Answer(text, "") for text in texts]
         if explain and "max_rationale" in self._method.uses:
-            asked = self._student.tokens([EXPLAIN + q.text for q in questions], self._cell.student.max_input)
+            asked = self._student.prompts(
+                "explain", [q.text for q in questions], self._cell.student.max_input
+            )
             written = self._student.generate(asked, self._cell.student.max_rationale - 1)
             rationales = [self._student.text(tokens) for tokens in written]
             answers = [replace(a, rationale=r) for a, r in zip(answers, rationales, strict=True)]

@@ -16,7 +16,8 @@ from qcrd.config import Cell
 from qcrd.errors import ConfigError, DataError
 from qcrd.storage.files import read_json
 from qcrd.storage.home import STUDENT, Home
-from qcrd.student.t5.student import Student, load_student
+from qcrd.student.base import Student
+from qcrd.student.load import load_student
 from qcrd.types import CellRecord
 
 NEAR = 4  # cells that a message names at most

@@ -29,6 +29,7 @@ from qcrd.discriminator.questions import (
 )
 from qcrd.discriminator.trainer import Judge
 from qcrd.errors import Diverged, QcrdError
+from qcrd.hub.token_ids import token_counts
 from qcrd.methods import METHODS
 from qcrd.objectives.base import Ingredients
 from qcrd.seeds import derive
@@ -37,15 +38,11 @@ from qcrd.storage.files import read_json, write_json
 from qcrd.storage.home import PREDICTIONS, STUDENT, Home
 from qcrd.storage.journal import Journal
 from qcrd.storage.tensors import DamagedTensors
-from qcrd.student.t5.student import (
-    EXPLAIN,
-    Student,
-    load_student,
-    load_tokenizer,
-    t5_config,
-    token_counts,
-)
+from qcrd.student.base import Student
+from qcrd.student.load import load_student
+from qcrd.student.t5.load import t5_config
 from qcrd.student.token_duplicates import apart
+from qcrd.student.tokenizer import load_tokenizer
 from qcrd.student.weights import set_weights, weights
 from qcrd.training import memory
 from qcrd.training.evaluate import Evaluator
@@ -176,7 +173,7 @@ def _train(
     student = load_student(cell.student, derive(cell.seed, "init"), device)
     judge, seen = None, []
     sets = apart(student.tokenizer, prepared.sets, cell.student.max_rationale)
-    statistics = prepared.statistics | _length_statistics(cell, prepared, student.tokenizer)
+    statistics = prepared.statistics | _length_statistics(cell, prepared, student)
     statistics["rationales/equal_tokens"] = sum(s.equal for s in sets) - sum(s.equal for s in prepared.sets)
     if judge_id(cell) is not None:
         model, figures = _pretrained(cell, home, prepared)
@@ -232,7 +229,7 @@ def _train(
         journal.artifact(folder / DIVERGED)
     if status == "done":
         if keep_student:
-            set_weights(student, tensors.load(folder / WEIGHTS)[0])
+            student.set_weights(tensors.load(folder / WEIGHTS)[0])
             student.save(folder / STUDENT)
         journal.artifact(folder / PREDICTIONS)
     commits["student"] = student.commit
@@ -264,19 +261,17 @@ def measurer(cell: Cell) -> Student:
     return load_student(cell.student.model_copy(update=other), 0, _device(), "selection.measured_by")
 
 
-def _length_statistics(
-    cell: Cell, prepared: Prepared, tokenizer: PreTrainedTokenizerBase
-) -> dict[str, float]:
+def _length_statistics(cell: Cell, prepared: Prepared, student: Student) -> dict[str, float]:
     """Lengths in tokens of what the student reads and writes, and the percentage that is cut; warns of it."""
     texts = {
-        "inputs": ([EXPLAIN + q.text for q in prepared.questions], "max_input"),
+        "inputs": ([student.prompt("explain", q.text) for q in prepared.questions], "max_input"),
         "labels": ([group.label for group in prepared.sets], "max_label"),
     }
     if "max_rationale" in METHODS[cell.method].uses:
         texts["positives"] = [r for group in prepared.sets for r in group.positives], "max_rationale"
     found = {}
     for name, (rows, setting) in texts.items():
-        counts, limit = token_counts(tokenizer, rows) or [0], getattr(cell.student, setting)
+        counts, limit = token_counts(student.tokenizer, rows) or [0], getattr(cell.student, setting)
         cut = 100 * sum(count > limit for count in counts) / len(counts)
         if cut > BEARABLE:
             logger.warning(

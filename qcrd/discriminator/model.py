@@ -12,8 +12,8 @@ from qcrd import config
 from qcrd.hub.checkpoints import commit, pretrained
 from qcrd.losses.likelihood import row_means
 from qcrd.student.t5.forward import Stack
+from qcrd.student.t5.load import t5_config
 from qcrd.student.t5.packing import Layout, sent
-from qcrd.student.t5.student import t5_config
 
 MOMENTUM = 0.9  # of the running midpoint
 

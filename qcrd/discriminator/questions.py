@@ -12,9 +12,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from qcrd import config
+from qcrd.hub.token_ids import tokenise
 from qcrd.rationales.augment import Augmenter
 from qcrd.seeds import derive
-from qcrd.student.t5.student import tokenise
 from qcrd.types import RationaleSet
 
 Tokens = list[int]

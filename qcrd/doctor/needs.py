@@ -20,7 +20,7 @@ from qcrd.grid.plan.expansion import SampleNeed
 from qcrd.grid.plan.labels import labels
 from qcrd.grid.plan.study import Study
 from qcrd.storage.home import Home
-from qcrd.student.t5.student import load_tokenizer
+from qcrd.student.tokenizer import load_tokenizer
 from qcrd.tasks import shots
 from qcrd.teacher.engines import ENGINES
 

@@ -39,3 +39,13 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[
         kept.add(made)
         rows |= made
     return [rows[text] for text in texts]
+
+
+def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: int) -> list[list[int]]:
+    """Token ids of each text with the end-of-sequence token, at most `limit` in all."""
+    return [[*row[: limit - 1], tokenizer.eos_token_id] for row in token_ids(tokenizer, texts)]
+
+
+def token_counts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:
+    """How many tokens each text has uncut, with the end-of-sequence token."""
+    return [len(row) + 1 for row in token_ids(tokenizer, texts)]

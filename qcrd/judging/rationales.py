@@ -10,11 +10,10 @@ from qcrd import tasks
 from qcrd.cell.finished import kept_student
 from qcrd.judging.cells import Explainer
 from qcrd.methods import METHODS
-from qcrd.objectives.base import inputs
 from qcrd.seeds import derive
 from qcrd.storage.files import read_json, write_json
 from qcrd.storage.lease import Lease
-from qcrd.student.t5.student import EXPLAIN, PREDICT, Student
+from qcrd.student.base import Student
 from qcrd.types import Question
 
 
@@ -52,7 +51,9 @@ def _write(side: Explainer, questions: Sequence[Question], tau: float) -> list[s
     student = load(side)
     whole = method.writes == "sequence"
     limit = settings.max_rationale + (settings.max_label if whole else 0) - 1  # without end of sequence
-    asked = inputs(student, PREDICT if whole else EXPLAIN, questions, settings.max_input)
+    asked = student.prompts(
+        "predict" if whole else "explain", [q.text for q in questions], settings.max_input
+    )
     if tau > 0:
         written = []
         for question, row in zip(questions, asked, strict=True):  # alone: a batch would share one stream

@@ -13,8 +13,8 @@ from qcrd import config
 from qcrd.discriminator.questions import JudgedQuestion
 from qcrd.discriminator.trainer import Judge
 from qcrd.rationales.prompted_duals import Pair
+from qcrd.student.base import Student
 from qcrd.student.selfplay import Snapshots
-from qcrd.student.t5.student import Student
 from qcrd.tasks.base import Task
 from qcrd.types import Question, RationaleSet
 
@@ -97,8 +97,3 @@ class Stateless:
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """No state."""
-
-
-def inputs(student: Student, prefix: str, questions: Sequence[Question], limit: int) -> list[list[int]]:
-    """The questions as the student reads them, with the task prefix."""
-    return student.tokens([prefix + q.text for q in questions], limit)

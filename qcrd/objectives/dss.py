@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from qcrd.losses.likelihood import row_means
-from qcrd.objectives.base import Ingredients, Stateless, inputs
+from qcrd.objectives.base import Ingredients, Stateless
 from qcrd.objectives.rationale_pool import Offers
 from qcrd.student.selfplay import Snapshots
 from qcrd.student.t5.packing import sent
-from qcrd.student.t5.student import EXPLAIN, PREDICT
 
 
 class StepByStep(Stateless):
@@ -24,9 +23,9 @@ class StepByStep(Stateless):
         student, lengths = given.student, given.lengths
         self.student = student
         self.alpha1, self.alpha2 = given.training.alpha1, given.training.alpha2
-        self.predict = inputs(student, PREDICT, given.questions, lengths.max_input)
-        self.explain = inputs(student, EXPLAIN, given.questions, lengths.max_input)
-        self.labels = student.tokens([s.label for s in given.sets], lengths.max_label)
+        self.predict = student.prompts("predict", [q.text for q in given.questions], lengths.max_input)
+        self.explain = student.prompts("explain", [q.text for q in given.questions], lengths.max_input)
+        self.labels = student.completions([s.label for s in given.sets], lengths.max_label)
         self.offers = Offers(given)
 
     def begin_iteration(
@@ -39,7 +38,7 @@ class StepByStep(Stateless):
         """Both tasks in one pass; a question without a rationale keeps its label loss."""
         explained = [i for i in batch if self.offers.positives[i]]
         rationales = [(n, r) for n, i in enumerate(explained) for r in self.offers.positives[i]]
-        encoded = self.student.encode([self.predict[i] for i in batch] + [self.explain[i] for i in explained])
+        encoded = self.student.read([self.predict[i] for i in batch] + [self.explain[i] for i in explained])
         source = [*range(len(batch)), *(len(batch) + n for n, _ in rationales)]
         targets = [self.labels[i] for i in batch] + [r for _, r in rationales]
         each = self.student.cross_entropy(encoded, source, targets)

@@ -65,7 +65,7 @@ class KeySteps(StepByStep):
         # With alpha or beta 0 a question can have a dual, and so count, without a row of it.
         having = sum(self.key[i] is not None or bool(self.offers.positives[i]) for i in batch)
         offered = {i: rows for i in batch if (rows := self._rows(i))}
-        encoded = self.student.encode([self.predict[i] for i in batch] + [self.explain[i] for i in offered])
+        encoded = self.student.read([self.predict[i] for i in batch] + [self.explain[i] for i in offered])
         source = [number for number, rows in enumerate(offered.values(), len(batch)) for _ in rows]
         rows = [row for group in offered.values() for row in group]
         each = self.student.cross_entropy(
@@ -102,7 +102,7 @@ class KeySteps(StepByStep):
 
 def _pairs(given: Ingredients):
     """For each question the right and wrong rationales, as tokens, that its dual is chosen from."""
-    tokens, limit = given.student.tokens, given.lengths.max_rationale
+    tokens, limit = given.student.completions, given.lengths.max_rationale
     if given.edit.duals == "prompted":
         return ((tokens(pair, limit) for pair in group) for group in given.pairs)
     return (product(tokens(s.positives, limit), tokens(s.negatives, limit)) for s in given.sets)

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from qcrd.objectives.base import Ingredients, Stateless, inputs
-from qcrd.student.t5.student import PREDICT
+from qcrd.objectives.base import Ingredients, Stateless
 
 
 class Supervised(Stateless):
@@ -13,12 +12,14 @@ class Supervised(Stateless):
 
     def __init__(self, given: Ingredients, targets: Sequence[Sequence[int]]):
         self.student = given.student
-        self.inputs = inputs(given.student, PREDICT, given.questions, given.lengths.max_input)
+        self.inputs = given.student.prompts(
+            "predict", [q.text for q in given.questions], given.lengths.max_input
+        )
         self.targets = targets
 
     def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
         """L_pred."""
-        encoded = self.student.encode([self.inputs[i] for i in batch])
+        encoded = self.student.read([self.inputs[i] for i in batch])
         loss = self.student.cross_entropy(encoded, range(len(batch)), [self.targets[i] for i in batch]).mean()
         return {"loss": loss, "predict": loss.detach()}
 
@@ -26,4 +27,4 @@ class Supervised(Stateless):
 def build(given: Ingredients) -> Supervised:
     """Targets are the labels."""
     labels = [s.label for s in given.sets]
-    return Supervised(given, given.student.tokens(labels, given.lengths.max_label))
+    return Supervised(given, given.student.completions(labels, given.lengths.max_label))

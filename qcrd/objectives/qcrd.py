@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,15 +11,13 @@ from torch import Tensor
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, Chosen, choose, contrastive_loss, hinge
 from qcrd.losses.weights import Weighed, weigh
-from qcrd.objectives.base import Ingredients, Stateless, inputs
+from qcrd.objectives.base import Ingredients, Stateless
 from qcrd.objectives.rationale_pool import Offers
 from qcrd.objectives.tally import SELFPLAY, TEACHER, Tally
 from qcrd.rationales.dual import key_weights
 from qcrd.seeds import derive
 from qcrd.student.selfplay import Snapshots, ended, self_play
-from qcrd.student.t5.student import EXPLAIN, PREDICT
 from qcrd.student.token_duplicates import Known
-from qcrd.student.weights import set_weights
 
 Tokens = list[int]
 
@@ -43,14 +40,13 @@ class Contrastive(Stateless):
         self.limit, self.seed = lengths.max_rationale, given.seed
         self.judge, self.judged = given.judge, given.judged
         self.weighed = Weighed(student.device)
-        self.predict = inputs(student, PREDICT, given.questions, lengths.max_input)
-        self.explain = inputs(student, EXPLAIN, given.questions, lengths.max_input)
-        self.labels = student.tokens([s.label for s in given.sets], lengths.max_label)
+        self.predict = student.prompts("predict", [q.text for q in given.questions], lengths.max_input)
+        self.explain = student.prompts("explain", [q.text for q in given.questions], lengths.max_input)
+        self.labels = student.completions([s.label for s in given.sets], lengths.max_label)
         self.offers = Offers(given)
         self.tally = Tally(given.contrastive.delta, student.device)
         self.played: list[list[Tokens]] = [[] for _ in given.sets]
         self.lag = given.selfplay.lag if given.selfplay.k else 0
-        self.player = copy.deepcopy(student).requires_grad_(False) if self.lag else None
         self.known = Known(student.tokenizer, self.offers.learnable()) if self.lag else None
         self.drawn = torch.zeros(4, dtype=torch.float64)  # in self-play: rationales; see `_shares`
 
@@ -59,7 +55,7 @@ class Contrastive(Stateless):
     ) -> dict[str, float]:
         """Select positives and draw self-play negatives for the coming questions, then update the judge."""
         figures = self.offers.begin_iteration(iteration, coming)
-        if self.player is not None:
+        if self.lag:
             figures |= self._play(iteration, snapshots, coming)
         if self.judge is not None:
             questions = [replace(self.judged[i], played=self.played[i]) for i in coming]
@@ -68,11 +64,11 @@ class Contrastive(Stateless):
         return figures
 
     def _play(self, iteration: int, snapshots: Snapshots, coming: Sequence[int]) -> dict[str, float]:
-        set_weights(self.player, snapshots.before(iteration))
         # A question without positives is out of the contrastive loss, so nothing is played for it.
         contrasted = [i for i in coming if self.offers.positives[i]]
         rows = [self.explain[i] for i in contrasted]
-        drawn = self_play(self.player, rows, self.selfplay, self.limit, self.seed, iteration)
+        with self.student.carrying(snapshots.before(iteration)):
+            drawn = self_play(self.student, rows, self.selfplay, self.limit, self.seed, iteration)
         self.played = [[] for _ in self.played]
         counts = torch.zeros_like(self.drawn)
         for i, group in zip(contrasted, drawn, strict=True):
@@ -87,7 +83,7 @@ class Contrastive(Stateless):
     def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
         """The student's total loss on a batch, with its parts."""
         contrasted = [i for i in batch if self.offers.positives[i]]
-        memory = self.student.encode([self.predict[i] for i in batch] + [self.explain[i] for i in contrasted])
+        memory = self.student.read([self.predict[i] for i in batch] + [self.explain[i] for i in contrasted])
         rows, counts, candidates, origin = self._candidates(contrasted)
         numbers = candidates.question.tolist()
         # Equal rationales of one question (doubles among its samples) go through the decoder once.

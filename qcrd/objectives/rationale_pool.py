@@ -8,11 +8,11 @@ from random import Random
 from statistics import fmean
 
 from qcrd import config
-from qcrd.objectives.base import Ingredients, inputs
+from qcrd.objectives.base import Ingredients
 from qcrd.rationales.select import SELECTIONS, Candidate, choose, filtered, renewed
 from qcrd.seeds import derive
+from qcrd.student.base import Student
 from qcrd.student.difficulty import answer_cue, rationale_difficulty
-from qcrd.student.t5.student import PREDICT, Student
 from qcrd.tasks.base import Task
 from qcrd.types import Question
 
@@ -41,7 +41,7 @@ class Offers:
             passed = filtered([r for r, _ in drawn], [ok for _, ok in drawn], settings.accuracy, threshold)
             self._filtered.append(passed)
             self._candidates.append([Candidate(*drawn[n]) for n in passed.kept])
-        tokens, limit = given.student.tokens, given.lengths.max_rationale
+        tokens, limit = given.student.completions, given.lengths.max_rationale
         self._tokens = [tokens([c.text for c in group], limit) for group in self._candidates]
         self.positives: list[list[Tokens]] = list(self._tokens)
         wrong = (s.negatives if settings.accuracy else () for s in given.sets)
@@ -50,7 +50,7 @@ class Offers:
 
     def learnable(self) -> list[list[Tokens]]:
         """For each question all that is right, or may be selected: the distinct ones."""
-        tokens, limit = self.given.student.tokens, self.given.lengths.max_rationale
+        tokens, limit = self.given.student.completions, self.given.lengths.max_rationale
         return [
             tokens(list(dict.fromkeys((*group.positives, *(c.text for c in candidates)))), limit)
             for group, candidates in zip(self.given.sets, self._candidates, strict=True)
@@ -120,8 +120,8 @@ def difficulties(
     """For each question the Rationale Difficulty of its rationales, in nats per token of its label."""
     return rationale_difficulty(
         student,
-        inputs(student, PREDICT, questions, lengths.max_input),
-        student.tokens(labels, lengths.max_label),
-        [student.tokens(group, lengths.max_rationale) for group in rationales],
+        student.prompts("predict", [q.text for q in questions], lengths.max_input),
+        student.completions(labels, lengths.max_label),
+        [student.completions(group, lengths.max_rationale) for group in rationales],
         answer_cue(student, task, labels[0]),
     )

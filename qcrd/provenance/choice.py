@@ -18,15 +18,15 @@ from qcrd.cell.finished import kept_student
 from qcrd.cell.identity import selection_of
 from qcrd.cell.run import new_discriminator
 from qcrd.config import Cell
+from qcrd.hub.token_ids import tokenise
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, choose
 from qcrd.losses.scheme import Scheme, one_at_random
 from qcrd.methods import METHODS
-from qcrd.objectives.base import inputs
 from qcrd.provenance.selected import fates
 from qcrd.rationales.dual import key_weights
 from qcrd.storage import tensors
-from qcrd.student.t5.student import EXPLAIN, load_tokenizer, tokenise
+from qcrd.student.tokenizer import load_tokenizer
 from qcrd.student.weights import set_weights
 from qcrd.types import Question
 
@@ -138,8 +138,8 @@ def _losses(
     cell: Cell, folder: Path, question: Question, texts: Sequence[str], side: Sequence[bool | None]
 ) -> Tensor:
     student, lengths = kept_student(cell, folder).eval(), cell.student
-    encoded = student.encode(inputs(student, EXPLAIN, [question], lengths.max_input))
-    rows, weights = student.tokens(texts, lengths.max_rationale), None
+    encoded = student.read(student.prompts("explain", [q.text for q in [question]], lengths.max_input))
+    rows, weights = student.completions(texts, lengths.max_rationale), None
     if "contrastive" in METHODS[cell.method].uses and cell.contrastive.key_weight != 1:
         sides = [[n for n, kind in enumerate(side) if kind is wanted] for wanted in (True, False)]
         found = key_weights(*([rows[n] for n in group] for group in sides), cell.contrastive.key_weight)

@@ -22,8 +22,8 @@ from qcrd.rationales.sets import Side, sides
 from qcrd.rationales.vote import vote
 from qcrd.storage.files import read_json
 from qcrd.storage.home import Home
-from qcrd.student.t5.student import load_tokenizer
 from qcrd.student.token_duplicates import equal_tokens
+from qcrd.student.tokenizer import load_tokenizer
 from qcrd.types import Parsed, Prediction, Question, Splits, Vote
 
 SPLITS = ("test", "validation", "train")

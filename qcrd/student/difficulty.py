@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from qcrd.student.t5.student import Student
+from qcrd.student.base import Student
 from qcrd.tasks.base import Task
 
 Tokens = Sequence[int]
@@ -51,7 +51,7 @@ def rationale_difficulty(
                 source.append(place)
                 targets.append([*r, *labels[i]])
                 weights.append([0.0] * len(r) + [1.0] * len(labels[i]))
-        memory = student.encode([asked[i] for i in batch])
+        memory = student.read([asked[i] for i in batch])
         values = iter(student.cross_entropy(memory, source, targets, weights).tolist())
         for i in batch:
             alone = next(values)
@@ -63,7 +63,7 @@ def rationale_difficulty(
 
 def answer_cue(student: Student, task: Task, label: str) -> list[int]:
     """Tokens of what the task's texts say between a rationale and an answer, such as `The answer is`."""
-    return student.tokens([task.target("", label).rpartition(label)[0].strip()], CUE)[0][:-1]
+    return student.completions([task.target("", label).rpartition(label)[0].strip()], CUE)[0][:-1]
 
 
 def _batches(

@@ -8,8 +8,8 @@ import torch
 
 from qcrd.config import SelfPlay
 from qcrd.seeds import derive
-from qcrd.student.t5.student import Student
-from qcrd.student.weights import Weights, weights
+from qcrd.student.base import Student
+from qcrd.student.weights import Weights
 
 Tokens = list[int]
 
@@ -29,7 +29,7 @@ class Snapshots:
         """Record the weights at the start of `iteration`, and drop what no later one will need."""
         if not self.lag:
             return
-        self.kept[iteration] = weights(student)
+        self.kept[iteration] = student.weights()
         self.kept = {i: state for i, state in self.kept.items() if i >= iteration - self.lag}
 
     def before(self, iteration: int) -> Weights:
@@ -48,7 +48,7 @@ def self_play(
     """k rationales per question from a past student, in large batches since it is fixed for an iteration.
 
     Args:
-        player: a student that carries the snapshot's weights.
+        player: a student that carries the snapshot's weights (see `Student.carrying`).
         inputs: the questions' `explain: ` tokens.
         settings: k, and how tokens are drawn; at temperature 0 all k are the same and one is drawn.
         limit: most tokens per rationale, end of sequence included.

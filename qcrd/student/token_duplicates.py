@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from transformers import PreTrainedTokenizerBase
 
+from qcrd.hub.token_ids import tokenise
 from qcrd.rationales.sets import normal
-from qcrd.student.t5.student import tokenise
 from qcrd.types import RationaleSet
 
 Tokens = list[int]

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from qcrd import config
 from qcrd.methods.base import Method
-from qcrd.objectives.base import inputs
-from qcrd.student.t5.student import PREDICT, Student
+from qcrd.student.base import Student
 from qcrd.tasks.base import Task
 from qcrd.types import Prediction, Question
 
@@ -26,7 +25,7 @@ class Evaluator:
         """`questions` carry the labels to compare with: gold, or the teacher's on validation (Table 3)."""
         self.student, self.task, self.questions = student, task, questions
         self.sequence = method.writes == "sequence"
-        self.inputs = inputs(student, PREDICT, questions, lengths.max_input)
+        self.inputs = student.prompts("predict", [q.text for q in questions], lengths.max_input)
         self.limit = lengths.max_label + (lengths.max_rationale if self.sequence else 0)
 
     def __call__(self) -> list[Prediction]:

@@ -28,9 +28,8 @@ from qcrd.storage.home import PREDICTIONS
 from qcrd.storage.journal import Journal
 from qcrd.storage.tensors import DamagedTensors
 from qcrd.student import flops
+from qcrd.student.base import Student
 from qcrd.student.selfplay import Snapshots
-from qcrd.student.t5.student import Student
-from qcrd.student.weights import set_weights, weights
 from qcrd.training import checkpoint
 from qcrd.training.evaluate import Evaluator, accuracy
 
@@ -211,12 +210,12 @@ class Trainer:
             best |= now
             predictions = {name: [asdict(p) for p in rows] for name, rows in found.items()}
             write_json(self._best(step, ".json"), {"step": step, **predictions})
-            tensors.save(self._best(step, ".safetensors"), weights(self.student))
+            tensors.save(self._best(step, ".safetensors"), self.student.weights())
         best["test_last"] = now["test"]
         best["test_best"] = max(now["test"], best.get("test_best", 0.0))
 
     def _save(self, iteration: int, seconds: float) -> None:
-        state = {f"student.{name}": t for name, t in weights(self.student).items()}
+        state = {f"student.{name}": t for name, t in self.student.weights().items()}
         for number, moments in self.optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{number}.{key}": t for key, t in moments.items()}
         state |= {f"objective.{name}": t for name, t in self.objective.state().items()}
@@ -247,7 +246,7 @@ class Trainer:
         for name, tensor in state.items():
             kind, rest = name.split(".", 1)
             groups.setdefault(kind, {})[rest] = tensor
-        set_weights(self.student, groups["student"])
+        self.student.set_weights(groups["student"])
         load_optimizer(self.optimizer, groups["optimizer"])
         self.objective.load_state(groups.get("objective", {}))
         for name, tensor in groups.get("snapshot", {}).items():

@@ -50,7 +50,7 @@ def test_the_step_of_its_trainer_has_the_loss_and_gradients_of_our_dss():
 def test_transformers_writes_as_many_tokens_as_it_is_told_to():
     given, seen = work(), []
     student = given.student().train()
-    rows = student.tokens([q.text for q in given.questions], 64)
+    rows = student.completions([q.text for q in given.questions], 64)
     generate = student.model.generate
     student.model.generate = lambda **given: seen.append(generate(**given)) or seen[-1]
     assert peers.write(student, rows, [2, 5, 3, 4, 1, 2], 1.5, batch=4) == 17
@@ -61,9 +61,9 @@ def test_transformers_writes_as_many_tokens_as_it_is_told_to():
 def test_the_texts_have_the_lengths_of_svamp_and_always_the_same():
     given = Workload.of("tiny", 400, 5, 1, device=CPU.type)
     student = given.student()
-    asked = [len(row) for row in student.tokens([f"explain: {q.text}" for q in given.questions], 999)]
+    asked = [len(row) for row in student.completions([f"explain: {q.text}" for q in given.questions], 999)]
     rationales = [r for s in given.sets for r in (*s.positives, *s.negatives)]
-    lengths = [len(row) for row in student.tokens(rationales, 999)]
+    lengths = [len(row) for row in student.completions(rationales, 999)]
     # Measured with T5's tokenizer on SVAMP and what PaLM and Llama 3 answered: 43.0, 38.9, and 82 at 95%.
     assert abs(sum(asked) / len(asked) - 43.0) < 2
     assert abs(sum(lengths) / len(lengths) - 38.9) < 2

@@ -22,7 +22,8 @@ from qcrd.fingerprint import fingerprint
 from qcrd.methods import METHODS
 from qcrd.storage import journal as journals
 from qcrd.storage.home import Home
-from qcrd.student.t5.student import load_student, load_tokenizer
+from qcrd.student.load import load_student
+from qcrd.student.tokenizer import load_tokenizer
 from qcrd.tasks.arithmetic import Arithmetic
 from qcrd.tracking.mlflow.audit import MEASURED
 from qcrd.training import trainer

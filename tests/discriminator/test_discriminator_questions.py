@@ -11,7 +11,8 @@ from qcrd.discriminator.questions import (
     judged,
     with_augmented,
 )
-from qcrd.student.t5.student import load_tokenizer, tokenise
+from qcrd.hub.token_ids import tokenise
+from qcrd.student.tokenizer import load_tokenizer
 from qcrd.types import RationaleSet
 
 

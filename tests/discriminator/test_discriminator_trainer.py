@@ -8,7 +8,7 @@ from small import arithmetic_questions, lengths, small_judge
 from qcrd.discriminator.model import within_question_auc
 from qcrd.discriminator.questions import SOURCES, Rows, chunks, judged
 from qcrd.errors import Diverged
-from qcrd.student.t5.student import load_tokenizer
+from qcrd.student.tokenizer import load_tokenizer
 from qcrd.types import RationaleSet
 
 

@@ -4,7 +4,8 @@ from small import SHAPE, lengths, small_judge
 from torch.autograd.graph import saved_tensors_hooks
 
 from qcrd.discriminator.footprint import PER_WEIGHT, kept_bytes, training_bytes
-from qcrd.student.t5.student import load_tokenizer, t5_config
+from qcrd.student.t5.load import t5_config
+from qcrd.student.tokenizer import load_tokenizer
 
 
 @pytest.fixture(scope="module")

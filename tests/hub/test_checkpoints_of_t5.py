@@ -22,8 +22,9 @@ from qcrd import config
 from qcrd.discriminator.model import load_discriminator
 from qcrd.errors import ConfigError
 from qcrd.hub.word_tokenizer import word_level_tokenizer
+from qcrd.student.load import load_student
 from qcrd.student.t5.packing import Layout
-from qcrd.student.t5.student import load_student, load_tokenizer
+from qcrd.student.tokenizer import load_tokenizer
 
 TOKENIZER = word_level_tokenizer(list("abcdefg"), append_eos=True)
 SIZES = {
@@ -85,7 +86,7 @@ def load(folder, **changes):
 
 
 def losses(student):
-    encoded = student.encode(INPUTS)
+    encoded = student.read(INPUTS)
     return student.cross_entropy(encoded, range(len(INPUTS)), TARGETS)
 
 
@@ -238,7 +239,7 @@ def test_the_real_t5_tokenizer_ends_and_cuts_as_training_needs_it(shared_data):
     tokenizer = load_tokenizer(section)
     student = load_student(section, 0, CPU)
     assert student.model.config.vocab_size == len(tokenizer) == 32_100
-    (whole,), (cut,) = (student.tokens(["predict: 3 cups and\n4 cups"], limit) for limit in (64, 5))
+    (whole,), (cut,) = (student.completions(["predict: 3 cups and\n4 cups"], limit) for limit in (64, 5))
     assert whole[-1] == cut[-1] == tokenizer.eos_token_id
     assert cut[:-1] == whole[:4]
     assert student.text(whole) == "predict: 3 cups and 4 cups", "a newline is read as a space"

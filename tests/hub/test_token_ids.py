@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import lengths
 
-from qcrd.hub.token_ids import _kept, token_ids
-from qcrd.student.t5.student import load_tokenizer, token_counts, tokenise
+from qcrd.hub.token_ids import _kept, token_counts, token_ids, tokenise
+from qcrd.student.tokenizer import load_tokenizer
 
 TOKENIZER = load_tokenizer(lengths())
 WORDS = st.sampled_from(["explain", ":", "Tom", "has", "7", "apples", ".", "unheard", ""])

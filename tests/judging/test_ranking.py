@@ -22,7 +22,7 @@ from qcrd.judging.tally import tally
 from qcrd.methods import METHODS
 from qcrd.samples.store import SampleStore
 from qcrd.storage.home import Home
-from qcrd.student.t5.student import Student
+from qcrd.student.base import Student
 from qcrd.teacher.engines import sampler_identity
 from qcrd.training.evaluate import Evaluator
 from qcrd.types import Sample

@@ -52,7 +52,7 @@ def label_loss(student, one):
 
 def right_ones(student, one, i):
     _, sets = questions_and_sets()
-    rows = student.tokens(sets[i].positives, 20)
+    rows = student.completions(sets[i].positives, 20)
     return sum(nats(student, one.explain[i], r).mean() for r in rows) / len(rows)
 
 
@@ -85,7 +85,7 @@ def test_the_second_stage_raises_key_tokens_of_the_right_side_and_lowers_those_o
     _, sets = questions_and_sets()
     terms = [right_ones(student, one, i) for i in (2, 4)]  # without a dual
     for i in (0, 3):
-        sides = (student.tokens(texts, 20) for texts in (sets[i].positives, sets[i].negatives))
+        sides = (student.completions(texts, 20) for texts in (sets[i].positives, sets[i].negatives))
         dual, term = closest(product(*sides)), 0.0
         if any(dual.right_keys):
             term += alpha * nats(student, one.explain[i], dual.right)[list(dual.right_keys)].mean()

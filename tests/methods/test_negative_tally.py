@@ -88,7 +88,7 @@ def test_a_step_of_qcrd_counts_its_negatives_by_source(scheme, delta, active):
         assert counts["negatives/chosen"] == teachers + own
         assert counts["negatives/selfplay_chosen"] == pytest.approx(own / (teachers + own))
         rows = [(i, r) for i in range(4) for r in one.played[i]]
-        memory = one.student.encode([one.explain[i] for i, _ in rows])
+        memory = one.student.read([one.explain[i] for i, _ in rows])
         each = one.student.cross_entropy(memory, range(len(rows)), [r for _, r in rows])
         assert counts["negatives/selfplay_l"] == pytest.approx(each.mean().item(), rel=1e-4)
         assert counts["negatives/selfplay_least"] == pytest.approx(each.min().item(), rel=1e-4)

@@ -36,7 +36,7 @@ def made(method, student=None, measurer=None, judge=None, **selection):
 
 
 def cut(groups):
-    return [small_student().tokens(group, 16) for group in groups]
+    return [small_student().completions(group, 16) for group in groups]
 
 
 def test_what_a_method_offers_by_itself():
@@ -67,12 +67,12 @@ def test_every_method_learns_from_what_is_of_least_or_greatest_difficulty_to_it_
     student = objective.student
     for _ in range(2):
         asked, labels = (
-            student.tokens([f"predict: {q.text}" for q in QUESTIONS], 64),
-            student.tokens([s.label for s in SETS], 12),
+            student.completions([f"predict: {q.text}" for q in QUESTIONS], 64),
+            student.completions([s.label for s in SETS], 12),
         )
-        rows = [student.tokens(s.positives, 16) for s in SETS]
+        rows = [student.completions(s.positives, 16) for s in SETS]
         difficulty = rationale_difficulty(
-            student, asked, labels, rows, student.tokens(["The answer is"], 9)[0][:-1]
+            student, asked, labels, rows, student.completions(["The answer is"], 9)[0][:-1]
         )
         sign = 1 if rule == "min_rd" else -1
         for group, values, found in zip(rows, difficulty, objective.offers.positives, strict=True):

@@ -220,17 +220,17 @@ def test_what_is_differentiated_after_scoring_has_the_values_and_gradients_of_on
     monkeypatch.setattr("qcrd.student.t5.student.RECORDED", 1e9 if keep else 0)
     questions, _ = questions_and_sets()
     student = small_student(3, dropout=dropout).double().train()
-    asked = student.tokens([f"explain: {q.text}" for q in questions], 64)
-    targets = student.tokens([q.rationale for q in questions] * 2, 20)
+    asked = student.completions([f"explain: {q.text}" for q in questions], 64)
+    targets = student.completions([q.rationale for q in questions] * 2, 20)
     source, chosen = [*range(5), *range(5)], [7, 0, 4, 2]
     torch.manual_seed(5)
-    memory = student.encode(asked)
+    memory = student.read(asked)
     scored = student.score(memory, source, targets)
     again = scored.differentiable(chosen)
     torch.testing.assert_close(again, scored.values[chosen], rtol=1e-10, atol=1e-10)
     # The same masks in a pass with gradient over all: the recorder is one whose every output has one.
     torch.manual_seed(5)
-    memory = student.encode(asked)
+    memory = student.read(asked)
     whole = student._cross_entropy(memory, student._targets(source, targets), Recorder(dropout, keep=False))
     torch.testing.assert_close(whole, scored.values, rtol=1e-10, atol=1e-10)
     assert_same_step(
@@ -254,7 +254,7 @@ def test_dss_equals_two_separate_passes():
     student = double_student()
     objective = objective_of("dss", student, questions, sets)
     predict = torch.stack([separate(student, objective.predict[i], objective.labels[i]) for i in BATCH])
-    first = {i: student.tokens([sets[i].positives[0]], 16)[0] for i in BATCH if sets[i].positives}
+    first = {i: student.completions([sets[i].positives[0]], 16)[0] for i in BATCH if sets[i].positives}
     explain = torch.stack([separate(student, objective.explain[i], r) for i, r in first.items()])
     slow = ALPHA1 * predict.mean() + ALPHA2 * explain.mean()
     assert_same_step(student, objective.loss(BATCH, 1)["loss"], slow)
@@ -268,8 +268,8 @@ def test_methods_with_one_target_have_its_mean_likelihood(method):
     targets = [s.label for s in sets]
     if method == "single_task":
         targets = [f"{s.positives[0] if s.positives else ''} The answer is {s.label}.".strip() for s in sets]
-    tokens = student.tokens(targets, 42)
-    inputs = student.tokens([f"predict: {q.text}" for q in questions], section.max_input)
+    tokens = student.completions(targets, 42)
+    inputs = student.completions([f"predict: {q.text}" for q in questions], section.max_input)
     slow = torch.stack([separate(student, inputs[i], tokens[i]) for i in BATCH]).mean()
     assert_same_step(student, objective.loss(BATCH, 1)["loss"], slow)
 

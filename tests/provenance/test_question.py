@@ -14,6 +14,7 @@ from qcrd.cell.preparation import load_task, parsed, prepare, sample_requests, s
 from qcrd.cell.run import ensure_discriminator, new_discriminator, run_cell
 from qcrd.discriminator.trainer import Judge
 from qcrd.errors import DataError
+from qcrd.hub.token_ids import tokenise
 from qcrd.provenance.entry import entry, judge_file
 from qcrd.provenance.question import trace
 from qcrd.provenance.samples import answers
@@ -22,7 +23,6 @@ from qcrd.rationales.dual import key_weights
 from qcrd.samples import shards
 from qcrd.samples.draw import draw
 from qcrd.storage.home import Home
-from qcrd.student.t5.student import tokenise
 from qcrd.student.weights import set_weights
 
 TRAIN = [q.id for q in load_task(TASK)[1].train]
@@ -134,12 +134,12 @@ def test_minmax_takes_the_likeliest_of_each_side_under_the_kept_student(home, qc
     rivals = 0
     for number in range(8):
         found = trace(qcrd, home, str(number), "train")
-        question = student.tokens(["explain: " + questions[number].text], 64)
+        question = student.completions(["explain: " + questions[number].text], 64)
         for positive in (True, False):
             group = [c for c in found.training.candidates if c.positive == positive]
             with torch.no_grad():
-                rows = student.tokens([c.text for c in group], 24)
-                encoded = student.encode(question)
+                rows = student.completions([c.text for c in group], 24)
+                encoded = student.read(question)
                 own = [student.cross_entropy(encoded, [0], [row]).item() for row in rows]
             assert [c.loss for c in group] == pytest.approx(own, abs=1e-5)
             if group:  # of negatives that are all beyond the margin the first
@@ -188,11 +188,11 @@ def test_where_key_tokens_count_more_they_do_so_in_the_likelihoods(home):
     keyed = ended(home, contrastive=config.Contrastive(key_weight=9.0))
     found = trace(keyed, home, "1", "train")
     student = kept_student(keyed.cell, keyed.student).eval()
-    sides = [student.tokens(distinct(found, positive), 24) for positive in (True, False)]
+    sides = [student.completions(distinct(found, positive), 24) for positive in (True, False)]
     weights = key_weights(*sides, 9.0)
     assert any(9.0 in row for row in weights)
     with torch.no_grad():
-        encoded = student.encode(student.tokens(["explain: " + found.question.text], 64))
+        encoded = student.read(student.completions(["explain: " + found.question.text], 64))
         own = student.cross_entropy(encoded, [0] * len(weights), [*sides[0], *sides[1]], weights)
     assert [c.loss for c in found.training.candidates] == pytest.approx(own.tolist(), abs=1e-5)
 

@@ -12,9 +12,9 @@ from qcrd.student.difficulty import answer_cue, rationale_difficulty
 
 QUESTIONS = arithmetic_questions(6)
 STUDENT = small_student(2, dropout=0.5).double()
-ASKED = STUDENT.tokens([f"predict: {q.text}" for q in QUESTIONS], 64)
-LABELS = STUDENT.tokens([q.label for q in QUESTIONS], 12)
-POOL = STUDENT.tokens([q.rationale for q in QUESTIONS] + [QUESTIONS[0].rationale.partition(" ")[0]], 16)
+ASKED = STUDENT.completions([f"predict: {q.text}" for q in QUESTIONS], 64)
+LABELS = STUDENT.completions([q.label for q in QUESTIONS], 12)
+POOL = STUDENT.completions([q.rationale for q in QUESTIONS] + [QUESTIONS[0].rationale.partition(" ")[0]], 16)
 CUE = answer_cue(STUDENT, tasks.get("arithmetic"), QUESTIONS[0].label)
 
 
@@ -62,8 +62,8 @@ def test_by_hand_a_rationale_that_helps_is_below_zero_and_one_that_misleads_abov
 
 def test_each_question_is_encoded_once_and_equal_rationales_are_measured_once(monkeypatch):
     encoded, decoded = [], []
-    encode, likelihood = STUDENT.encode, STUDENT.cross_entropy
-    monkeypatch.setattr(STUDENT, "encode", lambda rows: encoded.append(len(rows)) or encode(rows))
+    read, likelihood = STUDENT.read, STUDENT.cross_entropy
+    monkeypatch.setattr(STUDENT, "read", lambda rows: encoded.append(len(rows)) or read(rows))
 
     def counted(memory, source, targets, weights):
         decoded.append(len(targets))

@@ -8,8 +8,10 @@ from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
 from qcrd import config
 from qcrd.hub.word_tokenizer import word_level_tokenizer
+from qcrd.student.load import load_student
 from qcrd.student.t5.decoding import Writer
-from qcrd.student.t5.student import Student, load_student, load_tokenizer
+from qcrd.student.t5.student import T5Student
+from qcrd.student.tokenizer import load_tokenizer
 
 LIMIT = 14
 SEED = {False: 10, True: 4}  # whose answers have several lengths
@@ -44,7 +46,7 @@ def chatty(seed=0, tied_and_scaled=False):
     model = T5ForConditionalGeneration(shape)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.8)
-    return Student(model, tokenizer, bf16=False)
+    return T5Student(model, tokenizer, bf16=False)
 
 
 def by_transformers(student, tokens, limit=LIMIT):
@@ -150,9 +152,9 @@ def test_padding_changes_no_likelihood():
     student = chatty(2)
     targets = [[4, 1], [5, 6, 7, 8, 9, 3, 1], [3, 3, 1], [1]]
     source = [2, 0, 2, 1]
-    together = student.cross_entropy(student.encode(INPUTS[:4]), source, targets)
+    together = student.cross_entropy(student.read(INPUTS[:4]), source, targets)
     for n, target in enumerate(targets):
-        alone = student.cross_entropy(student.encode([INPUTS[source[n]]]), [0], [target])
+        alone = student.cross_entropy(student.read([INPUTS[source[n]]]), [0], [target])
         torch.testing.assert_close(together[n], alone[0])
         ids = torch.tensor([INPUTS[source[n]]])
         logits = student.model(input_ids=ids, decoder_input_ids=torch.tensor([[0, *target[:-1]]])).logits[0]
@@ -183,9 +185,9 @@ def test_bf16_gives_numbers_near_those_of_fp32():
     student = chatty(5)
     targets = [[4, 5, 1], [6, 1]]
     source = [0, 1]
-    exact = student.cross_entropy(student.encode(INPUTS[:2]), source, targets)
+    exact = student.cross_entropy(student.read(INPUTS[:2]), source, targets)
     student.bf16 = True
-    rough = student.cross_entropy(student.encode(INPUTS[:2]), source, targets)
+    rough = student.cross_entropy(student.read(INPUTS[:2]), source, targets)
     rough.sum().backward()
     assert rough.dtype == torch.float32
     torch.testing.assert_close(rough, exact, rtol=0.1, atol=0.1)
@@ -196,12 +198,12 @@ def test_bf16_gives_numbers_near_those_of_fp32():
 def test_the_t5_tokenizer_reads_and_writes_as_t5_does(shared_data):
     section = config.Student(tokenizer=str(shared_data / "tokenizer_t5"), architecture=SHAPE)
     student = load_student(section, 0, CPU)
-    (row,) = student.tokens(["explain: Tom has 8 apples ."], 64)
+    (row,) = student.completions(["explain: Tom has 8 apples ."], 64)
     assert row[-1] == student.eos_id == 1
     assert row.count(1) == 1
     assert student.text(row) == "explain: Tom has 8 apples ."
-    assert student.tokens(["Tom has 8 apples ."], 3)[0][-1] == 1
-    assert len(student.tokens(["Tom has 8 apples ."], 3)[0]) == 3
+    assert student.completions(["Tom has 8 apples ."], 3)[0][-1] == 1
+    assert len(student.completions(["Tom has 8 apples ."], 3)[0]) == 3
     assert len(student.generate([row], 3)[0]) <= 3
 
 
@@ -210,7 +212,7 @@ def test_the_closed_vocabulary_knows_every_word_of_the_task_and_its_prefixes():
     student = small_student()
     for question in arithmetic_questions(20):
         for text in (f"predict: {question.text}", f"explain: {question.rationale}", question.label):
-            (row,) = student.tokens([text], 999)
+            (row,) = student.completions([text], 999)
             assert tokenizer.unk_token_id not in row
             assert student.text(row).replace(" ", "") == text.replace(" ", "")
 

@@ -3,7 +3,7 @@ import torch
 from small import arithmetic_questions, objective_of, small_judge, small_student, two_sided
 
 from qcrd import config
-from qcrd.methods import qcrd as qcrd_module
+from qcrd.objectives import qcrd as qcrd_module
 from qcrd.student.selfplay import Snapshots, self_play
 from qcrd.student.weights import set_weights, weights
 
@@ -78,7 +78,7 @@ def test_without_self_play_nothing_is_kept_or_drawn():
 
 
 def drawn(student, k, tau, seed=0, iteration=0, limit=8, **cut):
-    rows = student.tokens([f"explain: {q.text}" for q in arithmetic_questions(4)], 64)
+    rows = student.completions([f"explain: {q.text}" for q in arithmetic_questions(4)], 64)
     settings = config.SelfPlay(k=k, tau=tau, **cut)
     return self_play(student, rows, settings, limit, seed, iteration), rows
 

@@ -2,8 +2,8 @@
 
 from small import small_student
 
+from qcrd.hub.token_ids import tokenise
 from qcrd.hub.word_tokenizer import word_level_tokenizer
-from qcrd.student.t5.student import tokenise
 from qcrd.student.token_duplicates import Known, apart
 from qcrd.types import RationaleSet
 
@@ -45,9 +45,11 @@ def test_what_a_student_writes_is_compared_by_tokens_and_by_words(shared_data):
     assert not known.has(0, rows[0][0][1:]) and not known.has(1, rows[0][0])
 
     student = small_student(tokenizer=str(shared_data / "tokenizer_t5"))
-    [row] = student.tokens(["Tom adds 12 apples."], 32)
+    [row] = student.completions(["Tom adds 12 apples."], 32)
     other = [*student.tokenizer.convert_tokens_to_ids(["▁", "T", "o", "m"]), *row[1:]]
     assert other != row and student.text(other) == student.text(row)
     known = Known(student.tokenizer, [[row]])
     assert known.has(0, other)
-    assert not known.has(0, student.tokens(["Tom adds 1 2 apples."], 32)[0]), "the same letters, other words"
+    assert not known.has(0, student.completions(["Tom adds 1 2 apples."], 32)[0]), (
+        "the same letters, other words"
+    )

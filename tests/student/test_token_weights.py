@@ -15,9 +15,9 @@ SOURCE = [2, 0, 2, 1, 0]
 
 def given_student(dropout=0.0):
     student = small_student(3, dropout=dropout).double()
-    asked = student.tokens([f"explain: {q.text}" for q in QUESTIONS], 64)
+    asked = student.completions([f"explain: {q.text}" for q in QUESTIONS], 64)
     texts = [QUESTIONS[i].rationale for i in (0, 1, 2, 0, 1)]
-    return student, asked, student.tokens(texts, 14)
+    return student, asked, student.completions(texts, 14)
 
 
 def some_weights(targets, seed=0):
@@ -52,7 +52,7 @@ def assert_same_gradients(student, found, wanted):
 def test_a_weighted_likelihood_is_the_naive_weighted_mean_with_its_gradient():
     student, asked, targets = given_student()
     weights = some_weights(targets)
-    found = student.cross_entropy(student.encode(asked), SOURCE, targets, weights)
+    found = student.cross_entropy(student.read(asked), SOURCE, targets, weights)
     wanted = naive(student, asked, targets, weights)
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
     assert found[3] == 0
@@ -65,7 +65,7 @@ def test_what_is_differentiated_after_scoring_keeps_its_weights(dropout):
     student.train()
     weights, chosen = some_weights(targets), [4, 1, 3]
     torch.manual_seed(1)
-    scored = student.score(student.encode(asked), SOURCE, targets, weights)
+    scored = student.score(student.read(asked), SOURCE, targets, weights)
     again = scored.differentiable(chosen)
     torch.testing.assert_close(again, scored.values[chosen], rtol=1e-10, atol=1e-10)
     if not dropout:
@@ -74,17 +74,17 @@ def test_what_is_differentiated_after_scoring_keeps_its_weights(dropout):
 
 def test_equal_weights_give_the_plain_mean():
     student, asked, targets = given_student()
-    plain = student.cross_entropy(student.encode(asked), SOURCE, targets)
+    plain = student.cross_entropy(student.read(asked), SOURCE, targets)
     for value in (1.0, 0.25):
         weights = [[value] * len(t) for t in targets]
-        equal = student.cross_entropy(student.encode(asked), SOURCE, targets, weights)
+        equal = student.cross_entropy(student.read(asked), SOURCE, targets, weights)
         torch.testing.assert_close(equal, plain, rtol=1e-12, atol=0)
 
 
 def test_weights_of_another_length_than_their_target_are_refused():
     student, asked, targets = given_student()
     with pytest.raises(ValueError, match=f"2 weights for a target of {len(targets[0])} tokens"):
-        student.cross_entropy(student.encode(asked), SOURCE, targets, [[1.0, 1.0], None, None, None, None])
+        student.cross_entropy(student.read(asked), SOURCE, targets, [[1.0, 1.0], None, None, None, None])
 
 
 @given(

@@ -9,7 +9,7 @@ from transformers import BartConfig, BartForConditionalGeneration, GPT2Config, G
 from qcrd import config, tasks
 from qcrd.errors import ConfigError
 from qcrd.samples.requests import requests
-from qcrd.student.t5.student import load_tokenizer
+from qcrd.student.tokenizer import load_tokenizer
 from qcrd.tasks.arithmetic import generate
 from qcrd.teacher.seq2seq import Seq2SeqSampler
 from qcrd.types import Prompt
@@ -54,7 +54,7 @@ def test_draws_differ_and_greedy_ones_do_not(folder, asked):
 def test_greedy_answers_are_those_of_the_model_itself(folder, asked):
     student = small_student()
     student.eval()
-    inputs = student.tokens([r.prompt.text for r in asked[::3]], 512)
+    inputs = student.completions([r.prompt.text for r in asked[::3]], 512)
     plain = [student.text(tokens) for tokens in student.generate(inputs, 12)]
     assert [s.text for s in answers(sampler(folder, temperature=0.0), asked[::3])] == plain
 
@@ -71,7 +71,7 @@ def test_first_tokens_come_as_often_as_the_model_says(folder, asked):
     student = small_student()
     with torch.no_grad():
         logits = student.model(
-            input_ids=torch.tensor(student.tokens([prompt.text], 512)),
+            input_ids=torch.tensor(student.completions([prompt.text], 512)),
             decoder_input_ids=torch.tensor([[student.start_id]]),
         ).logits[0, 0]
     for token in logits.topk(5).indices.tolist():

@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a peak is set back through Linux's /proc")
 BEGIN = """
 import torch
-from qcrd import memory
+from qcrd.training import memory
 CPU, MEGABYTE = torch.device("cpu"), 2**20
 """
 

@@ -26,7 +26,8 @@ from qcrd.config import Cell
 from qcrd.errors import ConfigError
 from qcrd.grid.plan.shapes import Shape, parameters, shape
 from qcrd.grid.plan.sizes import Sizes, sizes
-from qcrd.student.t5.student import RECORDED, load_tokenizer
+from qcrd.student.t5.student import RECORDED
+from qcrd.student.tokenizer import load_tokenizer
 
 COUNTED = ("finetuning", "single_task", "dss", "qcrd")
 ONE_A_SIDE = ("minmax", "maxmin", "sampling")  # schemes that choose one positive and one negative

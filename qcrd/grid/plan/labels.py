@@ -15,7 +15,7 @@ from qcrd.config import Cell
 from qcrd.config import Student as Settings
 from qcrd.config import Task as TaskConfig
 from qcrd.errors import ConfigError
-from qcrd.student.t5.student import load_tokenizer
+from qcrd.student.tokenizer import load_tokenizer
 from qcrd.student.writable import Writable, writable
 
 

@@ -6,9 +6,8 @@ step waits for the longest sequence of a batch; each slot is at a position of it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Generator, Tensor
@@ -16,10 +15,7 @@ from torch.nn.functional import embedding, linear, pad, rms_norm
 
 from qcrd.student import flops
 from qcrd.student.sampling import draw
-from qcrd.student.t5.forward import FeedForward, Memory, buckets
-
-if TYPE_CHECKING:
-    from qcrd.student.t5.student import Student
+from qcrd.student.t5.forward import FeedForward, Memory, Stack, buckets
 
 ROOM = 32  # positions that the cache of keys and values has room for at first
 MEMORY = 4 * 2**30  # bytes that the inputs of all slots may take
@@ -68,20 +64,44 @@ class _Slots:
             cache[:] = [pad(tensor, (0, 0, 0, room - tensor.shape[2])) for tensor in cache]
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What turns the decoder's states into tokens."""
+
+    weight: Tensor  # [V, d]
+    scale: float  # of the states before it
+    start_id: int  # what the decoder reads first
+    eos_id: int
+
+
 class Writer:
     """A student's decoder with its weights as they are now."""
 
     def __init__(
         self,
-        student: Student,
+        stack: Stack,
+        head: Head,
+        read: Callable[[Sequence[Sequence[int]]], Memory],
         dtype: torch.dtype,
         temperature: float,
         generator: Generator | None,
         top_k: int | None = None,
         top_p: float = 1.0,
     ):
-        """See `Student.generate`; `dtype` is what linear layers compute in."""
-        self.student, self.stack = student, student.decoder
+        """See `Student.generate`.
+
+        Args:
+            stack: the decoder.
+            head: behind it.
+            read: encodes prompts.
+            dtype: what linear layers compute in.
+            temperature: 0 decodes greedily.
+            generator: what sampling draws from.
+            top_k: of the likeliest tokens; None is all.
+            top_p: share of the probability; 1 is all.
+        """
+        self.stack, self.read = stack, read
+        self.scale, self.start_id, self.eos_id = head.scale, head.start_id, head.eos_id
         self.temperature, self.generator = temperature, generator
         self.top_k, self.top_p = top_k, top_p
         self.dtype = dtype
@@ -109,7 +129,7 @@ class Writer:
             )
             for block in self.stack.blocks
         ]
-        self.head = cast(student.model.lm_head.weight)
+        self.head = cast(head.weight)
 
     @torch.no_grad()
     def write(
@@ -127,14 +147,14 @@ class Writer:
         slots = self._open(inputs, draws, limits, queue[:size])
         slots.keys, slots.values = self._caches(slots, min(ROOM, max(limits)))
         queue = queue[size:]
-        written = torch.full((jobs, max(limits)), self.student.eos_id, device=self.student.device)
+        written = torch.full((jobs, max(limits)), self.eos_id, device=self.head.device)
         biases = self._biases(max(limits))
         while True:
             token = self._step(slots, biases)
             written[slots.job[slots.live], slots.position[slots.live]] = token[slots.live]
             slots.last = token
             slots.position = slots.position + slots.live
-            slots.live = slots.live & (token != self.student.eos_id) & (slots.position < slots.limit)
+            slots.live = slots.live & (token != self.eos_id) & (slots.position < slots.limit)
             slots.position = slots.position * slots.live  # what has ended stays within the tables, unread
             free = torch.nonzero(~slots.live).squeeze(1)
             if queue and len(free) >= max(1, FREE * size):
@@ -147,7 +167,7 @@ class Writer:
                 slots.keep(torch.nonzero(slots.live).squeeze(1))
         for job, row in enumerate(written.tolist()):
             row = row[: limits[job]]
-            found[job] = row[: row.index(self.student.eos_id)] if self.student.eos_id in row else row
+            found[job] = row[: row.index(self.eos_id)] if self.eos_id in row else row
         return found
 
     def _fit(self, longest: int) -> int:
@@ -161,17 +181,17 @@ class Writer:
         self, inputs: Sequence[Sequence[int]], draws: int, limits: Sequence[int], jobs: list[int]
     ) -> _Slots:
         """Slots at their first position, without caches; an input that several answer is encoded once."""
-        device = self.student.device
+        device = self.head.device
         asked: dict[int, int] = {}
         place = torch.tensor([asked.setdefault(j // draws, len(asked)) for j in jobs], device=device)
-        memory = self.student.encode([inputs[i] for i in asked])
+        memory = self.read([inputs[i] for i in asked])
         if len(asked) < len(jobs):
             pairs = [(keys[place], values[place]) for keys, values in memory.keys_values]
             memory = Memory(pairs, memory.bias[place])
         size = len(jobs)
         return _Slots(
             torch.tensor(jobs, device=device),
-            torch.full((size,), self.student.start_id, device=device),
+            torch.full((size,), self.start_id, device=device),
             torch.zeros(size, dtype=torch.long, device=device),
             torch.tensor([limits[j] for j in jobs], device=device),
             torch.ones(size, dtype=torch.bool, device=device),
@@ -239,7 +259,7 @@ class Writer:
             else:
                 inner = self.stack.activation(inner)
             states = states + linear(inner, layer.dense.outer)
-        logits = linear(normed(self.stack.norm) * self.student.scale, self.head).float()
+        logits = linear(normed(self.stack.norm) * self.scale, self.head).float()
         if self.temperature > 0:
             return draw(logits / self.temperature, self.generator, self.top_k, self.top_p)
         return logits.argmax(-1)
