@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from qcrd.losses import SCHEMES
-from qcrd.losses.contrastive import Candidates, Chosen, choose, contrastive_loss, hinge
+from qcrd.losses.contrastive import Chosen, choose, contrastive_loss, hinge
 from qcrd.losses.weights import Weighed, weigh
 from qcrd.objectives.base import Ingredients, Stateless
+from qcrd.objectives.questions import Passes, RationaleRows, TrainingQuestion
 from qcrd.objectives.rationale_pool import Offers
-from qcrd.objectives.tally import SELFPLAY, TEACHER, Tally
-from qcrd.rationales.dual import key_weights
+from qcrd.objectives.tally import SELFPLAY, Tally
 from qcrd.seeds import derive
 from qcrd.student.selfplay import Snapshots, ended, self_play
 from qcrd.student.token_duplicates import Known
@@ -82,108 +82,91 @@ class Contrastive(Stateless):
 
     def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
         """The student's total loss on a batch, with its parts."""
-        contrasted = [i for i in batch if self.offers.positives[i]]
-        memory = self.student.read([self.predict[i] for i in batch] + [self.explain[i] for i in contrasted])
-        rows, counts, candidates, origin = self._candidates(contrasted)
-        numbers = candidates.question.tolist()
-        # Equal rationales of one question (doubles among its samples) go through the decoder once.
-        unique: dict[tuple[int, tuple[int, ...], tuple[float, ...]], int] = {}
-        slot = [
-            unique.setdefault((n, tuple(r), tuple(c)), len(unique))
-            for n, r, c in zip(numbers, rows, counts, strict=True)
-        ]
-        source = [*range(len(batch)), *(len(batch) + n for n, *_ in unique)]
-        targets = [self.labels[i] for i in batch] + [list(tokens) for _, tokens, _ in unique]
-        weights = [None for _ in batch] + [list(c) or None for *_, c in unique]
+        settings, device = self.settings, self.student.device
+        questions = [self._question(i) for i in batch]
+        contrasted = [q for q in questions if q.positives]
+        prompts = self.student.read([q.predict for q in questions] + [q.explain for q in contrasted])
+        rows = RationaleRows.of(contrasted, settings.key_weight, device)
+        passes = Passes.of([q.label for q in questions], rows)
 
-        generator = torch.Generator().manual_seed(derive(self.seed, "scheme", step))
         scored, values = None, None
         if self.scheme.needs_values:
-            scored = self.student.score(memory, source, targets, weights if any(counts) else None)
-            values = scored.values[len(batch) :][torch.tensor(slot, dtype=torch.long, device=memory.device)]
-        chosen = choose(candidates, values, self.scheme, self.settings.delta, generator)
-        wrong = chosen.row[~chosen.positive]
-        kept = chosen.positive | self._pushes(chosen, values)
-        chosen = Chosen(chosen.row[kept], chosen.coefficient[kept], chosen.positive[kept])
-        picked = chosen.row.tolist()
+            scored = self.student.score(prompts, passes.source, passes.completions, passes.weights)
+            values = scored.values[torch.tensor(passes.of_row, dtype=torch.long, device=device)]
+        generator = torch.Generator().manual_seed(derive(self.seed, "scheme", step))
+        every_choice = choose(rows.candidates, values, self.scheme, settings.delta, generator)
+        chosen = self._acting(every_choice, values)
 
-        passed = {s: n for n, s in enumerate(dict.fromkeys(slot[r] for r in picked), len(batch))}
-        wanted = [*range(len(batch)), *(len(batch) + s for s in passed)]
+        picked = chosen.row.tolist()
+        wanted, place = passes.differentiated(picked)
         if scored is not None:
             each = scored.differentiable(wanted)
         else:
-            each = self.student.cross_entropy(
-                memory,
-                [source[w] for w in wanted],
-                [targets[w] for w in wanted],
-                [weights[w] for w in wanted] if any(counts) else None,
-            )
+            each = self.student.cross_entropy(prompts, *passes.some(wanted))
         predict = each[: len(batch)].mean()
-        found = each[torch.tensor([passed[slot[r]] for r in picked], dtype=torch.long, device=each.device)]
-        quality = self._quality(contrasted, rows, numbers, picked)
-        weight = None
-        if quality is not None and self.scheme.weighted:
-            acts = chosen.positive | (hinge(found.detach(), self.settings.delta) > 0)
-            shuffle = torch.Generator().manual_seed(derive(self.seed, "weights", step))
-            weight = weigh(quality, chosen.positive, acts, self.judge.section.weights, shuffle)
+        loss = each[torch.tensor(place, dtype=torch.long, device=device)]  # [C] of the chosen rationales
+        weight = self._weights(contrasted, rows, chosen, loss, step)
         contrast, parts = contrastive_loss(
-            candidates, chosen, found, weight, self.settings.beta, self.settings.delta, self.settings.negative
+            rows.candidates, chosen, loss, weight, settings.beta, settings.delta, settings.negative
         )
+
         if values is not None:  # all that were chosen, not only those that had to be differentiated
-            considered = values[wrong]
-            every = ~candidates.positive
-            parts |= self.tally.add(considered, origin[wrong], (values[every], origin[every]))
+            wrong = every_choice.row[~every_choice.positive]
+            considered, negative = values[wrong], ~rows.candidates.positive
+            parts |= self.tally.add(considered, rows.origin[wrong], (values[negative], rows.origin[negative]))
         else:
-            considered = found[~chosen.positive].detach()
-            parts |= self.tally.add(considered, origin[chosen.row[~chosen.positive]])
+            considered = loss[~chosen.positive].detach()
+            parts |= self.tally.add(considered, rows.origin[chosen.row[~chosen.positive]])
         parts["negative"] = considered.mean()
         if weight is not None:
-            played = origin[chosen.row] == SELFPLAY
-            parts |= self.weighed(weight, chosen.positive, played & ~chosen.positive, self.settings.beta)
-        loss = self.alpha1 * predict + self.alpha2 * contrast
-        return {"loss": loss, "predict": predict.detach(), "contrastive": contrast.detach(), **parts}
+            played = rows.origin[chosen.row] == SELFPLAY
+            parts |= self.weighed(weight, chosen.positive, played & ~chosen.positive, settings.beta)
+        total = self.alpha1 * predict + self.alpha2 * contrast
+        return {"loss": total, "predict": predict.detach(), "contrastive": contrast.detach(), **parts}
 
-    def _pushes(self, chosen: Chosen, values: Tensor | None) -> Tensor:
-        """[C] whether a chosen negative can have a gradient at all; one beyond the margin has none."""
-        if self.settings.beta == 0:
-            return torch.zeros_like(chosen.positive)
-        if values is None:
-            return ~chosen.positive
-        return ~chosen.positive & (hinge(values[chosen.row], self.settings.delta) > 0)
-
-    def _candidates(
-        self, contrasted: Sequence[int]
-    ) -> tuple[list[Tokens], list[list[float]], Candidates, Tensor]:
-        """The rationales, the weights of their tokens (none where all count alike), and [R] where from."""
-        rows, counts, question, positive, origin = [], [], [], [], []
-        for number, i in enumerate(contrasted):
-            sides = self.offers.positives[i], self.offers.negatives[i] + self.played[i]
-            origin += [TEACHER] * (len(rows) + len(sides[0]) + len(self.offers.negatives[i]) - len(origin))
-            origin += [SELFPLAY] * len(self.played[i])
-            for kind, group in zip((True, False), sides, strict=True):
-                rows += group
-                question += [number] * len(group)
-                positive += [kind] * len(group)
-            if self.settings.key_weight != 1:
-                counts += key_weights(*sides, self.settings.key_weight)
-        device = self.student.device
-        return (
-            rows,
-            counts or [[] for _ in rows],
-            Candidates(
-                torch.tensor(question, dtype=torch.long, device=device),
-                torch.tensor(positive, dtype=torch.bool, device=device),
-                len(contrasted),
-            ),
-            torch.tensor(origin, dtype=torch.long, device=device),
+    def _question(self, number: int) -> TrainingQuestion:
+        pool = self.offers
+        return TrainingQuestion(
+            number,
+            self.predict[number],
+            self.explain[number],
+            self.labels[number],
+            pool.positives[number],
+            pool.negatives[number],
+            self.played[number],
         )
 
-    def _quality(self, contrasted, rows, numbers, picked) -> Tensor | None:
-        """[C] s of the chosen rationales."""
+    def _acting(self, chosen: Chosen, values: Tensor | None) -> Chosen:
+        """The choice without negatives that have no gradient: those beyond the margin, or all at beta 0."""
+        if self.settings.beta == 0:
+            keep = chosen.positive
+        elif values is None:
+            return chosen
+        else:
+            keep = chosen.positive | (hinge(values[chosen.row], self.settings.delta) > 0)
+        return Chosen(chosen.row[keep], chosen.coefficient[keep], chosen.positive[keep])
+
+    def _weights(
+        self,
+        questions: Sequence[TrainingQuestion],
+        rows: RationaleRows,
+        chosen: Chosen,
+        loss: Tensor,
+        step: int,
+    ) -> Tensor | None:
+        """[C] what the discriminator weighs each chosen rationale with; None without one."""
         if self.judge is None:
             return None
-        asked = [(contrasted[numbers[r]], self.judged[contrasted[numbers[r]]].text, rows[r]) for r in picked]
-        return self.judge.quality(asked)
+        asked = []
+        for row in chosen.row.tolist():
+            number = questions[rows.question[row]].number
+            asked.append((number, self.judged[number].text, rows.tokens[row]))
+        quality = self.judge.quality(asked)
+        if not self.scheme.weighted:
+            return None
+        acts = chosen.positive | (hinge(loss.detach(), self.settings.delta) > 0)
+        shuffle = torch.Generator().manual_seed(derive(self.seed, "weights", step))
+        return weigh(quality, chosen.positive, acts, self.judge.section.weights, shuffle)
 
     def figures(self) -> dict[str, float]:
         """What its negatives and weights were over the whole training, and the discriminator at its end."""
