@@ -1,6 +1,6 @@
-"""Asks a public database of known vulnerabilities about every installed package, and says what it knows.
+"""Looks up every installed package in a public vulnerability database and prints known vulnerabilities.
 
-It only says: what is found depends on the day and not on the change that is tested, so it stops nobody.
+The exit status is always 0: the result depends on the date, not on the change that is tested.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ LIMIT = 300.0  # seconds
 
 
 def findings(written: str) -> Iterator[str]:
-    """What pip-audit found, in lines; of what it could not look up it says so.
+    """Lines that summarise the result of pip-audit, with the packages that it could not look up.
 
     Args:
-        written: its JSON.
+        written: pip-audit's output in JSON.
 
     Raises:
-        ValueError: where it is none, as without a network.
+        ValueError: if the output is not JSON, for example without a network.
     """
     packages = json.loads(written)["dependencies"]
     unknown = [each["name"] for each in packages if "skip_reason" in each]
@@ -37,7 +37,7 @@ def findings(written: str) -> Iterator[str]:
 
 
 def main() -> None:
-    """Print the findings, or why there are none."""
+    """Print the findings, or the reason why the lookup failed."""
     try:
         done = subprocess.run(
             [sys.executable, "-m", *COMMAND], capture_output=True, text=True, timeout=LIMIT, check=False

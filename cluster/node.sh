@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What each machine of a cluster does when Ray's launcher (`ray up`) sets it up and starts it.
+# Sets up and starts one machine of a cluster; called by Ray's launcher (`ray up`).
 set -euo pipefail
 
 project=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -11,18 +11,18 @@ fail() { printf 'node.sh: %s\n' "$*" >&2; exit 2; }
 
 usage() {
   cat <<'END'
-Prepares and starts a machine of a cluster; the files for `ray up` beside this one call it.
+Sets up and starts one machine of a cluster. The configuration files for `ray up` in this folder call it.
 
-  cluster/node.sh mount SOURCE   mount the shared folder (NFS, as HOST:/PATH) where QCRD_HOME lies
-  cluster/node.sh setup          make .venv
-  cluster/node.sh head           start MLflow (on loopback) and Ray's head, of which jobs are children
+  cluster/node.sh mount SOURCE   mount the shared folder (NFS, HOST:/PATH) that contains QCRD_HOME
+  cluster/node.sh setup          create .venv
+  cluster/node.sh head           start MLflow (on loopback) and Ray's head, which runs the jobs
   cluster/node.sh worker         join the head at RAY_HEAD_IP
 
 Variables
-  QCRD_HOME             on storage that all machines share, the same path on each; with QCRD_STORE on any disk
+  QCRD_HOME             on storage that all machines share, at the same path; with QCRD_STORE on any disk
   QCRD_STORE            a bucket instead of shared storage, such as s3://BUCKET/FOLDER (docs/clusters.md)
-  QCRD_WAIT_FOR_GPUS    GPUs that a grid waits for before it begins (a cluster that starts its GPUs on demand)
-  MLFLOW_TRACKING_URI   an MLflow server of yours, instead of one on the head
+  QCRD_WAIT_FOR_GPUS    number of GPUs that a grid waits for (clusters that start GPU nodes on demand)
+  MLFLOW_TRACKING_URI   an existing MLflow server, instead of one on the head
 END
 }
 
@@ -36,18 +36,18 @@ mount_shared() {
   sudo install -d -o "$(id -un)" -m 700 "$QCRD_HOME"
 }
 
-# Ray's processes give their jobs what is exported here.
+# Ray's processes pass the variables exported here on to their jobs.
 start() {
   local name
   [[ -x $python ]] || fail "$venv is not set up: cluster/node.sh setup"
   export QCRD_HOME=${QCRD_HOME:?node.sh: set QCRD_HOME} PATH=$venv/bin:$PATH
   export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}
   [[ -s $RAY_AUTH_TOKEN_PATH ]] ||
-    fail "$RAY_AUTH_TOKEN_PATH is missing; make it on your own machine (cluster/remote.sh) and call ray up again"
+    fail "$RAY_AUTH_TOKEN_PATH is missing; generate it on your own machine (cluster/remote.sh) and run ray up again"
   chmod 600 "$RAY_AUTH_TOKEN_PATH"
-  # A shell of another cluster's would send Ray there.
+  # Variables of another cluster would make Ray connect to it.
   for name in RAY_ADDRESS RAY_API_SERVER_ADDRESS; do unset "$name"; done
-  # Ray lets every account write into its folder.
+  # Ray makes its folder writable for every account, so put it into a private one.
   export RAY_TMPDIR=${RAY_TMPDIR:-/tmp/qcrd-$(id -u)}
   (umask 077 && mkdir -p "$RAY_TMPDIR")
   ulimit -n 65536 2>/dev/null || true
@@ -62,7 +62,7 @@ head_node() {
     exports=$("$python" cluster/services mlflow)
     eval "$exports"
   fi
-  # The pages and the jobs are reached through a tunnel alone. The launcher leaves a file for Ray's autoscaler.
+  # Dashboard and jobs are reached only through a tunnel. The launcher writes the file for Ray's autoscaler.
   start --head --port=6379 --dashboard-host=127.0.0.1 \
     --autoscaling-config="${RAY_BOOTSTRAP_CONFIG:-$HOME/ray_bootstrap_config.yaml}"
 }

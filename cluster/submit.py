@@ -1,9 +1,9 @@
-"""Submits one grid to the local Ray head as a job and follows it, for `cluster/local.sh run`.
+"""Submits one grid as a job to the local Ray head and prints its output, for `cluster/local.sh run`.
 
-Usage: python cluster/submit.py GRID [arguments of `qcrd run`]. Prints what the job prints and ends with its
-exit status. Ctrl-C stops the job; what it had finished is kept, and the same command goes on from there.
-Wants the variables of `cluster/local.sh env`. It is `ray job submit` without the words that no reader needs,
-and sends along the environment variables that the grid names: a job has the cluster's, not the caller's.
+Usage: python cluster/submit.py GRID [arguments of `qcrd run`]. Exits with the job's exit status. Ctrl-C stops
+the job; finished cells are kept, and the same command resumes. Requires the variables of `cluster/local.sh
+env`. Unlike `ray job submit`, it leaves out Ray's own messages, and passes on the environment variables that
+the grid names, because a job has the cluster's environment and not the caller's.
 """
 
 import asyncio
@@ -22,13 +22,14 @@ from qcrd.config.paths import secret, variables
 
 PROJECT = Path(__file__).resolve().parents[1]
 PREAMBLE = "Running entrypoint for job"
-"""Ray's own last line before the program's first."""
+"""Ray's last message before the output of the job."""
 
 
 def named(grid: Path) -> dict[str, str]:
-    """Variables in the grid's values (not its comments) that are set here; what is wrong the job will say.
+    """Environment variables that the grid's values (not its comments) name and that are set here.
 
-    Ray shows them on its page, so none that is a secret by its name.
+    Variables whose name indicates a secret are left out, because Ray's dashboard shows them. A grid that
+    cannot be read gives no variables; the job reports the error.
     """
     names: set[str] = set()
     with contextlib.suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
@@ -39,7 +40,7 @@ def named(grid: Path) -> dict[str, str]:
 
 
 async def follow(client: JobSubmissionClient, job: str) -> None:
-    """Print the job's output as it comes, without Ray's words before it."""
+    """Print the job's output as it arrives, without Ray's messages before it."""
     begun = False
     async for text in client.tail_job_logs(job):
         if not begun:
@@ -49,24 +50,24 @@ async def follow(client: JobSubmissionClient, job: str) -> None:
 
 
 def finish(client: JobSubmissionClient, job: str) -> int:
-    """The job's exit status once it has one; 130 where it was stopped."""
+    """Wait for the end of the job and return its exit status; 130 if it was stopped."""
     while not client.get_job_status(job).is_terminal():
         time.sleep(0.2)
     details = client.get_job_info(job)
     if details.status == JobStatus.SUCCEEDED:
         return 0
     if details.status == JobStatus.STOPPED:
-        print("stopped; the same command goes on from what is finished", file=sys.stderr)
+        print("stopped; finished cells are kept, and the same command resumes", file=sys.stderr)
         return 130
-    # Ray repeats the job's output after this phrase; it has been printed.
+    # After this phrase Ray repeats the job's output, which has been printed already.
     reason = (details.message or "no reason given").partition(", last available logs")[0]
     print(f"the job failed: {reason}", file=sys.stderr)
     return details.driver_exit_code or 1
 
 
 def main() -> int:
-    """Submit, follow, report."""
-    logging.disable(logging.INFO)  # Ray's notes on its connections
+    """Submit the grid, print the job's output, and return its exit status."""
+    logging.disable(logging.INFO)  # Ray's messages about its connections
     ray, mlflow = os.environ["RAY_API_SERVER_ADDRESS"], os.environ["MLFLOW_TRACKING_URI"]
     client = JobSubmissionClient(ray)
     job = client.submit_job(
@@ -80,7 +81,7 @@ def main() -> int:
     except KeyboardInterrupt:
         client.stop_job(job)
         code = finish(client, job)
-    print(f"MLflow {mlflow}   Ray {ray}   everything else in {os.environ['QCRD_HOME']}")
+    print(f"MLflow {mlflow}   Ray {ray}   results in {os.environ['QCRD_HOME']}")
     return code
 
 

@@ -1,11 +1,12 @@
-"""Keeps one Ray head and one MLflow server running on this machine: up, down, status, env.
+"""Starts and stops one Ray head and one MLflow server on this machine: up, down, status, env.
 
-`mlflow` starts the server alone, for the head of a cluster of several machines (`node.sh`).
+`mlflow` starts only the MLflow server, for the head of a cluster of several machines (`node.sh`). Users call
+`cluster/local.sh`.
 
-Both listen on loopback only. Ray requires a token, since its jobs are programs; MLflow requires a password.
-The record of each service, the secrets and the logs are in $QCRD_HOME/local, which only the user can read
-(mode 700). Only processes that a record proves to be ours are ended. A Ray cluster of somebody else is
-neither joined nor touched; ports that are in use are avoided. The users' command is `cluster/local.sh`.
+Both services listen on loopback only. Ray requires a token, because its jobs can run any program; MLflow
+requires a password. $QCRD_HOME/local (mode 700) contains the record of each service, the secrets and the
+logs. Only processes that match a record are stopped. Other Ray clusters on the machine are neither joined nor
+changed, and ports in use are avoided.
 """
 
 import contextlib
@@ -23,21 +24,21 @@ from service import HOME, HOST, SECRETS, STATE, Service, load, processes
 from start import PROJECT, start, wait_for
 from stop import stop
 
-START_ATTEMPTS = 3  # a free port may be taken before it is bound; Ray's own 30 s are few on a busy machine
+START_ATTEMPTS = 3  # another process may take the port; Ray's own limit of 30 s is short if busy
 
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """One caller at a time changes what runs."""
+    """Lock: one process at a time starts or stops services."""
     STATE.mkdir(parents=True, exist_ok=True)
-    STATE.chmod(0o700)  # not HOME, which a group may share
+    STATE.chmod(0o700)  # HOME itself may be shared with a group
     with (STATE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def up() -> None:
-    """Start what does not run and wait until both answer; nothing to do is nothing done."""
+    """Start the services that are not running, and wait until both respond."""
     began = time.monotonic()
     with _alone():
         ray, mlflow = load("ray"), load("mlflow")
@@ -45,7 +46,7 @@ def up() -> None:
         if ray and ray.alive() and ray.project != str(PROJECT):
             raise SystemExit(
                 f"the Ray head of QCRD_HOME={HOME} runs jobs in {ray.project}, not in {PROJECT}. "
-                f"End it (`cluster/local.sh down`) or set QCRD_HOME to another folder."
+                f"Stop it (`cluster/local.sh down`) or set QCRD_HOME to another folder."
             )
         SECRETS.make()
         for attempt in range(1, START_ATTEMPTS + 1):
@@ -58,8 +59,11 @@ def up() -> None:
                 print(f"{str(error).partition('.')[0]}; trying again", flush=True)
         if not complete:
             ray, mlflow, seconds = load("ray"), load("mlflow"), time.monotonic() - began
-            print(f"up after {seconds:.0f} s: MLflow {mlflow.url}, Ray {ray.url}", flush=True)
-            print(f"a browser asks MLflow's user ({USER}) and password, and Ray's token: {STATE}", flush=True)
+            print(f"started in {seconds:.0f} s: MLflow {mlflow.url}, Ray {ray.url}", flush=True)
+            print(
+                f"for the browser: MLflow's user is {USER}; its password and Ray's token are in {STATE}",
+                flush=True,
+            )
 
 
 def _start_missing() -> None:
@@ -78,25 +82,25 @@ def _start_missing() -> None:
         wait_for(mlflow)
     except TimeoutError:
         if new_ray:
-            stop(ray)  # it was told of a server that is not there
+            stop(ray)  # its jobs would get the address of a server that does not run
         raise
     wait_for(ray)
 
 
 def down() -> None:
-    """End both services and everything below them."""
+    """Stop both services and their child processes."""
     if not STATE.is_dir():
-        print(f"nothing has ever run from QCRD_HOME={HOME}")
+        print(f"no service was ever started with QCRD_HOME={HOME}")
         return
     with _alone():
         services = [service for service in (load("ray"), load("mlflow")) if service]
         ran = [service.name for service in services if any(processes(service))]
         stop(*services)
-    print(f"ended: {', '.join(ran)}" if ran else "nothing was running")
+    print(f"stopped: {', '.join(ran)}" if ran else "nothing was running")
 
 
 def status() -> int:
-    """Print what runs; 0 where both services answer, 1 otherwise."""
+    """Print the state of the services; return 0 if both respond, else 1."""
     print(f"QCRD_HOME {HOME}")
     sound = True
     for name in ("ray", "mlflow"):
@@ -109,7 +113,7 @@ def status() -> int:
             continue
         print(f"{name:9} {service.url}  pid {service.pid}")
         if not answers:
-            print(f"          does not answer; its log: {service.log}")
+            print(f"          does not respond; log: {service.log}")
         if name == "mlflow":
             print(f"          user {USER}, password in {SECRETS.password_file}")
         if name == "ray" and answers:
@@ -122,13 +126,13 @@ def status() -> int:
 
 
 def _offer(ray: Service) -> str:
-    """What cells can have: Ray finds the GPUs itself, those of CUDA_VISIBLE_DEVICES where that is set."""
+    """CPUs and GPUs for cells. Ray detects the GPUs, or uses those in CUDA_VISIBLE_DEVICES."""
     (node,) = json.loads(ray.fetch("/api/v0/nodes?detail=1"))["data"]["result"]["result"]
     return ", ".join(f"{node['resources_total'].get(what, 0):g} {what}s" for what in ("CPU", "GPU"))
 
 
 def env() -> None:
-    """Print export lines for a shell; nothing where the services do not run."""
+    """Print export lines for a shell; fails if the services are not running."""
     ray, mlflow = load("ray"), load("mlflow")
     if not (ray and mlflow and ray.alive() and mlflow.alive() and SECRETS.password_file.exists()):
         raise SystemExit(
@@ -139,7 +143,7 @@ def env() -> None:
 
 
 def mlflow() -> None:
-    """Start MLflow alone where it does not run, and print export lines for those who use it."""
+    """Start MLflow if it is not running, and print export lines for its clients."""
     with _alone():
         SECRETS.make()
         service = load("mlflow")
@@ -161,4 +165,4 @@ if __name__ == "__main__":
     try:
         sys.exit({"up": up, "down": down, "status": status, "env": env, "mlflow": mlflow}[sys.argv[1]]())
     except KeyboardInterrupt:
-        sys.exit(130)  # what was started is on record; the next call goes on from there
+        sys.exit(130)  # started services are recorded; the next call continues from there

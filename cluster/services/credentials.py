@@ -1,7 +1,7 @@
-"""Who may use the services: Ray's token and MLflow's password, generated once, readable by their user alone.
+"""Ray's token and MLflow's password: generated once and readable only by their user.
 
-Both are handed on in environments and files of mode 600, never in a command line, which every account of a
-machine can read.
+Both are passed in environment variables and files of mode 600, never in a command line, which every account
+of the machine can read.
 """
 
 import base64
@@ -11,12 +11,12 @@ import secrets
 from pathlib import Path
 
 USER = "qcrd"
-"""The one user that MLflow has, and its administrator."""
-REMEMBERED = 600  # seconds for which MLflow remembers a password that was right: checking one takes 50 ms
+"""MLflow's only user, who is also its administrator."""
+REMEMBERED = 600  # seconds for which MLflow caches a successful login: checking a password takes 50 ms
 
 
 class Credentials:
-    """The secrets in a folder that is the user's alone."""
+    """The secrets in a private folder."""
 
     def __init__(self, folder: Path):
         self.token_file = folder / "ray_token"
@@ -25,9 +25,9 @@ class Credentials:
         self._settings = folder / "mlflow_auth.ini"
 
     def make(self) -> None:
-        """Generate what there is not yet."""
+        """Generate the missing secrets and write MLflow's configuration."""
         if not self.password_file.exists():
-            self._users.unlink(missing_ok=True)  # knows the hash of a password that nobody has any more
+            self._users.unlink(missing_ok=True)  # contains the hash of the lost password
         for path in (self.token_file, self.password_file):
             if not path.exists():
                 _write(path, secrets.token_hex(32))
@@ -43,24 +43,24 @@ class Credentials:
             settings.write(file)
 
     def of_server(self) -> dict[str, str]:
-        """Environment of MLflow's server."""
+        """Environment variables of the MLflow server."""
         return {
             "MLFLOW_AUTH_CONFIG_PATH": str(self._settings),
             "MLFLOW_AUTH_ADMIN_PASSWORD": self.password_file.read_text(),
             "MLFLOW_BASIC_AUTH_FAIL_CLOSED": "true",
-            "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),  # signs its forms
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),  # signs forms
         }
 
     def of_ray(self) -> dict[str, str]:
-        """Environment of whoever uses Ray."""
+        """Environment variables of Ray's clients."""
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token_file)}
 
     def of_mlflow(self) -> dict[str, str]:
-        """Environment of whoever uses MLflow."""
+        """Environment variables of MLflow's clients."""
         return {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": self.password_file.read_text()}
 
     def header(self, service: str) -> dict[str, str]:
-        """What a request to ray or mlflow carries."""
+        """Authorization header of a request to `ray` or `mlflow`."""
         if service == "ray":
             return {"Authorization": f"Bearer {self.token_file.read_text()}"}
         pair = f"{USER}:{self.password_file.read_text()}".encode()

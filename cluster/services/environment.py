@@ -1,4 +1,4 @@
-"""Environment variables of services and of their clients."""
+"""Environment variables of the services and their clients."""
 
 import os
 
@@ -9,7 +9,7 @@ def of_client(ray: Service, mlflow: Service) -> dict[str, str]:
     """For programs that submit jobs to the Ray head and log to MLflow."""
     return {
         "QCRD_HOME": str(HOME),
-        # `ray job` wants the page's address, `ray.init` the head's; each reads its own variable.
+        # `ray job` needs the dashboard's address, `ray.init` the head's; each reads its own variable.
         "RAY_API_SERVER_ADDRESS": ray.url,
         "RAY_ADDRESS": f"{HOST}:{ray.ports['gcs']}",
         **common(),
@@ -24,10 +24,10 @@ def of_mlflow_client(mlflow: Service) -> dict[str, str]:
 
 
 def common() -> dict[str, str]:
-    """For services and clients alike. Ray reads its variables on import; a proxy must not see loopback."""
+    """For services and clients. Ray reads its variables on import; loopback traffic must bypass proxies."""
     direct = ",".join(filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), HOST]))
     return {
         "no_proxy": direct,
         "NO_PROXY": direct,
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # makes every Ray process bind loopback alone
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # makes all Ray processes bind to loopback only
     }

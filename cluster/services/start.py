@@ -1,4 +1,4 @@
-"""Starts a service and waits until it answers."""
+"""Starts a service and waits until it responds."""
 
 import contextlib
 import os
@@ -15,17 +15,17 @@ from service import HOME, HOST, MARK, SECRETS, STATE, Service, load
 from stop import stop, wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
-START_LIMIT = 180  # seconds until both must answer; about 15 on two quiet cores
+START_LIMIT = 180  # seconds for both to respond; takes about 15 s on two idle cores
 PREFERRED_PORTS = {"ray": {"gcs": 6379, "dashboard": 8265, "client": 0}, "mlflow": {"http": 5000}}
-"""Where one is in use another is taken and kept for the next start; 0 is any free port. Nobody calls Ray's
-client server, but the head exits where it cannot bind, so it gets no well-known port."""
+"""If a port is in use, a free one is chosen and used again at the next start; 0 is any free port. Ray's
+client server is not used here, but the head exits if it cannot bind its port, so it gets any free one."""
 
 
 def start(name: str, mlflow_url: str = "") -> Service:
-    """Start a service and record it; it may not answer yet. Ray's jobs need to know MLflow's address."""
+    """Start a service and write its record, without waiting. Ray passes `mlflow_url` to its jobs."""
     last = load(name)
     if last:
-        stop(last)  # its first process is gone, some of its children may not be
+        stop(last)  # the main process has ended, but child processes may still run
     wanted = PREFERRED_PORTS[name] | (last.ports if last else {})
     service = Service(
         name=name,
@@ -35,17 +35,17 @@ def start(name: str, mlflow_url: str = "") -> Service:
         project=str(PROJECT),
         scratch=tempfile.mkdtemp(prefix="qcrd-", dir="/tmp") if name == "ray" else "",
     )
-    # Variables of another cluster that the caller's shell may hold would send Ray there.
+    # Variables of another cluster in the caller's shell would make Ray connect to it.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "MLFLOW_"))}
     environment |= common() | {
         MARK: service.mark,
         "QCRD_HOME": str(HOME),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "RAY_DASHBOARD_STARTUP_TIMEOUT_S": str(START_LIMIT),
-        "RAY_JOB_STOP_WAIT_TIME_S": "30",  # to mark cells and runs as stopped before the hard signal
-        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # no other node could take over what runs here
+        "RAY_JOB_STOP_WAIT_TIME_S": "30",  # time to mark cells and runs as stopped before SIGKILL
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # there is no other node to take over work
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        # MLflow's background jobs are of no use here, cost seven processes and outlive the server.
+        # MLflow's background jobs are not needed, start seven processes and outlive the server.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
     if name == "mlflow":
@@ -55,13 +55,13 @@ def start(name: str, mlflow_url: str = "") -> Service:
     with service.log.open("a") as log:
         process = subprocess.Popen(
             _command(service),
-            cwd=PROJECT,  # the folder in which jobs will find themselves
+            cwd=PROJECT,  # the working directory of the jobs
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            umask=0o077 if name == "mlflow" else -1,  # what Ray's jobs write a group may share
+            umask=0o077 if name == "mlflow" else -1,  # a group may share the files of Ray's jobs
         )
     service = Service(**asdict(service) | {"pid": process.pid})
     service.save()
@@ -69,10 +69,14 @@ def start(name: str, mlflow_url: str = "") -> Service:
 
 
 def wait_for(service: Service) -> None:
-    """Wait until a service answers; raises TimeoutError where it does not, with the end of its log."""
+    """Wait until a service responds.
+
+    Raises:
+        TimeoutError: if it ends or does not respond in time; the message has the end of its log.
+    """
     if wait_until(lambda: service.answers() or not service.alive(), START_LIMIT) and service.alive():
         return
-    what = f"did not answer within {START_LIMIT} s" if service.alive() else "ended while starting"
+    what = f"did not respond within {START_LIMIT} s" if service.alive() else "ended while starting"
     stop(service)
     tail = "\n".join("    " + line for line in service.log.read_text(errors="replace").splitlines()[-20:])
     raise TimeoutError(f"{service.name} {what}. The end of {service.log}:\n{tail}")
@@ -103,7 +107,7 @@ def _command(service: Service) -> list[str]:
 def _free_port(preferred: int) -> int:
     for port in (preferred, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
-            # Not hindered by connections that linger after `down`, only by listeners, on any interface.
+            # SO_REUSEADDR ignores lingering connections after `down`; listeners on any interface still block.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("", port))
             return probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Ends a service with every process below it."""
+"""Stops a service and all its child processes."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ STOP_LIMIT = 10  # seconds from SIGTERM to SIGKILL; a killed cell resumes from i
 
 
 def stop(*services: Service) -> None:
-    """End every process of the services, and keep Ray's logs; the records stay for their ports."""
+    """Stop all processes of the services and keep Ray's logs. The records are kept, with the ports."""
     for service in services:
         if service.alive():
             with contextlib.suppress(ProcessLookupError):
@@ -32,7 +32,7 @@ def stop(*services: Service) -> None:
 
 
 def _tidy(service: Service) -> None:
-    """Remove Ray's folder under /tmp; its logs move beside ours, since they tell why a job failed."""
+    """Remove Ray's folder in /tmp and copy its logs to STATE; they show why a job failed."""
     if not service.scratch or not Path(service.scratch).is_dir():
         return
     kept = STATE / "ray_logs_of_last_start"
@@ -43,7 +43,7 @@ def _tidy(service: Service) -> None:
 
 
 def wait_until(condition: Callable[[], bool], limit: float) -> bool:
-    """Poll until `condition` holds; False where it does not within `limit` seconds."""
+    """Poll until `condition` is true; return False if it is not within `limit` seconds."""
     deadline = time.monotonic() + limit
     while not condition():
         if time.monotonic() > deadline:
