@@ -16,7 +16,7 @@ def finish(study: Study, number: int, right: int, status: str = "done") -> None:
         name=planned.name,
         status=status,
         identity={},
-        settings=planned.cell.model_dump(mode="json"),
+        settings=planned.cell.settings.model_dump(mode="json"),
         accuracy=accuracy,
         chosen_step=3,
         seconds=20.0,

@@ -5,7 +5,8 @@ import random
 from small import SHAPE
 
 from qcrd import config, tasks
-from qcrd.cell.preparation import sample_requests, sample_store
+from qcrd.cell.answers import sample_requests, sample_store
+from qcrd.cell.resolved import resolve
 from qcrd.samples.draw import draw
 from qcrd.storage.home import Home
 from qcrd.types import Sample
@@ -55,7 +56,7 @@ def make_cell(home, method="qcrd", labels="teacher", seed=0, task=TASK, **sectio
         "selfplay": config.SelfPlay(k=1, lag=1),
         "discriminator": config.Discriminator(architecture=SHAPE, batch=8, pretrain_steps=4, update_steps=1),
     }
-    return config.Cell(method=method, seed=seed, **values | sections)
+    return resolve(config.Cell(method=method, seed=seed, **values | sections))
 
 
 def fill(home, cell, m=M, splits=("train", "validation"), **how):

@@ -8,8 +8,9 @@ import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
+from qcrd.cell.answers import sample_requests, sample_store
 from qcrd.cell.finished import Ended
-from qcrd.cell.preparation import load_task, prepare, sample_requests, sample_store
+from qcrd.cell.preparation import prepare
 from qcrd.cell.run import run_cell
 from qcrd.errors import ConfigError
 from qcrd.grid.plan.overview import plan_object
@@ -58,7 +59,7 @@ def test_the_example_is_planned(study):
     assert [cell["name"] for cell in found["cells"]] == [
         f"{method} seed=0" for method in ("finetuning", "dss", "qcrd")
     ]
-    splits = load_task(study.cells[0].cell.task)[1]
+    splits = study.cells[0].cell.splits
     assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [4, 2, 2]
 
 
@@ -67,7 +68,7 @@ def test_the_example_is_trained_and_followed_back(study, files):
     draw(
         sample_store(cell, home),
         sample_requests(cell, "train", 3),
-        RecordedTeacher(cell.teacher.path),
+        RecordedTeacher(cell.settings.teacher.path),
         lambda *_: None,
     )
     prepared = prepare(cell, home)

@@ -10,11 +10,11 @@ import pytest
 from small import SHAPE
 
 from qcrd import plugins
-from qcrd.cell import preparation
+from qcrd.cell.answers import sample_requests, sample_store
+from qcrd.cell.resolved import ResolvedCell, resolve
 from qcrd.cell.run import run_cell
 from qcrd.config import Cell, Resources
 from qcrd.errors import ConfigError
-from qcrd.grid.plan.expansion import expand
 from qcrd.grid.plan.file import read_grid
 from qcrd.grid.plan.study import Study
 from qcrd.losses import SCHEMES
@@ -42,21 +42,21 @@ USES = {
 }
 
 
-def cell_with(**settings) -> Cell:
-    return Cell.model_validate({**BASE, **settings})
+def cell_with(**settings) -> ResolvedCell:
+    return resolve(Cell.model_validate({**BASE, **settings}))
 
 
-def trained(cell: Cell, home: Home):
+def trained(cell: ResolvedCell, home: Home):
     """The cell's record, with its teacher asked in this process."""
-    sampler = ENGINES["adder"].start(cell.teacher, (), Resources(), 0)
+    sampler = ENGINES["adder"].start(cell.settings.teacher, (), Resources(), 0)
 
     def sample(requests):
         sampler.feed(requests)
         yield sampler.take(1.0)
 
-    store = preparation.sample_store(cell, home)
+    store = sample_store(cell, home)
     for split in ("train", "validation"):
-        draw(store, preparation.sample_requests(cell, split, cell.rationales.m), sample, lambda *_: None)
+        draw(store, sample_requests(cell, split, cell.samples), sample, lambda *_: None)
     return run_cell(cell, "own", home, keep_student=False)
 
 
@@ -67,19 +67,17 @@ def test_each_example_works_in_a_cell_whose_id_has_its_code(no_plugins, tmp_path
     record = trained(cell, Home(tmp_path))
     assert record.status == "done" and record.statistics["teacher/samples"] == 48
     code = plugins.loaded()[-1].code
-    identity = {**record.identity, "sampler": preparation.teacher_identity(cell)}
+    identity = {**record.identity, "sampler": cell.sampler}
     assert code in json.dumps(identity)
 
 
 def test_options_are_what_the_plugin_declares_with_its_defaults(no_plugins):
     plugins.load(["warming.py", "adder.py"], EXAMPLES)
-    ids = [
-        preparation.identify(cell_with(method="warming", options=options)) for options in ({}, {"steps": 100})
-    ]
+    ids = [cell_with(method="warming", options=options).identity for options in ({}, {"steps": 100})]
     assert ids[0] == ids[1] and ids[0]["options"] == {"steps": 100}
-    assert preparation.identify(cell_with(method="warming", options={"steps": 9})) != ids[0]
+    assert cell_with(method="warming", options={"steps": 9}).identity != ids[0]
     keys = [
-        preparation.teacher_identity(cell_with(teacher={"engine": "adder", "options": options}))
+        cell_with(teacher={"engine": "adder", "options": options}).sampler
         for options in ({}, {"wrong": 0.3}, {"wrong": 0.5})
     ]
     assert keys[0] == keys[1] != keys[2]
@@ -122,8 +120,8 @@ def test_wrong_options_and_names_are_refused_with_what_is_allowed(no_plugins, tm
 
 def test_options_can_be_swept(no_plugins, tmp_path):
     rest = "sweep: {options.steps: [2, 100], teacher.options.wrong: [0.1]}"
-    grid = read_grid(grid_file(tmp_path, ("warming", "adder"), rest, method="warming"))
-    names = [planned.name for planned in expand(grid, "embedded")]
+    file = read_grid(grid_file(tmp_path, ("warming", "adder"), rest, method="warming"))
+    names = [planned.name for planned in file.cells("embedded")]
     assert names == [
         "warming seed=0",
         "warming options.steps=2 seed=0",

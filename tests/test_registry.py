@@ -199,7 +199,7 @@ def test_a_grid_finds_its_plugins_beside_itself_wherever_it_is_read(tmp_path, mo
     written(tmp_path / "grids")
     grid = written(tmp_path / "grids", GRID.format("own.py"), "own.yaml")
     monkeypatch.chdir("/")
-    assert read_grid(grid).plugins == ["own.py"]
+    assert read_grid(grid).grid.plugins == ["own.py"]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from qcrd.errors import DataError
 from qcrd.methods import METHODS
 from qcrd.objectives.base import Ingredients, Objective
 from qcrd.rationales.sets import build_set
+from qcrd.rationales.vote import vote
 from qcrd.samples.requests import requests
 from qcrd.seeds import derive, epoch_order
 from qcrd.student.base import Student
@@ -130,7 +131,7 @@ def recorded(folder: Path, questions: int) -> Data:
             continue
         read = task.parse(answers[question.id].text, question, answers[question.id].finish_reason)
         gold = question.label, task.answer(question.label, question)
-        made = build_set(question.id, [read], "gold", "gold", gold)
+        made = build_set(vote(question.id, [read]), [read], "gold", "gold", gold)
         if made.positives:
             found.append(question)
             sets.append(made)

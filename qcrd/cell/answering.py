@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qcrd import tasks
 from qcrd.cell.finished import kept_student
+from qcrd.cell.resolved import ResolvedCell, resolve
 from qcrd.config import Cell
-from qcrd.methods import METHODS
 from qcrd.training.evaluate import Evaluator
 from qcrd.types import Question
 
@@ -26,15 +25,16 @@ class Answer:
 class Answerer:
     """Answers as in the cell's evaluation, by greedy decoding."""
 
-    def __init__(self, cell: Cell, student: Path):
+    def __init__(self, cell: ResolvedCell, student: Path):
         """`student` is the folder that the cell kept, in the Hugging Face format."""
-        self._cell, self._method, self._task = cell, METHODS[cell.method], tasks.of(cell.task)
+        self._lengths, self._method, self._task = cell.settings.student, cell.method, cell.task
         self._student = kept_student(cell, student)
 
     @classmethod
     def load(cls, cell: Path, student: Path) -> Answerer:
         """From a cell's `cell.json` and its student's folder."""
-        return cls(Cell.model_validate(json.loads(cell.read_text())["settings"]), student)
+        settings = Cell.model_validate(json.loads(cell.read_text())["settings"])
+        return cls(resolve(settings), student)
 
     def __call__(self, questions: Sequence[Question], explain: bool = False) -> list[Answer]:
         """An answer to each question, whose labels need not be known.
@@ -44,16 +44,15 @@ class Answerer:
             explain: whether rationales are wanted too, which takes several times as long where the method
                 writes them apart from the label.
         """
-        texts = Evaluator(self._student, self._task, self._method, questions, self._cell.student).texts()
+        texts = Evaluator(self._student, self._task, self._method, questions, self._lengths).texts()
         if self._method.writes == "sequence":
             parsed = [self._task.parse(text, q) for text, q in zip(texts, questions, strict=True)]
             return [Answer(p.label or "", (p.rationale or "") if explain else "") for p in parsed]
         answers = [Answer(text, "") for text in texts]
-        if explain and "max_rationale" in self._method.uses:
-            asked = self._student.prompts(
-                "explain", [q.text for q in questions], self._cell.student.max_input
-            )
-            written = self._student.generate(asked, self._cell.student.max_rationale - 1)
+        if explain and self._method.explains:
+            texts = [q.text for q in questions]
+            asked = self._student.prompts("explain", texts, self._lengths.max_input)
+            written = self._student.generate(asked, self._lengths.max_rationale - 1)
             rationales = [self._student.text(tokens) for tokens in written]
             answers = [replace(a, rationale=r) for a, r in zip(answers, rationales, strict=True)]
         return answers

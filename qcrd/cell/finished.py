@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from qcrd.cell.preparation import data_fingerprint
+from qcrd.cell.resolved import ResolvedCell, resolve
 from qcrd.config import Cell
 from qcrd.errors import ConfigError, DataError
 from qcrd.storage.files import read_json
@@ -28,7 +28,7 @@ _ID = re.compile(r"[0-9a-f]+")
 class Ended:
     """A cell with a record."""
 
-    cell: Cell
+    cell: ResolvedCell
     record: CellRecord
     folder: Path
 
@@ -57,20 +57,20 @@ class Ended:
             DamagedResult: where what it ended with is damaged.
         """
         home.refresh()
-        cell_id = resolve(home, prefix)
+        cell_id = whole_id(home, prefix)
         record = home.record(cell_id)
         home.check_result(cell_id)
         home.student(cell_id)
         if record is None:
             raise DataError(f"cell {cell_id} is not finished; `qcrd run` its grid first")
         try:
-            cell = Cell.model_validate_json(json.dumps(record.settings))
+            settings = Cell.model_validate_json(json.dumps(record.settings))
         except ValidationError as error:
             raise ConfigError(
                 f"cell {cell_id}: its settings are of another version of qcrd ({error.error_count()} do not "
                 "fit); run its grid again with this version"
             ) from error
-        return cls(cell, record, home.cell(cell_id))
+        return cls(resolve(settings), record, home.cell(cell_id))
 
     def check_data(self) -> None:
         """Make sure that the questions are those that it was trained on.
@@ -78,48 +78,47 @@ class Ended:
         Raises:
             DataError: where they are not, or are out of reach.
         """
-        if data_fingerprint(self.cell.task) != self.record.identity["task"]["data"]:
+        if self.cell.data.fingerprint != self.record.identity["task"]["data"]:
             raise DataError(
                 f"cell {self.id} ({self.name}): task.source no longer holds the data that it was trained "
                 "on; restore it, or run its grid again"
             )
 
 
-def kept_student(cell: Cell, folder: Path) -> Student:
+def kept_student(cell: ResolvedCell, folder: Path) -> Student:
     """A cell's student as it was evaluated, on the GPU where there is one."""
     here = {"checkpoint": str(folder), "revision": None, "tokenizer": None}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return load_student(cell.student.model_copy(update=here), cell.seed, device)
+    settings = cell.settings
+    return load_student(settings.student.model_copy(update=here), settings.seed, device)
 
 
-def resolve(home: Home, prefix: str) -> str:
+def whole_id(home: Home, prefix: str) -> str:
     """The id that begins with `prefix`.
 
     Raises:
         ConfigError: where it is no cell's or several cells' beginning; names some that are near.
     """
-    known = sorted(folder.name for folder in home.cell("_").parent.glob("*") if _ID.fullmatch(folder.name))
-    found = [cell_id for cell_id in known if cell_id.startswith(prefix)] if prefix else []
-    if len(found) == 1 or prefix in found:
-        return prefix if prefix in found else found[0]
-    if found:
-        what = f"{len(found)} cells ({', '.join(found[:NEAR])}, ...) in {home} have"
+    ids = sorted(folder.name for folder in home.cell("_").parent.glob("*") if _ID.fullmatch(folder.name))
+    matching = [cell_id for cell_id in ids if cell_id.startswith(prefix)] if prefix else []
+    if len(matching) == 1 or prefix in matching:
+        return prefix if prefix in matching else matching[0]
+    if matching:
+        what = f"{len(matching)} cells ({', '.join(matching[:NEAR])}, ...) in {home} have"
     else:
         what = f"no cell in {home} has"
-    near = [] if found else _near(home, prefix, known)
+    near = [] if matching else _near(home, prefix, ids)
     raise ConfigError(
         f"cell {prefix!r}: {what} an id that begins so; allowed: the id of a cell, or as much of it as no "
         "other begins with (`qcrd plan GRID` lists them)" + (f"; near: {', '.join(near)}" if near else "")
     )
 
 
-def _near(home: Home, prefix: str, known: list[str]) -> list[str]:
+def _near(home: Home, prefix: str, ids: list[str]) -> list[str]:
     """Cells whose names are like `prefix`, then those whose ids begin most alike, as `id (name)`."""
-    names = {
-        cell_id: (read_json(home.cell(cell_id) / "cell.json") or {}).get("name", "") for cell_id in known
-    }
+    names = {cell_id: (read_json(home.cell(cell_id) / "cell.json") or {}).get("name", "") for cell_id in ids}
     alike = difflib.get_close_matches(prefix, set(names.values()), n=NEAR)
-    by_name = [c for c in known if prefix and (prefix in names[c] or names[c] in alike)]
-    ratio = {c: difflib.SequenceMatcher(None, prefix, c[: len(prefix)]).ratio() for c in known}
-    by_id = sorted((c for c in known if ratio[c] >= 0.5), key=lambda c: -ratio[c])
+    by_name = [c for c in ids if prefix and (prefix in names[c] or names[c] in alike)]
+    ratio = {c: difflib.SequenceMatcher(None, prefix, c[: len(prefix)]).ratio() for c in ids}
+    by_id = sorted((c for c in ids if ratio[c] >= 0.5), key=lambda c: -ratio[c])
     return [f"{c} ({names[c]})" for c in list(dict.fromkeys([*by_name, *by_id]))[:NEAR]]

@@ -36,7 +36,8 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
             own answers are read.
         teacher: identity of the teacher's answers, sampler and prompts; stands for all of `cell.teacher`.
     """
-    uses = _method(cell).uses
+    method = _method(cell)
+    uses = method.uses
     unread = _READ_BY_SOME - uses
     if not ("iteration" in uses or _plays_itself(cell) or needs_discriminator(cell) or _selects_anew(cell)):
         unread |= {"iteration"}
@@ -49,23 +50,23 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
         "labels": cell.rationales.labels,
         "seed": cell.seed,
     }
-    if teacher_samples(cell) or _method(cell).writes == "sequence":
+    if teacher_samples(cell) or method.writes == "sequence":
         identity["reading"] = reading_identity(cell)
     if teacher_samples(cell):
         identity["rationales"] = _rationales(cell, teacher)
     if (chosen := selection_of(cell)) is not None:
         selection = _selection(chosen)
-        if "selection" in uses or selection != _selection(_method(cell).own):
+        if "selection" in uses or selection != _selection(method.own):
             identity["selection"] = selection
-    if "contrastive" in uses:
+    if method.contrasts:
         identity["contrastive"] = _contrastive(cell)
-    if "selfplay" in uses:
+    if method.plays_itself:
         identity["selfplay"] = _selfplay(cell)
-    if "discriminator" in uses:
+    if method.needs_discriminator:
         identity["discriminator"] = _discriminator(cell)
-    if "edit" in uses:
+    if method.edits:
         identity["edit"] = cell.edit.model_dump()
-    if (options := _method(cell).settings(cell)) is not None:
+    if (options := method.settings(cell)) is not None:
         identity["options"] = options.model_dump(mode="json")
     if code := _plugins(cell):
         identity["plugins"] = code
@@ -102,7 +103,7 @@ def discriminator_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> di
 def teacher_samples(cell: Cell) -> int:
     """Teacher samples per question that the cell reads; 0 where it needs no teacher."""
     method = _method(cell)
-    if "teacher" not in method.uses and cell.rationales.labels == "gold":
+    if not method.needs_teacher and cell.rationales.labels == "gold":
         return 0
     return method.samples(cell.rationales)
 
@@ -112,16 +113,16 @@ def needs_discriminator(cell: Cell) -> bool:
     from qcrd.losses import SCHEMES  # as in `_method`
 
     weighted = SCHEMES[cell.contrastive.scheme].weighted
-    return "discriminator" in _method(cell).uses and cell.discriminator.enabled and weighted
+    return _method(cell).needs_discriminator and cell.discriminator.enabled and weighted
 
 
 def asks_for_duals(cell: Cell) -> bool:
     """Whether the teacher is asked again, about its first answers, for the cell's dual rationales."""
-    return "edit" in _method(cell).uses and cell.edit.duals == "prompted"
+    return _method(cell).edits and cell.edit.duals == "prompted"
 
 
 def _plays_itself(cell: Cell) -> bool:
-    return "selfplay" in _method(cell).uses and cell.selfplay.k > 0
+    return _method(cell).plays_itself and cell.selfplay.k > 0
 
 
 def _selects_anew(cell: Cell) -> bool:
@@ -132,7 +133,7 @@ def _selects_anew(cell: Cell) -> bool:
 def selection_of(cell: Cell) -> Selection | None:
     """Its selection, None where the method selects nothing."""
     method = _method(cell)
-    return method.selection(cell.selection) if method.own is not None else None
+    return method.selection(cell.selection) if method.selects else None
 
 
 def _selection(section: Selection) -> dict[str, Any]:
@@ -178,7 +179,7 @@ def _plugins(cell: Cell) -> dict[str, str]:
     from qcrd.methods import METHODS
 
     used = [(METHODS, cell.method)]
-    if "contrastive" in _method(cell).uses:
+    if _method(cell).contrasts:
         used.append((SCHEMES, cell.contrastive.scheme))
     if (chosen := selection_of(cell)) is not None:
         used.append((SELECTIONS, chosen.rule))

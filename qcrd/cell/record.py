@@ -11,10 +11,8 @@ from typing import Any, Literal
 
 import torch
 
-from qcrd.cell.preparation import identify
-from qcrd.config import Cell
+from qcrd.cell.resolved import ResolvedCell
 from qcrd.errors import OutOfMemory, StoreError
-from qcrd.fingerprint import fingerprint
 from qcrd.storage.files import write_json, write_sealed
 from qcrd.storage.home import PREDICTIONS, RECORD, Home, checksum
 from qcrd.storage.journal import FILE, Journal
@@ -44,14 +42,14 @@ Work = Callable[[Path, Journal], Outcome]
 """Trains a cell in its folder, going on from what an earlier attempt left there."""
 
 
-def once(cell: Cell, name: str, home: Home, work: Work) -> CellRecord:
-    """Do a cell's work unless it is done.
+def record_once(cell: ResolvedCell, name: str, home: Home, work: Work) -> CellRecord:
+    """The cell's record; where there is none, do its work and write it.
 
     A lease on the cell's folder makes a second process wait and then find the work done. A holder that was
     thought dead and was not is refused at its next line in the journal.
 
     Args:
-        cell: its settings, which name the folder.
+        cell: whose id names the folder.
         name: for people.
         home: where its folder is.
         work: what is to be done.
@@ -60,8 +58,7 @@ def once(cell: Cell, name: str, home: Home, work: Work) -> CellRecord:
         OutOfMemory: where `work` ran out of memory, of the GPU or of the machine.
         Exception: whatever else `work` raises; all of it is written down first.
     """
-    identity = identify(cell)
-    folder = home.cell(fingerprint(identity))
+    folder = home.cell(cell.id)
     folder.mkdir(parents=True, exist_ok=True)
     with home.hold_cell(folder.name) as hold:
         record = home.record(folder.name)
@@ -69,8 +66,8 @@ def once(cell: Cell, name: str, home: Home, work: Work) -> CellRecord:
             return record
         for leftover in folder.glob(".*.tmp"):  # of a killed holder
             leftover.unlink()
-        settings = cell.model_dump(mode="json")
-        write_json(folder / "cell.json", {"name": name, "identity": identity, "settings": settings})
+        settings = cell.settings.model_dump(mode="json")
+        write_json(folder / "cell.json", {"name": name, "identity": cell.identity, "settings": settings})
         with Journal(folder / FILE, hold.check) as journal:
             try:
                 outcome = work(folder, journal)
@@ -83,7 +80,7 @@ def once(cell: Cell, name: str, home: Home, work: Work) -> CellRecord:
                     raise
                 raise error from trouble
             _end(journal, outcome)
-            record = _record(folder, name, identity, settings, outcome)
+            record = _record(folder, name, cell.identity, settings, outcome)
             write_sealed(folder / RECORD, asdict(record))
         hold.push()
         # Only now: killed before the record, the cell goes on from its checkpoint and needs both again.

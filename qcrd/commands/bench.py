@@ -225,6 +225,7 @@ def sampling(
 
       qcrd bench sampling grids/table1.yaml --questions 2000 --rounds 3
     """
+    from qcrd.cell.resolved import resolve
     from qcrd.config import Cell
     from qcrd.config.presets import EMBEDDED
     from qcrd.errors import ConfigError
@@ -234,9 +235,9 @@ def sampling(
 
     home = Home.default()
     if grid is None:
-        cell = Cell.model_validate(EMBEDDED)
+        cell = resolve(Cell.model_validate(EMBEDDED))
     else:
-        needs = [cell for _, cell in Study.open(grid, home).needs() if cell.teacher.engine == "vllm"]
+        needs = [cell for _, cell in Study.open(grid, home).needs() if cell.settings.teacher.engine == "vllm"]
         if not needs:
             raise ConfigError(f"{grid}: none of its cells samples a teacher with vLLM; give a grid that does")
         cell = needs[0]

@@ -23,14 +23,13 @@ def cost(
     from qcrd.config.presets import resolve
     from qcrd.grid.plan.cost import basis, text
     from qcrd.grid.plan.cost import cost as counted
-    from qcrd.grid.plan.expansion import expand
     from qcrd.grid.plan.file import read_grid
 
     found, everything = {}, []
     for path in grids:
-        grid = read_grid(path)
-        cells = [planned.cell for planned in expand(grid, resolve(preset, 1))]
-        found[grid.name] = counted(cells)
+        file = read_grid(path)
+        cells = [planned.cell.settings for planned in file.cells(resolve(preset, 1))]
+        found[file.grid.name] = counted(cells)
         everything += cells
     whole = counted(everything)
     if as_json:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import psutil
 
-from qcrd.cell import preparation
-from qcrd.config import Cell
+from qcrd.cell.answers import sample_requests, sample_store
+from qcrd.cell.resolved import ResolvedCell
+from qcrd.config import Cell, Teacher
 from qcrd.doctor import models, web
 from qcrd.doctor.check import Check, error, ok, told, warning
 from qcrd.errors import QcrdError
-from qcrd.grid.cluster.capacity import Room, misfit
+from qcrd.grid.cluster.capacity import Capacity, misfit
 from qcrd.grid.cluster.shares import Node, Shares
 from qcrd.grid.plan.checkpoints import named
 from qcrd.grid.plan.expansion import SampleNeed
@@ -42,14 +43,14 @@ def needs(grid: Path, home: Home, preset: str | None, nodes: Sequence[Node]) -> 
         return
     yield ok("grid", f"{study.grid.name}: {len(study.cells)} cells, preset {study.preset}")
     yield resources(study, nodes)
-    cells = [planned.cell for planned in study.cells]
+    cells = [planned.cell.settings for planned in study.cells]
     broken = False
-    for task in {cell.task.model_dump_json(): cell.task for cell in cells}.values():
-        name = f"data: {task.name}"
+    for data in dict.fromkeys(planned.cell.data for planned in study.cells):
+        name = f"data: {data.settings.name}"
         try:
-            splits = preparation.load_task(task)[1]
-            if task.prompt:
-                shots.read(task.prompt)
+            splits = data.splits
+            if data.settings.prompt:
+                shots.read(data.settings.prompt)
             sizes = "/".join(str(len(each)) for each in (splits.train, splits.validation, splits.test))
             yield ok(name, f"{sizes} questions for training, validation, test")
         except QcrdError as trouble:
@@ -92,12 +93,13 @@ def checkpoints(cells: list[Cell]) -> Iterator[Check]:
             yield told("tokenizer", trouble)
 
 
-def teacher(study: Study, need: SampleNeed, cell: Cell, nodes: Sequence[Node]) -> Iterator[Check]:
+def teacher(study: Study, need: SampleNeed, cell: ResolvedCell, nodes: Sequence[Node]) -> Iterator[Check]:
     """Whether the samples that are still missing can be drawn."""
-    asked, name = cell.teacher, f"teacher: {cell.teacher.name}"
+    asked = cell.settings.teacher
+    name = f"teacher: {asked.name}"
     try:
-        store = preparation.sample_store(cell, study.home)
-        requests = [r for split in need.splits for r in preparation.sample_requests(cell, split, need.m)]
+        store = sample_store(cell, study.home)
+        requests = [r for split in need.splits for r in sample_requests(cell, split, need.m)]
         missing = store.missing(requests)
         if not missing:
             yield ok(name, f"all {len(requests)} answers to {need.task.name} are stored")
@@ -109,7 +111,7 @@ def teacher(study: Study, need: SampleNeed, cell: Cell, nodes: Sequence[Node]) -
             RecordedTeacher(asked.path).check(requests)
             yield ok(name, f"{left}, from the file")
         elif asked.engine == "openai":
-            yield _server(study, cell, name, left)
+            yield _server(study, asked, name, left)
         elif asked.embedded:
             yield ok(name, f"{left}; it is trained here")
         elif not ENGINES[asked.engine].weights:
@@ -117,7 +119,7 @@ def teacher(study: Study, need: SampleNeed, cell: Cell, nodes: Sequence[Node]) -
         else:
             found, files = models.model(name, asked.model, asked.revision)
             yield found
-            space = Room.of(study.grid.resources, nodes)
+            space = Capacity.of(study.grid.resources, nodes)
             if files and space:
                 why = misfit(asked, files, space, any(node.gpus for node in nodes))
                 yield told(f"{name}: room", QcrdError(why)) if why else ok(f"{name}: room", "it fits")
@@ -125,12 +127,12 @@ def teacher(study: Study, need: SampleNeed, cell: Cell, nodes: Sequence[Node]) -
         yield told(name, trouble)
 
 
-def _server(study: Study, cell: Cell, name: str, left: str) -> Check:
+def _server(study: Study, teacher: Teacher, name: str, left: str) -> Check:
     """Whether a server answers, with the key where there is one."""
     from qcrd.teacher.openai.teacher import ServerTeacher
 
     api = study.grid.resources.api
-    url = ServerTeacher(cell.teacher, (), api).url
+    url = ServerTeacher(teacher, (), api).url
     key = os.environ.get(api.key, "").strip()
     answered = web.status(f"{url}/models", {"Authorization": f"Bearer {key}"} if key else {})
     if isinstance(answered, str):

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qcrd.cell.finished import Ended
-from qcrd.cell.preparation import load_task
-from qcrd.config import Cell
+from qcrd.cell.resolved import ResolvedCell
 from qcrd.errors import DataError
 from qcrd.methods import METHODS
 from qcrd.seeds import derive
@@ -22,7 +21,7 @@ class Explainer:
 
     id: str
     name: str  # for people, as its grid named it
-    cell: Cell
+    cell: ResolvedCell
     folder: Path
 
     @property
@@ -43,20 +42,21 @@ class Explainer:
             raise DataError(
                 f"cell {ended.id} ended as {ended.record.status}; only finished cells can be judged"
             )
-        found = cls(ended.id, ended.name, ended.cell, ended.folder)
-        if "max_rationale" not in METHODS[found.cell.method].uses:
-            able = [name for name, method in METHODS.items() if "max_rationale" in method.uses]
+        explainer = cls(ended.id, ended.name, ended.cell, ended.folder)
+        method = ended.cell.method
+        if not method.explains:
+            able = [name for name, each in METHODS.items() if each.explains]
             raise DataError(
-                f"cell {ended.id} ({found.name}): its method {found.cell.method!r} teaches no rationales; "
+                f"cell {ended.id} ({ended.name}): its method {method.name!r} teaches no rationales; "
                 f"allowed: {', '.join(able)}"
             )
-        if not found.student.is_dir():
+        if not explainer.student.is_dir():
             raise DataError(
-                f"cell {ended.id} ({found.name}): its student was not kept; set resources.keep_students: "
-                f"true, remove the folder {found.folder} and run its grid again"
+                f"cell {ended.id} ({ended.name}): its student was not kept; set resources.keep_students: "
+                f"true, remove the folder {ended.folder} and run its grid again"
             )
         ended.check_data()
-        return found
+        return explainer
 
 
 def common_questions(first: Explainer, second: Explainer, n: int, seed: int) -> list[Question]:
@@ -68,8 +68,8 @@ def common_questions(first: Explainer, second: Explainer, n: int, seed: int) -> 
     Raises:
         DataError: where the cells' tasks or test sets differ, or there are fewer questions.
     """
-    tests = [load_task(side.cell.task)[1].test for side in (first, second)]
-    names = [side.cell.task.name for side in (first, second)]
+    tests = [side.cell.splits.test for side in (first, second)]
+    names = [side.cell.settings.task.name for side in (first, second)]
     if names[0] != names[1]:
         raise DataError(
             f"cells {first.id} and {second.id} are of different tasks, {names[0]} and {names[1]}; allowed: "

@@ -60,7 +60,7 @@ def as_object(rankings: Sequence[Ranking], judge: Teacher, seed: int) -> dict[st
 
 def paper(comparison: Comparison) -> dict[str, int] | None:
     """Table 9's counts for the same task and temperature, as a, both and b; None where it has none."""
-    methods = (comparison.a.cell.method, comparison.b.cell.method)
+    methods = (comparison.a.cell.method.name, comparison.b.cell.method.name)
     if set(methods) != {"dss", "qcrd"}:
         return None
     better = {"a": methods[0], "both": "both", "b": methods[1]}
@@ -118,4 +118,4 @@ def _percent(share: Share | None) -> str:
 
 
 def _task(comparison: Comparison) -> str:
-    return comparison.a.cell.task.name
+    return comparison.a.cell.settings.task.name

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from qcrd import tasks
 from qcrd.config import Teacher
 from qcrd.fingerprint import fingerprint
 from qcrd.judging import prompt
@@ -106,7 +105,7 @@ def rank(
 
 def _pairs(comparison: Comparison, template: str, seed: int) -> list[list[Request] | None]:
     """For each question the requests with A first and with B first; None where both are the same."""
-    task = tasks.of(comparison.a.cell.task)
+    task = comparison.a.cell.task
     return [
         None
         if _same(a, b)

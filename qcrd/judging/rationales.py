@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from qcrd import tasks
 from qcrd.cell.finished import kept_student
 from qcrd.judging.cells import Explainer
-from qcrd.methods import METHODS
 from qcrd.seeds import derive
 from qcrd.storage.files import read_json, write_json
 from qcrd.storage.lease import Lease
@@ -47,7 +45,7 @@ def load(side: Explainer) -> Student:
 
 def _write(side: Explainer, questions: Sequence[Question], tau: float) -> list[str]:
     """As in training: after `explain: `, or before the label where the method writes both in one."""
-    settings, method, task = side.cell.student, METHODS[side.cell.method], tasks.of(side.cell.task)
+    settings, method, task = side.cell.settings.student, side.cell.method, side.cell.task
     student = load(side)
     whole = method.writes == "sequence"
     limit = settings.max_rationale + (settings.max_label if whole else 0) - 1  # without end of sequence
@@ -58,7 +56,7 @@ def _write(side: Explainer, questions: Sequence[Question], tau: float) -> list[s
         written = []
         for question, row in zip(questions, asked, strict=True):  # alone: a batch would share one stream
             generator = torch.Generator(student.device)
-            generator.manual_seed(derive(side.cell.seed, "explain", question.id))
+            generator.manual_seed(derive(side.cell.settings.seed, "explain", question.id))
             written += student.generate([row], limit, temperature=tau, generator=generator)
     else:
         written = student.generate(asked, limit)

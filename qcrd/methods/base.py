@@ -68,9 +68,54 @@ class Method:
             build = getattr(import_module(module), name)
         return build(given)
 
+    @property
+    def explains(self) -> bool:
+        """Whether it trains on rationales, so that its student can write one."""
+        return "max_rationale" in self.uses
+
+    @property
+    def explains_separately(self) -> bool:
+        """Whether its student writes a rationale by itself, and not in one sequence with the label."""
+        return self.explains and self.writes == "label"
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether it reads the teacher's samples whatever labels it trains on."""
+        return "teacher" in self.uses
+
+    @property
+    def votes(self) -> bool:
+        """Whether it reads all m samples; other methods read `baseline_m`."""
+        return "m" in self.uses
+
+    @property
+    def contrasts(self) -> bool:
+        """Whether it has the contrastive loss of positives and negatives."""
+        return "contrastive" in self.uses
+
+    @property
+    def plays_itself(self) -> bool:
+        """Whether it can sample negatives from the student's past."""
+        return "selfplay" in self.uses
+
+    @property
+    def needs_discriminator(self) -> bool:
+        """Whether it can weigh rationales by a discriminator; the cell's settings may switch it off."""
+        return "discriminator" in self.uses
+
+    @property
+    def edits(self) -> bool:
+        """Whether it learns from pairs of a right and a wrong rationale (section `edit`)."""
+        return "edit" in self.uses
+
+    @property
+    def selects(self) -> bool:
+        """Whether it selects among a question's rationales."""
+        return self.own is not None
+
     def samples(self, rationales: config.Rationales) -> int:
         """Teacher samples per question that the method looks at."""
-        return rationales.m if "m" in self.uses else rationales.baseline_m
+        return rationales.m if self.votes else rationales.baseline_m
 
     def settings(self, cell: config.Cell) -> config.Section | None:
         """The cell's options, checked and with their defaults."""
@@ -78,11 +123,11 @@ class Method:
 
     def denoise(self, rationales: config.Rationales) -> Literal["gold", "majority"]:
         """What a positive's answer must equal. Baselines take what the teacher says, right or wrong."""
-        return rationales.chooses if "m" in self.uses else "majority"
+        return rationales.chooses if self.votes else "majority"
 
     def unread(self, rationales: config.Rationales) -> Literal["drop", "negative"]:
         """What a rationale is whose label could not be read."""
-        return rationales.unread if "m" in self.uses else "drop"
+        return rationales.unread if self.votes else "drop"
 
     def selection(self, section: config.Selection) -> config.Selection:
         """The cell's selection, what it leaves open as the method has it."""

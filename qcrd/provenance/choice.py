@@ -14,15 +14,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from qcrd.cell.discriminator import new_discriminator
 from qcrd.cell.finished import kept_student
-from qcrd.cell.identity import selection_of
-from qcrd.cell.run import new_discriminator
-from qcrd.config import Cell
+from qcrd.cell.resolved import ResolvedCell
 from qcrd.hub.token_ids import tokenise
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, choose
 from qcrd.losses.scheme import Scheme, one_at_random
-from qcrd.methods import METHODS
 from qcrd.provenance.selected import fates
 from qcrd.rationales.dual import key_weights
 from qcrd.storage import tensors
@@ -46,7 +44,7 @@ class Candidate:
 
 
 def weighed(
-    cell: Cell,
+    cell: ResolvedCell,
     student: Path | None,
     judge: Path | None,
     question: Question,
@@ -71,11 +69,11 @@ def weighed(
     loss = quality = None
     if texts and judge is not None:
         quality = _qualities(cell, judge, question, texts).tolist()
-    section, fate = selection_of(cell), None
+    section, fate = cell.selection, None
     if texts and section is not None and label is not None:
         fate = fates(cell, section, student, question, label, rationales)
     side = [f.side for f in fate] if fate else positive
-    if texts and student is not None and explains(cell):
+    if texts and student is not None and cell.method.explains_separately:
         loss = _losses(cell, student, question, texts, side)
     known = fate is not None or section is None
     share = _shares(cell, side, loss) if known else None
@@ -97,28 +95,22 @@ def weighed(
     ]
 
 
-def explains(cell: Cell) -> bool:
-    """Whether the student writes a rationale by itself, and not before the label."""
-    method = METHODS[cell.method]
-    return "max_rationale" in method.uses and method.writes == "label"
-
-
 def draws_lots(scheme: Scheme) -> bool:
     """Whether a scheme takes others in every step."""
     return one_at_random in (scheme.positives, scheme.negatives)
 
 
-def _shares(cell: Cell, side: Sequence[bool | None], loss: Tensor | None) -> list[float] | None:
+def _shares(cell: ResolvedCell, side: Sequence[bool | None], loss: Tensor | None) -> list[float] | None:
     """Coefficient of each row in its side's loss, before the discriminator's weights; None is on no side."""
-    method = METHODS[cell.method]
-    if "edit" in method.uses:
+    method, section = cell.method, cell.settings.contrastive
+    if method.edits:
         return None  # two stages: all right ones, then key tokens of two
-    if "contrastive" not in method.uses:
-        positives = [row for row, kind in enumerate(side) if kind and "max_rationale" in method.uses]
-        if method.own is None:  # which takes the first
+    if not method.contrasts:
+        positives = [row for row, kind in enumerate(side) if kind and method.explains]
+        if not method.selects:  # which takes the first
             positives = positives[:1]
         return [1 / len(positives) if row in positives else 0.0 for row in range(len(side))]
-    scheme = SCHEMES[cell.contrastive.scheme]
+    scheme = SCHEMES[section.scheme]
     if not any(side):
         return [0.0] * len(side)  # the question is out of the contrastive loss
     if draws_lots(scheme) or (scheme.needs_values and loss is None):
@@ -127,7 +119,7 @@ def _shares(cell: Cell, side: Sequence[bool | None], loss: Tensor | None) -> lis
     kinds = torch.tensor([kind for kind in side if kind is not None])
     rows = Candidates(torch.zeros(len(kinds), dtype=torch.long), kinds, 1)
     values = loss[offered] if loss is not None else None
-    chosen = choose(rows, values, scheme, cell.contrastive.delta, torch.Generator())
+    chosen = choose(rows, values, scheme, section.delta, torch.Generator())
     share = torch.zeros(len(side))
     share[offered[chosen.row]] = chosen.coefficient.float()
     return share.tolist()
@@ -135,21 +127,23 @@ def _shares(cell: Cell, side: Sequence[bool | None], loss: Tensor | None) -> lis
 
 @torch.no_grad()
 def _losses(
-    cell: Cell, folder: Path, question: Question, texts: Sequence[str], side: Sequence[bool | None]
+    cell: ResolvedCell, folder: Path, question: Question, texts: Sequence[str], side: Sequence[bool | None]
 ) -> Tensor:
-    student, lengths = kept_student(cell, folder).eval(), cell.student
-    encoded = student.read(student.prompts("explain", [q.text for q in [question]], lengths.max_input))
+    student, lengths = kept_student(cell, folder).eval(), cell.settings.student
+    encoded = student.read(student.prompts("explain", [question.text], lengths.max_input))
     rows, weights = student.completions(texts, lengths.max_rationale), None
-    if "contrastive" in METHODS[cell.method].uses and cell.contrastive.key_weight != 1:
+    key_weight = cell.settings.contrastive.key_weight
+    if cell.method.contrasts and key_weight != 1:
         sides = [[n for n, kind in enumerate(side) if kind is wanted] for wanted in (True, False)]
-        found = key_weights(*([rows[n] for n in group] for group in sides), cell.contrastive.key_weight)
+        found = key_weights(*([rows[n] for n in group] for group in sides), key_weight)
         marked = dict(zip([*sides[0], *sides[1]], found, strict=True))
         weights = [marked.get(n) for n in range(len(rows))]
     return student.cross_entropy(encoded, [0] * len(texts), rows, weights).cpu()
 
 
-def _qualities(cell: Cell, path: Path, question: Question, texts: Sequence[str]) -> Tensor:
-    judge, tokenizer = new_discriminator(cell), load_tokenizer(cell.student)
+def _qualities(cell: ResolvedCell, path: Path, question: Question, texts: Sequence[str]) -> Tensor:
+    lengths = cell.settings.student
+    judge, tokenizer = new_discriminator(cell), load_tokenizer(lengths)
     set_weights(judge, tensors.load(path)[0])
-    asked = tokenise(tokenizer, [question.text], cell.student.max_input)[0]
-    return judge.quality([asked + r for r in tokenise(tokenizer, texts, cell.student.max_rationale)]).cpu()
+    asked = tokenise(tokenizer, [question.text], lengths.max_input)[0]
+    return judge.quality([asked + r for r in tokenise(tokenizer, texts, lengths.max_rationale)]).cpu()

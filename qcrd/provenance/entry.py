@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qcrd.cell.finished import Ended
-from qcrd.cell.identity import discriminator_identity, needs_discriminator
+from qcrd.cell.identity import discriminator_identity
 from qcrd.fingerprint import fingerprint
 from qcrd.samples.store import IDENTITY
 from qcrd.storage.files import read_json
@@ -103,9 +103,10 @@ def sampler_of(ended: Ended, home: Home) -> Sampler | None:
 
 def judge_file(ended: Ended, home: Home) -> Path | None:
     """Where the discriminator that the cell began with is or was; None where it had none."""
-    if not needs_discriminator(ended.cell):
+    if not ended.cell.needs_discriminator:
         return None
     identity = ended.record.identity
-    found = discriminator_identity(ended.cell, identity["task"]["data"], identity["rationales"]["teacher"])
-    found["version"] = identity["version"]  # of its time
-    return home.discriminators / f"{fingerprint(found)}.safetensors"
+    data, teacher = identity["task"]["data"], identity["rationales"]["teacher"]
+    own = discriminator_identity(ended.cell.settings, data, teacher)
+    own["version"] = identity["version"]  # of its time
+    return home.discriminators / f"{fingerprint(own)}.safetensors"

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qcrd.cell.finished import Ended
-from qcrd.cell.identity import RESULT_VERSION, needs_discriminator, selection_of
-from qcrd.cell.preparation import load_task, rationale_set
-from qcrd.config import Cell
+from qcrd.cell.identity import RESULT_VERSION
+from qcrd.cell.rationale_sets import rationale_set
+from qcrd.cell.resolved import ResolvedCell
 from qcrd.errors import DataError, QcrdError
 from qcrd.losses import SCHEMES
-from qcrd.methods import METHODS
-from qcrd.provenance.choice import Candidate, draws_lots, explains, weighed
+from qcrd.provenance.choice import Candidate, draws_lots, weighed
 from qcrd.provenance.entry import judge_file
 from qcrd.provenance.samples import Answers, Draw, answers
 from qcrd.rationales.select import SELECTIONS, renewed
@@ -66,7 +65,7 @@ def trace(ended: Ended, home: Home, asked: str, split: str = "test") -> Trace:
         DataError: where there is no such question, or the cell's data has changed.
     """
     ended.check_data()
-    split, number, question = locate(load_task(ended.cell.task)[1], asked, split)
+    split, number, question = locate(ended.cell.splits, asked, split)
     notes: list[str] = []
     version = ended.record.identity["version"]
     if version != RESULT_VERSION:
@@ -84,16 +83,15 @@ def trace(ended: Ended, home: Home, asked: str, split: str = "test") -> Trace:
                 if not rows
                 else "it was not asked: without a readable answer of the teacher it has no label"
             )
-    from_teacher = ended.cell.rationales.labels == "teacher"
     found = None
     if "rationales" in ended.record.identity and (
-        split == "train" or (split == "validation" and from_teacher)
+        split == "train" or (split == "validation" and ended.cell.from_teacher)
     ):
         try:
             found = answers(ended, home, question)
         except DataError as error:
             notes.append(str(error))
-    samples = [draw.parsed for draw in found.draws] if found else []
+    result = vote(question.id, [draw.parsed for draw in found.draws] if found else [])
     return Trace(
         split,
         number,
@@ -101,8 +99,8 @@ def trace(ended: Ended, home: Home, asked: str, split: str = "test") -> Trace:
         prediction,
         _explanations(ended, question),
         found,
-        vote(question.id, samples) if found else None,
-        _training(ended, home, question, found, notes) if split == "train" else None,
+        result if found else None,
+        _training(ended, home, question, found, result, notes) if split == "train" else None,
         notes,
     )
 
@@ -129,15 +127,20 @@ def locate(splits: Splits, asked: str, split: str) -> tuple[str, int, Question]:
 
 
 def _training(
-    ended: Ended, home: Home, question: Question, found: Answers | None, notes: list[str]
+    ended: Ended,
+    home: Home,
+    question: Question,
+    found: Answers | None,
+    result: Vote,
+    notes: list[str],
 ) -> Training | None:
     cell = ended.cell
     if found is None and "rationales" in ended.record.identity:
         return None
     draws = found.draws if found else []
     samples = [draw.parsed for draw in draws]
-    group = rationale_set(cell, question, samples)
-    own = sides(samples, group.answer, METHODS[cell.method].unread(cell.rationales))
+    group = rationale_set(cell, question, samples, result)
+    own = sides(samples, group.answer, cell.unread)
     try:
         own = _by_tokens(cell, samples, own)
     except QcrdError as error:  # a tokenizer that is out of reach
@@ -163,7 +166,9 @@ def _training(
     return Training(group.label, denoise, [*candidates, *_neither(draws, own)])
 
 
-def _by_tokens(cell: Cell, samples: Sequence[Parsed], own: Sequence[Side | None]) -> list[Side | None]:
+def _by_tokens(
+    cell: ResolvedCell, samples: Sequence[Parsed], own: Sequence[Side | None]
+) -> list[Side | None]:
     """The same, with those negatives apart whose tokens are a positive's."""
     texts = {
         wanted: [s.rationale for s, side in zip(samples, own, strict=True) if side is wanted]
@@ -171,7 +176,8 @@ def _by_tokens(cell: Cell, samples: Sequence[Parsed], own: Sequence[Side | None]
     }
     if not all(texts.values()):
         return list(own)
-    equal = iter(equal_tokens(load_tokenizer(cell.student), *texts.values(), cell.student.max_rationale))
+    student = cell.settings.student
+    equal = iter(equal_tokens(load_tokenizer(student), *texts.values(), student.max_rationale))
     return [Side.EQUAL if side is Side.NEGATIVE and next(equal) else side for side in own]
 
 
@@ -190,14 +196,14 @@ def _neither(draws: Sequence[Draw], own: Sequence[Side | None]) -> list[Candidat
 
 def _caveats(ended: Ended, judge: Path | None) -> Iterator[str]:
     """What the figures of the candidates are not."""
-    cell = ended.cell
-    if not explains(cell):
+    cell, settings = ended.cell, ended.cell.settings
+    if not cell.method.explains_separately:
         return
     if ended.student.is_dir():
         yield f"l and the choice are of the student of step {ended.record.chosen_step}, the one that is kept"
     else:
         yield "the student is not kept (resources.keep_students), so there is no l"
-    section = selection_of(cell)
+    section = cell.selection
     if section is not None and renewed(section):
         measured = SELECTIONS[section.rule].measures
         yield (
@@ -205,21 +211,21 @@ def _caveats(ended: Ended, judge: Path | None) -> Iterator[str]:
             if measured
             else f"selection.rule {section.rule} selects anew in each iteration"
         )
-    if "contrastive" not in METHODS[cell.method].uses:
+    if not cell.method.contrasts:
         return
-    if draws_lots(SCHEMES[cell.contrastive.scheme]):
-        yield f"{cell.contrastive.scheme} draws one positive and one negative anew in each step"
+    if draws_lots(SCHEMES[settings.contrastive.scheme]):
+        yield f"{settings.contrastive.scheme} draws one positive and one negative anew in each step"
     else:
         yield "in training, every step chose by the student that it then had"
     if judge is not None:
-        updates = "; its updates during training are not kept" if cell.discriminator.update_steps else ""
+        updates = "; its updates during training are not kept" if settings.discriminator.update_steps else ""
         yield f"s is of the discriminator as pretrained{updates}"
-    elif needs_discriminator(cell):
+    elif cell.needs_discriminator:
         yield "the discriminator is not kept, so there is no s"
-    if cell.selfplay.k:
+    if settings.selfplay.k:
         yield (
-            f"{cell.selfplay.k} self-play rationales an iteration stood among the negatives too; they are "
-            "not kept"
+            f"{settings.selfplay.k} self-play rationales an iteration stood among the negatives too; they "
+            "are not kept"
         )
 
 

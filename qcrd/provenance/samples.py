@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from qcrd.cell import preparation
+from qcrd.cell.answers import question_requests
+from qcrd.cell.data import without_gold
 from qcrd.cell.finished import Ended
-from qcrd.cell.preparation import load_task, prompts_fingerprint
 from qcrd.errors import DataError
 from qcrd.provenance.entry import sampler_of
 from qcrd.samples import shards
@@ -51,30 +51,29 @@ def answers(ended: Ended, home: Home, question: Question) -> Answers:
         raise DataError(f"cell {ended.id} reads no answers of a teacher")
     if sampler.identity is None:
         raise DataError(f"the teacher's answers are gone: there is no sampler {sampler.id} in {home.samples}")
-    if prompts_fingerprint(cell.task) != ended.record.identity["rationales"]["teacher"]["prompts"]:
+    if cell.data.prompts_fingerprint != ended.record.identity["rationales"]["teacher"]["prompts"]:
         raise DataError(
             "the prompts have changed since this cell was trained, so that its answers cannot be found; look "
             f"them up with `qcrd samples show {sampler.id} {question.id}`"
         )
-    task, _ = load_task(cell.task)
-    asked = preparation.without_gold(question) if cell.rationales.labels == "teacher" else question
-    requests = preparation.question_requests(cell, [question], sampler.samples)
-    stored = SampleStore(home.samples, sampler.identity, cell.teacher.limit, bucket=home.bucket).load(
-        requests
-    )
+    asked = without_gold(question) if cell.from_teacher else question
+    requests = question_requests(cell, [question], sampler.samples)
+    teacher = cell.settings.teacher
+    store = SampleStore(home.samples, sampler.identity, teacher.limit, bucket=home.bucket)
+    stored = store.load(requests)
     places = _shards(sampler.folder, requests[0].prompt_id)
-    found = []
+    draws = []
     for request in requests:
         sample = stored.get(request.key)
         if sample is not None:
-            read = task.parse(sample.text, asked, sample.finish_reason)
-            found.append(_draw(request, sample, read, places.get((request.index, sample.text))))
-    if not found or (len(found) < len(requests) and ENGINES[cell.teacher.engine].draws):
+            read = cell.task.parse(sample.text, asked, sample.finish_reason)
+            draws.append(_draw(request, sample, read, places.get((request.index, sample.text))))
+    if not draws or (len(draws) < len(requests) and ENGINES[teacher.engine].draws):
         raise DataError(
-            f"{len(requests) - len(found)} of the {len(requests)} answers to {question.id} are no longer in "
+            f"{len(requests) - len(draws)} of the {len(requests)} answers to {question.id} are no longer in "
             f"{sampler.folder}; `qcrd sample` its grid draws them again"
         )
-    return Answers(requests[0].prompt_id, requests[0].prompt.text, found)
+    return Answers(requests[0].prompt_id, requests[0].prompt.text, draws)
 
 
 def _draw(request: Request, sample: Sample, read: Parsed, shard: Path | None) -> Draw:
@@ -83,13 +82,13 @@ def _draw(request: Request, sample: Sample, read: Parsed, shard: Path | None) ->
 
 def _shards(folder: Path, prompt_id: str) -> dict[tuple[int, str], Path]:
     """The file that each answer to a prompt is in, by number of the draw and text."""
-    found = {}
+    places = {}
     for shard in shards.shards(folder):
         try:
             table = shards.read(shard, ["prompt_id", "index", "text"])
         except (FileNotFoundError, shards.DamagedShard):
             continue
         prompts = table["prompt_id"].to_pylist()
-        for row in (i for i, one in enumerate(prompts) if one == prompt_id):
-            found[table["index"][row].as_py(), table["text"][row].as_py()] = shard
-    return found
+        for row in (i for i, prompt in enumerate(prompts) if prompt == prompt_id):
+            places[table["index"][row].as_py(), table["text"][row].as_py()] = shard
+    return places

@@ -8,9 +8,9 @@ from pathlib import Path
 from random import Random
 
 from qcrd.cell.finished import kept_student
-from qcrd.cell.preparation import load_task
+from qcrd.cell.resolved import ResolvedCell
 from qcrd.cell.run import measurer
-from qcrd.config import Cell, Selection
+from qcrd.config import Selection
 from qcrd.objectives.rationale_pool import difficulties
 from qcrd.rationales.select import SELECTIONS, Candidate, choose, filtered
 from qcrd.types import Question
@@ -26,7 +26,7 @@ class Fate:
 
 
 def fates(
-    cell: Cell,
+    cell: ResolvedCell,
     section: Selection,
     student: Path | None,
     question: Question,
@@ -69,7 +69,7 @@ def fates(
 
 
 def _difficulty(
-    cell: Cell,
+    cell: ResolvedCell,
     section: Selection,
     folder: Path | None,
     question: Question,
@@ -77,5 +77,4 @@ def _difficulty(
     texts: Sequence[str],
 ) -> list[float]:
     student = kept_student(cell, folder) if section.measured_by is None else measurer(cell)
-    task = load_task(cell.task)[0]
-    return difficulties(student, task, cell.student, [question], [label], [texts])[0]
+    return difficulties(student, cell.task, cell.settings.student, [question], [label], [texts])[0]

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Literal
 
-from qcrd.rationales.vote import vote
-from qcrd.types import Parsed, RationaleSet
+from qcrd.types import Parsed, RationaleSet, Vote
 
 Unread = Literal["drop", "negative"]
 """What a rationale becomes whose label could not be read."""
@@ -56,7 +55,7 @@ def normal(text: str) -> str:
 
 
 def build_set(
-    question_id: str,
+    result: Vote,
     samples: Sequence[Parsed],
     labels: Literal["gold", "teacher"],
     denoise: Literal["gold", "majority"],
@@ -66,7 +65,7 @@ def build_set(
     """Split the samples of one question.
 
     Args:
-        question_id: of the question.
+        result: the vote on its samples.
         samples: its m samples, in the order in which they were drawn.
         labels: whose label is trained on.
         denoise: what a positive's answer must equal, the gold answer or the winner of the vote.
@@ -81,21 +80,20 @@ def build_set(
         ValueError: where gold is asked for and not given.
     """
     if gold is None and "gold" in (labels, denoise):
-        raise ValueError(f"{question_id}: labels={labels}, denoise={denoise} need the gold label")
-    result = vote(question_id, samples)
+        raise ValueError(f"{result.question_id}: labels={labels}, denoise={denoise} need the gold label")
     answer = gold[1] if denoise == "gold" else result.answer
-    found = sides(samples, answer, unread)
+    assigned = sides(samples, answer, unread)
 
     def of(side: Side) -> tuple[str, ...]:
-        return tuple(s.rationale for s, its in zip(samples, found, strict=True) if its is side)
+        return tuple(s.rationale for s, own in zip(samples, assigned, strict=True) if own is side)
 
     return RationaleSet(
-        question_id,
+        result.question_id,
         gold[0] if labels == "gold" else result.label,
         positives=of(Side.POSITIVE),
         negatives=of(Side.NEGATIVE),
-        order=tuple(its is Side.POSITIVE for its in found if its in (Side.POSITIVE, Side.NEGATIVE)),
+        order=tuple(own is Side.POSITIVE for own in assigned if own in (Side.POSITIVE, Side.NEGATIVE)),
         answer=answer,
-        unread=found.count(Side.UNREAD),
-        equal=found.count(Side.EQUAL),
+        unread=assigned.count(Side.UNREAD),
+        equal=assigned.count(Side.EQUAL),
     )

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from qcrd.rationales.vote import vote
-from qcrd.types import Parsed, RationaleSet
+from qcrd.types import Parsed, RationaleSet, Vote
 
 
-def vote_statistics(samples: Sequence[Sequence[Parsed]], gold: Sequence[str | None]) -> dict[str, float]:
+def vote_statistics(
+    samples: Sequence[Sequence[Parsed]], votes: Sequence[Vote], gold: Sequence[str | None]
+) -> dict[str, float]:
     """Parse yield, agreement and accuracy of the teacher with and without self-consistency.
 
     Args:
         samples: for each question its parsed samples, in sampling order.
+        votes: for each question the vote on them.
         gold: for each question its canonical gold answer.
 
     Returns:
@@ -27,7 +29,6 @@ def vote_statistics(samples: Sequence[Sequence[Parsed]], gold: Sequence[str | No
     reasons = Counter(p.reason for s in samples for p in s if p.answer is None)
     rights = [[p.answer is not None and p.answer == g for p in s] for s, g in zip(samples, gold, strict=True)]
     right = sum(map(sum, rights))
-    votes = [vote("", s) for s in samples]
     winners = [v.answer is not None and v.answer == g for v, g in zip(votes, gold, strict=True)]
     strict = [w for v, w in zip(votes, winners, strict=True) if v.answer is not None and not v.tie]
     agreement = [v.votes / v.candidates for v in votes if v.candidates]

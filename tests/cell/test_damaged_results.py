@@ -27,7 +27,7 @@ def study(tmp_path_factory):
     grid = {
         "name": "mine",
         "preset": "embedded",
-        "base": cell.model_dump(mode="json", exclude={"seed"}),
+        "base": cell.settings.model_dump(mode="json", exclude={"seed"}),
         "seeds": 1,
     }
     (home.root / "mine.yaml").write_text(yaml.safe_dump(grid))

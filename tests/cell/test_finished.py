@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from qcrd.cell.finished import Ended, resolve
+from qcrd.cell.finished import Ended, whole_id
 from qcrd.errors import ConfigError, DataError
 from qcrd.storage.files import write_json
 from qcrd.storage.home import Home
@@ -20,16 +20,16 @@ def home(tmp_path):
 
 
 def test_a_beginning_that_one_cell_has_is_enough(home):
-    assert resolve(home, "3f9a") == "3f9a00000000"
-    assert resolve(home, "3f9b00000000") == "3f9b00000000"
+    assert whole_id(home, "3f9a") == "3f9a00000000"
+    assert whole_id(home, "3f9b00000000") == "3f9b00000000"
 
 
 def test_a_beginning_that_several_have_is_refused_with_their_ids(home):
     for prefix in ("3f", ""):
         with pytest.raises(ConfigError, match="allowed: the id of a cell"):
-            resolve(home, prefix)
+            whole_id(home, prefix)
     with pytest.raises(ConfigError, match=r"2 cells \(3f9a00000000, 3f9b00000000"):
-        resolve(home, "3f9")
+        whole_id(home, "3f9")
 
 
 @pytest.mark.parametrize(
@@ -42,13 +42,13 @@ def test_a_beginning_that_several_have_is_refused_with_their_ids(home):
 )
 def test_an_unknown_cell_is_refused_with_those_that_are_near(home, typed, near):
     with pytest.raises(ConfigError) as caught:
-        resolve(home, typed)
+        whole_id(home, typed)
     assert str(caught.value).partition("near: ")[2].startswith(near)
 
 
 def test_what_is_like_nothing_has_nothing_near(home):
     with pytest.raises(ConfigError, match=r"lists them\)$"):
-        resolve(home, "zzzz")
+        whole_id(home, "zzzz")
 
 
 def test_a_cell_without_a_record_is_not_finished(home):

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcrd import config
-from qcrd.cell import preparation
+from qcrd.cell import data
 from qcrd.cell.identity import cell_id, discriminator_identity, needs_discriminator, teacher_samples
+from qcrd.cell.resolved import resolve
 from qcrd.config import Cell
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.plan.factors import get, paths
@@ -278,13 +279,13 @@ def test_another_prompt_gives_other_answers_to_the_same_sampler(monkeypatch, tmp
             return replace(super().prompt(question, shots), system="Please.")
 
     def answers():
-        for cached in (preparation._load_task, preparation._prompts_fingerprint):
-            cached.cache_clear()
-        return preparation.identify(cell)["rationales"]["teacher"], preparation.judge_id(cell)
+        data.forget()
+        cell = resolve(settings)
+        return cell.identity["rationales"]["teacher"], cell.discriminator_id
 
     (tmp_path / "answers").touch()
     sampler = {"engine": "recorded", "path": str(tmp_path / "answers")}
-    cell = Cell.model_validate({"task": {"train": 4, "validation": 2, "test": 2}, "teacher": sampler})
+    settings = Cell.model_validate({"task": {"train": 4, "validation": 2, "test": 2}, "teacher": sampler})
     plain, judge = answers()
     assert answers() == (plain, judge)
     with monkeypatch.context() as patched:

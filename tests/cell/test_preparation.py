@@ -14,14 +14,14 @@ from qcrd.storage.home import Home
 @pytest.fixture(autouse=True)
 def nothing_prepared(monkeypatch):
     """Each test begins as a new process."""
-    monkeypatch.setattr(preparation, "_prepared", {})
+    monkeypatch.setattr(preparation, "_kept", {})
 
 
 def test_cells_that_differ_in_seed_or_loss_share_what_they_learn_from(tmp_path, monkeypatch):
     home = Home(tmp_path)
     fill(home, make_cell(home))
     first = prepare(make_cell(home), home)
-    monkeypatch.setattr(preparation, "parsed", None)  # nothing is read again
+    monkeypatch.setattr(preparation, "read_answers", None)  # nothing is read again
     assert prepare(make_cell(home, seed=7), home) is first
     assert prepare(make_cell(home, contrastive=config.Contrastive(beta=0.5)), home) is first
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from small_cells import fill, make_cell
 
-from qcrd.cell.preparation import identify, sample_store
-from qcrd.cell.record import ERROR, Outcome, once
-from qcrd.cell.run import ensure_discriminator, run_cell
+from qcrd.cell.answers import sample_store
+from qcrd.cell.discriminator import ensure_discriminator
+from qcrd.cell.record import ERROR, Outcome, record_once
+from qcrd.cell.run import run_cell
 from qcrd.errors import OutOfMemory, StoreError
-from qcrd.fingerprint import fingerprint
 from qcrd.samples import shards
 from qcrd.storage import journal as journals
 from qcrd.storage.home import RECORD, Home
@@ -34,7 +34,7 @@ def cell(home):
 
 
 def folder_of(cell, home):
-    return home.cell(fingerprint(identify(cell)))
+    return home.cell(cell.id)
 
 
 def last(folder):
@@ -57,18 +57,18 @@ def test_a_cell_out_of_memory_is_marked_so_with_what_to_do(cell, home, trouble, 
         raise trouble
 
     with pytest.raises(OutOfMemory, match=words):
-        once(cell, "cell", home, work)
+        record_once(cell, "cell", home, work)
     folder = folder_of(cell, home)
     assert last(folder).status == "failed" and last(folder).message.startswith("OutOfMemory: out of")
     assert type(trouble).__name__ in (folder / ERROR).read_text()
     assert home.record(folder.name) is None
-    once(cell, "cell", home, lambda folder, journal: DONE)  # the next call tries again
+    record_once(cell, "cell", home, lambda folder, journal: DONE)  # the next call tries again
     assert home.record(folder.name).status == "done" and not (folder / ERROR).exists()
 
 
 def test_a_real_allocation_that_is_too_large_counts_as_out_of_memory(cell, home):
     with pytest.raises(OutOfMemory):
-        once(cell, "cell", home, lambda folder, journal: torch.empty(1 << 60))
+        record_once(cell, "cell", home, lambda folder, journal: torch.empty(1 << 60))
 
 
 @pytest.mark.parametrize("taken", range(0, 12, 2))
@@ -94,7 +94,7 @@ def test_a_disk_that_fills_up_at_any_write_leaves_a_cell_that_goes_on(home, monk
 
 
 def test_a_record_that_is_no_record_means_not_finished(cell, home):
-    once(cell, "cell", home, lambda folder, journal: DONE)
+    record_once(cell, "cell", home, lambda folder, journal: DONE)
     folder = folder_of(cell, home)
     for text in ("[]", "{}", "3", '{"id": 1, "colour": 2}', "\x00", ""):
         (folder / RECORD).write_text(text)
@@ -109,7 +109,7 @@ def test_a_holder_that_was_thought_dead_writes_nothing_any_more(cell, home):
         journal.metrics(2, loss=0.5)
 
     with pytest.raises(StoreError, match="another went on in its place"):
-        once(cell, "cell", home, work)
+        record_once(cell, "cell", home, work)
     events = journals.read(folder_of(cell, home) / journals.FILE)
     assert [e.step for e in events if isinstance(e, journals.Metrics)] == [1]
     assert not any(isinstance(e, journals.Status) for e in events)
@@ -121,7 +121,7 @@ def test_the_lease_is_given_back_whatever_happens(cell, home):
         raise ValueError("mine")
 
     with pytest.raises(ValueError, match="mine"):
-        once(cell, "cell", home, work)
+        record_once(cell, "cell", home, work)
     assert home.hold_cell(folder_of(cell, home).name).holder() is None
 
 

@@ -14,11 +14,13 @@ from small_cells import SILENT, TASK, Killed, M, elsewhere, fill, make_cell
 from transformers import T5ForConditionalGeneration
 
 from qcrd import config, tasks
-from qcrd.cell import preparation, record
-from qcrd.cell.preparation import prepare, sample_store
+from qcrd.cell import record
+from qcrd.cell.answers import sample_store
+from qcrd.cell.data import TaskData
+from qcrd.cell.preparation import prepare
+from qcrd.cell.resolved import ResolvedCell, resolve
 from qcrd.cell.run import run_cell
 from qcrd.errors import DataError
-from qcrd.fingerprint import fingerprint
 from qcrd.methods import METHODS
 from qcrd.storage import journal as journals
 from qcrd.storage.home import Home
@@ -47,7 +49,7 @@ def test_a_cell_leaves_a_record_predictions_a_student_and_its_journal(home, meth
     assert reports[-1] == 12
     assert record.chosen_step in (4, 8, 12)
     assert set(record.accuracy) == {"validation", "test", "test_last", "test_best"}
-    assert record.settings == cell.model_dump(mode="json")
+    assert record.settings == cell.settings.model_dump(mode="json")
     assert home.record(record.id) == record
 
     stored = json.loads((folder / "predictions.json").read_text())
@@ -142,7 +144,7 @@ def test_answers_that_nobody_can_read_are_refused_with_what_to_do(tmp_path):
     fill(home, cell, babble=True)
     with pytest.raises(DataError, match=r"no training question has a label.*sample store"):
         run_cell(cell, "babble", home)
-    folder = home.cell(fingerprint(preparation.identify(cell)))
+    folder = home.cell(cell.id)
     assert journals.read(folder / "journal.jsonl")[-1].status == "failed"
     assert "DataError" in (folder / "error.txt").read_text()
     assert home.record(folder.name) is None
@@ -163,8 +165,8 @@ def test_too_few_samples_are_refused_unless_they_are_all_that_was_recorded(tmp_p
     cell = make_cell(home)
     fill(home, cell, m=M - 1)
     assert prepare(cell, home).statistics["teacher/missing"] == TASK.train
-    monkeypatch.setattr(preparation, "teacher_identity", lambda cell: {"engine": "vllm", "model": "fake"})
-    sampled = cell.model_copy(update={"teacher": config.Teacher(model="fake")})
+    monkeypatch.setattr(ResolvedCell, "sampler", {"engine": "vllm", "model": "fake"})
+    sampled = resolve(cell.settings.model_copy(update={"teacher": config.Teacher(model="fake")}))
     fill(home, sampled, m=M - 1)
     with pytest.raises(DataError, match=r"lacks 32 of the 128 samples for the train split.*qcrd run"):
         prepare(sampled, home)
@@ -233,7 +235,7 @@ def test_a_killed_cell_ends_as_one_that_was_left_alone(home, tmp_path, monkeypat
 
 def test_what_a_kill_left_half_written_is_cleared_away(home):
     cell = make_cell(home, "finetuning", seed=5)
-    folder = home.cell(fingerprint(preparation.identify(cell)))
+    folder = home.cell(cell.id)
     folder.mkdir(parents=True)
     (folder / ".student.safetensors.0123abcd.tmp").write_bytes(b"half")
     run_cell(cell, "cell", home)
@@ -250,7 +252,7 @@ def test_a_diverged_cell_has_a_record_that_says_where(home, monkeypatch):
     assert journals.read(folder / "journal.jsonl")[-1].status == "diverged"
     where = json.loads((folder / "diverged.json").read_text())
     assert f"step {where['step']} " in record.message
-    assert len(where["questions"]) == cell.training.batch
+    assert len(where["questions"]) == cell.settings.training.batch
     assert not list(folder.glob("*.safetensors"))
     assert run_cell(cell, "wild", home) == record
 
@@ -302,13 +304,13 @@ def test_lengths_and_what_is_cut_are_reported_and_much_of_it_is_warned_of(home, 
 def test_the_commit_of_a_hub_checkpoint_is_kept_with_the_versions(home, tmp_path, monkeypatch):
     commit = "0123456789abcdef0123456789abcdef01234567"
     cached = tmp_path / "models--someone--tiny-t5"
-    load_student(make_cell(home).student, 0, torch.device("cpu")).save(cached / "snapshots" / commit)
+    load_student(make_cell(home).settings.student, 0, torch.device("cpu")).save(cached / "snapshots" / commit)
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text(commit)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     plain = make_cell(home, "finetuning")
-    section = plain.student.model_copy(update={"checkpoint": "someone/tiny-t5"})
+    section = plain.settings.student.model_copy(update={"checkpoint": "someone/tiny-t5"})
     record = run_cell(make_cell(home, "finetuning", student=section), "hub", home)
     assert record.versions["student_commit"] == commit
     assert record.identity["student"]["model"] == {"hub": "someone/tiny-t5", "revision": None}
@@ -318,16 +320,16 @@ def test_the_commit_of_a_hub_checkpoint_is_kept_with_the_versions(home, tmp_path
 def test_the_commits_of_discriminator_teacher_and_data_are_kept_too(home, tmp_path, monkeypatch):
     commit = "0123456789abcdef0123456789abcdef01234567"
     cached = tmp_path / "hub" / "models--someone--tiny-t5"
-    load_student(make_cell(home).student, 0, torch.device("cpu")).save(cached / "snapshots" / commit)
+    load_student(make_cell(home).settings.student, 0, torch.device("cpu")).save(cached / "snapshots" / commit)
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text(commit)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr("qcrd.cell.run.data_commit", lambda task: "of the data")
+    monkeypatch.setattr(TaskData, "commit", "of the data")
     own = Home(tmp_path / "home")
     shutil.copytree(home.samples, own.samples)
     cell = make_cell(home, "qcrd")
-    judge = cell.discriminator.model_copy(update={"checkpoint": "someone/tiny-t5"})
+    judge = cell.settings.discriminator.model_copy(update={"checkpoint": "someone/tiny-t5"})
     cell = make_cell(home, "qcrd", discriminator=judge)
     for drawn in ("first", "second"):
         sample_store(cell, own).note_commit(drawn)

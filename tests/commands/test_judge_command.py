@@ -44,7 +44,7 @@ def place(tmp_path_factory):
     cells = {method: make_cell(home, method) for method in ("dss", "qcrd")}
     fill(home, cells["qcrd"])
     ids = [run_cell(cell, f"{method} seed=0", home).id for method, cell in cells.items()]
-    base = cells["dss"].model_dump(mode="json", exclude={"method", "seed"})
+    base = cells["dss"].settings.model_dump(mode="json", exclude={"method", "seed"})
     grid = {"name": "two", "preset": "embedded", "base": base, "product": {"method": list(cells)}}
     (home.root / "two.yaml").write_text(yaml.safe_dump(grid))
     answers = home.root / "judgements.jsonl"
@@ -53,7 +53,7 @@ def place(tmp_path_factory):
     sides = [Explainer.find(home, cell_id) for cell_id in ids]
     elsewhere = Home(home.root / "elsewhere")
     recorder = Recorder(answers)
-    teacher = make_cell(home).teacher  # only names a store: that of `elsewhere` is empty
+    teacher = make_cell(home).settings.teacher  # only names a store: that of `elsewhere` is empty
     comparisons = compare(*sides, (0.0, 0.7), QUESTIONS, 0)
     rank(comparisons, teacher, template(), elsewhere, lambda _: recorder, lambda *_: None)
     return home, ids

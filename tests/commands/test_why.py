@@ -20,7 +20,7 @@ def place(tmp_path_factory):
     cell = make_cell(home)
     fill(home, cell)
     record = run_cell(cell, "qcrd seed=0", home)
-    base = cell.model_dump(mode="json", exclude={"seed"})
+    base = cell.settings.model_dump(mode="json", exclude={"seed"})
     grid = {"name": "mine", "preset": "embedded", "base": base, "seeds": 2}
     (home.root / "mine.yaml").write_text(yaml.safe_dump(grid))
     return home, record

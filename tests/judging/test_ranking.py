@@ -10,7 +10,8 @@ import torch
 from small_cells import TASK, elsewhere, fill, make_cell
 
 from qcrd import config
-from qcrd.cell import preparation
+from qcrd.cell.data import task_data
+from qcrd.cell.resolved import resolve
 from qcrd.cell.run import run_cell
 from qcrd.errors import ConfigError, DataError
 from qcrd.judging import formats
@@ -144,7 +145,7 @@ def test_questions_are_a_random_choice_that_does_not_depend_on_the_cells(cells):
     assert chosen == common_questions(b, a, 8, 0) == common_questions(a, b, 12, 0)[:8]
     assert len({q.id for q in chosen}) == 8
     assert chosen != common_questions(a, b, 8, 1)
-    assert {q.id for q in chosen} <= {q.id for q in preparation.load_task(TASK)[1].test}
+    assert {q.id for q in chosen} <= {q.id for q in task_data(TASK).splits.test}
     with pytest.raises(DataError, match="the test set of arithmetic has 16"):
         common_questions(a, b, 17, 0)
 
@@ -152,16 +153,16 @@ def test_questions_are_a_random_choice_that_does_not_depend_on_the_cells(cells):
 def test_the_kept_student_is_the_one_that_was_evaluated(cells):
     """By what it answers; so its rationales are its own too."""
     side = cells["qcrd"]
-    task, splits = preparation.load_task(TASK)
+    task, splits = task_data(TASK).task, task_data(TASK).splits
     student = load(side)
-    asked = Evaluator(student, task, METHODS["qcrd"], splits.test, side.cell.student)()
+    asked = Evaluator(student, task, METHODS["qcrd"], splits.test, side.cell.settings.student)()
     stored = json.loads((side.folder / "predictions.json").read_text())["test"]
     assert [p.text for p in asked] == [p["text"] for p in stored]
 
 
 @pytest.mark.parametrize("tau", TAUS)
 def test_a_rationale_depends_on_its_question_alone_and_is_written_once(cells, tau, tmp_path, monkeypatch):
-    questions = preparation.load_task(TASK)[1].test
+    questions = task_data(TASK).splits.test
     whole = rationales(cells["dss"], questions, tau)
     shutil.copytree(cells["dss"].student, tmp_path / "student")
     fresh = replace(cells["dss"], folder=tmp_path)
@@ -173,7 +174,7 @@ def test_a_rationale_depends_on_its_question_alone_and_is_written_once(cells, ta
 
 
 def test_temperatures_give_different_rationales_and_seeds_do_not_touch_the_global_stream(cells):
-    questions = preparation.load_task(TASK)[1].test
+    questions = task_data(TASK).splits.test
     torch.manual_seed(3)
     before = torch.get_rng_state()
     assert rationales(cells["qcrd"], questions, 0.0) != rationales(cells["qcrd"], questions, 1.5)
@@ -181,7 +182,7 @@ def test_temperatures_give_different_rationales_and_seeds_do_not_touch_the_globa
 
 
 def test_a_rationale_of_single_task_is_what_it_writes_before_the_label(cells):
-    for text in rationales(cells["single_task"], preparation.load_task(TASK)[1].test, 0.0):
+    for text in rationales(cells["single_task"], task_data(TASK).splits.test, 0.0):
         assert "answer is" not in text
 
 
@@ -217,13 +218,10 @@ def test_text_and_json_say_the_same(home, cells, tmp_path):
 )
 def test_the_papers_counts_stand_beside_those_of_its_methods_tasks_and_temperatures(cells, methods, counts):
     def side(method, task="cqa"):
-        cell = cells["dss"].cell
-        return replace(
-            cells["dss"],
-            cell=cell.model_copy(
-                update={"method": method, "task": cell.task.model_copy(update={"name": task})}
-            ),
-        )
+        settings = cells["dss"].cell.settings
+        named = settings.task.model_copy(update={"name": task})
+        own = settings.model_copy(update={"method": method, "task": named})
+        return replace(cells["dss"], cell=resolve(own))
 
     comparison = Comparison(*map(side, methods), 0.7, [], [])
     assert tuple(formats.paper(comparison).values()) == counts

@@ -9,9 +9,12 @@ from safetensors.torch import load_file
 from small_cells import SILENT, TASK, M, Teacher, elsewhere, make_cell
 
 from qcrd import config
+from qcrd.cell.answers import read_answers, sample_requests, sample_store
+from qcrd.cell.data import task_data
+from qcrd.cell.discriminator import ensure_discriminator, new_discriminator
 from qcrd.cell.finished import Ended, kept_student
-from qcrd.cell.preparation import load_task, parsed, prepare, sample_requests, sample_store
-from qcrd.cell.run import ensure_discriminator, new_discriminator, run_cell
+from qcrd.cell.preparation import prepare
+from qcrd.cell.run import run_cell
 from qcrd.discriminator.trainer import Judge
 from qcrd.errors import DataError
 from qcrd.hub.token_ids import tokenise
@@ -25,7 +28,7 @@ from qcrd.samples.draw import draw
 from qcrd.storage.home import Home
 from qcrd.student.weights import set_weights
 
-TRAIN = [q.id for q in load_task(TASK)[1].train]
+TRAIN = [q.id for q in task_data(TASK).splits.train]
 
 
 class Wordy(Teacher):
@@ -38,7 +41,7 @@ class Wordy(Teacher):
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("home"))
-    cell, splits = make_cell(home), load_task(TASK)[1]
+    cell, splits = make_cell(home), task_data(TASK).splits
     teacher = Wordy([*splits.train, *splits.validation], {TRAIN[SILENT]})
     for split in ("train", "validation"):
         draw(sample_store(cell, home), sample_requests(cell, split, M), teacher, lambda *_: None)
@@ -71,7 +74,7 @@ def distinct(found, positive):
 def test_a_training_question_has_the_rationales_that_the_cell_was_trained_with(home, labels):
     cell = ended(home, labels=labels)
     sets = {s.question_id: s for s in prepare(cell.cell, home).sets}
-    answers = dict(zip(TRAIN, parsed(cell.cell, home, "train", M), strict=True))
+    answers = dict(zip(TRAIN, read_answers(cell.cell, home, "train", M), strict=True))
     for question_id in TRAIN:
         found = trace(cell, home, question_id)
         group = sets.get(question_id)
@@ -99,7 +102,7 @@ def test_a_question_that_nobody_answered_is_left_out_and_says_why(home, qcrd):
 
 
 def test_a_rationale_on_neither_side_says_why(home, qcrd, monkeypatch):
-    question = load_task(TASK)[1].train[0]
+    question = task_data(TASK).splits.train[0]
     told = f"{question.rationale} The answer is"
     said = [
         f"{told} {question.label}.",
@@ -107,7 +110,7 @@ def test_a_rationale_on_neither_side_says_why(home, qcrd, monkeypatch):
         f"{told} nothing.",  # no label
         f"Else . {told} ( 29 * 29 ).",
     ]
-    task = load_task(TASK)[0]
+    task = task_data(TASK).task
     read = {text: task.parse(text, question, "stop") for text in said}
     found = answers(qcrd, home, question)
     draws = [replace(d, text=t, parsed=read[t]) for d, t in zip(found.draws, said, strict=True)]
@@ -130,7 +133,7 @@ def test_a_rationale_on_neither_side_says_why(home, qcrd, monkeypatch):
 
 def test_minmax_takes_the_likeliest_of_each_side_under_the_kept_student(home, qcrd):
     student = kept_student(qcrd.cell, qcrd.student).eval()
-    questions = load_task(TASK)[1].train
+    questions = task_data(TASK).splits.train
     rivals = 0
     for number in range(8):
         found = trace(qcrd, home, str(number), "train")
@@ -155,7 +158,7 @@ def test_scores_are_the_pretrained_discriminators(home, qcrd):
     assert judge_file(qcrd, home) == path
     model = new_discriminator(qcrd.cell)
     set_weights(model, load_file(path))
-    judge = Judge(model, qcrd.cell.discriminator, 0)
+    judge = Judge(model, qcrd.cell.settings.discriminator, 0)
     found = trace(qcrd, home, "0", "train")
     tokenizer = kept_student(qcrd.cell, qcrd.student).tokenizer
     text = tokenise(tokenizer, [found.question.text], 64)[0]

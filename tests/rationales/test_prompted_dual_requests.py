@@ -6,6 +6,7 @@ from small import arithmetic_questions
 from qcrd import tasks
 from qcrd.rationales.prompted_duals import ask, pairs
 from qcrd.rationales.sets import build_set
+from qcrd.rationales.vote import vote
 from qcrd.types import Parsed, Sample
 
 TASK = tasks.get("arithmetic")
@@ -21,7 +22,7 @@ def read(rationale, label):
 @pytest.mark.parametrize(("denoise", "right"), [("gold", QUESTION.label), ("majority", OTHER)])
 def test_a_mended_rationale_is_right_as_the_positives_are(denoise, right):
     drawn = [read("some", OTHER), read("more", OTHER), read("gold", QUESTION.label)]
-    sets = [build_set(QUESTION.id, drawn, "gold", denoise, GOLD)]
+    sets = [build_set(vote(QUESTION.id, drawn), drawn, "gold", denoise, GOLD)]
     asked = ask(TASK, [QUESTION], sets, 0)
 
     def counted(label):

@@ -67,7 +67,7 @@ SAMPLES = [
 
 
 def test_positives_have_the_gold_answer_and_all_other_rationales_are_negatives():
-    found = build_set("q", SAMPLES, "gold", "gold", ("( 8 - 3 )", "5"))
+    found = build_set(vote("q", SAMPLES), SAMPLES, "gold", "gold", ("( 8 - 3 )", "5"))
     assert found.label == "( 8 - 3 )"
     assert found.positives == ("right", "right")  # doubles are votes
     assert found.negatives == ("wrong", "wrong again")  # and never one that is not there
@@ -75,7 +75,7 @@ def test_positives_have_the_gold_answer_and_all_other_rationales_are_negatives()
 
 
 def test_positives_have_the_majority_s_answer_where_gold_may_not_be_known():
-    found = build_set("q", SAMPLES, "teacher", "majority", None)
+    found = build_set(vote("q", SAMPLES), SAMPLES, "teacher", "majority", None)
     assert found.label == "7"
     assert found.positives == ("wrong", "wrong again")
     assert found.negatives == ("right", "right", "  Right\n")
@@ -83,9 +83,9 @@ def test_positives_have_the_majority_s_answer_where_gold_may_not_be_known():
 
 
 def test_an_unreadable_label_makes_no_negative_by_itself():
-    found = build_set("q", SAMPLES, "gold", "gold", ("( 8 - 3 )", "5"))
+    found = build_set(vote("q", SAMPLES), SAMPLES, "gold", "gold", ("( 8 - 3 )", "5"))
     assert (found.unread, found.equal) == (1, 1)
-    found = build_set("q", SAMPLES, "gold", "gold", ("( 8 - 3 )", "5"), unread="negative")
+    found = build_set(vote("q", SAMPLES), SAMPLES, "gold", "gold", ("( 8 - 3 )", "5"), unread="negative")
     assert found.negatives == ("wrong", "wrong again", "no label")
     assert (found.unread, found.equal) == (0, 1)
 
@@ -95,7 +95,7 @@ def test_an_unreadable_label_makes_no_negative_by_itself():
 def test_a_rationale_with_the_words_of_a_positive_is_no_negative(text, unread):
     for label in ("7", None):
         drawn = [sample(label, text), sample("5", "right"), sample("7", "right, or not")]
-        found = build_set("q", drawn, "gold", "gold", ("5", "5"), unread)
+        found = build_set(vote("q", drawn), drawn, "gold", "gold", ("5", "5"), unread)
         assert (found.positives, found.negatives) == (("right",), ("right, or not",))
         assert found.unread + found.equal == 1
 
@@ -108,13 +108,13 @@ def test_each_sample_is_told_what_it_is():
 
 
 def test_the_majority_can_choose_rationales_for_the_gold_label():
-    found = build_set("q", SAMPLES, "gold", "majority", ("( 8 - 3 )", "5"))
+    found = build_set(vote("q", SAMPLES), SAMPLES, "gold", "majority", ("( 8 - 3 )", "5"))
     assert (found.label, found.positives) == ("( 8 - 3 )", ("wrong", "wrong again"))
 
 
 def test_gold_that_is_needed_and_not_given_is_refused():
     with pytest.raises(ValueError, match="need the gold label"):
-        build_set("q", SAMPLES, "teacher", "gold", None)
+        build_set(vote("q", SAMPLES), SAMPLES, "teacher", "gold", None)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_gold_that_is_needed_and_not_given_is_refused():
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_every_rationale_is_on_one_side_or_counted_as_on_none(labels, denoise, gold, answers, silent):
     samples = [sample(a, None if i in silent else f"r{i}") for i, a in enumerate(answers)]
-    found = build_set("q", samples, labels, denoise, gold)
+    found = build_set(vote("q", samples), samples, labels, denoise, gold)
     every = [s.rationale for s in samples if s.rationale and s.answer is not None]
     assert sorted((*found.positives, *found.negatives)) == sorted(every)
     assert len(every) + found.unread == sum(s.rationale is not None for s in samples)
@@ -133,7 +133,8 @@ def test_every_rationale_is_on_one_side_or_counted_as_on_none(labels, denoise, g
 
 
 def test_no_positives_where_nothing_can_be_parsed():
-    found = build_set("q", [sample(None, "a"), sample(None, "b")], "teacher", "majority", None)
+    samples = [sample(None, "a"), sample(None, "b")]
+    found = build_set(vote("q", samples), samples, "teacher", "majority", None)
     assert (found.label, found.positives, found.negatives, found.unread) == (None, (), (), 2)
 
 
@@ -144,7 +145,7 @@ def test_vote_statistics_worked_by_hand():
         [sample("1"), sample("1"), sample("2")],  # strict and wrong: 2 of 3
         [sample(None), sample(None), sample(None)],  # no vote
     ]
-    found = vote_statistics(samples, ["5", "4", "2", "9"])
+    found = vote_statistics(samples, [vote("q", each) for each in samples], ["5", "4", "2", "9"])
     assert found["questions"] == 4
     assert found["samples"] == 12
     assert found["single"] == pytest.approx(100 * 4 / 12)

@@ -9,11 +9,12 @@ from object_storage import below, files, names
 from small_cells import TASK, Killed, M, Teacher, make_cell
 
 from qcrd import tasks
+from qcrd.cell import discriminator
+from qcrd.cell.answers import sample_requests, sample_store
+from qcrd.cell.discriminator import ensure_discriminator
 from qcrd.cell.finished import Ended
-from qcrd.cell.preparation import identify, sample_requests, sample_store
-from qcrd.cell.run import ensure_discriminator, run_cell
+from qcrd.cell.run import run_cell
 from qcrd.errors import StoreError
-from qcrd.fingerprint import fingerprint
 from qcrd.samples import inventory
 from qcrd.samples.draw import draw
 from qcrd.samples.store import SampleStore
@@ -125,7 +126,7 @@ def test_a_cell_of_a_lost_machine_goes_on_elsewhere_to_the_same_bytes(machines, 
 def test_cells_that_run_elsewhere_are_seen_as_running(machines):
     a, b, _ = machines
     cell, _ = drawn(a)
-    cell_id = fingerprint(identify(cell))
+    cell_id = cell.id
     states = []
 
     def report(progress):
@@ -141,7 +142,7 @@ def test_a_discriminator_is_pretrained_once_for_all_machines(machines, monkeypat
     a, b, _ = machines
     cell, _ = drawn(a)
     path = ensure_discriminator(cell, a)
-    monkeypatch.setattr("qcrd.cell.run.new_discriminator", lambda _: pytest.fail("pretrained again"))
+    monkeypatch.setattr(discriminator, "new_discriminator", lambda _: pytest.fail("pretrained again"))
     again = ensure_discriminator(cell, b)
     assert again.read_bytes() == path.read_bytes() and again != path
     assert again.with_suffix(".json").exists()

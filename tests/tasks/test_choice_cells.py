@@ -4,7 +4,9 @@ import pytest
 from small import SHAPE
 
 from qcrd import config
-from qcrd.cell.preparation import prepare, sample_requests, sample_store
+from qcrd.cell.answers import sample_requests, sample_store
+from qcrd.cell.preparation import prepare
+from qcrd.cell.resolved import resolve
 from qcrd.cell.run import run_cell
 from qcrd.samples.draw import draw
 from qcrd.storage.home import Home
@@ -17,7 +19,7 @@ from qcrd.teacher.recorded import RecordedTeacher
 )
 def test_a_cell_trains_on_recorded_answers(shared_data, tmp_path, name, method, labels):
     archive, home = str(shared_data / "dss" / "datasets.zip"), Home(tmp_path)
-    cell = config.Cell(
+    settings = config.Cell(
         task=config.Task(name=name, source=archive, train=12, validation=8, test=8),
         teacher=config.Teacher(engine="recorded", path=archive),
         rationales=config.Rationales(labels=labels),
@@ -27,6 +29,7 @@ def test_a_cell_trains_on_recorded_answers(shared_data, tmp_path, name, method, 
         method=method,
         training=config.Training(steps=2, batch=4, evaluate_every=2),
     )
+    cell = resolve(settings)
     for split in ("train", "validation"):
         asked = sample_requests(cell, split, 1)
         draw(sample_store(cell, home), asked, RecordedTeacher(archive), lambda *_: None)

@@ -12,6 +12,7 @@ import pytest
 
 from qcrd import config
 from qcrd.rationales.statistics import vote_statistics
+from qcrd.rationales.vote import vote
 from qcrd.tasks import equations, get
 from qcrd.teacher.recorded import RecordedTeacher
 
@@ -179,7 +180,8 @@ def test_palm_is_read_with_the_known_figures(name, split, questions, answers):
 def test_the_statistics_say_the_same(questions, answers):
     task, asked = get("anli1"), questions["anli1", "valid"]
     parsed = [[task.parse(answers[question.id], question)] for question in asked]
-    found = vote_statistics(parsed, [question.label for question in asked])
+    votes = [vote(question.id, each) for question, each in zip(asked, parsed, strict=True)]
+    found = vote_statistics(parsed, votes, [question.label for question in asked])
     assert (found["single"], found["majority_right"], found["unparsed.no cue"]) == (67.5, 675, 1)
 
 

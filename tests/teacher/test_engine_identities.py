@@ -4,7 +4,7 @@ from importlib import metadata
 
 import pytest
 
-from qcrd.cell import preparation
+from qcrd.cell.resolved import resolve
 from qcrd.config import Cell, Teacher
 from qcrd.samples.requests import sampler_key
 from qcrd.teacher.embedded import EmbeddedRecipe
@@ -14,7 +14,7 @@ COMMON |= {"seed": 0, "dtype": None, "quantization": None}
 
 
 def identity(**settings):
-    return preparation.teacher_identity(Cell(teacher=Teacher(**settings)))
+    return resolve(Cell(teacher=Teacher(**settings))).sampler
 
 
 @pytest.fixture(autouse=True)

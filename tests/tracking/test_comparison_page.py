@@ -17,7 +17,6 @@ from playwright.sync_api import sync_playwright
 from tiny_grid import Run, recorded_answers
 from typer.testing import CliRunner
 
-from qcrd.cell import preparation
 from qcrd.cli import app
 from qcrd.grid.plan.study import Study
 from qcrd.grid.results import report
@@ -142,7 +141,7 @@ def test_the_student_that_is_best_on_validation_becomes_a_model_once(study, serv
 def test_a_served_student_answers_as_it_did_when_it_was_evaluated(study, server, model, tmp_path):
     logged, cell_id = model
     cell = dict(zip(study.ids, study.cells, strict=True))[cell_id].cell
-    task, splits = preparation.load_task(cell.task)
+    task, splits = cell.task, cell.splits
     with serving(server.uri, logged.model_id, tmp_path) as ask:
         labels = [a["label"] for a in ask([q.text for q in splits.test])]
         told = ask([splits.test[0].text], explain=True)

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 
 from ray import tune
 
-from qcrd.cell import preparation
-from qcrd.cell.record import Outcome, once
+from qcrd.cell.record import Outcome, record_once
+from qcrd.cell.resolved import ResolvedCell, resolve
 from qcrd.config import Cell, Resources
 from qcrd.config.grid import merged
 from qcrd.config.presets import EMBEDDED
@@ -42,14 +42,15 @@ class Fed:
     feeding: float = 0.0  # CPU seconds of the driver's thread and of the server, until the last cell ended
 
 
-def cells(count: int, steps: int = 1) -> list[Cell]:
+def cells(count: int, steps: int = 1) -> list[ResolvedCell]:
     """Cells of the embedded preset's student on gold labels, which differ in their seeds."""
     training = {"steps": steps, "evaluate_every": max(steps, 1)}
-    return [Cell.model_validate(merged(BASE, {"seed": seed, "training": training})) for seed in range(count)]
+    settings = [merged(BASE, {"seed": seed, "training": training}) for seed in range(count)]
+    return [resolve(Cell.model_validate(each)) for each in settings]
 
 
 def skip(
-    cell: Cell, name: str, home: Home, report: Callable[[Progress], None], keep_student: bool
+    cell: ResolvedCell, name: str, home: Home, report: Callable[[Progress], None], keep_student: bool
 ) -> CellRecord:
     """Everything that a cell does apart from preparing and training: folder, lock, journal, record."""
 
@@ -60,11 +61,11 @@ def skip(
         accuracy = {"validation": 50.0, "test": 50.0, "test_last": 50.0, "test_best": 50.0}
         return Outcome("done", 1, accuracy, 1, 0.0)
 
-    return once(cell, name, home, work)
+    return record_once(cell, name, home, work)
 
 
 def through_ray(
-    cells: Sequence[Cell], workers: int | None, run: Run, mlflow: Server | None, reuse: bool = True
+    cells: Sequence[ResolvedCell], workers: int | None, run: Run, mlflow: Server | None, reuse: bool = True
 ) -> tuple[Fed, float]:
     """Work cells off as a grid does, in a home that goes.
 
@@ -81,7 +82,7 @@ def through_ray(
     """
     with TemporaryDirectory() as folder:
         home = Home(Path(folder))
-        named = [(_id(cell), f"seed={cell.seed}", cell) for cell in cells]
+        named = [(f"seed={cell.settings.seed}", cell) for cell in cells]
         watch = _Marks()
         with _feeding(named, home, mlflow) as fed:
             train_cells(
@@ -89,15 +90,15 @@ def through_ray(
             )
             fed.seconds = time.perf_counter() - watch.begun
         fed.marks = watch.marks
-        return fed, _rate([home.cell(cell_id) for cell_id, *_ in named])
+        return fed, _rate([home.cell(cell.id) for cell in cells])
 
 
-def one_after_the_other(cells: Sequence[Cell], run: Run) -> float:
+def one_after_the_other(cells: Sequence[ResolvedCell], run: Run) -> float:
     """Seconds that the same cells take in this process."""
     with TemporaryDirectory() as folder:
         begun = time.perf_counter()
         for cell in cells:
-            run(cell, f"seed={cell.seed}", Home(Path(folder)), lambda progress: None, True)
+            run(cell, f"seed={cell.settings.seed}", Home(Path(folder)), lambda progress: None, True)
         return time.perf_counter() - begun
 
 
@@ -113,7 +114,7 @@ class _Marks(tune.Callback):
 
 
 @contextmanager
-def _feeding(named: Sequence[tuple[str, str, Cell]], home: Home, mlflow: Server | None) -> Iterator[Fed]:
+def _feeding(named: Sequence[tuple[str, ResolvedCell]], home: Home, mlflow: Server | None) -> Iterator[Fed]:
     """Feeds MLflow as the driver of a grid does, from when it is connected."""
     fed = Fed()
     if mlflow is None:
@@ -121,7 +122,7 @@ def _feeding(named: Sequence[tuple[str, str, Cell]], home: Home, mlflow: Server 
         return
     grid = Source(fingerprint([time.time_ns()]), "bench", home.root / "grid")
     sources = [
-        Source(cell_id, name, home.cell(cell_id), {"seed": cell.seed}) for cell_id, name, cell in named
+        Source(cell.id, name, home.cell(cell.id), {"seed": cell.settings.seed}) for name, cell in named
     ]
     mirror = Mirror(mlflow.uri, "bench", grid, sources)
     pushing = 0.0
@@ -148,10 +149,6 @@ def _feeding(named: Sequence[tuple[str, str, Cell]], home: Home, mlflow: Server 
             begun = time.perf_counter()
             feeder.stop()
             fed.drained = time.perf_counter() - begun
-
-
-def _id(cell: Cell) -> str:
-    return fingerprint(preparation.identify(cell))
 
 
 def _rate(folders: Sequence[Path]) -> float:

@@ -13,8 +13,9 @@ from typing import Any
 
 import ray
 
-from qcrd.cell import preparation
-from qcrd.config import Cell, Resources
+from qcrd.cell.answers import sample_requests
+from qcrd.cell.resolved import ResolvedCell
+from qcrd.config import Resources
 from qcrd.grid.cluster.engines import Engines, Say
 from qcrd.grid.cluster.shares import Shares
 from qcrd.grid.run.driver import cluster
@@ -55,7 +56,9 @@ class SamplingRates:
         return "\n".join(lines)
 
 
-def bench_sampling(cell: Cell, home: Home, m: int, questions: int, rounds: int, say: Say) -> SamplingRates:
+def bench_sampling(
+    cell: ResolvedCell, home: Home, m: int, questions: int, rounds: int, say: Say
+) -> SamplingRates:
     """Sample the same requests by turns with the engine's own call and through the store.
 
     Every way has sampled all of them once before, so that prompts are cached for all alike.
@@ -68,15 +71,15 @@ def bench_sampling(cell: Cell, home: Home, m: int, questions: int, rounds: int, 
         rounds: how often each way is timed.
         say: what a person is told.
     """
-    requests = preparation.sample_requests(cell, "train", m)[: questions * m]
-    stop = preparation.load_task(cell.task)[0].stop
+    requests = sample_requests(cell, "train", m)[: questions * m]
+    teacher, stop = cell.settings.teacher, cell.task.stop
     bare, ours, two = [], [], []
     with cluster() as have, ExitStack() as stack:
 
         def started(count: int) -> Engines:
             resources = Resources(teacher_actors=count)
             shares = Shares.of(resources, have.nodes)
-            way = sampler(cell.teacher, stop, requests, resources, shares, home, say)
+            way = sampler(teacher, stop, requests, resources, shares, home, say)
             engines = stack.enter_context(way)
             engines.ready()
             _through_the_store(engines, requests, cell)
@@ -110,9 +113,9 @@ def _bare(engine: Any, requests: Sequence[Request]) -> float:
     return sum(len(output.outputs[0].token_ids) for output in outputs) / seconds
 
 
-def _through_the_store(engines: Engines, requests: Sequence[Request], cell: Cell) -> float:
+def _through_the_store(engines: Engines, requests: Sequence[Request], cell: ResolvedCell) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        store = SampleStore(Path(folder), preparation.teacher_identity(cell), cell.teacher.limit)
+        store = SampleStore(Path(folder), cell.sampler, cell.settings.teacher.limit)
         begun = time.perf_counter()
         draw(store, requests, engines, lambda *_: None)
         seconds = time.perf_counter() - begun

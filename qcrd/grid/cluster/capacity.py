@@ -19,14 +19,14 @@ ASKED = 60.0  # seconds for a node with a GPU to say how large it is
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Capacity:
     """What an engine may take for its weights."""
 
     bytes: float
     what: str  # for people
 
     @classmethod
-    def of(cls, resources: Resources, nodes: Sequence[Node]) -> Room | None:
+    def of(cls, resources: Resources, nodes: Sequence[Node]) -> Capacity | None:
         """On a node of this cluster, as clusters are of one kind; None where that is not to be known.
 
         Args:
@@ -43,19 +43,19 @@ class Room:
         return cls(share * count * one, f"GPU memory ({count} x {share:g} of one)")
 
 
-def misfit(teacher: Teacher, files: model_files.Files, room: Room, on_gpu: bool) -> str:
+def misfit(teacher: Teacher, files: model_files.Files, capacity: Capacity, on_gpu: bool) -> str:
     """Why an engine's weights do not fit, "" where they do; figures first, then what to do."""
     size = model_files.loaded_bytes(files, teacher, on_gpu)
-    if size < room.bytes:
+    if size < capacity.bytes:
         return ""
-    found = f"weights of {size / GIB:.1f} GiB once loaded, {room.bytes / GIB:.1f} GiB of {room.what}"
+    found = f"weights of {size / GIB:.1f} GiB once loaded, {capacity.bytes / GIB:.1f} GiB of {capacity.what}"
     return (
         f"does not fit: {found}; take a smaller teacher.model, a narrower teacher.dtype, "
         "teacher.quantization, or more resources.teacher_gpus"
     )
 
 
-def check_room(teacher: Teacher, resources: Resources, nodes: Sequence[Node]) -> None:
+def check_capacity(teacher: Teacher, resources: Resources, nodes: Sequence[Node]) -> None:
     """Refuse a teacher whose weights do not fit; one of which that is not known passes.
 
     Raises:
@@ -67,8 +67,8 @@ def check_room(teacher: Teacher, resources: Resources, nodes: Sequence[Node]) ->
         files = model_files.find(teacher.model, teacher.revision)
     except Exception:  # of many kinds; that the model is not there, whoever loads it says
         return
-    room = Room.of(resources, nodes)
-    why = misfit(teacher, files, room, any(node.gpus for node in nodes)) if room else ""
+    capacity = Capacity.of(resources, nodes)
+    why = misfit(teacher, files, capacity, any(node.gpus for node in nodes)) if capacity else ""
     if why:
         raise QcrdError(f"teacher.model {teacher.model} {why}")
 

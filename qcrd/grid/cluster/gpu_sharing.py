@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import ray
 from ray.exceptions import RayError
 
-from qcrd.cell.preparation import identify
+from qcrd.cell.resolved import ResolvedCell, resolve
 from qcrd.cell.run import run_cell
 from qcrd.config import Cell
 from qcrd.errors import QcrdError
-from qcrd.fingerprint import fingerprint
 from qcrd.grid.cluster.engines import Say, answer
 from qcrd.plugins import carried
 from qcrd.storage.home import Home
@@ -43,30 +42,31 @@ def share(peak: int, total: int) -> float:
     return 1 / min(max(fit, 1), MOST)
 
 
-def largest(cells: Sequence[Cell]) -> list[Cell]:
+def largest(cells: Sequence[ResolvedCell]) -> list[ResolvedCell]:
     """Of all cells that differ in nothing that takes memory but the number of rationales, the largest."""
-    found: dict[tuple, Cell] = {}
+    by_kind: dict[tuple, ResolvedCell] = {}
     for cell in cells:
-        qcrd = (cell.contrastive.scheme, cell.discriminator.model_dump_json())
+        settings = cell.settings
         kind = (
-            cell.method,
-            cell.task.name,
-            cell.training.batch,
-            cell.student.model_dump_json(),
-            qcrd if cell.method == "qcrd" else None,
+            settings.method,
+            settings.task.name,
+            settings.training.batch,
+            settings.student,
+            (settings.contrastive.scheme, settings.discriminator) if cell.method.contrasts else None,
         )
-        found[kind] = max(found.get(kind, cell), cell, key=_sequences)
-    return list(found.values())
+        by_kind[kind] = max(by_kind.get(kind, cell), cell, key=_sequences)
+    return list(by_kind.values())
 
 
-def probe(cell: Cell, home: Home) -> Peak:
+def probe(settings: Cell, home: Home) -> Peak:
     """Train and evaluate a cell for a few steps in this process, and leave nothing of it."""
     import torch
 
-    steps = max(1, QUESTIONS // cell.training.batch)
+    steps = max(1, QUESTIONS // settings.training.batch)
     few = {"steps": steps, "iteration": steps, "evaluate_every": steps, "warmup": 0}
-    short = cell.model_copy(update={"training": cell.training.model_copy(update=few)})
-    folder = home.cell(fingerprint(identify(short)))
+    training = settings.training.model_copy(update=few)
+    short = resolve(settings.model_copy(update={"training": training}))
+    folder = home.cell(short.id)
     record = home.record(folder.name)  # somebody's own cell, with just these settings
     if record is None:
         try:
@@ -77,7 +77,7 @@ def probe(cell: Cell, home: Home) -> Peak:
     return Peak(record.peak_bytes or 0, torch.cuda.mem_get_info()[1] if cuda else None)
 
 
-def measured_share(cells: Sequence[Cell], home: Home, cpus: float, say: Say) -> float | None:
+def measured_share(cells: Sequence[ResolvedCell], home: Home, cpus: float, say: Say) -> float | None:
     """Share of a GPU that is enough for every cell, or None where it could not be measured.
 
     Args:
@@ -90,7 +90,7 @@ def measured_share(cells: Sequence[Cell], home: Home, cpus: float, say: Say) -> 
     task = ray.remote(num_cpus=cpus, num_gpus=1, max_calls=1)(carried(probe))  # its process gives all back
     for cell in largest(cells):
         try:
-            peak = answer(task.remote(cell, home))
+            peak = answer(task.remote(cell.settings, home))
         except (QcrdError, RayError) as error:
             say(f"cell_gpus: a first step failed: {str(error).strip().splitlines()[-1]}")
             return None
@@ -99,11 +99,11 @@ def measured_share(cells: Sequence[Cell], home: Home, cpus: float, say: Say) -> 
             return None
         shares.append(share(peak.bytes, peak.total))
         say(
-            f"cell_gpus: {cell.method} on {cell.task.name} took {peak.bytes / 2**30:.1f} of "
+            f"cell_gpus: {cell.method.name} on {cell.settings.task.name} took {peak.bytes / 2**30:.1f} of "
             f"{peak.total / 2**30:.0f} GiB, so {round(1 / shares[-1])} share a GPU"
         )
     return max(shares)
 
 
-def _sequences(cell: Cell) -> int:
-    return cell.rationales.m + cell.selfplay.k
+def _sequences(cell: ResolvedCell) -> int:
+    return cell.settings.rationales.m + cell.settings.selfplay.k

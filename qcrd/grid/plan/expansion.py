@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from qcrd.cell.identity import cell_id, teacher_samples
+from qcrd.cell.resolved import ResolvedCell, resolve
 from qcrd.config import Cell, Grid, Task, Teacher, merged
 from qcrd.config.paths import PLACES, replaced
 from qcrd.config.presets import PRESETS, Preset
@@ -38,7 +39,7 @@ class Row:
 class PlannedCell:
     """A cell that a grid asks for."""
 
-    cell: Cell
+    cell: ResolvedCell
     name: str  # for people, unique in the grid: "qcrd beta=0.4 seed=0"
     rows: tuple[Row, ...]  # where it appears; the base of a sweep is in a row of every factor
 
@@ -50,12 +51,14 @@ class PlannedCell:
     @property
     def names(self) -> tuple[str, ...]:
         """Its name in each of its rows: the base of a sweep is also the cell with the base's value."""
-        names = [f"{_label(self.cell, row.factors)} seed={self.cell.seed}" for row in self.rows]
+        settings = self.cell.settings
+        names = [f"{_label(settings, row.factors)} seed={settings.seed}" for row in self.rows]
         return tuple(dict.fromkeys([self.name, *names]))
 
     def is_called(self, name: str) -> bool:
         """Whether `name` is one of its names, with or without its seed."""
-        return any(name in (each, each.removesuffix(f" seed={self.cell.seed}")) for each in self.names)
+        seed = f" seed={self.cell.settings.seed}"
+        return any(name in (each, each.removesuffix(seed)) for each in self.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ def expand(grid: Grid, preset: Preset) -> list[PlannedCell]:
     if len(set(labels)) < len(labels):
         labels = [_label(cell, rows[key][0].factors, exact=True) for key, cell in first.items()]
     return [
-        PlannedCell(cell.model_copy(update={"seed": seed}), f"{label} seed={seed}", tuple(rows[key]))
+        PlannedCell(resolve(cell.model_copy(update={"seed": seed})), f"{label} seed={seed}", tuple(rows[key]))
         for seed in seeds
         for label, (key, cell) in zip(labels, first.items(), strict=True)
     ]

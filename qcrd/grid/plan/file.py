@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from qcrd import plugins
 from qcrd.config import Cell, Grid
-from qcrd.config.presets import PRESETS
+from qcrd.config.presets import PRESETS, Preset
 from qcrd.errors import ConfigError
-from qcrd.grid.plan.expansion import expand
+from qcrd.grid.plan.expansion import PlannedCell, expand
 from qcrd.grid.plan.factors import dotted
 from qcrd.grid.plan.problems import GridProblems, Problem, Where, shown, worded
 from qcrd.grid.plan.scalars import Loader, misread, reading
@@ -29,7 +29,23 @@ _FACTORS = ("sweep", "product")  # sections whose names may be the paper's symbo
 _BELOW = "variants"  # one in which those of each entry may
 
 
-def read_grid(path: str | Path) -> Grid:
+@dataclass(frozen=True, slots=True)
+class GridFile:
+    """A grid as its file has it, and its cells in each preset that it was checked in."""
+
+    grid: Grid
+    expanded: dict[Preset, list[PlannedCell]]
+
+    def cells(self, preset: Preset) -> list[PlannedCell]:
+        """The grid's cells in a preset.
+
+        Raises:
+            GridProblems: where it was not checked in this preset, and does not fit it.
+        """
+        return self.expanded[preset] if preset in self.expanded else expand(self.grid, preset)
+
+
+def read_grid(path: str | Path) -> GridFile:
     """The grid in a YAML file, checked down to its last cell.
 
     Nothing in the file is executed, but the plugins that it names are loaded. Factors may be written as the
@@ -55,13 +71,14 @@ def read_grid(path: str | Path) -> Grid:
         grid = _without(source.data, broken)  # so that the rest of the file is checked too
     if unloaded := list(_unloaded(grid.plugins, Path(path).parent)):
         source.report(problems + unloaded)  # without them every name of theirs would be unknown
+    expanded: dict[Preset, list[PlannedCell]] = {}
     for preset in PRESETS if grid.preset == "auto" else (grid.preset,):
         try:
-            expand(grid, preset)
+            expanded[preset] = expand(grid, preset)
         except GridProblems as error:
             problems += [source.within(preset, problem) for problem in error.problems]
     source.report(problems)
-    return grid
+    return GridFile(grid, expanded)
 
 
 class _Source:

@@ -26,6 +26,7 @@ from qcrd.config import Cell
 from qcrd.errors import ConfigError
 from qcrd.grid.plan.shapes import Shape, parameters, shape
 from qcrd.grid.plan.sizes import Sizes, sizes
+from qcrd.methods import METHODS
 from qcrd.student.t5.student import RECORDED
 from qcrd.student.tokenizer import load_tokenizer
 
@@ -65,7 +66,7 @@ def flops(cell: Cell) -> Flops | None:
         steps=seen * _question(cell, of, student),
         evaluated=math.ceil(training.steps / training.evaluate_every) * _evaluation(cell, of, student),
     )
-    if cell.method != "qcrd":
+    if not METHODS[cell.method].contrasts:
         return found
     length = training.iteration or epoch
     starts = range(0, training.steps, length)
@@ -101,11 +102,12 @@ def _question(cell: Cell, of: Sizes, shape: Shape) -> float:
     """One question in one step, both directions."""
     read = of.question * (shape.encoder + shape.cross)
     write = shape.decoder + shape.head
-    if cell.method == "finetuning":
-        return 6 * (read + of.label * write)
-    if cell.method == "single_task":
+    method = METHODS[cell.method]
+    if method.writes == "sequence":
         return 6 * (read + of.both * write)
-    if cell.method == "dss":
+    if not method.explains:
+        return 6 * (read + of.label * write)
+    if not method.contrasts:
         return 6 * (2 * read + (of.label + of.rationale) * write)
     offered = cell.rationales.m + cell.selfplay.k
     two = cell.contrastive.scheme in ONE_A_SIDE
@@ -146,7 +148,7 @@ def _judging(cell: Cell, of: Sizes, judge: Shape, iterations: int, seen: float) 
 
 def _evaluation(cell: Cell, of: Sizes, shape: Shape) -> float:
     """Every validation and test question once."""
-    answer = of.both if cell.method == "single_task" else of.label
+    answer = of.both if METHODS[cell.method].writes == "sequence" else of.label
     read = of.question * (shape.encoder + shape.cross)
     return 2.0 * (of.validation + of.test) * (read + answer * (shape.decoder + shape.head))
 

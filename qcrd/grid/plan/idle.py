@@ -7,10 +7,9 @@ from math import ceil
 from typing import Any
 
 from qcrd.cell.identity import needs_discriminator
-from qcrd.config import Cell
+from qcrd.config import Cell, Task
 from qcrd.grid.plan.expansion import PlannedCell
 from qcrd.grid.plan.factors import short, show
-from qcrd.methods import METHODS
 from qcrd.report.activity import IDLE, SOURCES
 from qcrd.storage.files import read_json
 from qcrd.storage.home import RECORD, Home
@@ -20,7 +19,7 @@ PLAYED = ("selfplay.k", "selfplay.tau", "selfplay.top_k", "selfplay.top_p", "sel
 
 
 def warnings(
-    cells: Sequence[PlannedCell], todo: Sequence[bool], home: Home, train: Mapping[str, int]
+    cells: Sequence[PlannedCell], todo: Sequence[bool], home: Home, train: Mapping[Task, int]
 ) -> list[str]:
     """What in a grid cannot matter, as sentences.
 
@@ -28,37 +27,39 @@ def warnings(
         cells: of the grid.
         todo: whether each is still to be trained.
         home: whose finished cells say what was seen.
-        train: training questions of each task, by `Task.model_dump_json()`.
+        train: training questions of each task, by its settings.
     """
     left = [cell for cell, open_ in zip(cells, todo, strict=True) if open_]
-    contrastive = [cell for cell in left if "contrastive" in METHODS[cell.cell.method].uses]
-    found = [*_swept(contrastive), *_lags(contrastive, train)]
-    seen = _latest(home, {_kind(cell.cell) for cell in contrastive})
+    contrastive = [cell for cell in left if cell.cell.method.contrasts]
+    sentences = [*_swept(contrastive), *_lags(contrastive, train)]
+    seen = _latest(home, {_kind(planned.cell.settings) for planned in contrastive})
     for planned in contrastive:
-        if (record := seen.get(_kind(planned.cell))) is not None:
-            found += _switched_off(planned.cell, record)
-    return list(dict.fromkeys(found))
+        settings = planned.cell.settings
+        if (record := seen.get(_kind(settings))) is not None:
+            sentences += _switched_off(settings, record)
+    return list(dict.fromkeys(sentences))
 
 
 def _swept(cells: Sequence[PlannedCell]) -> Iterator[str]:
     """Factors whose cells have another setting that switches them off."""
     factors = {path for planned in cells for row in planned.rows for path in row.factors}
     for path in sorted(factors & {*PUSHING, *PLAYED}):
-        having = [p.cell for p in cells if any(path in row.factors for row in p.rows)]
+        having = [p.cell.settings for p in cells if any(path in row.factors for row in p.rows)]
         if all(cell.contrastive.beta == 0 for cell in having):
             judged = path in PLAYED and any(needs_discriminator(cell) for cell in having)
             through = ", but for what the discriminator learns from self-play" if judged else ""
             yield f"{short(path)} cannot matter where beta is 0, as in all cells that vary it{through}"
-    greedy = [p.cell for p in cells if p.cell.selfplay.tau == 0 and p.cell.selfplay.k > 1]
+    plays = [p.cell.settings for p in cells]
+    greedy = [cell for cell in plays if cell.selfplay.tau == 0 and cell.selfplay.k > 1]
     if greedy:
         values = ", ".join(sorted({show(cell.selfplay.k) for cell in greedy}))
         yield f"k {values}: at tau 0 all k are one and the same rationale; set tau above 0, or k: 1"
 
 
-def _lags(cells: Sequence[PlannedCell], train: Mapping[str, int]) -> Iterator[str]:
+def _lags(cells: Sequence[PlannedCell], train: Mapping[Task, int]) -> Iterator[str]:
     """Self-play that never reaches a snapshot of the training."""
-    for cell in (planned.cell for planned in cells):
-        training, questions = cell.training, train.get(cell.task.model_dump_json())
+    for cell in (planned.cell.settings for planned in cells):
+        training, questions = cell.training, train.get(cell.task)
         if not cell.selfplay.k or questions is None:
             continue
         steps = training.iteration or ceil(questions / min(training.batch, questions))

@@ -10,7 +10,7 @@ from pathlib import Path
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
-from qcrd.cell import preparation
+from qcrd.cell.data import task_data
 from qcrd.config import Cell
 from qcrd.config import Student as Settings
 from qcrd.config import Task as TaskConfig
@@ -85,14 +85,12 @@ def labels(cells: Iterable[Cell], fetch: bool = True) -> Iterator[Labels]:
         cells: of a grid.
         fetch: whether a tokenizer that is not on this machine may be fetched from the Hub.
     """
-    sections = {
-        (cell.task.model_dump_json(), *_settings(cell.student)): (cell.task, cell.student) for cell in cells
-    }
+    sections = {(cell.task, *_settings(cell.student)): (cell.task, cell.student) for cell in cells}
     for task, student in sections.values():
         if not (fetch or _at_hand(student)):
             continue
         try:
-            found = _found(task.model_dump_json(), *_settings(student)[:-1])
+            found = _found(task, *_settings(student)[:-1])
         except ConfigError:
             continue
         name = student.tokenizer or student.checkpoint or "the words of the arithmetic task"
@@ -141,9 +139,9 @@ def _settings(student: Settings) -> tuple[str | None, str | None, str | None, in
 
 @lru_cache(maxsize=64)
 def _found(
-    task: str, checkpoint: str | None, revision: str | None, tokenizer: str | None, limit: int
+    task: TaskConfig, checkpoint: str | None, revision: str | None, tokenizer: str | None, limit: int
 ) -> Writable:
-    loaded, splits = preparation.load_task(TaskConfig.model_validate_json(task))
+    data = task_data(task)
     section = Settings(checkpoint=checkpoint, revision=revision, tokenizer=tokenizer)
-    questions = (*splits.train, *splits.validation, *splits.test)
-    return writable(loaded, questions, load_tokenizer(section), limit)
+    questions = (*data.splits.train, *data.splits.validation, *data.splits.test)
+    return writable(data.task, questions, load_tokenizer(section), limit)

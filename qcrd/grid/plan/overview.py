@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 from typing import Any
 
-from qcrd.cell import preparation
+from qcrd.cell.data import task_data
 from qcrd.grid.plan.checkpoints import Named, named, trouble
 from qcrd.grid.plan.cost import basis, cost
 from qcrd.grid.plan.estimate import estimate
@@ -30,18 +30,18 @@ def plan_object(study: Study) -> dict[str, Any]:
         {
             "id": cell_id,
             "name": planned.name,
-            "method": planned.cell.method,
-            "seed": planned.cell.seed,
+            "method": planned.cell.method.name,
+            "seed": planned.cell.settings.seed,
             "state": state,
             "factors": planned.factors,
-            "settings": planned.cell.model_dump(mode="json"),
+            "settings": planned.cell.settings.model_dump(mode="json"),
         }
         for planned, cell_id, state in zip(study.cells, study.ids, study.states(), strict=True)
     ]
     needs, keys, seen = [], [], {}
     for need, store, requests, missing in itertools.chain(study.samples(), study.duals()):
         if requests is None:  # what will be asked hangs on answers that are not there yet
-            most = prompted_duals.MOST * len(preparation.load_task(need.task)[1].train)
+            most = prompted_duals.MOST * len(task_data(need.task).splits.train)
             needs.append((need, most, most))
             keys.append(store.folder.name)
             continue
@@ -73,9 +73,9 @@ def plan_object(study: Study) -> dict[str, Any]:
             "message": each.sentence(),
             "remedy": each.remedy(),
         }
-        for each in labels((planned.cell for planned in study.cells), fetch=False)
+        for each in labels((planned.cell.settings for planned in study.cells), fetch=False)
     ]
-    todo = [p.cell for p, c in zip(study.cells, cells, strict=True) if c["state"] not in FINISHED]
+    todo = [p.cell.settings for p, c in zip(study.cells, cells, strict=True) if c["state"] not in FINISHED]
     time = estimate(
         todo, [(n, k, m) for (n, _, m), k in zip(needs, keys, strict=True)], study.home, study.grid.resources
     )
@@ -145,8 +145,8 @@ def plan_text(plan: dict[str, Any]) -> str:
 
 
 def _warnings(study: Study, todo: list[bool]) -> list[str]:
-    tasks = {planned.cell.task for planned in study.cells}
-    train = {task.model_dump_json(): len(preparation.load_task(task)[1].train) for task in tasks}
+    tasks = {planned.cell.data for planned in study.cells}
+    train = {data.settings: len(data.splits.train) for data in tasks}
     return warnings(study.cells, todo, study.home, train)
 
 
@@ -161,7 +161,9 @@ def status_text(study: Study) -> str:
     ]
     for planned, cell_id, state in zip(study.cells, study.ids, states, strict=True):
         if state in ("running", "interrupted"):
-            lines.append(f"  {state}: {planned.name}: {_where(study, cell_id, planned.cell.training.steps)}")
+            lines.append(
+                f"  {state}: {planned.name}: {_where(study, cell_id, planned.cell.settings.training.steps)}"
+            )
         elif state in ("failed", "diverged"):
             lines.append(f"  {state}: {planned.name}: {last_status(study.home, cell_id)[1]}")
     return "\n".join(lines)

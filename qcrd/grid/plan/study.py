@@ -7,14 +7,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from qcrd.cell import preparation
-from qcrd.cell.identity import asks_for_duals, teacher_samples
-from qcrd.config import Cell, Grid
+from qcrd.cell.answers import sample_requests, sample_store
+from qcrd.cell.duals import dual_requests
+from qcrd.cell.resolved import ResolvedCell
+from qcrd.config import Grid
 from qcrd.config.presets import Preset, resolve
 from qcrd.fingerprint import fingerprint
-from qcrd.grid.plan.expansion import PlannedCell, SampleNeed, expand, required_samples
+from qcrd.grid.plan.expansion import PlannedCell, SampleNeed, required_samples
 from qcrd.grid.plan.file import read_grid
 from qcrd.samples.requests import Request
 from qcrd.samples.store import SampleStore
@@ -46,7 +46,8 @@ class Study:
             gpus: GPUs of the cluster, which decide `auto`; None takes what the grid last ran with, then
                 the GPUs of this machine.
         """
-        grid = read_grid(path)
+        file = read_grid(path)
+        grid = file.grid
         wanted = preset or grid.preset
         if home.bucket and wanted == "auto":
             home.bucket.get([home.grid(grid.name) / LATEST])
@@ -58,19 +59,14 @@ class Study:
 
             gpus = torch.cuda.device_count()
         resolved = resolve(wanted, gpus or 0)
-        found = cls(grid.within(resolved), resolved, home, tuple(expand(grid, resolved)))
-        home.refresh(found.ids if home.bucket else None)
-        return found
-
-    @cached_property
-    def identities(self) -> list[dict[str, Any]]:
-        """Identity of each cell."""
-        return [preparation.identify(planned.cell) for planned in self.cells]
+        study = cls(grid.within(resolved), resolved, home, tuple(file.cells(resolved)))
+        home.refresh(study.ids if home.bucket else None)
+        return study
 
     @cached_property
     def ids(self) -> list[str]:
-        """Id of each cell."""
-        return [fingerprint(identity) for identity in self.identities]
+        """Id of each cell; this loads the data of its task."""
+        return [planned.cell.id for planned in self.cells]
 
     @cached_property
     def id(self) -> str:
@@ -105,37 +101,38 @@ class Study:
         """State of each cell: see `state`."""
         return [state(self.home, cell_id) for cell_id in self.ids]
 
-    def needs(self, splits: Iterable[str] = ()) -> Iterator[tuple[SampleNeed, Cell]]:
+    def needs(self, splits: Iterable[str] = ()) -> Iterator[tuple[SampleNeed, ResolvedCell]]:
         """What the cells need of the teacher, each with a cell that needs it.
 
         Args:
             splits: to be sampled besides those that the cells read.
         """
         cells = [planned.cell for planned in self.cells]
-        one = {(cell.task, cell.teacher): cell for cell in reversed(cells)}  # the first of each
-        for need in required_samples(cells):
-            splits_ = tuple(dict.fromkeys((*need.splits, *splits)))
-            yield replace(need, splits=splits_), one[need.task, need.teacher]
+        first = {(cell.settings.task, cell.settings.teacher): cell for cell in reversed(cells)}
+        for need in required_samples(cell.settings for cell in cells):
+            wanted = tuple(dict.fromkeys((*need.splits, *splits)))
+            yield replace(need, splits=wanted), first[need.task, need.teacher]
 
     def samples(
         self, splits: Iterable[str] = ()
     ) -> Iterator[tuple[SampleNeed, SampleStore, list[Request], list[Request]]]:
         """The same as need, store, all requests, missing requests."""
         for need, cell in self.needs(splits):
-            store = preparation.sample_store(cell, self.home)
-            requests = [r for split in need.splits for r in preparation.sample_requests(cell, split, need.m)]
+            store = sample_store(cell, self.home)
+            requests = [r for split in need.splits for r in sample_requests(cell, split, need.m)]
             yield need, store, requests, store.missing(requests)
 
     def duals(self) -> Iterator[tuple[SampleNeed, SampleStore, list[Request] | None, list[Request]]]:
         """The same for what the cells ask about those answers; requests are None until all are there."""
-        cells = [planned.cell for planned in self.cells if asks_for_duals(planned.cell)]
-        for cell in {(cell.task, cell.teacher, cell.rationales): cell for cell in cells}.values():
-            m, store = teacher_samples(cell), preparation.sample_store(cell, self.home)
-            need = SampleNeed(cell.task, cell.teacher, m, ("train",), duals=True)
-            if store.missing(preparation.sample_requests(cell, "train", m)):
+        cells = [planned.cell for planned in self.cells if planned.cell.asks_for_duals]
+        alike = {(c.settings.task, c.settings.teacher, c.settings.rationales): c for c in cells}
+        for cell in alike.values():
+            settings, store = cell.settings, sample_store(cell, self.home)
+            need = SampleNeed(settings.task, settings.teacher, cell.samples, ("train",), duals=True)
+            if store.missing(sample_requests(cell, "train", cell.samples)):
                 yield need, store, None, []
             else:
-                requests = preparation.dual_requests(cell, self.home)
+                requests = dual_requests(cell, self.home)
                 yield need, store, requests, store.missing(requests)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from qcrd.cell.preparation import load_task
-from qcrd.config import Cell
+from qcrd.cell.resolved import ResolvedCell
+from qcrd.config import Task
 from qcrd.errors import DamagedResult
 from qcrd.grid.plan.study import Study
 from qcrd.grid.results.layout import places
 from qcrd.judging.cells import Explainer
 from qcrd.judging.rationales import rationales
-from qcrd.methods import METHODS
 from qcrd.report.page import Example, Said
 from qcrd.types import Prediction, Question
 
@@ -26,10 +25,10 @@ def examples(study: Study) -> list[Example]:
     The cell of the first seed speaks for a setting. Rationales are written greedily and once: they stay in
     the cell's folder, where a judge finds them too.
     """
-    tasks: dict[str, list[_Speaker]] = {}
+    tasks: dict[Task, list[_Speaker]] = {}
     for place in places(study.grid, study.cells, study.ids):
         cell_id, planned = next(iter(place.cells.items()))
-        speakers = tasks.setdefault(planned.cell.task.model_dump_json(), [])
+        speakers = tasks.setdefault(planned.cell.settings.task, [])
         if len(speakers) < SETTINGS and all(speaker.id != cell_id for speaker in speakers):
             name = f"{place.group}: {place.label}" if place.factor else place.label
             speaker = _Speaker(study, cell_id, name, planned.cell)
@@ -41,7 +40,7 @@ def examples(study: Study) -> list[Example]:
 class _Speaker:
     """A setting's first cell, with its answers to the test questions where it has finished."""
 
-    def __init__(self, study: Study, cell_id: str, name: str, cell: Cell):
+    def __init__(self, study: Study, cell_id: str, name: str, cell: ResolvedCell):
         self.id, self.name, self.cell = cell_id, name, cell
         self._explainer = Explainer(cell_id, name, cell, study.home.cell(cell_id))
         record = study.home.record(cell_id)
@@ -54,7 +53,7 @@ class _Speaker:
 
     def rationales(self, questions: Sequence[Question]) -> list[str]:
         """Its rationales, "" where its method teaches none or its student was not kept."""
-        if "max_rationale" not in METHODS[self.cell.method].uses or not self._explainer.student.is_dir():
+        if not self.cell.method.explains or not self._explainer.student.is_dir():
             return [""] * len(questions)
         return rationales(self._explainer, questions, 0.0)
 
@@ -65,7 +64,7 @@ def _of_task(speakers: Sequence[_Speaker]) -> list[Example]:
         right = sum(speaker.predictions[question.id].correct for speaker in speakers)
         return abs(2 * right - len(speakers))
 
-    questions = sorted(load_task(speakers[0].cell.task)[1].test, key=unevenness)[:QUESTIONS]
+    questions = sorted(speakers[0].cell.splits.test, key=unevenness)[:QUESTIONS]
     told = [speaker.rationales(questions) for speaker in speakers]
     return [
         Example(

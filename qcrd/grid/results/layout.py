@@ -62,11 +62,11 @@ class _Layout:
         found = []
         for same in _alike(self.combinations, lambda c: tuple(self._base(c))):
             cells = self._base(same[0])
-            cell = next(iter(cells.values())).cell
-            label = self._combination(same, but="task.name").removeprefix(f"{cell.task.name} ")
-            label = label or cell.method
+            settings = next(iter(cells.values())).cell.settings
+            label = self._combination(same, but="task.name").removeprefix(f"{settings.task.name} ")
+            label = label or settings.method
             values = tuple(self._values(combination) for combination in same)
-            found.append(Place(cell.task.name, label, None, self._is_baseline(same[0]), cells, values))
+            found.append(Place(settings.task.name, label, None, self._is_baseline(same[0]), cells, values))
         groups = list(dict.fromkeys(place.group for place in found))
         if len(groups) == 1:
             return [replace(place, group="") for place in found]
@@ -97,7 +97,7 @@ class _Layout:
         group = ": ".join(filter(None, [self._combination(same), short(path)]))
         content = self._content(same[0], number)
         if tuple(base) not in content:
-            yield Place(group, show(get(next(iter(base.values())).cell, path)), path, True, base)
+            yield Place(group, show(get(next(iter(base.values())).cell.settings, path)), path, True, base)
         for alike in _alike(range(len(values)), lambda value: content[value]):
             cells = self.at[_Position(same[0], number, alike[0])]
             label = ", ".join(show(values[value]) for value in alike)

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from qcrd.cell import preparation
+from qcrd.cell.teacher_accuracy import TeacherAccuracy
 from qcrd.grid.plan.study import Study
 from qcrd.grid.results.examples import examples
 from qcrd.grid.results.rows import tables
@@ -38,9 +38,9 @@ def html(study: Study, table: Table) -> str:
     return page(table, study.grid.description, grid, cells, list(_samplers(study)), made, examples(study))
 
 
-def write(study: Study) -> list[Path]:
-    """Write all of it into the grid's folder; returns the files, the page last."""
-    table = tables(study)
+def write(study: Study, accuracies: Sequence[TeacherAccuracy] | None = None) -> list[Path]:
+    """Write all of it into the grid's folder; returns the files, the page last. Arguments as of `tables`."""
+    table = tables(study, accuracies)
     files = [
         _file(study.folder / f"table.{'tex' if name == 'latex' else name}", render(table, name).encode())
         for name in FORMATS
@@ -66,7 +66,7 @@ def _samplers(study: Study) -> Iterator[dict[str, Any]]:
             "wanted": len(requests),
             "missing": len(missing),
             "key": store.folder.name,
-            "identity": preparation.teacher_identity(cell),
+            "identity": cell.sampler,
         }
 
 

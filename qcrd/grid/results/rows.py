@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from qcrd.cell import preparation
-from qcrd.cell.teacher_accuracy import Yield, yields
+from collections.abc import Sequence
+
+from qcrd.cell.teacher_accuracy import TeacherAccuracy, teacher_accuracies
 from qcrd.errors import DamagedResult
 from qcrd.grid.plan.study import Study, last_status, state
 from qcrd.grid.results.layout import Place, places
@@ -12,22 +13,27 @@ from qcrd.report.tables import Row, Table, table
 from qcrd.report.teachers import teacher_line
 
 
-def tables(study: Study) -> Table:
-    """The grid's table from what is finished now."""
-    found = places(study.grid, study.cells, study.ids)
-    compared = {place.group for place in found if place.base}
-    rows = [_row(study, place, place.group in compared) for place in found]
-    names = sorted({planned.cell.task.name for planned in study.cells})
+def tables(study: Study, accuracies: Sequence[TeacherAccuracy] | None = None) -> Table:
+    """The grid's table from what is finished now.
+
+    Args:
+        study: the grid.
+        accuracies: of its teachers, as `study_accuracies` gives them; None measures them now.
+    """
+    layout = places(study.grid, study.cells, study.ids)
+    compared = {place.group for place in layout if place.base}
+    rows = [_row(study, place, place.group in compared) for place in layout]
+    names = sorted({planned.cell.settings.task.name for planned in study.cells})
     lines = [
-        teacher_line(y.teacher, y.task, y.split, y.m, y.statistics, "table3" in study.grid.paper)
-        for y in found_yields(study)
+        teacher_line(a.teacher, a.task, a.split, a.m, a.statistics, "table3" in study.grid.paper)
+        for a in (study_accuracies(study) if accuracies is None else accuracies)
     ]
     return table(rows, study.grid.name, study.preset, ", ".join(names), lines, "cost" in study.grid.columns)
 
 
-def found_yields(study: Study) -> list[Yield]:
-    """What the teachers' answers are worth, for all of the grid's samples that are there."""
-    return [found for need, cell in study.needs() for found in yields(cell, study.home, need.m)]
+def study_accuracies(study: Study) -> list[TeacherAccuracy]:
+    """How good the teachers' answers are, for all of the grid's samples that are there."""
+    return [each for need, cell in study.needs() for each in teacher_accuracies(cell, study.home, need.m)]
 
 
 def _row(study: Study, place: Place, compared: bool) -> Row:
@@ -49,23 +55,22 @@ def _row(study: Study, place: Place, compared: bool) -> Row:
         else:
             missing += 1
     cell = next(iter(place.cells.values())).cell
-    splits = preparation.load_task(cell.task)[1]
-    published = counterpart(cell, study.grid.paper, place.factor)
+    published = counterpart(cell.settings, study.grid.paper, place.factor)
     return Row(
         group=place.group,
         label=place.label,
         records=records,
-        n_test=len(splits.test),
+        n_test=len(cell.splits.test),
         failed=failed,
         missing=missing,
         base=place.base,
         published=published.figure if published else None,
         unlike=published.unlike if published else (),
         source=published.source if published else "",
-        agreement=cell.rationales.labels == "teacher",
+        agreement=cell.from_teacher,
         predictions=predictions,
         factor=place.factor,
-        method=cell.method,
-        train=len(splits.train),
+        method=cell.method.name,
+        train=len(cell.splits.train),
         combinations=place.combinations,
     )

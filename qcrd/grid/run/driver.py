@@ -19,21 +19,23 @@ from pathlib import Path
 import ray
 
 from qcrd import plugins
-from qcrd.cell import preparation
-from qcrd.config import Cell
+from qcrd.cell.data import task_data
+from qcrd.cell.resolved import ResolvedCell
+from qcrd.cell.teacher_accuracy import TeacherAccuracy
 from qcrd.errors import DamagedResult, StoreError
 from qcrd.grid.cluster import private_files
 from qcrd.grid.cluster.autoscale import await_gpus
-from qcrd.grid.cluster.capacity import check_room
+from qcrd.grid.cluster.capacity import check_capacity
 from qcrd.grid.cluster.gpu_sharing import measured_share
 from qcrd.grid.cluster.lost_node import watched
 from qcrd.grid.cluster.nodes import nodes
 from qcrd.grid.cluster.shares import Node, Shares
 from qcrd.grid.console import CellWatch, Sampling, say
 from qcrd.grid.plan import labels
+from qcrd.grid.plan.expansion import PlannedCell
 from qcrd.grid.plan.study import Study, last_status
 from qcrd.grid.results import report
-from qcrd.grid.results.rows import found_yields
+from qcrd.grid.results.rows import study_accuracies
 from qcrd.grid.run.discriminators import pretrain_discriminators
 from qcrd.grid.run.mlflow_runs import mirror, students
 from qcrd.grid.run.teachers import hub_commit, sampler
@@ -128,8 +130,12 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
                 feeder.start()
             log.status("running")
             try:
-                failed = _work(study, shares, have.nodes)
-                _report(study, log)
+                todo = _unfinished(study)
+                if todo:
+                    _sample_for(study, shares, have.nodes, todo)
+                accuracies = study_accuracies(study)
+                failed = _train(study, shares, todo, accuracies) if todo else {}
+                _report(study, accuracies, log)
             except BaseException as error:
                 ray.shutdown()  # ends the cells; once their locks are free nobody writes their journals
                 _mark_stopped(study)
@@ -158,33 +164,40 @@ def _announce(study: Study, have: Cluster, preset: str | None, tracking: str | N
     say(f"runs: {where}")
 
 
-def _work(study: Study, shares: Shares, nodes: Sequence[Node]) -> dict[str, str]:
-    """Sample, pretrain, train what is not finished; returns failed cells with reasons."""
+def _unfinished(study: Study) -> list[PlannedCell]:
+    """The cells without a result; damaged results are forgotten first."""
     forget_damaged(study)
-    todo = [
-        (cell_id, planned.name, planned.cell)
-        for planned, cell_id in zip(study.cells, study.ids, strict=True)
-        if study.home.record(cell_id) is None
-    ]
-    if not todo:
-        return {}
-    labels.check([cell for *_, cell in todo], say)
-    _sample(study, shares, nodes, {(cell.task, cell.teacher) for _, _, cell in todo})
-    _say_yields(study)
-    judges: dict[str, Cell] = {}
-    for _, _, cell in todo:
-        judge = preparation.judge_id(cell)
+    return [planned for planned in study.cells if study.home.record(planned.cell.id) is None]
+
+
+def _sample_for(study: Study, shares: Shares, nodes: Sequence[Node], todo: Sequence[PlannedCell]) -> None:
+    """Draw what these cells lack."""
+    cells = [planned.cell.settings for planned in todo]
+    labels.check(cells, say)
+    _sample(study, shares, nodes, {(cell.task, cell.teacher) for cell in cells})
+
+
+def _train(
+    study: Study, shares: Shares, todo: Sequence[PlannedCell], accuracies: Sequence[TeacherAccuracy]
+) -> dict[str, str]:
+    """Pretrain the discriminators and train the cells; returns failed cells with reasons."""
+    _say_accuracies(accuracies)
+    cells = [planned.cell for planned in todo]
+    lacking: dict[str, ResolvedCell] = {}  # by the id of a discriminator, a cell that needs it
+    for cell in cells:
+        judge = cell.discriminator_id
         if judge and not (study.home.discriminators / f"{judge}.safetensors").exists():
-            judges.setdefault(judge, cell)
-    if judges:
-        pretrain_discriminators(list(judges.values()), study.home, shares.cell_cpus, shares.cell_gpus, say)
+            lacking.setdefault(judge, cell)
+    if lacking:
+        pretrain_discriminators(list(lacking.values()), study.home, shares.cell_cpus, shares.cell_gpus, say)
     gpus = shares.cell_gpus
     if study.grid.resources.cell_gpus == "auto" and gpus:
-        gpus = measured_share([cell for *_, cell in todo], study.home, shares.cell_cpus, say) or gpus
+        gpus = measured_share(cells, study.home, shares.cell_cpus, say) or gpus
     watch = CellWatch(len(study.cells), len(study.cells) - len(todo))
-    failed = train_cells(todo, study.home, study.folder / "tune", study.grid.resources, gpus, watch)
+    named = [(planned.name, planned.cell) for planned in todo]
+    failed = train_cells(named, study.home, study.folder / "tune", study.grid.resources, gpus, watch)
     study.home.refresh(study.ids, patience=PATIENCE)
-    names = {cell_id: name for cell_id, name, _ in todo}
+    names = {planned.cell.id: planned.name for planned in todo}
     for cell_id, reason in failed.items():
         if last_status(study.home, cell_id)[0] != "failed":  # killed before it could say so itself
             _append(study.home, cell_id, "failed", reason)
@@ -221,12 +234,12 @@ def sample(path: Path, home: Home, preset: str | None = None, splits: Sequence[s
         study = Study.open(path, home, preset, have.gpus)
         _keep_plugins(home)
         _sample(study, Shares.of(study.grid.resources, have.nodes), have.nodes, splits=splits)
-        _say_yields(study)
+        _say_accuracies(study_accuracies(study))
 
 
-def _say_yields(study: Study) -> None:
-    for found in found_yields(study):
-        line = teacher_line(found.teacher, found.task, found.split, found.m, found.statistics)
+def _say_accuracies(accuracies: Iterable[TeacherAccuracy]) -> None:
+    for each in accuracies:
+        line = teacher_line(each.teacher, each.task, each.split, each.m, each.statistics)
         say(f"teacher: {sentence(line)}")
         lost = sum(line.unparsed.values())
         if 2 * lost > line.samples:
@@ -262,10 +275,10 @@ def _draw(
     groups: dict[tuple, list[tuple]] = {}
     for need, store, requests, missing in lacks:
         if missing and (wanted is None or (need.task, need.teacher) in wanted):
-            stop = preparation.load_task(need.task)[0].stop
+            stop = task_data(need.task).task.stop
             groups.setdefault((need.teacher, stop), []).append((need, store, requests, missing))
     for teacher, _ in groups:
-        check_room(teacher, study.grid.resources, nodes)
+        check_capacity(teacher, study.grid.resources, nodes)
     for (teacher, stop), needs in groups.items():
         lacking = [r for *_, missing in needs for r in missing]
         everything = [r for _, _, requests, _ in needs for r in requests]
@@ -288,15 +301,14 @@ def _draw(
                     say(f"teacher: {name} lacks {short} of {len(requests)} answers to {need.task.name}")
 
 
-def _report(study: Study, log: Journal) -> None:
+def _report(study: Study, accuracies: Sequence[TeacherAccuracy], log: Journal) -> None:
     """Print the table; keep it, its figures and its page."""
     finished = [study.home.record(cell_id) for cell_id in study.ids]
-    files = report.write(study)
+    files = report.write(study, accuracies)
     for path in files:
         log.artifact(path)
-    worth = found_yields(study)
-    names = Counter((each.task, each.split) for each in worth)
-    for each in worth:
+    names = Counter((each.task, each.split) for each in accuracies)
+    for each in accuracies:
         name = f"teacher/{each.task}/{each.split}"
         if names[each.task, each.split] > 1:  # other sizes, counts or teachers in one grid
             name += f"/{each.path.stem}"

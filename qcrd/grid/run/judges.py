@@ -129,16 +129,16 @@ def _named(study: Study, name: str) -> dict[tuple[Task, int], tuple[str, Planned
     """The cells that a name stands for, by task and seed."""
     cells = list(zip(study.ids, study.cells, strict=True))
     found = [(i, c) for i, c in cells if c.is_called(name)]
-    found = found or [(i, c) for i, c in cells if c.cell.method == name]
+    found = found or [(i, c) for i, c in cells if c.cell.method.name == name]
     if not found:
-        methods = sorted({c.cell.method for _, c in cells})
+        methods = sorted({c.cell.method.name for _, c in cells})
         raise ConfigError(
             f"{study.grid.name}: no cell is named {name!r}; allowed: a method ({', '.join(methods)}), or a "
             "cell's name without its seed (`qcrd plan` lists them)"
         )
     by_place: dict[tuple[Task, int], tuple[str, PlannedCell]] = {}
     for cell_id, cell in found:
-        place = cell.cell.task, cell.cell.seed
+        place = cell.cell.settings.task, cell.cell.settings.seed
         if place in by_place:
             raise ConfigError(
                 f"{study.grid.name}: {name!r} is {by_place[place][1].name!r} and {cell.name!r}, both of one "

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from qcrd.cell import preparation
-from qcrd.config import Cell
+from qcrd.cell.resolved import ResolvedCell
 from qcrd.grid.plan.expansion import VARIANT, PlannedCell
 from qcrd.grid.plan.factors import get, paths, short, show
 from qcrd.grid.plan.study import Study
-from qcrd.methods import METHODS
 from qcrd.teacher.engines import ENGINES
 from qcrd.tracking.mlflow.mirror import Mirror
 from qcrd.tracking.mlflow.page import NOTE
@@ -53,7 +51,7 @@ def students(study: Study) -> dict[str, Student]:
     found: dict[str, Student] = {}
     chosen: set[str] = set()  # tasks that have their best
     for planned, record in both:
-        task = planned.cell.task.name
+        task = planned.cell.settings.task.name
         if best and task in chosen:  # its student need not even be fetched
             continue
         folder = study.home.student(record.id)
@@ -64,7 +62,7 @@ def students(study: Study) -> dict[str, Student]:
                 folder.parent / "cell.json",
                 folder,
                 record.chosen_step,
-                {"method": planned.cell.method, "task": task},
+                {"method": planned.cell.method.name, "task": task},
                 _student_tags(record),
             )
     return found
@@ -87,37 +85,40 @@ def sources(study: Study) -> tuple[Source, list[Source]]:
         tags={**tags, "mlflow.note.content": study.grid.description},
     )
     cells = []
-    for planned, cell_id, identity in zip(study.cells, study.ids, study.identities, strict=True):
-        cell = planned.cell
-        own = {"qcrd.method": cell.method, "qcrd.seed": str(cell.seed), "qcrd.task": cell.task.name}
-        own[SETTING] = planned.name.removesuffix(f" seed={cell.seed}")
-        if "contrastive" in METHODS[cell.method].uses:
-            own["qcrd.scheme"] = cell.contrastive.scheme
-        folder = study.home.cell(cell_id)
-        data, params = _data(cell), _params(planned, identity)
-        cells.append(Source(cell_id, planned.name, folder, params, {**tags, **own}, data))
+    for planned in study.cells:
+        cell, settings = planned.cell, planned.cell.settings
+        own = {
+            "qcrd.method": settings.method,
+            "qcrd.seed": str(settings.seed),
+            "qcrd.task": settings.task.name,
+            SETTING: planned.name.removesuffix(f" seed={settings.seed}"),
+        }
+        if cell.method.contrasts:
+            own["qcrd.scheme"] = settings.contrastive.scheme
+        folder = study.home.cell(cell.id)
+        data, params = _data(cell), _params(planned)
+        cells.append(Source(cell.id, planned.name, folder, params, {**tags, **own}, data))
     return parent, cells
 
 
-def _params(planned: PlannedCell, identity: dict[str, Any]) -> dict[str, Any]:
+def _params(planned: PlannedCell) -> dict[str, Any]:
     """What a person compares runs by: flat, short, the most telling first.
 
     Only what the cell's result depends on, which is what its identity has.
     """
-    cell = planned.cell
+    cell, settings, identity = planned.cell, planned.cell.settings, planned.cell.identity
     names = ["method", "seed", "task.name", "rationales.labels"]
     if "rationales" in identity:
-        names.append("rationales.m" if "m" in METHODS[cell.method].uses else "rationales.baseline_m")
+        names.append("rationales.m" if cell.method.votes else "rationales.baseline_m")
     names += [f"{section}.{name}" for section in SECTIONS for name in identity.get(section, {})]
     names = [name for name in names if name in paths() and name != "student.tokenizer"]
-    params = {short(name): show(get(cell, name)) for name in names}
-    _, splits = preparation.load_task(cell.task)
-    params |= {split: len(getattr(splits, split)) for split in ("train", "validation", "test")}
+    params = {short(name): show(get(settings, name)) for name in names}
+    params |= {split: len(getattr(cell.splits, split)) for split in ("train", "validation", "test")}
     # As it is in force, which its own settings may leave to the method.
-    chosen = METHODS[cell.method].selection(cell.selection)
-    params |= {short(f"selection.{k}"): show(getattr(chosen, k)) for k in identity.get("selection", {})}
-    params["student"] = cell.student.checkpoint or f"T5 {cell.student.architecture.d_model} (random)"
-    teacher = cell.teacher
+    in_force = cell.method.selection(settings.selection)
+    params |= {short(f"selection.{k}"): show(getattr(in_force, k)) for k in identity.get("selection", {})}
+    student, teacher = settings.student, settings.teacher
+    params["student"] = student.checkpoint or f"T5 {student.architecture.d_model} (random)"
     if "rationales" in identity:
         params["denoise"] = identity["rationales"]["denoise"]
         draws = ENGINES[teacher.engine].draws
@@ -129,11 +130,10 @@ def _params(planned: PlannedCell, identity: dict[str, Any]) -> dict[str, Any]:
     return params | {short(p): show(planned.factors[p]) for p in alike} | params
 
 
-def _data(cell: Cell) -> tuple[Data, ...]:
-    _, splits = preparation.load_task(cell.task)
-    digest = preparation.data_fingerprint(cell.task)
-    settings = cell.task.model_dump_json(exclude_defaults=True)
+def _data(cell: ResolvedCell) -> tuple[Data, ...]:
+    section, digest = cell.data.settings, cell.data.fingerprint
+    settings = section.model_dump_json(exclude_defaults=True)
     return tuple(
-        Data(f"{cell.task.name} {split}", context, digest, settings, len(getattr(splits, split)))
+        Data(f"{section.name} {split}", context, digest, settings, len(getattr(cell.splits, split)))
         for split, context in (("train", "training"), ("validation", "validation"), ("test", "testing"))
     )

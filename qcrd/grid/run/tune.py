@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from qcrd.cell.resolved import ResolvedCell, resolve
 from qcrd.cell.run import run_cell
 from qcrd.config import Cell, Resources
 from qcrd.errors import QcrdError
@@ -64,7 +65,7 @@ def train_cell(config: dict[str, Any], run: Run = run_cell) -> None:
                 }
             )
 
-    cell = Cell.model_validate_json(config["cell"])
+    cell = resolve(Cell.model_validate_json(config["settings"]))
     try:
         record = run(
             cell,
@@ -84,7 +85,7 @@ def train_cell(config: dict[str, Any], run: Run = run_cell) -> None:
 
 
 def train_cells(
-    cells: Sequence[tuple[str, str, Cell]],
+    cells: Sequence[tuple[str, ResolvedCell]],
     home: Home,
     storage: Path,
     resources: Resources,
@@ -98,7 +99,7 @@ def train_cells(
     A cell whose process died is started again; one that said itself why it cannot go on is not.
 
     Args:
-        cells: (id, name, settings).
+        cells: name and cell; a worker resolves it again from its settings.
         home: shared by all nodes.
         storage: where Tune keeps its notes meanwhile, shared too; nobody else uses it, and it goes.
         resources: of the grid.
@@ -110,7 +111,7 @@ def train_cells(
     from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
-    own = [{"id": cell_id, "name": name, "cell": cell.model_dump_json()} for cell_id, name, cell in cells]
+    own = [{"id": cell.id, "name": name, "settings": cell.settings.model_dump_json()} for name, cell in cells]
     common = {
         "home": str(home.root),
         "store": home.store,
@@ -123,7 +124,7 @@ def train_cells(
     )
     tuner = Tuner(
         trainable,
-        param_space={**dict.fromkeys(("id", "name", "cell")), **common},
+        param_space={**dict.fromkeys(("id", "name", "settings")), **common},
         tune_config=TuneConfig(
             # Points that it is given, and no grid_search: that copies all of them for each, so that ten
             # thousand cells would begin after hours.

@@ -2,6 +2,7 @@
 
 import pytest
 
+from qcrd.cell.resolved import resolve
 from qcrd.cell.run import run_cell
 from qcrd.grid.bench.cells import cells, one_after_the_other, skip, through_ray
 from qcrd.grid.bench.throughput import GridFigures
@@ -52,6 +53,7 @@ def test_cells_go_through_ray_and_mlflow_has_them_all(tmp_path):
 
 def test_busy_cells_are_real_ones(tmp_path):
     (cell,) = cells(1, steps=2)
-    smaller = cell.task.model_copy(update={"train": 16, "validation": 4, "test": 4})
-    record = run_cell(cell.model_copy(update={"task": smaller}), "busy", Home(tmp_path))
+    smaller = cell.settings.task.model_copy(update={"train": 16, "validation": 4, "test": 4})
+    small = resolve(cell.settings.model_copy(update={"task": smaller}))
+    record = run_cell(small, "busy", Home(tmp_path))
     assert record.status == "done" and record.peak_bytes

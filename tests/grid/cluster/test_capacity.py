@@ -49,18 +49,18 @@ def test_what_is_made_smaller_while_it_is_loaded_is_not_judged():
 def test_what_does_not_fit_is_refused_with_figures_and_what_to_do(model, monkeypatch):
     monkeypatch.setattr("qcrd.grid.cluster.capacity.available", lambda: (4_000_000, 10**9))
     with pytest.raises(QcrdError, match=r"does not fit: .* free here; take a smaller teacher\.model"):
-        capacity.check_room(teacher(model), Resources(), HERE)
-    capacity.check_room(teacher(model, dtype="bfloat16"), Resources(), HERE)
+        capacity.check_capacity(teacher(model), Resources(), HERE)
+    capacity.check_capacity(teacher(model, dtype="bfloat16"), Resources(), HERE)
     monkeypatch.setattr(capacity, "gpu_bytes", lambda: 2_000_000)
     with pytest.raises(QcrdError, match=r"GPU memory \(1 x 0.85 of one\)"):
-        capacity.check_room(teacher(model), Resources(), GPUS)
-    capacity.check_room(teacher(model), Resources(teacher_gpus=2), GPUS)
+        capacity.check_capacity(teacher(model), Resources(), GPUS)
+    capacity.check_capacity(teacher(model), Resources(teacher_gpus=2), GPUS)
 
 
 def test_what_cannot_be_known_passes(model, monkeypatch):
     monkeypatch.setattr("qcrd.grid.cluster.capacity.available", lambda: (1, 1))
-    capacity.check_room(teacher("nobody/nothing-" + "x" * 200), Resources(), HERE)
-    capacity.check_room(teacher(model), Resources(), HERE * 2)  # other nodes' memory
-    capacity.check_room(Teacher(), Resources(), HERE)  # the embedded one
+    capacity.check_capacity(teacher("nobody/nothing-" + "x" * 200), Resources(), HERE)
+    capacity.check_capacity(teacher(model), Resources(), HERE * 2)  # other nodes' memory
+    capacity.check_capacity(Teacher(), Resources(), HERE)  # the embedded one
     monkeypatch.setattr(capacity, "gpu_bytes", lambda: None)
-    capacity.check_room(teacher(model), Resources(), GPUS)
+    capacity.check_capacity(teacher(model), Resources(), GPUS)

@@ -3,7 +3,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import SHAPE
 
-from qcrd.cell.run import judge_bytes, run_cell
+from qcrd.cell.discriminator import discriminator_bytes
+from qcrd.cell.resolved import resolve
+from qcrd.cell.run import run_cell
 from qcrd.config import Cell, Contrastive, Discriminator, Resources
 from qcrd.errors import OutOfMemory
 from qcrd.grid.cluster.gpu_sharing import (
@@ -25,7 +27,7 @@ GIB = 2**30
 
 def cell(method="finetuning", m=5, k=1, **task):
     """One that needs no teacher."""
-    return Cell.model_validate(
+    settings = Cell.model_validate(
         {
             "method": method,
             "task": {"train": 24, "validation": 8, "test": 8, **task},
@@ -35,6 +37,12 @@ def cell(method="finetuning", m=5, k=1, **task):
             "selfplay": {"k": k},
         }
     )
+    return resolve(settings)
+
+
+def changed(cell, **sections):
+    """The cell with other sections."""
+    return resolve(cell.settings.model_copy(update=sections))
 
 
 @given(peak=st.integers(0, 300 * GIB), total=st.integers(8 * GIB, 192 * GIB))
@@ -55,25 +63,25 @@ def test_small_cells_pack_many_to_a_gpu_and_large_ones_get_it_whole():
 
 def test_of_like_cells_the_one_with_most_sequences_is_probed():
     many, few, plain, other = cell("qcrd", m=20), cell("qcrd", m=5), cell(), cell(name="svamp", source="x")
-    mean = few.model_copy(update={"contrastive": Contrastive(scheme="mean")})
-    alone = few.model_copy(update={"discriminator": Discriminator(enabled=False)})
-    beta = few.model_copy(update={"contrastive": Contrastive(beta=0.7)})
+    mean = changed(few, contrastive=Contrastive(scheme="mean"))
+    alone = changed(few, discriminator=Discriminator(enabled=False))
+    beta = changed(few, contrastive=Contrastive(beta=0.7))
     assert largest([few, many, plain, other, mean, alone, beta]) == [many, plain, other, mean, alone]
 
 
 def test_a_discriminator_gets_more_of_a_gpu_than_a_cell_only_where_its_memory_asks_for_it():
     small = cell("qcrd")
     wide = {"d_model": 1024, "d_kv": 64, "d_ff": 4096, "layers": 24, "heads": 16}
-    large = Cell.model_validate(small.model_dump() | {"discriminator": {"architecture": wide}})
+    large = changed(small, discriminator=Discriminator(architecture=wide))
     assert share_of_gpu([small], 0.25, 80 * GIB) == 0.25
-    assert share_of_gpu([small, large], 0.05, 80 * GIB) == share(judge_bytes(large), 80 * GIB) > 0.05
+    assert share_of_gpu([small, large], 0.05, 80 * GIB) == share(discriminator_bytes(large), 80 * GIB) > 0.05
     assert share_of_gpu([large], 0.0, None) == 0.0
     assert share_of_gpu([large], 0.25, None) == 0.25
 
 
 def test_a_probe_measures_a_few_steps_and_leaves_nothing(tmp_path):
     home = Home(tmp_path)
-    found = probe(cell(), home)
+    found = probe(cell().settings, home)
     assert found.bytes > 50 * 2**20  # on a CPU the whole process
     assert list((tmp_path / "cells").iterdir()) == []
 
@@ -84,15 +92,15 @@ def test_a_probe_that_fails_leaves_nothing_either(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Trainer, "run", fail)
     with pytest.raises(OutOfMemory):
-        probe(cell(), Home(tmp_path))
+        probe(cell().settings, Home(tmp_path))
     assert list((tmp_path / "cells").iterdir()) == []
 
 
 def test_somebodys_own_cell_with_the_settings_of_a_probe_stays(tmp_path):
     home, few = Home(tmp_path), {"steps": 32, "iteration": 32, "evaluate_every": 32, "warmup": 0}
-    own = cell().model_copy(update={"training": cell().training.model_copy(update=few)})
+    own = changed(cell(), training=cell().settings.training.model_copy(update=few))
     record = run_cell(own, "mine", home)
-    assert probe(cell(), home).bytes == record.peak_bytes
+    assert probe(cell().settings, home).bytes == record.peak_bytes
     assert home.record(record.id) == record
 
 

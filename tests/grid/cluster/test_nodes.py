@@ -11,10 +11,8 @@ from ray.cluster_utils import Cluster
 from small import small_student
 from small_cells import make_cell
 
-from qcrd.cell.preparation import identify
 from qcrd.cell.run import run_cell
 from qcrd.config import Resources
-from qcrd.fingerprint import fingerprint
 from qcrd.grid.cluster import engines as module
 from qcrd.grid.cluster.engines import Engines
 from qcrd.grid.cluster.nodes import nodes
@@ -100,7 +98,7 @@ def training():
 
         tune.REPORT_SECONDS = trainer.CHECKPOINT_SECONDS = 0.0
         trainer.CHECKPOINT_SHARE = 1e9
-        folder = home.cell(fingerprint(identify(cell)))
+        folder = home.cell(cell.id)
         saved = any(folder.glob("checkpoint-*"))
         killed = home.root / "killed"
         late = killed.exists()
@@ -158,7 +156,7 @@ def test_cells_of_a_killed_node_go_on_elsewhere_to_the_same_weights_and_late_nod
     named = []
     for seed in range(CELLS):
         cell = make_cell(home, "finetuning", labels="gold", seed=seed)
-        named.append((fingerprint(identify(cell)), f"seed={seed}", cell))
+        named.append((f"seed={seed}", cell))
     watch = Saboteur(machines, home, CELLS)
     assert train_cells(named, home, home.root / "tune", Resources(), 0, watch, training()) == {}
 
@@ -171,7 +169,7 @@ def test_cells_of_a_killed_node_go_on_elsewhere_to_the_same_weights_and_late_nod
     assert len({node for _, node, *_ in attempts}) == 4, "the head, the lost one, and both that joined"
 
     torch.set_num_threads(1)
-    for cell_id, name, cell in named:
+    for name, cell in named:
         run_cell(cell, name, alone)
         for file in RESULTS:
-            assert (home.cell(cell_id) / file).read_bytes() == (alone.cell(cell_id) / file).read_bytes()
+            assert (home.cell(cell.id) / file).read_bytes() == (alone.cell(cell.id) / file).read_bytes()

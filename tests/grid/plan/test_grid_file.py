@@ -8,7 +8,7 @@ import qcrd
 from qcrd.cell.identity import teacher_samples
 from qcrd.config import Grid
 from qcrd.errors import ConfigError
-from qcrd.grid.plan.expansion import expand, required_samples
+from qcrd.grid.plan.expansion import required_samples
 from qcrd.grid.plan.file import read_grid
 from qcrd.methods import METHODS
 
@@ -18,7 +18,7 @@ GRIDS = sorted((Path(qcrd.__file__).parents[1] / "grids").glob("*.yaml"))
 def read_text(tmp_path, text: str) -> Grid:
     path = tmp_path / "grid.yaml"
     path.write_text(f"name: a\n{text}")
-    return read_grid(path)
+    return read_grid(path).grid
 
 
 def test_numbers_that_mean_what_they_look_like_are_read(tmp_path):
@@ -76,7 +76,7 @@ def test_a_grid_is_read_with_the_dotted_paths_of_its_factors(tmp_path):
         "product: {scheme: [mean]}\n"
         "seeds: [0, 3]\n"
     )
-    assert read_grid(path) == Grid(
+    assert read_grid(path).grid == Grid(
         name="a-1",
         preset="embedded",
         base={"training": {"steps": 7}},
@@ -330,24 +330,25 @@ def test_a_folder_and_bytes_are_refused(tmp_path):
 @pytest.mark.parametrize("path", GRIDS, ids=lambda p: p.stem)
 def test_the_projects_grids_are_valid_and_can_be_executed(path, monkeypatch):
     monkeypatch.setenv("QCRD_DATA", "/data")
-    grid = read_grid(path)
+    grid = read_grid(path).grid
     assert grid.name == path.stem
     assert path.read_text().startswith("#!/usr/bin/env -S python -m qcrd run\n")
     assert os.access(path, os.X_OK)
 
 
 def test_the_ablation_studies_six_factors_with_one_set_of_samples():
-    grid = read_grid(next(p for p in GRIDS if p.stem == "ablation"))
+    file = read_grid(next(p for p in GRIDS if p.stem == "ablation"))
     for preset, seeds in (("embedded", 1), ("paper", 3)):
-        cells = expand(grid, preset)
-        values = sum(map(len, grid.sweep.values()))
-        assert len(cells) == seeds * (values - len(grid.sweep) + 1)  # the base is a value of each factor
-        assert [need.m for need in required_samples(c.cell for c in cells)] == [20]
+        cells, sweep = file.cells(preset), file.grid.sweep
+        values = sum(map(len, sweep.values()))
+        assert len(cells) == seeds * (values - len(sweep) + 1)  # the base is a value of each factor
+        assert [need.m for need in required_samples(c.cell.settings for c in cells)] == [20]
 
 
 @pytest.mark.parametrize("preset", ["embedded", "paper"])
 def test_all_methods_are_compared_on_equal_samples_and_steps(preset):
-    cells = [p.cell for p in expand(read_grid(next(p for p in GRIDS if p.stem == "methods")), preset)]
+    file = read_grid(next(p for p in GRIDS if p.stem == "methods"))
+    cells = [planned.cell.settings for planned in file.cells(preset)]
     assert {cell.method for cell in cells} == set(METHODS)
     assert len(cells) == 3 * (len(METHODS) + 2)  # and two combinations, in three seeds
     taught = [cell for cell in cells if preset == "embedded" or cell.method != "finetuning"]  # gold labels
@@ -363,9 +364,9 @@ def test_the_recorded_grid_says_where_its_data_is_wanted(monkeypatch):
 
 
 def test_a_written_grid_reads_the_same(tmp_path):
-    grid = read_grid(next(p for p in GRIDS if p.stem == "ablation"))
+    grid = read_grid(next(p for p in GRIDS if p.stem == "ablation")).grid
     (tmp_path / "copy.yaml").write_text(yaml.safe_dump(grid.model_dump()))
-    assert read_grid(tmp_path / "copy.yaml") == grid
+    assert read_grid(tmp_path / "copy.yaml").grid == grid
 
 
 @pytest.mark.parametrize(
@@ -383,15 +384,15 @@ def test_a_written_grid_reads_the_same(tmp_path):
     ],
 )
 def test_a_papers_grid_has_exactly_the_cells_of_its_table(name, paper, embedded):
-    grid = read_grid(next(p for p in GRIDS if p.stem == name))
+    file = read_grid(next(p for p in GRIDS if p.stem == name))
     seeds = 1 if name == "table9" else 3
-    assert len(expand(grid, "paper")) == paper * seeds
-    assert len(expand(grid, "embedded")) == embedded * seeds
+    assert len(file.cells("paper")) == paper * seeds
+    assert len(file.cells("embedded")) == embedded * seeds
 
 
 def test_the_papers_grids_ask_the_papers_sets_once_each_and_share_their_cells():
     def cells(name):
-        return [planned.cell for planned in expand(read_grid(paths[name]), "paper")]
+        return [planned.cell.settings for planned in read_grid(paths[name]).cells("paper")]
 
     paths = {p.stem: p for p in GRIDS}
     needs = required_samples(cells("table1"))

@@ -21,7 +21,7 @@ def cells(**settings):
 
 def said(home, todo=None, questions=720, **settings):
     found = cells(**settings)
-    train = {planned.cell.task.model_dump_json(): questions for planned in found}
+    train = {planned.cell.settings.task: questions for planned in found}
     return warnings(found, [True] * len(found) if todo is None else todo, home, train)
 
 
@@ -71,9 +71,9 @@ def test_a_lag_that_reaches_beyond_the_training_is_said(home):
 
 def test_negatives_that_were_off_in_the_last_cell_of_the_kind_are_said(home):
     [like] = cells()
-    finish(home, 1, like.cell, **BUSY)
+    finish(home, 1, like.cell.settings, **BUSY)
     assert said(home, seeds=[7]) == []
-    finish(home, 2, like.cell, **(BUSY | {"selfplay_active": 0.002, "selfplay_least": 3.5}))
+    finish(home, 2, like.cell.settings, **(BUSY | {"selfplay_active": 0.002, "selfplay_least": 3.5}))
     [one] = said(home, seeds=[7])
     assert one.startswith("delta 4, self-play's negatives: they cannot push, and beta cannot matter to them")
     assert "in cell 2, the last finished cell of this kind, 0.2% of self-play's negatives" in one
@@ -87,6 +87,6 @@ def test_negatives_that_were_off_in_the_last_cell_of_the_kind_are_said(home):
 
 def test_a_margin_below_every_likelihood_that_was_seen_is_said(home):
     [like] = cells()
-    finish(home, 1, like.cell, **BUSY)
+    finish(home, 1, like.cell.settings, **BUSY)
     [one] = said(home, base={"contrastive": {"delta": 0.25}})
     assert "delta 0.25, the teacher's negatives" in one and "had l = 0.30" in one

@@ -37,7 +37,7 @@ def test_what_is_set_later_counts():
         sweep={"contrastive.delta": [2]},
         seeds=[4],
     )
-    swept = cells[1].cell
+    swept = cells[1].cell.settings
     assert swept.training.lr == 5e-3  # preset
     assert swept.training.steps == 7  # base
     assert swept.contrastive.beta == 0.5  # product
@@ -84,7 +84,7 @@ def test_a_sweep_goes_around_each_combination_of_a_product():
 
 def test_a_baseline_beside_a_sweep_of_what_it_does_not_read_is_one_cell_in_every_row():
     cells = planned(product={"method": ["finetuning", "qcrd"]}, sweep={"beta": [0, 0.2, 1]})
-    baseline = [c for c in cells if c.cell.method == "finetuning"]
+    baseline = [c for c in cells if c.cell.method.name == "finetuning"]
     assert len(baseline) == 1
     assert [row.value for row in baseline[0].rows] == [None, 0.0, 0.2, 1.0]
 
@@ -110,7 +110,7 @@ def test_names_and_ids_are_unique():
         seeds=2,
     )
     assert len({c.name for c in cells}) == len(cells)
-    assert len({cell_id(c.cell, "d", "t") for c in cells}) == len(cells)
+    assert len({cell_id(c.cell.settings, "d", "t") for c in cells}) == len(cells)
 
 
 def test_a_value_is_shown_as_people_write_it_and_as_no_other_value():
@@ -162,7 +162,8 @@ def test_environment_variables_are_replaced_in_places_and_kept_in_rows(monkeypat
         base={"task": {"source": "$QCRD_TEST_DATA/a"}, "teacher": {"engine": "recorded"}},
         product={"teacher.path": ["${QCRD_TEST_DATA}/b", "/c"]},
     )
-    assert (one.cell.task.source, one.cell.teacher.path, two.cell.teacher.path) == (
+    first, second = one.cell.settings, two.cell.settings
+    assert (first.task.source, first.teacher.path, second.teacher.path) == (
         "/data/a",
         "/data/b",
         "/c",
@@ -172,7 +173,7 @@ def test_environment_variables_are_replaced_in_places_and_kept_in_rows(monkeypat
 
 def test_the_teacher_is_sampled_once_for_the_largest_m():
     cells = [
-        c.cell
+        c.cell.settings
         for c in planned(product={"method": ["dss", "qcrd"]}, sweep={"m": [1, 20], "k": [0, 3], "tau": [0]})
     ]
     [need] = required_samples(cells)
@@ -180,13 +181,15 @@ def test_the_teacher_is_sampled_once_for_the_largest_m():
 
 
 def test_other_teachers_and_tasks_need_samples_of_their_own():
-    cells = [c.cell for c in planned(sweep={"teacher.temperature": [1.0], "task.seed": [1], "m": [2]})]
+    cells = [
+        c.cell.settings for c in planned(sweep={"teacher.temperature": [1.0], "task.seed": [1], "m": [2]})
+    ]
     assert sorted(need.m for need in required_samples(cells)) == [5, 5, 5]
 
 
 def test_validation_is_sampled_where_its_labels_are_the_teachers():
-    gold = [c.cell for c in planned(base={"rationales": {"labels": "gold"}})]
-    teacher = [c.cell for c in planned(base={"rationales": {"labels": "teacher"}})]
+    gold = [c.cell.settings for c in planned(base={"rationales": {"labels": "gold"}})]
+    teacher = [c.cell.settings for c in planned(base={"rationales": {"labels": "teacher"}})]
     assert required_samples(gold)[0].splits == ("train",)
     assert required_samples(teacher)[0].splits == ("train", "validation")
 
@@ -270,14 +273,14 @@ def test_a_variant_sets_several_things_at_once_and_is_named():
     cells = expand(Grid(name="g", variants=VARIANTS), "embedded")
     assert [c.name for c in cells] == ["dss DSS seed=0", "qcrd ED seed=0", "qcrd QCRD seed=0"]
     assert [c.factors for c in cells] == [{"variant": name} for name in VARIANTS]
-    ed = cells[1].cell
+    ed = cells[1].cell.settings
     assert (ed.contrastive.beta, ed.selfplay.k, ed.discriminator.enabled) == (0, 0, False)
 
 
 def test_variants_are_combined_with_the_product_whose_settings_count_more():
     grid = Grid(name="g", variants={"a": {"selfplay.k": 0}, "b": {}}, product={"selfplay.k": [1, 2]})
     cells = expand(grid, "embedded")
-    assert [c.cell.selfplay.k for c in cells] == [1, 2]
+    assert [c.cell.settings.selfplay.k for c in cells] == [1, 2]
     assert [row.product["variant"] for row in cells[0].rows] == ["a", "b"]
 
 
@@ -290,9 +293,11 @@ def test_a_preset_can_have_parts_of_its_own():
     }
     cells = expand(Grid(name="g", **parts), "embedded")
     assert [c.name for c in cells] == ["dss train=10 seed=0", "dss train=10 seed=1"]
-    assert (cells[0].cell.training.steps, cells[0].cell.training.lr) == (7, 0.1)
+    training = cells[0].cell.settings.training
+    assert (training.steps, training.lr) == (7, 0.1)
     (plain,) = expand(Grid(name="g", **parts), "paper")
-    assert (plain.cell.training.steps, plain.cell.training.lr) == (7, 5e-5)
+    training = plain.cell.settings.training
+    assert (training.steps, training.lr) == (7, 5e-5)
 
 
 def test_the_base_of_a_sweep_is_also_called_by_the_bases_value():
@@ -330,9 +335,9 @@ def test_a_model_that_is_to_measure_and_is_not_there_is_refused(place, tmp_path)
 
 @pytest.mark.parametrize("preset", ["paper", "embedded"])
 def test_figure_5_varies_the_data_and_not_the_length_of_an_iteration(preset):
-    grid = read_grid(Path(__file__).parents[3] / "grids" / "figure5.yaml")
+    file = read_grid(Path(__file__).parents[3] / "grids" / "figure5.yaml")
     lengths, sizes = {}, {}
-    for cell in (planned.cell for planned in expand(grid, preset)):
+    for cell in (planned.cell.settings for planned in file.cells(preset)):
         of, training = known_sizes(cell), cell.training
         epoch = math.ceil(of.train / training.batch)
         lengths.setdefault(cell.task.name, set()).add(training.iteration or epoch)

@@ -47,7 +47,7 @@ def planned(path, tmp_path):
 
 
 def test_a_run_refuses_more_than_the_share_and_says_the_number(grid, tmp_path):
-    cells = [each.cell for each in planned(grid(), tmp_path).cells]
+    cells = [each.cell.settings for each in planned(grid(), tmp_path).cells]
     said = []
     with pytest.raises(ConfigError) as refused:
         labels.check(cells, said.append)
@@ -59,20 +59,21 @@ def test_a_run_refuses_more_than_the_share_and_says_the_number(grid, tmp_path):
 
 
 def test_the_driver_looks_before_it_draws_or_trains(grid, tmp_path, monkeypatch):
+    study = planned(grid(), tmp_path)
     monkeypatch.setattr("qcrd.grid.run.driver._sample", lambda *_, **__: pytest.fail("it began"))
     with pytest.raises(ConfigError, match="2 of 20 questions"):
-        driver._work(planned(grid(), tmp_path), None, ())
+        driver._sample_for(study, None, (), study.cells)
 
 
 def test_a_bearable_share_is_said_once_for_all_cells(grid, tmp_path):
-    cells = [each.cell for each in planned(grid(unwritable=0.1), tmp_path).cells]
+    cells = [each.cell.settings for each in planned(grid(unwritable=0.1), tmp_path).cells]
     said = []
     labels.check(cells, said.append)
     assert len(cells) == 3 and len(said) == 1 and "2 of 20 questions (10.0%)" in said[0]
 
 
 def test_what_the_limit_cuts_is_said_with_the_limit_to_set(grid, tmp_path):
-    cells = [each.cell for each in planned(grid(max_label=2), tmp_path).cells]
+    cells = [each.cell.settings for each in planned(grid(max_label=2), tmp_path).cells]
     with pytest.raises(
         ConfigError, match=r"11 of 20 .* the labels of 11 questions are cut at 2 tokens .*: 4\)"
     ):

@@ -43,7 +43,7 @@ def test_factors_that_make_no_difference_are_not_in_a_label_and_no_cell_counts_t
         ("k=0", 3),
     ]
     for _, _, _, ids in found:
-        assert sorted(cells[int(i)].cell.seed for i in ids) == [0, 1, 2]
+        assert sorted(cells[int(i)].cell.settings.seed for i in ids) == [0, 1, 2]
 
 
 def test_a_sweep_goes_around_each_combination_that_it_changes():

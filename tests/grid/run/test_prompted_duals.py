@@ -8,7 +8,7 @@ import torch
 from chat_servers import ChatServer, completion
 
 from qcrd import tasks
-from qcrd.cell import preparation
+from qcrd.cell.preparation import prepare
 from qcrd.cell.run import run_cell
 from qcrd.config import Task
 from qcrd.errors import ConfigError, DataError
@@ -101,7 +101,7 @@ def test_what_is_asked_follows_from_the_first_answers_is_drawn_once_and_trained_
     assert len(server.calls) == first + 24
 
     [planned] = study.cells
-    prepared = preparation.prepare(planned.cell, study.home)
+    prepared = prepare(planned.cell, study.home)
     found = prepared.statistics
     counts = {name: found[f"edit/{name}"] for name in ("to_derail", "derailed", "to_mend", "mended")}
     assert counts == {"to_derail": 12, "derailed": 11, "to_mend": 12, "mended": 11}
@@ -120,7 +120,7 @@ def test_mined_and_prompted_duals_share_the_first_answers_and_are_two_cells(tmp_
     seeds = server.asked()
     assert set(seeds.values()) == {1}
     before = study.ids
-    mined, prompted = (preparation.prepare(p.cell, study.home) for p in study.cells)
+    mined, prompted = (prepare(p.cell, study.home) for p in study.cells)
     assert mined.sets == prompted.sets and not any(mined.pairs)
     assert open_study(tmp_path, server.url, "[mined, prompted]").ids == before
 
@@ -129,7 +129,7 @@ def test_a_cell_whose_duals_were_never_drawn_is_refused_with_what_to_do(tmp_path
     study = open_study(tmp_path, server.url)
     driver._draw(study, Shares.of(study.grid.resources, HERE), HERE, study.samples(), None)
     with pytest.raises(DataError, match="prompts for dual rationales of arithmetic; `qcrd run` draws them"):
-        preparation.prepare(study.cells[0].cell, study.home)
+        prepare(study.cells[0].cell, study.home)
 
 
 @pytest.mark.parametrize(

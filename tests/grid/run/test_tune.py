@@ -52,14 +52,15 @@ def test_of_cells_that_fail_each_is_named_with_its_reason_and_only_the_killed_an
     local_ray, tmp_path, capsys
 ):
     home = Home(tmp_path)
-    cells = [(name.replace(" ", "-"), name, make_cell(home, "finetuning")) for name in FATES]
+    cells = [(name, make_cell(home, "finetuning", seed=seed)) for seed, name in enumerate(FATES)]
+    ids = {name: cell.id for name, cell in cells}
     resources = Resources(retries=1, concurrent_cells=2)
     failed = train_cells(cells, home, tmp_path / "tune", resources, 0, CellWatch(len(cells), 0), acting())
     begun = {name: len((tmp_path / f"{name}.attempts").read_text().split()) for name in FATES}
     assert begun == {name: attempts for name, (attempts, _) in FATES.items()}
-    assert failed.keys() == {name.replace(" ", "-") for name, (_, reason) in FATES.items() if reason}
+    assert failed.keys() == {ids[name] for name, (_, reason) in FATES.items() if reason}
     for name, (_, reason) in FATES.items():
-        assert reason is None or reason in failed[name.replace(" ", "-")]
+        assert reason is None or reason in failed[ids[name]]
     said = capsys.readouterr().out
     assert "out of memory: failed, and is not started again" in said
     assert "good: test 50.0%" in said and "diverged: diverged" in said

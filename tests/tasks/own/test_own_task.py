@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from qcrd import config, tasks
-from qcrd.cell.preparation import without_gold
+from qcrd.cell.data import without_gold
 from qcrd.errors import DataError
 from qcrd.samples.requests import requests
 from qcrd.teacher.recorded import RecordedTeacher

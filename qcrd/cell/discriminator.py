@@ -1,0 +1,116 @@
+"""The discriminator that a cell begins with: pretrained once for all cells that share it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase, T5Config
+
+from qcrd.cell.preparation import Prepared, prepare
+from qcrd.cell.resolved import ResolvedCell
+from qcrd.discriminator.footprint import training_bytes
+from qcrd.discriminator.model import Discriminator, load_discriminator
+from qcrd.discriminator.questions import JudgedQuestion, augmentation, held_out, judged, with_augmented
+from qcrd.discriminator.trainer import Judge
+from qcrd.errors import QcrdError
+from qcrd.seeds import derive
+from qcrd.storage import tensors
+from qcrd.storage.files import read_json, write_json
+from qcrd.storage.home import Home
+from qcrd.storage.tensors import DamagedTensors
+from qcrd.student.t5.load import t5_config
+from qcrd.student.token_duplicates import apart
+from qcrd.student.tokenizer import load_tokenizer
+from qcrd.student.weights import set_weights, weights
+from qcrd.types import RationaleSet
+
+COMMIT = "commit"  # of the checkpoint that a discriminator was pretrained from, beside its figures
+
+logger = logging.getLogger(__name__)
+
+
+def ensure_discriminator(cell: ResolvedCell, home: Home, prepared: Prepared | None = None) -> Path:
+    """Weights of the discriminator that the cell needs, pretraining it if nobody has; one process does."""
+    path = home.discriminators / f"{cell.discriminator_id}.safetensors"
+    home.discriminators.mkdir(parents=True, exist_ok=True)
+    with home.hold(path.parent, lease=path.with_suffix(".lease"), wanted=lambda n: n.startswith(path.stem)):
+        if path.exists():  # pretrained while this process waited, or on another machine
+            return path
+        prepared, settings = prepared or prepare(cell, home), cell.settings
+        model = new_discriminator(cell)
+        tokenizer = load_tokenizer(settings.student)
+        sets = apart(tokenizer, prepared.sets, settings.student.max_rationale)
+        judge, seen = discriminator_trainer(cell, prepared, sets, model, tokenizer)
+        made = augmentation(sets, settings.discriminator, settings.seed)
+        figures = judge.pretrain(lambda n: with_augmented(tokenizer, seen, made(n), settings.student))
+        write_json(path.with_suffix(".json"), {**figures, COMMIT: model.commit})
+        tensors.save(path, weights(model))
+    return path
+
+
+def pretrained_discriminator(
+    cell: ResolvedCell, home: Home, prepared: Prepared
+) -> tuple[Discriminator, dict[str, Any]]:
+    """The cell's discriminator with what its pretraining came to; pretrained anew where it is damaged."""
+    path, model = ensure_discriminator(cell, home, prepared), new_discriminator(cell)
+    try:
+        values = tensors.load(path)[0]
+    except DamagedTensors as error:
+        logger.warning("%s; it is pretrained again, or had from the bucket", error)
+        path.unlink(missing_ok=True)
+        try:
+            values = tensors.load(ensure_discriminator(cell, home, prepared))[0]
+        except DamagedTensors:  # in the bucket too
+            path.unlink(missing_ok=True)
+            home.bucket.remove([path])
+            values = tensors.load(ensure_discriminator(cell, home, prepared))[0]
+    set_weights(model, values)
+    return model, read_json(path.with_suffix(".json")) or {}
+
+
+def discriminator_trainer(
+    cell: ResolvedCell,
+    prepared: Prepared,
+    sets: Sequence[RationaleSet],
+    model: Discriminator,
+    tokenizer: PreTrainedTokenizerBase,
+) -> tuple[Judge, list[JudgedQuestion]]:
+    """The judge, and the questions as it sees them; `sets` are those of `prepared`, told apart in tokens."""
+    settings = cell.settings
+    held = held_out(sets, settings.discriminator.held_out, settings.seed)
+    texts = [q.text for q in prepared.questions]
+    seen = judged(tokenizer, texts, sets, settings.student, held)
+    return Judge(model, settings.discriminator, settings.seed, [q for q in seen if q.held_out]), seen
+
+
+def new_discriminator(cell: ResolvedCell) -> Discriminator:
+    """The discriminator of a cell before any training."""
+    settings = cell.settings
+    return load_discriminator(
+        settings.discriminator,
+        load_tokenizer(settings.student),
+        settings.student.precision,
+        derive(settings.seed, "init", "discriminator"),
+        _device(),
+    )
+
+
+def discriminator_bytes(cell: ResolvedCell) -> int | None:
+    """Bytes that training the cell's discriminator takes at most, by shapes; None where those are unknown."""
+    section, student = cell.settings.discriminator, cell.settings.student
+    try:
+        if section.checkpoint is None:
+            shape = t5_config(section.architecture, load_tokenizer(student), 0.0)
+        else:
+            shape = T5Config.from_pretrained(section.checkpoint, revision=section.revision)
+    except (OSError, ValueError, QcrdError):  # whoever loads it says what is wrong
+        return None
+    return training_bytes(shape, student.max_input + student.max_rationale, section.max_tokens)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
