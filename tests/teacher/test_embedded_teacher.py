@@ -18,7 +18,8 @@ from qcrd.hub.word_tokenizer import word_level_tokenizer
 from qcrd.tasks.arithmetic import generate, vocabulary
 from qcrd.teacher import embedded
 from qcrd.teacher.chat import NO_SYSTEM
-from qcrd.teacher.embedded import EmbeddedRecipe, ensure_embedded_teacher
+from qcrd.teacher.embedded import ensure_embedded_teacher
+from qcrd.teacher.recipe import EmbeddedRecipe
 
 
 @pytest.fixture(scope="session")

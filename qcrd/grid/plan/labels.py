@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError
-
 from qcrd.cell import preparation
 from qcrd.config import Cell
 from qcrd.config import Student as Settings
 from qcrd.config import Task as TaskConfig
 from qcrd.errors import ConfigError
-from qcrd.student.tokenizer import load_tokenizer
+from qcrd.student.tokenizer import load_tokenizer, own_word_tokenizer
 from qcrd.student.writable import Writable, writable
 
 
@@ -123,6 +120,9 @@ def _at_hand(student: Settings) -> bool:
         return True
     if student.tokenizer is not None:  # the revision is the checkpoint's
         revision = None
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
     try:
         return isinstance(try_to_load_from_cache(name, "tokenizer_config.json", revision=revision), str)
     except HFValidationError:  # no name that the Hub could have
@@ -144,6 +144,8 @@ def _found(
     task: str, checkpoint: str | None, revision: str | None, tokenizer: str | None, limit: int
 ) -> Writable:
     loaded, splits = preparation.load_task(TaskConfig.model_validate_json(task))
-    section = Settings(checkpoint=checkpoint, revision=revision, tokenizer=tokenizer)
     questions = (*splits.train, *splits.validation, *splits.test)
+    if checkpoint is None and tokenizer is None:
+        return writable(loaded, questions, own_word_tokenizer(), limit)
+    section = Settings(checkpoint=checkpoint, revision=revision, tokenizer=tokenizer)
     return writable(loaded, questions, load_tokenizer(section), limit)
