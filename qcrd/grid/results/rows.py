@@ -6,17 +6,18 @@ from qcrd.cell import preparation
 from qcrd.cell.teacher_accuracy import Yield, yields
 from qcrd.errors import DamagedResult
 from qcrd.grid.plan.study import Study, last_status, state
-from qcrd.grid.results.layout import Place, places
+from qcrd.grid.results.layout import SettingCells, table_settings
+from qcrd.report.model import Table, TableRow
 from qcrd.report.paper import counterpart
-from qcrd.report.tables import Row, Table, table
+from qcrd.report.tables import table
 from qcrd.report.teachers import teacher_line
 
 
 def tables(study: Study) -> Table:
     """The grid's table from what is finished now."""
-    found = places(study.grid, study.cells, study.ids)
-    compared = {place.group for place in found if place.base}
-    rows = [_row(study, place, place.group in compared) for place in found]
+    settings = table_settings(study.grid, study.cells, study.ids)
+    compared = {each.setting.group for each in settings if each.setting.base}
+    rows = [_row(study, each, each.setting.group in compared) for each in settings]
     names = sorted({planned.cell.task.name for planned in study.cells})
     lines = [
         teacher_line(y.teacher, y.task, y.split, y.m, y.statistics, "table3" in study.grid.paper)
@@ -30,10 +31,10 @@ def found_yields(study: Study) -> list[Yield]:
     return [found for need, cell in study.needs() for found in yields(cell, study.home, need.m)]
 
 
-def _row(study: Study, place: Place, compared: bool) -> Row:
+def _row(study: Study, line: SettingCells, compared: bool) -> TableRow:
     """The line's cells; their answers only where they are compared, as those of thousands fill the memory."""
     records, failed, predictions, missing = [], [], [], 0
-    for cell_id in place.cells:
+    for cell_id in line.cells:
         record = study.home.record(cell_id)
         try:
             study.home.check_result(cell_id)
@@ -48,24 +49,17 @@ def _row(study: Study, place: Place, compared: bool) -> Row:
             failed.append(last_status(study.home, cell_id)[1])
         else:
             missing += 1
-    cell = next(iter(place.cells.values())).cell
+    cell = next(iter(line.cells.values())).cell
     splits = preparation.load_task(cell.task)[1]
-    published = counterpart(cell, study.grid.paper, place.factor)
-    return Row(
-        group=place.group,
-        label=place.label,
-        records=records,
+    return TableRow(
+        line.setting,
+        records,
         n_test=len(splits.test),
+        train=len(splits.train),
+        method=cell.method,
         failed=failed,
         missing=missing,
-        base=place.base,
-        published=published.figure if published else None,
-        unlike=published.unlike if published else (),
-        source=published.source if published else "",
+        counterpart=counterpart(cell, study.grid.paper, line.setting.factor),
         agreement=cell.rationales.labels == "teacher",
         predictions=predictions,
-        factor=place.factor,
-        method=cell.method,
-        train=len(splits.train),
-        combinations=place.combinations,
     )
