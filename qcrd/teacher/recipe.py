@@ -9,6 +9,10 @@ from qcrd.fingerprint import fingerprint
 from qcrd.tasks.arithmetic import generate, vocabulary
 from qcrd.types import Question
 
+# Of the default recipe's problems: making 4,400 of them takes longer than all else that a plan does.
+_KNOWN_DATA = {(0, 4400): "6572f86144f4"}
+"""Fingerprint of the problems by seed and number; a test holds it against the problems."""
+
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedRecipe:
@@ -47,5 +51,9 @@ class EmbeddedRecipe:
 
     def fingerprint(self) -> str:
         """Short id of the recipe, the problems and the vocabulary."""
-        problems = [[q.text, q.rationale, q.label] for part in self.data() for q in part]
-        return fingerprint({**asdict(self), "data": fingerprint(problems), "vocabulary": vocabulary()})
+        data = _KNOWN_DATA.get((self.seed, self.problems + self.held_out)) or self.data_fingerprint()
+        return fingerprint({**asdict(self), "data": data, "vocabulary": vocabulary()})
+
+    def data_fingerprint(self) -> str:
+        """Short id of the training and held-out problems, from the problems themselves."""
+        return fingerprint([[q.text, q.rationale, q.label] for part in self.data() for q in part])
