@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -127,14 +128,16 @@ def plan(
       qcrd plan grids/ablation.yaml --json | jq '.cells | length'
     """
     from qcrd.doctor.hub import unasked_if_out_of_reach
+    from qcrd.grid.plan.checkpoints import needs_hub
     from qcrd.grid.plan.overview import plan_object, plan_text
     from qcrd.grid.plan.study import Study
     from qcrd.storage.home import Home
 
     study = Study.open(grid, Home.default(), preset)
-    with unasked_if_out_of_reach():
-        found = plan_object(study)
-    typer.echo(json.dumps(found, indent=1) if as_json else plan_text(found))
+    asks_hub = needs_hub(planned.cell for planned in study.cells)
+    with unasked_if_out_of_reach() if asks_hub else nullcontext():
+        plan = plan_object(study)
+    typer.echo(json.dumps(plan, indent=1) if as_json else plan_text(plan))
 
 
 @app.command()
@@ -167,14 +170,19 @@ def table(
       qcrd table grids/table5.yaml --format html > table5.html     with its figures and provenance
     """
     from qcrd.grid.plan.study import Study
-    from qcrd.grid.results.report import html
     from qcrd.grid.results.rows import tables
-    from qcrd.report.formats import render
     from qcrd.storage.home import Home
 
     study = Study.open(grid, Home.default(), preset)
     found = tables(study)
-    typer.echo(html(study, found) if format == Format.html else render(found, format), nl=False)
+    if format == Format.html:
+        from qcrd.grid.results.report import html  # imports what draws the figures
+
+        typer.echo(html(study, found), nl=False)
+    else:
+        from qcrd.report.formats import render
+
+        typer.echo(render(found, format), nl=False)
 
 
 class Picture(StrEnum):

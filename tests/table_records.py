@@ -1,5 +1,6 @@
 """Records of cells for tables."""
 
+from qcrd.report.model import Counterpart, Setting, TableRow
 from qcrd.types import CellRecord
 
 
@@ -20,3 +21,13 @@ def record(accuracy, seed=0, status="done"):
         chosen_step=300,
         seconds=1.0,
     )
+
+
+def a_row(
+    group, label, records, n_test, factor=None, base=False, combinations=(),
+    published=None, unlike=(), source="", **others,
+):  # fmt: skip
+    """A row of a table, flat."""
+    papers = Counterpart(published, unlike, source) if published is not None else None
+    setting = Setting(group, label, factor, base, combinations)
+    return TableRow(setting, records, n_test, counterpart=papers, **others)

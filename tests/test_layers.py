@@ -66,8 +66,10 @@ def imports(file: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import in line {node.lineno}"
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            if not all(name in MODULES for name in names):  # else it is modules that are used of a package
+                yield node.module
+            yield from names
 
 
 def within(module: str, name: str) -> bool:

@@ -14,7 +14,7 @@ from qcrd.faults import soak
 from qcrd.grid.plan.overview import plan_object
 from qcrd.grid.plan.study import Study
 from qcrd.grid.results.rows import tables
-from qcrd.report.tables import Table
+from qcrd.report.model import Table
 from qcrd.samples.draw import draw
 from qcrd.storage.home import Home
 from qcrd.teacher.recorded import RecordedTeacher

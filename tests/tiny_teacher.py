@@ -1,6 +1,6 @@
 """The smallest embedded teacher."""
 
-from qcrd.teacher.embedded import EmbeddedRecipe
+from qcrd.teacher.recipe import EmbeddedRecipe
 
 TINY = EmbeddedRecipe(
     accuracy=0.0,

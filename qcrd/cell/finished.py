@@ -7,8 +7,8 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from pydantic import ValidationError
 
 from qcrd.cell.resolved import ResolvedCell, resolve
@@ -16,9 +16,10 @@ from qcrd.config import Cell
 from qcrd.errors import ConfigError, DataError
 from qcrd.storage.files import read_json
 from qcrd.storage.home import STUDENT, Home
-from qcrd.student.base import Student
-from qcrd.student.load import load_student
 from qcrd.types import CellRecord
+
+if TYPE_CHECKING:
+    from qcrd.student.base import Student
 
 NEAR = 4  # cells that a message names at most
 _ID = re.compile(r"[0-9a-f]+")
@@ -87,6 +88,10 @@ class Ended:
 
 def kept_student(cell: ResolvedCell, folder: Path) -> Student:
     """A cell's student as it was evaluated, on the GPU where there is one."""
+    import torch
+
+    from qcrd.student.load import load_student
+
     here = {"checkpoint": str(folder), "revision": None, "tokenizer": None}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     settings = cell.settings

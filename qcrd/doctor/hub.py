@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
 from qcrd.doctor import web
 from qcrd.doctor.check import Check, ok, warning
+
+_OFFLINE = "HF_HUB_OFFLINE"
 
 
 def hub() -> Iterator[Check]:
@@ -30,19 +34,30 @@ def hub() -> Iterator[Check]:
 @contextmanager
 def unasked_if_out_of_reach() -> Iterator[None]:
     """Offline mode within, where the Hub does not answer: its libraries ask six times, for 25 s each."""
-    import datasets
+    if not isinstance(_asked(), str):
+        yield
+        return
     from huggingface_hub import constants
 
-    places = (constants, datasets.config)  # both read the variable when they are imported
-    before = [place.HF_HUB_OFFLINE for place in places]
-    if isinstance(_asked(), str):
-        for place in places:
-            place.HF_HUB_OFFLINE = True
+    # Both libraries read the variable when they are imported, and `datasets` may be imported within.
+    said, before = os.environ.get(_OFFLINE), constants.HF_HUB_OFFLINE
+    os.environ[_OFFLINE] = "1"
+    _set_offline(True)
     try:
         yield
     finally:
-        for place, value in zip(places, before, strict=True):
-            place.HF_HUB_OFFLINE = value
+        if said is None:
+            del os.environ[_OFFLINE]
+        else:
+            os.environ[_OFFLINE] = said
+        _set_offline(before)
+
+
+def _set_offline(value: bool) -> None:
+    """In the libraries that are imported already; importing `datasets` for it would take seconds."""
+    for name in ("huggingface_hub.constants", "datasets.config"):
+        if name in sys.modules:
+            vars(sys.modules[name])["HF_HUB_OFFLINE"] = value
 
 
 @lru_cache(maxsize=1)

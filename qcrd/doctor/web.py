@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import httpx2
-
 LIMIT = 5.0  # seconds
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def status(url: str, headers: Mapping[str, str] | None = None) -> int | str:
     """The status of a GET, or in words why there was no answer."""
+    import httpx2
+
     try:
         with httpx2.Client(timeout=LIMIT, trust_env=not loopback(url)) as client:
             return client.get(url, headers=dict(headers or {})).status_code
@@ -21,4 +21,6 @@ def status(url: str, headers: Mapping[str, str] | None = None) -> int | str:
 
 def loopback(url: str) -> bool:
     """Whether an address is this machine alone; a proxy could not see it."""
+    import httpx2
+
     return httpx2.URL(url).host in LOOPBACK

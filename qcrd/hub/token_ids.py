@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from transformers import PreTrainedTokenizerBase
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from qcrd.hub.word_tokenizer import WordTokenizer
 
 MOST = 16_000_000  # tokens that are kept of one tokenizer, with their texts about a quarter of a GiB
 
-_kept: WeakKeyDictionary[PreTrainedTokenizerBase, Kept] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[PreTrainedTokenizerBase | WordTokenizer, Kept] = WeakKeyDictionary()
 
 
 class Kept(dict[str, array]):
@@ -29,7 +33,7 @@ class Kept(dict[str, array]):
             self.tokens += more
 
 
-def token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[array]:
+def token_ids(tokenizer: PreTrainedTokenizerBase | WordTokenizer, texts: Sequence[str]) -> list[array]:
     """Token ids of each text, uncut and without special tokens; not to be changed, since others read them."""
     kept = _kept.setdefault(tokenizer, Kept())
     rows = {text: kept[text] for text in texts if text in kept}

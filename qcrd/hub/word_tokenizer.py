@@ -1,11 +1,18 @@
-"""A word-level tokenizer over a closed list of words, for the embedded teacher and its students."""
+"""A word-level tokenizer over a closed list of words, for the embedded teacher and its students.
+
+There are two forms of it: transformers', which models are used with, and `WordTokenizer`, which gives the
+same ids and texts without the import of transformers, for planning.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 PAD, EOS, UNK = "<pad>", "</s>", "<unk>"  # ids 0, 1, 2, as in T5, whose decoder starts with the padding
 
@@ -19,14 +26,9 @@ def word_level_tokenizer(vocabulary: Sequence[str], append_eos: bool) -> PreTrai
         vocabulary: the closed list; its order gives the ids from 3 on.
         append_eos: whether encoding ends with </s>: yes for T5 students, no for prompts to be continued.
     """
-    words = dict.fromkeys([PAD, EOS, UNK, *vocabulary])
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=UNK))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
-    )
-    tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace(Regex(r"^(?=[^.,?!;:])"), " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
-    )
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = _tokenizer(vocabulary)
     if append_eos:
         tokenizer.post_processor = processors.TemplateProcessing(
             single=f"$A {EOS}", special_tokens=[(EOS, 1)]
@@ -38,3 +40,35 @@ def word_level_tokenizer(vocabulary: Sequence[str], append_eos: bool) -> PreTrai
         unk_token=UNK,
         clean_up_tokenization_spaces=False,
     )
+
+
+class WordTokenizer:
+    """The same, without transformers: calls that `hub.token_ids` and `student.writable` make."""
+
+    def __init__(self, vocabulary: Sequence[str]):
+        self._tokenizer = _tokenizer(vocabulary)
+        self._tokenizer.add_special_tokens([PAD, EOS, UNK])
+
+    def __call__(self, texts: Sequence[str], **_: bool) -> dict[str, list[list[int]]]:
+        """`input_ids` of each text, without special tokens at its ends."""
+        encoded = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return {"input_ids": [each.ids for each in encoded]}
+
+    def __len__(self) -> int:
+        return self._tokenizer.get_vocab_size()
+
+    def decode(self, ids: Sequence[int], skip_special_tokens: bool = False) -> str:
+        """Text of token ids."""
+        return self._tokenizer.decode(list(ids), skip_special_tokens=skip_special_tokens)
+
+
+def _tokenizer(vocabulary: Sequence[str]) -> Tokenizer:
+    words = dict.fromkeys([PAD, EOS, UNK, *vocabulary])
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=UNK))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
+    )
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace(Regex(r"^(?=[^.,?!;:])"), " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    return tokenizer

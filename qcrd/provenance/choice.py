@@ -8,7 +8,6 @@ was after pretraining, and everything here is theirs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,26 +20,13 @@ from qcrd.hub.token_ids import tokenise
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, choose
 from qcrd.losses.scheme import Scheme, one_at_random
+from qcrd.provenance.candidate import Candidate
 from qcrd.provenance.selected import fates
 from qcrd.rationales.dual import key_weights
 from qcrd.storage import tensors
 from qcrd.student.tokenizer import load_tokenizer
 from qcrd.student.weights import set_weights
 from qcrd.types import Question
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A distinct rationale of a question."""
-
-    text: str
-    positive: bool | None  # None is neither
-    draws: tuple[int, ...]  # the teacher's answers that give it
-    loss: float | None = None  # l(f(x), r), nats per token; None without student
-    quality: float | None = None  # the discriminator's s, 0 to 1; None without one
-    difficulty: float | None = None  # RD, nats per token; None where the selection does not measure it
-    out: str = ""  # why it is neither, or why the selection leaves it out
-    share: float | None = None  # of its side's loss that the method gives it; None where it is not known
 
 
 def weighed(

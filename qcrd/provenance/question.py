@@ -13,7 +13,7 @@ from qcrd.cell.rationale_sets import rationale_set
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.errors import DataError, QcrdError
 from qcrd.losses import SCHEMES
-from qcrd.provenance.choice import Candidate, draws_lots, weighed
+from qcrd.provenance.candidate import Candidate
 from qcrd.provenance.entry import judge_file
 from qcrd.provenance.samples import Answers, Draw, answers
 from qcrd.rationales.select import SELECTIONS, renewed
@@ -21,8 +21,6 @@ from qcrd.rationales.sets import Side, sides
 from qcrd.rationales.vote import vote
 from qcrd.storage.files import read_json
 from qcrd.storage.home import Home
-from qcrd.student.token_duplicates import equal_tokens
-from qcrd.student.tokenizer import load_tokenizer
 from qcrd.types import Parsed, Prediction, Question, Splits, Vote
 
 SPLITS = ("test", "validation", "train")
@@ -134,6 +132,8 @@ def _training(
     result: Vote,
     notes: list[str],
 ) -> Training | None:
+    from qcrd.provenance.choice import weighed  # imports torch and transformers
+
     cell = ended.cell
     if found is None and "rationales" in ended.record.identity:
         return None
@@ -170,6 +170,9 @@ def _by_tokens(
     cell: ResolvedCell, samples: Sequence[Parsed], own: Sequence[Side | None]
 ) -> list[Side | None]:
     """The same, with those negatives apart whose tokens are a positive's."""
+    from qcrd.student.token_duplicates import equal_tokens
+    from qcrd.student.tokenizer import load_tokenizer
+
     texts = {
         wanted: [s.rationale for s, side in zip(samples, own, strict=True) if side is wanted]
         for wanted in (Side.POSITIVE, Side.NEGATIVE)
@@ -196,6 +199,8 @@ def _neither(draws: Sequence[Draw], own: Sequence[Side | None]) -> list[Candidat
 
 def _caveats(ended: Ended, judge: Path | None) -> Iterator[str]:
     """What the figures of the candidates are not."""
+    from qcrd.provenance.choice import draws_lots
+
     cell, settings = ended.cell, ended.cell.settings
     if not cell.method.explains_separately:
         return

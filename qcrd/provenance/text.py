@@ -8,7 +8,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from qcrd.provenance.choice import Candidate
+from qcrd.provenance.candidate import Candidate
 from qcrd.provenance.entry import Entry, Sampler
 from qcrd.provenance.question import Trace, Training
 from qcrd.provenance.samples import Answers

@@ -6,11 +6,12 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
-
-import numpy as np
-from scipy import stats
+from typing import TYPE_CHECKING
 
 from qcrd.report.statistics import LEVEL
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _MOST = 8  # settings whose orders are all gone through (40,320)
 
@@ -54,6 +55,9 @@ def agreement(group: str, ours: Sequence[float], papers: Sequence[float]) -> Agr
     Raises:
         ValueError: for fewer than two settings.
     """
+    import numpy as np
+    from scipy import stats
+
     if len(ours) != len(papers) or len(ours) < 2:
         raise ValueError(f"{len(ours)} and {len(papers)} figures; allowed: as many of both, and at least two")
     found = stats.kendalltau(ours, papers)
@@ -70,5 +74,7 @@ def agreement(group: str, ours: Sequence[float], papers: Sequence[float]) -> Agr
 
 def _concordance(orders: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Pairs in the same order less pairs in the reverse one. Shape: (len(orders),)."""
+    import numpy as np
+
     pairs = itertools.combinations(range(len(other)), 2)
     return sum(np.sign(orders[:, i] - orders[:, j]) * np.sign(other[i] - other[j]) for i, j in pairs)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
-from scipy import stats
+from typing import TYPE_CHECKING, Literal
 
 from qcrd.report.statistics import CONFIDENCE, LEVEL, detectable, detectable_pairs, mcnemar
 from qcrd.types import Prediction
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,8 @@ def compare(first: Sequence[Sequence[Prediction]], second: Sequence[Sequence[Pre
     Raises:
         ValueError: where there are no predictions or the questions differ.
     """
+    from scipy import stats
+
     sides = _right(first, second)
     seeds = (len(first), len(second))
     by_question = sides[0].mean(axis=0) - sides[1].mean(axis=0)
@@ -111,6 +113,8 @@ def _variance(sides: Sequence[np.ndarray], by_question: np.ndarray) -> tuple[flo
 
     Seeds' variance is pooled over both sides, so that one side may have a single seed.
     """
+    import numpy as np
+
     questions = len(by_question)
     if questions == 1:
         return np.inf, 1.0  # one question says nothing about others
@@ -135,6 +139,8 @@ def _variance(sides: Sequence[np.ndarray], by_question: np.ndarray) -> tuple[flo
 
 def _right(*sides: Sequence[Sequence[Prediction]]) -> list[np.ndarray]:
     """For each side who was right. Shape of each: (seeds, questions), the questions in the same order."""
+    import numpy as np
+
     if not all(side and side[0] for side in sides):
         raise ValueError("no predictions given: a comparison needs at least one seed and one question")
     order = [prediction.question_id for prediction in sides[0][0]]

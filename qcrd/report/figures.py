@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from qcrd.report.drawing import COLOURS, MARKERS, PAPER, headed, panels, style
 from qcrd.report.heatmap import crossed, heat_map
-from qcrd.report.tables import Line, Table
+from qcrd.report.model import Table, TableLine
 
 _AXES = {
     "contrastive.beta": "β, weight of the negatives",
@@ -55,7 +55,7 @@ def draw(table: Table) -> Iterator[Drawn]:
         with style():
             if _over_sizes(lines):
                 figure, about = _sizes(lines), "accuracy against the number of training questions"
-            elif lines[0].factor and all(_is_number(line.label) for line in lines):
+            elif lines[0].setting.factor and all(_is_number(line.setting.label) for line in lines):
                 figure, about = _curve(lines), f"accuracy against {_axis(lines[0])}"
             else:
                 figure, about = _dots(lines), "accuracy of each setting"
@@ -69,29 +69,29 @@ def draw(table: Table) -> Iterator[Drawn]:
             yield Drawn(f"{name}-map", group, f"{table.grid} {group}: {about}, in percent", figure)
 
 
-def _curve(lines: Sequence[Line]) -> Figure:
+def _curve(lines: Sequence[TableLine]) -> Figure:
     """Accuracy at each value of a swept number; values are evenly spaced, for they seldom are."""
     figure, ours, papers = _stacked(lines)
     places = range(len(lines))
     _measured(ours, list(zip(places, lines, strict=True)), COLOURS[0], MARKERS[0])
     _published(papers, [(place, line) for place, line in zip(places, lines, strict=True)])
     bottom = figure.axes[-1]
-    bottom.set_xticks(places, [line.label + ("\n(base)" if line.base else "") for line in lines])
+    bottom.set_xticks(places, [line.setting.title("\n") for line in lines])
     bottom.set_xlim(-0.4, len(lines) - 0.6)
     bottom.set_xlabel(_axis(lines[0]))
     return figure
 
 
-def _sizes(lines: Sequence[Line]) -> Figure:
+def _sizes(lines: Sequence[TableLine]) -> Figure:
     """Accuracy against the training-set size, a curve for each method."""
     figure, ours, papers = _stacked(lines)
-    methods = list(dict.fromkeys(line.method for line in lines))
+    methods = list(dict.fromkeys(line.row.method for line in lines))
     for method, colour, marker in zip(methods, COLOURS, MARKERS, strict=False):
-        own = sorted((line.train, line) for line in lines if line.method == method)
+        own = sorted((line.row.train, line) for line in lines if line.row.method == method)
         _measured(ours, own, colour, marker, method)
         _published(papers, own, colour, marker, f"{method}, paper")
     bottom = figure.axes[-1]
-    sizes = sorted({line.train for line in lines})
+    sizes = sorted({line.row.train for line in lines})
     bottom.set_xscale("log")
     bottom.set_xticks(sizes, [f"{size:,}" for size in sizes])
     bottom.xaxis.set_minor_locator(NullLocator())
@@ -99,10 +99,10 @@ def _sizes(lines: Sequence[Line]) -> Figure:
     return figure
 
 
-def _dots(lines: Sequence[Line]) -> Figure:
+def _dots(lines: Sequence[TableLine]) -> Figure:
     """A dot with its interval for each setting, from top to bottom as in the table."""
     apart = _apart(lines)
-    height = 1.1 + 0.24 * len(lines) + (0.15 if any(line.published is not None for line in lines) else 0)
+    height = 1.1 + 0.24 * len(lines) + (0.15 if any(line.row.published is not None for line in lines) else 0)
     figure, axes = panels(2 if apart else 1, height, (2, 1) if apart else (1,), across=True)
     for place, line in enumerate(lines):
         if line.test:
@@ -111,9 +111,9 @@ def _dots(lines: Sequence[Line]) -> Figure:
             axes[0].annotate(
                 "no result yet", (0.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=6.5
             )
-        if line.published is not None:
-            axes[-1].plot(line.published, place, "D", mfc="none", color=PAPER, label=_PAPER, zorder=3)
-    axes[0].set_yticks(range(len(lines)), [line.label + (" (base)" if line.base else "") for line in lines])
+        if line.row.published is not None:
+            axes[-1].plot(line.row.published, place, "D", mfc="none", color=PAPER, label=_PAPER, zorder=3)
+    axes[0].set_yticks(range(len(lines)), [line.setting.title() for line in lines])
     axes[0].set_ylim(len(lines) - 0.5, -0.5)
     axes[0].set_xlabel(_ACCURACY)
     if apart:
@@ -124,7 +124,7 @@ def _dots(lines: Sequence[Line]) -> Figure:
     return figure
 
 
-def _stacked(lines: Sequence[Line]) -> tuple[Figure, Axes, Axes]:
+def _stacked(lines: Sequence[TableLine]) -> tuple[Figure, Axes, Axes]:
     """An empty figure, the axes for our points and those for the paper's, perhaps the same."""
     apart = _apart(lines)
     figure, axes = panels(2 if apart else 1, 3.4 if apart else 2.5, (2, 1) if apart else (1,))
@@ -135,7 +135,7 @@ def _stacked(lines: Sequence[Line]) -> tuple[Figure, Axes, Axes]:
 
 
 def _measured(
-    axis: Axes, points: Sequence[tuple[float, Line]], colour: str, marker: str, name: str = _OURS
+    axis: Axes, points: Sequence[tuple[float, TableLine]], colour: str, marker: str, name: str = _OURS
 ) -> None:
     """Our points, joined where there is a result for each in between."""
     heights = [line.test.mean if line.test else float("nan") for _, line in points]
@@ -147,7 +147,7 @@ def _measured(
 
 def _point(
     axis: Axes,
-    line: Line,
+    line: TableLine,
     place: float,
     colour: str = COLOURS[0],
     marker: str = MARKERS[0],
@@ -156,37 +156,39 @@ def _point(
 ) -> None:
     """A mean with its interval; hollow where cells are missing from it."""
     reach = [[max(0.0, line.test.mean - line.test.low)], [max(0.0, line.test.high - line.test.mean)]]
-    if not line.complete:
+    if not line.row.complete:
         name = _PART if name == _OURS else f"{name}, seeds missing"
     at = {"x": line.test.mean, "y": place, "xerr": reach} if across else {
         "x": place, "y": line.test.mean, "yerr": reach,
     }  # fmt: skip
-    face = colour if line.complete else "white"
+    face = colour if line.row.complete else "white"
     axis.errorbar(**at, fmt=marker, color=colour, mfc=face, elinewidth=0.9, label=name, zorder=3)
 
 
 def _published(
     axis: Axes,
-    points: Sequence[tuple[float, Line]],
+    points: Sequence[tuple[float, TableLine]],
     colour: str = PAPER,
     marker: str = "D",
     name: str = _PAPER,
 ) -> None:
-    known = [(place, line.published) for place, line in points if line.published is not None]
+    known = [(place, line.row.published) for place, line in points if line.row.published is not None]
     if known:
         axis.plot(*zip(*known, strict=True), f"{marker}:", mfc="none", color=colour, label=name, zorder=3)
 
 
-def _apart(lines: Sequence[Line]) -> bool:
+def _apart(lines: Sequence[TableLine]) -> bool:
     """Whether the paper's figures need a panel of their own."""
-    return any(line.published is not None and not line.comparable for line in lines)
+    return any(line.row.published is not None and line.row.unlike for line in lines)
 
 
-def _over_sizes(lines: Sequence[Line]) -> bool:
+def _over_sizes(lines: Sequence[TableLine]) -> bool:
     """Whether the section is about the training-set size: methods, each on several sizes."""
-    pairs = {(line.method, line.train) for line in lines}
+    pairs = {(line.row.method, line.row.train) for line in lines}
     methods, sizes = ({pair[i] for pair in pairs} for i in (0, 1))
-    return lines[0].factor is None and len(sizes) > 1 and len(pairs) == len(lines) and len(methods) <= 6
+    if lines[0].setting.factor is not None or len(sizes) < 2:
+        return False
+    return len(pairs) == len(lines) and len(methods) <= 6
 
 
 def _is_number(label: str) -> bool:
@@ -197,14 +199,14 @@ def _is_number(label: str) -> bool:
         return False
 
 
-def _axis(line: Line) -> str:
-    return _AXES.get(line.factor, line.factor.replace("_", " "))
+def _axis(line: TableLine) -> str:
+    return _AXES.get(line.setting.factor, line.setting.factor.replace("_", " "))
 
 
-def _subtitle(table: Table, lines: Sequence[Line]) -> str:
-    counts = sorted({line.done for line in lines if line.done})
+def _subtitle(table: Table, lines: Sequence[TableLine]) -> str:
+    counts = sorted({len(line.row.finished) for line in lines} - {0})
     seeds = "-".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
     over = " or ".join(sorted({line.test.over for line in lines if line.test}, reverse=True))
-    task = lines[0].group if lines[0].group in table.task.split(", ") else table.task
+    task = lines[0].setting.group if lines[0].setting.group in table.task.split(", ") else table.task
     seeds += " seed" if seeds == "1" else " seeds"
     return f"preset {table.preset}, {task}; {seeds}\nbars: 95% interval over {over}"

@@ -8,9 +8,11 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
+from qcrd.report.activity import SOURCES
 from qcrd.report.columns import header, rows
-from qcrd.report.tables import Line, Table
+from qcrd.report.model import Table, TableLine
 from qcrd.report.teachers import HEADER, texts
 
 _LATEX = {
@@ -113,17 +115,28 @@ def _latex(caption: str, header: list[str], body: list[str]) -> str:
 
 def comma_separated(table: Table) -> str:
     """For programs: one line a setting, full precision, empty where there is nothing."""
-    records = [_flat(table, line) for line in table.lines]
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(_flat(table, None)), lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=_COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(records)
+    writer.writerows(_record(table, line) for line in table.lines)
     return text.getvalue()
 
 
 def as_json(table: Table) -> str:
     """For programs: everything, the ids of the cells behind each mean among it."""
-    return json.dumps(asdict(table), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    whole = {
+        "grid": table.grid,
+        "preset": table.preset,
+        "task": table.task,
+        "about": table.about,
+        "lines": [_object(line) for line in table.lines],
+        "findings": table.findings,
+        "notes": table.notes,
+        "cost": table.cost,
+        "agreements": [asdict(agreement) for agreement in table.agreements],
+        "teachers": [asdict(line) for line in table.teachers],
+    }
+    return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {
@@ -134,48 +147,75 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 }
 
 
-def _marks(line: Line) -> str:
+def _marks(line: TableLine) -> str:
     return "".join(f" [{mark}]" for mark in line.marks)
 
 
-def _flat(table: Table, line: Line | None) -> dict[str, object]:
-    """One CSV record; without a line, one that only shows the names."""
-    test = line.test if line else None
-    versus = line.versus_base if line else None
+def _object(line: TableLine) -> dict[str, Any]:
+    """A line's figures under the names of the JSON; accuracies and points in percent."""
+    row, setting = line.row, line.setting
     return {
+        "group": setting.group,
+        "label": setting.label,
+        "base": setting.base,
+        "best": line.best,
+        "test": line.test and asdict(line.test),
+        **{key: row.accuracy(key) for key in ("validation", "test_last", "test_best")},
+        "done": len(row.finished),
+        "planned": row.planned,
+        "diverged": len(row.records) - len(row.finished),
+        "failed": len(row.failed),
+        "missing": row.missing,
+        "published": row.published,
+        "comparable": not row.unlike,
+        "unlike": row.unlike,
+        "source": row.source,
+        "versus_published": line.versus_published,
+        "versus_base": line.versus_base and asdict(line.versus_base),
+        "corrected_p": line.corrected_p,
+        "factor": setting.factor,
+        "method": row.method,
+        "train": row.train,
+        **{name: row.cost(name) for name in ("teacher_tokens", "student_tflop")},
+        "seconds": row.seconds,
+        "cells": [record.id for record in row.finished],
+        "marks": line.marks,
+        "combinations": [dict(each) for each in setting.combinations],
+        **{f"active_{source}": row.active(source) for source in SOURCES},
+    }
+
+
+_COLUMNS = [
+    "grid", "preset", "task", "group", "label", "base", "test_accuracy", "low", "high", "interval_over",
+    "done", "planned", "diverged", "failed", "missing", "validation", "test_last", "test_best",
+    "versus_base", "versus_base_low", "versus_base_high", "versus_base_p", "versus_base_p_holm",
+    "versus_base_test", "versus_base_detectable", "active_teacher", "active_selfplay", "teacher_tokens",
+    "student_tflop", "seconds", "method", "train", "published", "published_comparable", "published_unlike",
+    "published_in", "versus_published", "cells",
+]  # fmt: skip
+
+
+def _record(table: Table, line: TableLine) -> dict[str, Any]:
+    """One record of the CSV, with the JSON's figures."""
+    figures = _object(line)
+    test, versus = figures["test"] or {}, figures["versus_base"] or {}
+    named = {
         "grid": table.grid,
         "preset": table.preset,
         "task": table.task,
-        "group": line and line.group,
-        "label": line and line.label,
-        "base": line and int(line.base),
-        "test_accuracy": test and test.mean,
-        "low": test and test.low,
-        "high": test and test.high,
-        "interval_over": test and test.over,
-        **{
-            name: line and getattr(line, name)
-            for name in ("done", "planned", "diverged", "failed", "missing")
-        },
-        **{name: line and getattr(line, name) for name in ("validation", "test_last", "test_best")},
-        "versus_base": versus and versus.points,
-        "versus_base_low": versus and versus.low,
-        "versus_base_high": versus and versus.high,
-        "versus_base_p": versus and versus.p,
-        "versus_base_p_holm": line and line.corrected_p,
-        "versus_base_test": versus and versus.test,
-        "versus_base_detectable": versus and versus.detectable,
-        **{name: line and getattr(line, name) for name in ("active_teacher", "active_selfplay")},
-        **{name: line and getattr(line, name) for name in ("teacher_tokens", "student_tflop", "seconds")},
-        "method": line and line.method,
-        "train": line and line.train,
-        "published": line and line.published,
-        "published_comparable": line and int(line.comparable),
-        "published_unlike": line and "; ".join(line.unlike),
-        "published_in": line and line.source,
-        "versus_published": line and line.versus_published,
-        "cells": line and " ".join(line.cells),
+        "base": int(figures["base"]),
+        "test_accuracy": test.get("mean"),
+        **{name: test.get(name) for name in ("low", "high")},
+        "interval_over": test.get("over"),
+        "versus_base": versus.get("points"),
+        **{f"versus_base_{name}": versus.get(name) for name in ("low", "high", "p", "test", "detectable")},
+        "versus_base_p_holm": figures["corrected_p"],
+        "published_comparable": int(figures["comparable"]),
+        "published_unlike": "; ".join(figures["unlike"]),
+        "published_in": figures["source"],
+        "cells": " ".join(figures["cells"]),
     }
+    return {name: named[name] if name in named else figures[name] for name in _COLUMNS}
 
 
 def _escape(text: str) -> str:

@@ -8,25 +8,30 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from qcrd.report.drawing import WIDTH
-from qcrd.report.tables import Line
+from qcrd.report.model import TableLine
 
 _DARK = 0.55  # share of the colour scale from which light text is read better
 
 
-def crossed(lines: Sequence[Line]) -> tuple[str, str] | None:
+def crossed(lines: Sequence[TableLine]) -> tuple[str, str] | None:
     """The two factors whose combinations the lines are; None where other than two vary."""
     values: dict[str, set[str]] = {}
     for line in lines:
-        for combination in line.combinations:
+        for combination in line.setting.combinations:
             for name, value in combination.items():
                 values.setdefault(name, set()).add(value)
     varied = [name for name, found in values.items() if len(found) > 1]
     return (varied[0], varied[1]) if len(varied) == 2 else None
 
 
-def heat_map(lines: Sequence[Line], factors: tuple[str, str]) -> Figure:
+def heat_map(lines: Sequence[TableLine], factors: tuple[str, str]) -> Figure:
     """Test accuracy at each pair of values, in the grid's order; empty where there is no result yet."""
-    cells = [(each[factors[0]], each[factors[1]], line) for line in lines for each in line.combinations]
+    down_name, across_name = factors
+    cells = [
+        (values[down_name], values[across_name], line)
+        for line in lines
+        for values in line.setting.combinations
+    ]
     down, across = (list(dict.fromkeys(cell[side] for cell in cells)) for side in (0, 1))
     means = np.full((len(down), len(across)), np.nan)
     for above, beside, line in cells:
@@ -43,8 +48,8 @@ def heat_map(lines: Sequence[Line], factors: tuple[str, str]) -> Figure:
         axis.text(column + 0.5, row + 0.5, f"{mean:.1f}", ha="center", va="center", color=ink)
     axis.set_xticks(np.arange(len(across)) + 0.5, across)
     axis.set_yticks(np.arange(len(down)) + 0.5, down)
-    axis.set_xlabel(factors[1])
-    axis.set_ylabel(factors[0])
+    axis.set_xlabel(across_name)
+    axis.set_ylabel(down_name)
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
     figure.supxlabel("in the cells: test accuracy (%)", fontsize=7)

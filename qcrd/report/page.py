@@ -13,7 +13,7 @@ from markupsafe import Markup
 from qcrd.report.columns import header, rows
 from qcrd.report.drawing import saved
 from qcrd.report.figures import Drawn, draw
-from qcrd.report.tables import Table
+from qcrd.report.model import Table
 from qcrd.report.teachers import HEADER, texts
 from qcrd.types import CellRecord
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from qcrd.config import Cell
 from qcrd.report.likeness import NAMES, TASKS, unlike
+from qcrd.report.model import Counterpart
 
 Value = str | int | float | bool
 
@@ -62,15 +62,6 @@ _READ: dict[tuple[Any, ...], tuple[str, ...]] = {
         "the teacher's negatives kept (the paper's 67.0 is its figure of + ED in Table 4, without negatives)",
     )
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Counterpart:
-    """The paper's figure for a cell."""
-
-    figure: float  # percent
-    unlike: tuple[str, ...]  # in what the cell is not what it is of; () where the two can be subtracted
-    source: str  # where it stands and of what it is: "Table 1 (SVAMP, T5-base, gold labels)"
 
 
 def counterpart(cell: Cell, tables: Sequence[str], factor: str | None = None) -> Counterpart | None:

@@ -1,4 +1,7 @@
-"""How sure an accuracy is, the exact test of two systems on the same questions, and what tests can detect."""
+"""How sure an accuracy is, the exact test of two systems on the same questions, and what tests can detect.
+
+scipy is imported by the functions that compute with it: a table without results need not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
-
-import numpy as np
-from scipy import optimize, stats
 
 CONFIDENCE = 0.95
 LEVEL = 0.05  # a p from here up is no evidence of a difference
@@ -45,6 +45,9 @@ def accuracy(percents: Sequence[float], questions: int) -> Estimate:
     Raises:
         ValueError: without any accuracy.
     """
+    import numpy as np
+    from scipy import stats
+
     if not percents:
         raise ValueError("no accuracy given: a mean needs at least one seed")
     if len(percents) == 1:
@@ -68,6 +71,8 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     Raises:
         ValueError: for a share outside 0..1 or no questions.
     """
+    from scipy import stats
+
     if not 0 <= share <= 1 or n < 1:
         raise ValueError(f"share is {share} of n {n}; allowed: 0 <= share <= 1 and n >= 1")
     z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
@@ -83,6 +88,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
         only_first: questions that only the first answered rightly.
         only_second: questions that only the second answered rightly.
     """
+    from scipy import stats
+
     if only_first + only_second == 0:
         return 1.0
     return float(stats.binomtest(only_first, only_first + only_second, 0.5).pvalue)
@@ -103,6 +110,9 @@ def detectable(error: float, freedom: float) -> float | None:
     Returns:
         None where the error is 0 or not finite: then nothing is known about it.
     """
+    import numpy as np
+    from scipy import optimize, stats
+
     if not 0 < error < math.inf:
         return None
     edge = float(stats.t.ppf(1 - LEVEL / 2, freedom))
@@ -127,6 +137,8 @@ def detectable_pairs(discordant: int, questions: int) -> float | None:
     Returns:
         A share of the questions; None where D is so small (5 and less) that even all of them are no evidence.
     """
+    from scipy import stats
+
     least = int(stats.binom.isf(LEVEL / 2, discordant, 0.5)) + 1
     if least > discordant:
         return None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from qcrd.report.model import TeacherLine
 from qcrd.report.paper import published
 from qcrd.report.statistics import Estimate, share_of_questions
 
@@ -15,27 +15,6 @@ HEADER = (
     "majority right", "wrong", "unreadable",
 )  # fmt: skip
 """Columns of `texts`."""
-
-
-@dataclass(frozen=True, slots=True)
-class TeacherLine:
-    """A teacher's answers to one split of a task; the upper half of the paper's Table 3."""
-
-    teacher: str
-    task: str
-    split: str
-    m: int  # answers per question
-    questions: int
-    samples: int  # recorded ones may be fewer than m a question
-    single: Estimate  # accuracy of one answer, in percent
-    vote: Estimate  # accuracy of the vote over m, a tie going to the first sampled
-    agreement: float  # mean share of a question's votes that the winner has, in percent
-    ties: int
-    majority_right: int  # questions with a strict winner, by whether it is right
-    majority_wrong: int
-    unparsed: Mapping[str, int]  # reason to number of samples
-    uncued: int = 0  # labels that were read without a cue
-    published: tuple[float, float] | None = None  # the paper's teacher: one answer, vote; in percent
 
 
 def teacher_line(

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from qcrd.report.activity import idle_notes
+from qcrd.report.activity import SOURCES, idle_notes
 from qcrd.report.agreement import Agreement
+from qcrd.report.model import TableLine, TableRow
 from qcrd.report.statistics import LEVEL, POWER
-
-if TYPE_CHECKING:
-    from qcrd.report.tables import Line, Row
-    from qcrd.types import CellRecord
+from qcrd.types import CellRecord
 
 _SHORT = 6  # differences from the paper that a note names; all of them are in the JSON and the CSV
 _INTERVALS = {
@@ -26,8 +24,9 @@ _TESTS = {
 }
 
 
-def about(lines: Sequence[Line], rows: Sequence[Row], cost: bool = False) -> list[str]:
+def about(lines: Sequence[TableLine], cost: bool = False) -> list[str]:
     """What the figures and intervals are, as clauses."""
+    rows = [line.row for line in lines]
     questions = sorted({row.n_test for row in rows})
     over = {line.test.over for line in lines if line.test}
     said = [f"{' or '.join(map(str, questions))} test questions"] if questions else []
@@ -60,7 +59,7 @@ def about(lines: Sequence[Line], rows: Sequence[Row], cost: bool = False) -> lis
         )
     if any(line.best for line in lines):
         said.append(f"bold: better than every other line of its section (p < {LEVEL} for each)")
-    if any((line.active_teacher, line.active_selfplay) != (None, None) for line in lines):
+    if any(row.active(source) is not None for row in rows for source in SOURCES):
         said.append(
             "active negatives: share of the chosen negatives, over the whole training, within the margin, "
             "which alone push; the teacher's / self-play's"
@@ -81,7 +80,7 @@ def about(lines: Sequence[Line], rows: Sequence[Row], cost: bool = False) -> lis
     return said
 
 
-def findings(lines: Sequence[Line], agreements: Iterable[Agreement]) -> list[str]:
+def findings(lines: Sequence[TableLine], agreements: Iterable[Agreement]) -> list[str]:
     """What the comparisons with the base and with the paper's order come to, as sentences."""
     compared = [line for line in lines if line.versus_base]
     found = []
@@ -102,9 +101,9 @@ def findings(lines: Sequence[Line], agreements: Iterable[Agreement]) -> list[str
     return found + [f"{each}." for each in agreements]
 
 
-def notes(row: Row) -> list[str]:
+def notes(row: TableRow) -> list[str]:
     """What the row's mean leaves out, what did nothing, and what the paper's figure is of instead."""
-    name = f"{row.group} {row.label}".strip()
+    name = row.setting.name
     diverged = [record for record in row.records if record.status != "done"]
     found = []
     if diverged:
@@ -121,7 +120,7 @@ def notes(row: Row) -> list[str]:
         said = ", ".join(row.unlike[:_SHORT])
         more = len(row.unlike) - _SHORT
         found.append(f"other than the paper's: {said}{f', and {more} more' if more > 0 else ''}")
-    return found + idle_notes(name, row.done)
+    return found + idle_notes(name, row.finished)
 
 
 def mixture(records: Iterable[CellRecord]) -> list[str]:
@@ -147,12 +146,8 @@ def _committed(what: str, settings: Mapping[str, Any]) -> str:
     return settings[what]["model" if what == "teacher" else "checkpoint"]
 
 
-def _by(line: Line) -> str:
-    return f"{_name(line)} ({line.versus_base.points:+.1f})"
-
-
-def _name(line: Line) -> str:
-    return f"{line.group} {line.label}".strip()
+def _by(line: TableLine) -> str:
+    return f"{line.setting.name} ({line.versus_base.points:+.1f})"
 
 
 def _number(count: int, what: str) -> str:

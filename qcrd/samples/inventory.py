@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
-
-import pyarrow as pa
 
 from qcrd.errors import StoreError
 from qcrd.samples import shards
@@ -20,6 +18,9 @@ from qcrd.storage.files import read_json
 from qcrd.storage.folder_lock import Hold
 from qcrd.storage.home import Home
 from qcrd.storage.lease import Holder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 REMOVED = ".removed.tmp"  # ending of the folder of a sampler that is being deleted
 

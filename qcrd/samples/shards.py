@@ -2,34 +2,38 @@
 
 A shard is named after the SHA-256 of its bytes and appears by rename, so whatever a crash, a full disk or
 a bad sector leaves behind is told from a good shard by its name alone.
+
+pyarrow is imported by the functions that read or write Parquet: listing a store must not wait for it.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from qcrd.errors import StoreError
 from qcrd.storage.files import atomic
 
-SCHEMA = pa.schema(
-    [
-        ("prompt_id", pa.string()),
-        ("question_id", pa.string()),
-        ("index", pa.int32()),
-        ("text", pa.string()),
-        ("finish_reason", pa.string()),
-        ("tokens", pa.int32()),
-        ("prompt", pa.string()),
-        ("max_tokens", pa.int32()),  # the limit that it was drawn under
-        ("max_len", pa.int32()),
-    ]
-)
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = {
+    "prompt_id": "string",
+    "question_id": "string",
+    "index": "int32",
+    "text": "string",
+    "finish_reason": "string",
+    "tokens": "int32",
+    "prompt": "string",
+    "max_tokens": "int32",  # the limit that it was drawn under
+    "max_len": "int32",
+}
+"""Columns of a shard with Arrow's names of their types."""
+SAMPLE = ("prompt_id", "question_id", "index", "text", "finish_reason", "tokens")
+"""Those that are fields of `Sample`, in its order."""
 VERSION = ("prompt_id", "index", "max_tokens", "max_len", "text")
 REPEATED = ("prompt_id", "question_id", "finish_reason", "prompt")  # read as codes into a list of values
 LARGE = 50_000  # samples of a shard at most, and so what is in memory at a time
@@ -52,7 +56,7 @@ def shards(folder: Path) -> Iterator[Path]:
         seen.update(new)
 
 
-def read(shard: Path, columns: Sequence[str] = SCHEMA.names) -> pa.Table:
+def read(shard: Path, columns: Sequence[str] = tuple(COLUMNS)) -> pa.Table:
     """Columns of a shard, those in `REPEATED` dictionary-encoded.
 
     Raises:
@@ -60,6 +64,9 @@ def read(shard: Path, columns: Sequence[str] = SCHEMA.names) -> pa.Table:
         DamagedShard: if it is torn or altered.
         StoreError: if this user may not read it.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         payload = shard.read_bytes()
     except PermissionError as error:
@@ -83,12 +90,26 @@ def read(shard: Path, columns: Sequence[str] = SCHEMA.names) -> pa.Table:
         raise DamagedShard(str(error)) from error
 
 
-def write(folder: Path, table: pa.Table, check: Callable[[], None]) -> Path:
-    """Write a shard: all of it or nothing. `check` is called at the last moment and may raise.
+def write(folder: Path, columns: Mapping[str, Sequence[Any]], check: Callable[[], None]) -> Path:
+    """Write a shard from values by column: all of it or nothing.
+
+    Args:
+        folder: of the sampler.
+        columns: the values of each of `COLUMNS`, all of the same length.
+        check: called at the last moment; may raise.
 
     Raises:
         StoreError: if it cannot be written.
     """
+    import pyarrow as pa
+
+    return _write(folder, pa.table(dict(columns), schema=_schema()), check)
+
+
+def _write(folder: Path, table: pa.Table, check: Callable[[], None]) -> Path:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer, compression="zstd")
     payload = buffer.getvalue()
@@ -127,6 +148,8 @@ def merge(folder: Path, check: Callable[[], None], few: int = 0) -> list[str]:
     Raises:
         StoreError: if the folder cannot be written.
     """
+    import pyarrow as pa
+
     small = [(shard, rows) for shard in shards(folder) if (rows := _rows(shard)) < LARGE // 2]
     gone: list[str] = []
     if len(small) <= few:
@@ -135,12 +158,12 @@ def merge(folder: Path, check: Callable[[], None], few: int = 0) -> list[str]:
         tables = {}
         for shard in group:
             try:
-                tables[shard] = read(shard).cast(SCHEMA)
+                tables[shard] = read(shard).cast(_schema())
             except (FileNotFoundError, DamagedShard):  # whoever reads its samples reports it
                 continue
         if len(tables) < 2:
             continue
-        merged = write(folder, _distinct(pa.concat_tables(tables.values())), check)
+        merged = _write(folder, _distinct(pa.concat_tables(tables.values())), check)
         for shard in tables:
             if shard != merged:
                 shard.unlink(missing_ok=True)
@@ -158,7 +181,16 @@ def checksum(payload: bytes | pa.Buffer) -> str:
     return hashlib.sha256(payload).hexdigest()
 
 
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([(name, getattr(pa, kind)()) for name, kind in COLUMNS.items()])
+
+
 def _rows(shard: Path) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         return pq.read_metadata(shard).num_rows
     except (pa.ArrowException, OSError):

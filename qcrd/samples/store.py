@@ -11,11 +11,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING, Any
 
 from qcrd.errors import StoreError
 from qcrd.fingerprint import canonical
@@ -27,13 +23,15 @@ from qcrd.storage.folder_lock import Hold
 from qcrd.storage.lease import EXPIRY
 from qcrd.types import Limit, Sample
 
+if TYPE_CHECKING:
+    from qcrd.samples.rows import Rows
+
 log = logging.getLogger(__name__)
 
 IDENTITY = "identity.json"
 COMMITS = "commits.json"  # of the model that samples were drawn with, where it is from the Hub
 FEW = 16  # small shards that are not worth merging yet
 
-_FIELDS = ("prompt_id", "question_id", "index", "text", "finish_reason", "tokens")
 _LIMIT = ("finish_reason", "tokens", "max_tokens", "max_len")
 
 Key = tuple[str, int]  # (prompt_id, index)
@@ -84,26 +82,19 @@ class SampleStore:
         wanted = None if requests is None else _bits(r.key for r in requests)
         exact: dict[Key, Sample] = {}
         ended: dict[Key, Sample] = {}
-        for table in self._tables({*_FIELDS, *_LIMIT}):
-            if wanted is not None:
-                table = table.filter(_among(table["prompt_id"], wanted))
-            for found, mask in zip((exact, ended), self._holding(table), strict=True):
-                for row in _rows(table.filter(mask)):
-                    sample = Sample(*row)
-                    key = (sample.prompt_id, sample.index)
-                    if wanted is not None and not wanted[key[0]] >> key[1] & 1:
-                        continue
-                    # Which of two versions counts must not depend on the files that they lie in.
-                    if key not in found or sample.text < found[key].text:
-                        found[key] = sample
+        for rows in self._rows({*shards.SAMPLE, *_LIMIT}):
+            for sample, is_exact in rows.samples(wanted):
+                found, key = exact if is_exact else ended, (sample.prompt_id, sample.index)
+                # Which of two versions counts must not depend on the files that they lie in.
+                if key not in found or sample.text < found[key].text:
+                    found[key] = sample
         return ended | exact
 
     def missing(self, requests: Iterable[Request]) -> list[Request]:
         """The requests without a stored sample, each prompt and index once."""
         have: dict[str, int] = {}
-        for table in self._tables({"prompt_id", "index", *_LIMIT}):
-            held = table.filter(pc.or_(*self._holding(table)))
-            _bits(zip(_texts(held["prompt_id"]), held["index"].to_pylist(), strict=True), have)
+        for rows in self._rows({"prompt_id", "index", *_LIMIT}):
+            _bits(rows.keys(), have)
         return list({r.key: r for r in requests if not have.get(r.prompt_id, 0) >> r.index & 1}.values())
 
     @property
@@ -128,11 +119,11 @@ class SampleStore:
         """
         if not samples:
             return
-        rows = {name: [getattr(s, name) for s in samples] for name in _FIELDS}
-        rows["prompt"] = [(prompts or {}).get(s.prompt_id, "") for s in samples]
-        rows["max_tokens"] = [self.limit.max_tokens] * len(samples)
-        rows["max_len"] = [self.limit.max_len] * len(samples)
-        shards.write(self.folder, pa.table(rows, schema=shards.SCHEMA), self._hold.check)
+        columns: dict[str, list[Any]] = {name: [getattr(s, name) for s in samples] for name in shards.SAMPLE}
+        columns["prompt"] = [(prompts or {}).get(s.prompt_id, "") for s in samples]
+        columns["max_tokens"] = [self.limit.max_tokens] * len(samples)
+        columns["max_len"] = [self.limit.max_len] * len(samples)
+        shards.write(self.folder, columns, self._hold.check)
         self._hold.push()
 
     def compact(self) -> None:
@@ -203,42 +194,35 @@ class SampleStore:
             )
         return stored is not None
 
-    def _tables(self, columns: Iterable[str]) -> Iterator[pa.Table]:
+    def _rows(self, columns: Iterable[str]) -> Iterator[Rows]:
         """Those columns of every shard that is whole."""
         if self._bucket:
             self._bucket.pull(self.folder, _lasting)
         for shard in shards.shards(self.folder):
+            from qcrd.samples.rows import Rows  # imports pyarrow, which an empty store need not wait for
+
             try:
-                yield shards.read(shard, sorted(columns))
+                yield Rows(shards.read(shard, sorted(columns)), self.limit)
             except FileNotFoundError:
                 continue
             except shards.DamagedShard as error:
                 log.warning("damaged samples, drawn again when needed: %s (%s)", shard, error)
                 self.damaged.append(shards.put_aside(shard))
-                if self._bucket:
-                    yield from self._again(shard, sorted(columns))
+                if self._bucket and self._is_whole_in_bucket(shard):
+                    yield Rows(shards.read(shard, sorted(columns)), self.limit)
 
-    def _again(self, shard: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """A shard that was damaged here as the bucket has it; there it goes where it is damaged too."""
+    def _is_whole_in_bucket(self, shard: Path) -> bool:
+        """Bring a shard that was damaged here from the bucket; what is damaged there too is removed there."""
         self._bucket.get([shard])
         try:
-            yield shards.read(shard, columns)
+            shards.read(shard)
         except FileNotFoundError:
-            return
+            return False
         except shards.DamagedShard:
             shard.unlink()
             self._bucket.remove([shard])
-
-    def _holding(self, table: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-        """Masks: drawn under exactly this limit; else ended within it."""
-        limit, max_len = self.limit, pc.fill_null(table["max_len"], -1)
-        exact = pc.and_(
-            pc.equal(table["max_tokens"], limit.max_tokens),
-            pc.equal(max_len, -1 if limit.max_len is None else limit.max_len),
-        )
-        within = pc.less_equal(table["tokens"], limit.max_tokens)
-        ended = pc.and_(pc.equal(table["finish_reason"], "stop"), within)
-        return exact, pc.and_not(ended, exact)
+            return False
+        return True
 
 
 def _lasting(name: str) -> bool:
@@ -252,28 +236,3 @@ def _bits(keys: Iterable[Key], bits: dict[str, int] | None = None) -> dict[str, 
     for prompt_id, index in keys:
         bits[prompt_id] = bits.get(prompt_id, 0) | 1 << index
     return bits
-
-
-def _among(column: pa.ChunkedArray, wanted: Mapping[str, int]) -> pa.ChunkedArray:
-    """Mask of the rows of a dictionary-encoded column whose value is in `wanted`."""
-    return pa.chunked_array(
-        [
-            pa.array(np.array([v in wanted for v in chunk.dictionary.to_pylist()], bool)[chunk.indices])
-            for chunk in column.chunks
-        ],
-        pa.bool_(),
-    )
-
-
-def _texts(column: pa.ChunkedArray) -> Iterator[str]:
-    """Values of a dictionary-encoded column, equal ones being one object."""
-    for chunk in column.chunks:
-        values = chunk.dictionary.to_pylist()
-        yield from (values[code] for code in chunk.indices.to_pylist())
-
-
-def _rows(table: pa.Table) -> Iterator[tuple]:
-    columns = (
-        _texts(table[name]) if name in shards.REPEATED else table[name].to_pylist() for name in _FIELDS
-    )
-    return zip(*columns, strict=True)

@@ -1,15 +1,16 @@
-"""The tokenizer that a student's settings name."""
+"""The tokenizer that a student's settings name; transformers is imported where a model is to have it."""
 
 from __future__ import annotations
 
 from functools import cache
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from qcrd import config
-from qcrd.hub.checkpoints import pretrained_tokenizer
-from qcrd.hub.word_tokenizer import word_level_tokenizer
+from qcrd.hub.word_tokenizer import WordTokenizer, word_level_tokenizer
 from qcrd.tasks.arithmetic import vocabulary
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 PREFIX_WORDS = ("predict", "explain", ":")  # of T5's task prefixes, for a closed vocabulary
 
@@ -18,11 +19,24 @@ def load_tokenizer(section: config.Student, setting: str = "student.checkpoint")
     """The tokenizer that the settings name; the arithmetic task's word-level one where they name none."""
     if section.tokenizer is None and section.checkpoint is None:
         return _own_tokenizer()
+    from qcrd.hub.checkpoints import pretrained_tokenizer
+
     if section.tokenizer is not None:  # the revision is the checkpoint's
         return pretrained_tokenizer("student.tokenizer", section.tokenizer, None)
     return pretrained_tokenizer(setting, section.checkpoint, section.revision)
 
 
+def own_words() -> list[str]:
+    """Words of a student without a pretrained tokenizer, in the order of their ids."""
+    return [*vocabulary(), *PREFIX_WORDS]
+
+
 @cache  # one object, which the token ids of its texts are kept with
+def own_word_tokenizer() -> WordTokenizer:
+    """Ids and texts as of the tokenizer that `load_tokenizer` gives where the settings name none."""
+    return WordTokenizer(own_words())
+
+
+@cache
 def _own_tokenizer() -> PreTrainedTokenizerBase:
-    return word_level_tokenizer([*vocabulary(), *PREFIX_WORDS], append_eos=True)
+    return word_level_tokenizer(own_words(), append_eos=True)

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from qcrd.hub.token_ids import token_ids
 from qcrd.tasks.base import Task
 from qcrd.types import Question
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from qcrd.hub.word_tokenizer import WordTokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Writable:
 
 
 def writable(
-    task: Task, questions: Iterable[Question], tokenizer: PreTrainedTokenizerBase, limit: int
+    task: Task, questions: Iterable[Question], tokenizer: PreTrainedTokenizerBase | WordTokenizer, limit: int
 ) -> Writable:
     """Encode every label and choice, decode it as `Student.text` does, and compare it by the task's rule.
 

@@ -21,6 +21,7 @@ from qcrd.tasks.shots import Shots
 from qcrd.types import Prompt, Question, Splits
 
 SMALLEST, LARGEST = 2, 30  # numbers in a problem, both included
+_NUMBERS = range(SMALLEST, LARGEST + 1)  # `choice` of them draws what `randint` does, in half the time
 TWO_STEPS = 0.25  # share of problems
 ASIDE = 0.4  # share of problems with a number that does not matter
 SIZES = {"train": 720, "validation": 80, "test": 200}
@@ -111,16 +112,19 @@ def _draw(seed: int, share: str, n: int, exclude: frozenset[str] = frozenset()) 
     seen = set(exclude)
     questions: list[Question] = []
     while len(questions) < n:
-        text, label, rationale = _problem(rng)
+        text, label, rationale, gaps = _problem(rng)
         if hashlib.sha256(text.encode()).digest()[0] in _SHARES[share] and text not in seen:
             seen.add(text)
             id = f"arithmetic-{share}-{len(questions)}"
-            questions.append(Question(id, text, label, rationale=rationale))
+            questions.append(Question(id, text, label.format_map(gaps), rationale=rationale.format_map(gaps)))
     return questions
 
 
-def _problem(rng: random.Random) -> tuple[str, str, str]:
-    """Text, label and rationale of a random problem."""
+def _problem(rng: random.Random) -> tuple[str, str, str, dict[str, str | int]]:
+    """Text of a random problem, templates of its label and rationale, and what fills their gaps.
+
+    Most problems are of other shares, so label and rationale are written for those alone that are kept.
+    """
     kind = rng.choice(problems.TWO_STEP if rng.random() < TWO_STEPS else problems.ONE_STEP)
     (a, he), (b, _), (c, _) = rng.sample(problems.PEOPLE, 3)
     o, p = rng.sample(problems.OBJECTS, 2)
@@ -128,9 +132,18 @@ def _problem(rng: random.Random) -> tuple[str, str, str]:
     got, get = rng.choice(problems.GAINS)
     lost, lose = rng.choice(problems.LOSSES)
     x, y, z = _numbers(rng, kind)
-    gaps = {"A": a, "He": he, "B": b, "C": c, "o": o, "p": p, "box": box, "boxes": boxes}
+    gaps: dict[str, str | int] = {
+        "A": a,
+        "He": he,
+        "B": b,
+        "C": c,
+        "o": o,
+        "p": p,
+        "box": box,
+        "boxes": boxes,
+    }
     gaps |= {"got": got, "get": get, "lost": lost, "lose": lose, "x": x, "y": y, "z": z}
-    gaps["d"] = rng.randint(SMALLEST, LARGEST)
+    gaps["d"] = rng.choice(_NUMBERS)
     body, rationale = list(kind.body), kind.rationale
     if rng.random() < ASIDE:
         aside = rng.choice(ASIDES)
@@ -139,12 +152,12 @@ def _problem(rng: random.Random) -> tuple[str, str, str]:
         )
         rationale = f"{aside.rationale} {rationale}"
     text = " ".join([*body, kind.question])
-    return text.format_map(gaps), kind.label.format_map(gaps), rationale.format_map(gaps)
+    return text.format_map(gaps), kind.label, rationale, gaps
 
 
 def _numbers(rng: random.Random, kind: Kind) -> tuple[int, int, int]:
     """Uniform over the numbers with which the kind is possible."""
     while True:
-        x, y, z = (rng.randint(SMALLEST, LARGEST) for _ in range(3))
+        x, y, z = rng.choice(_NUMBERS), rng.choice(_NUMBERS), rng.choice(_NUMBERS)
         if kind.possible(x, y, z):
             return x, y, z

@@ -16,7 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from uuid import uuid4
 
@@ -27,13 +27,12 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from qcrd import tasks
-from qcrd.config import Teacher
 from qcrd.errors import QcrdError
-from qcrd.fingerprint import fingerprint
 from qcrd.hub.word_tokenizer import word_level_tokenizer
 from qcrd.storage.bucket import Bucket
 from qcrd.storage.folder_lock import Hold
-from qcrd.tasks.arithmetic import generate, vocabulary
+from qcrd.tasks.arithmetic import vocabulary
+from qcrd.teacher.recipe import EmbeddedRecipe
 from qcrd.types import Question
 
 log = logging.getLogger(__name__)
@@ -43,47 +42,6 @@ Progress = Callable[[int, int, float, float | None], None]
 
 FIGURES = "training.json"  # how the training went; with it a teacher's folder is whole
 _IGNORED = -100  # cross entropy skips these targets
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedRecipe:
-    """All that the embedded teacher's weights come from."""
-
-    accuracy: float = 0.55  # sampling accuracy on the held-out problems at which training stops
-    temperature: float = 0.7  # at which it is measured
-    problems: int = 4000
-    held_out: int = 400
-    width: int = 96
-    layers: int = 2
-    heads: int = 3  # of 32: vLLM's CPU engine has no smaller ones
-    feed_forward: int = 192
-    lr: float = 5e-3  # peak, cosine to zero at max_steps
-    warmup: int = 20
-    batch: int = 32
-    # Without smoothing the errors are confident: all samples of a question are wrong together, and the
-    # vote gains 5 points; with it 14.
-    label_smoothing: float = 0.1
-    max_steps: int = 600
-    check_from: int = 100  # no sampling before this step
-    check_every: int = 20  # steps, in which accuracy rises by about 0.1
-    near: float = 0.12  # from so far below the goal on it is checked
-    check_near: int = 5  # in which it rises by about 0.03, as much as 400 answers can tell
-    seed: int = 0
-
-    @classmethod
-    def of(cls, teacher: Teacher) -> EmbeddedRecipe:
-        """The recipe that a configuration asks for."""
-        return cls() if teacher.accuracy is None else cls(accuracy=teacher.accuracy)
-
-    def data(self) -> tuple[list[Question], list[Question]]:
-        """Training and held-out problems; neither can be in a split of the task."""
-        questions = generate(self.seed, self.problems + self.held_out)
-        return questions[: self.problems], questions[self.problems :]
-
-    def fingerprint(self) -> str:
-        """Short id of the recipe, the problems and the vocabulary."""
-        problems = [[q.text, q.rationale, q.label] for part in self.data() for q in part]
-        return fingerprint({**asdict(self), "data": fingerprint(problems), "vocabulary": vocabulary()})
 
 
 def ensure_embedded_teacher(

@@ -14,6 +14,7 @@ from qcrd.fingerprint import fingerprint_path
 from qcrd.registry import Registry
 from qcrd.samples.requests import SampleFn
 from qcrd.teacher.engine import OPTIONAL, ActorEngine, Engine, Job, LocalEngine, Sampler
+from qcrd.teacher.recipe import EmbeddedRecipe
 
 
 class RecordedOptions(Section):
@@ -176,11 +177,9 @@ def _sampling(teacher: Teacher) -> dict[str, Any]:
 
 
 def _recipe(teacher: Teacher) -> str:
-    from qcrd.teacher.embedded import EmbeddedRecipe  # imports torch
-
     return _fingerprint(EmbeddedRecipe.of(teacher))
 
 
 @lru_cache(maxsize=64)
-def _fingerprint(recipe: Any) -> str:
+def _fingerprint(recipe: EmbeddedRecipe) -> str:
     return recipe.fingerprint()

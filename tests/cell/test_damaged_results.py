@@ -76,12 +76,12 @@ def _read(path):
 
 
 def test_table_why_and_doctor_say_it_with_what_to_do(study, file):
-    assert tables(study).lines[0].done == 1
+    assert tables(study).lines[0].row.finished
     assert [check.state for check in remains.results(study.home)] == ["ok"]
     file.write_bytes(file.read_bytes().replace(b"e", b"a", 1))
 
     found = tables(study)
-    assert found.lines[0].done == 0 and f"{file} is damaged" in found.notes[0]
+    assert not found.lines[0].row.finished and f"{file} is damaged" in found.notes[0]
     (check,) = remains.results(study.home)
     assert check.state == "error" and "trains it again" in check.remedy and str(file) in check.found
     for arguments in ([study.ids[0]], ["finetuning", "--grid", str(study.home.root / "mine.yaml")]):

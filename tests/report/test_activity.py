@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from table_records import record
+from table_records import a_row, record
 
 from qcrd.report.activity import active, idle
 from qcrd.report.columns import ACTIVE, header, rows
 from qcrd.report.formats import comma_separated, markdown
-from qcrd.report.tables import Row, table
+from qcrd.report.tables import table
 
 
 def cell(seed=0, beta=0.2, played=True, method="qcrd", accuracy=50.0, **counted):
@@ -35,7 +35,7 @@ def test_the_shares_are_means_over_the_cells_that_have_them():
 
 
 def test_a_table_has_the_column_where_a_line_has_negatives_and_says_what_it_is():
-    plain, ours = Row("", "dss", [record(40.0)], 1000), Row("", "qcrd", [cell(**BUSY)], 1000)
+    plain, ours = a_row("", "dss", [record(40.0)], 1000), a_row("", "qcrd", [cell(**BUSY)], 1000)
     assert ACTIVE not in header(shown(plain))
     both = shown(plain, ours)
     at = header(both).index(ACTIVE)
@@ -43,12 +43,12 @@ def test_a_table_has_the_column_where_a_line_has_negatives_and_says_what_it_is()
     assert any("which alone push" in clause for clause in both.about)
     assert "active_teacher,active_selfplay" in comma_separated(both)
     assert both.notes == ()
-    none_played = shown(Row("", "qcrd", [cell(played=False, **(BUSY | {"selfplay_chosen": 0.0}))], 1000))
+    none_played = shown(a_row("", "qcrd", [cell(played=False, **(BUSY | {"selfplay_chosen": 0.0}))], 1000))
     assert "90% / 60%" in markdown(none_played) and none_played.notes == ()
 
 
 def test_what_did_nothing_is_named():
-    lines = Row("tau", "2", [cell(**SWITCHED_OFF), cell(1, **BUSY), cell(2, **SWITCHED_OFF)], 1000)
+    lines = a_row("tau", "2", [cell(**SWITCHED_OFF), cell(1, **BUSY), cell(2, **SWITCHED_OFF)], 1000)
     assert shown(lines).notes == (
         "tau 2: in 2 of 3 cells the negatives did nothing, less than 1% of the chosen were within the margin "
         "δ = 4",

@@ -1,10 +1,11 @@
 """Figures of a table's sections, looked at as matplotlib's own objects and as files."""
 
 import pytest
+from table_records import a_row
 
 from qcrd.report.drawing import saved
 from qcrd.report.figures import draw
-from qcrd.report.tables import Row, table
+from qcrd.report.tables import table
 from qcrd.types import CellRecord
 
 
@@ -13,7 +14,7 @@ def row(label, *accuracies, **more):
         CellRecord(f"id{seed}", "cell", "done", {}, {"seed": seed}, {"test": a, "validation": a}, 3, 1.0)
         for seed, a in enumerate(accuracies)
     ]
-    return Row(more.pop("group", "tau"), label, records, 100, **more)
+    return a_row(more.pop("group", "tau"), label, records, 100, **more)
 
 
 def drawn(*rows):

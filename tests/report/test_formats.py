@@ -4,9 +4,10 @@ import json
 from dataclasses import replace
 
 import pytest
+from table_records import a_row
 
 from qcrd.report.formats import FORMATS, render
-from qcrd.report.tables import Row, table
+from qcrd.report.tables import table
 from qcrd.types import CellRecord, Prediction
 
 
@@ -21,16 +22,16 @@ def predictions(share):
 
 @pytest.fixture
 def sweep():
-    low = Row(
+    low = a_row(
         "contrastive.beta", "0.1", [record(50.0, 0), record(54.0, 1)], 100, predictions=[predictions(52)]
     )
-    base = Row(
+    base = a_row(
         *("contrastive.beta", "a_b|c & 50%", [record(60.0, 2)], 100),
         base=True,
         published=69.0,
         predictions=[predictions(60)],
     )
-    lacking = Row("selfplay.k", "0", [record(1.0, 3, "diverged")], 100, missing=1)
+    lacking = a_row("selfplay.k", "0", [record(1.0, 3, "diverged")], 100, missing=1)
     return table([low, base, lacking], "my_grid", "embedded", "arithmetic")
 
 
@@ -58,7 +59,7 @@ def test_last_and_best_on_test_stand_beside_the_headline(sweep):
 
 
 def test_a_figure_that_is_not_comparable_has_no_difference_beside_it():
-    row = Row("m", "5", [record(50.0, 0)], 100, published=69.0, unlike=("another task",))
+    row = a_row("m", "5", [record(50.0, 0)], 100, published=69.0, unlike=("another task",))
     text = render(table([row], "g", "embedded", "arithmetic"), "md")
     assert "| paper |" in text and "| 69.00 |" in text and "vs paper" not in text
     assert "| 5 " in text and "[1]" in text and "[1] other than the paper's: another task" in text
@@ -66,7 +67,7 @@ def test_a_figure_that_is_not_comparable_has_no_difference_beside_it():
 
 def test_only_what_is_better_than_all_others_is_bold():
     rows = [
-        Row("", label, [record(share, i) for i in range(3)], 100, predictions=[predictions(share)] * 3)
+        a_row("", label, [record(share, i) for i in range(3)], 100, predictions=[predictions(share)] * 3)
         for label, share in (("dss", 40), ("qcrd", 70))
     ]
     found = table(rows, "g", "embedded", "arithmetic")
@@ -81,7 +82,7 @@ def test_only_what_is_better_than_all_others_is_bold():
 def test_p_of_one_seed_says_that_it_is_of_these_students():
     def shown(seeds, format):
         rows = [
-            Row(
+            a_row(
                 *("", label, [record(share, i) for i in range(seeds)], 100),
                 base=label == "dss",
                 predictions=[predictions(share)] * seeds,
@@ -100,7 +101,7 @@ def test_p_of_one_seed_says_that_it_is_of_these_students():
 
 
 def test_columns_without_any_content_are_left_out():
-    text = render(table([Row("", "qcrd", [record(50.0, 0)], 100)], "g", "embedded", "arithmetic"), "md")
+    text = render(table([a_row("", "qcrd", [record(50.0, 0)], 100)], "g", "embedded", "arithmetic"), "md")
     assert "paper" not in text and "vs base" not in text and "###" not in text and "**" not in text
 
 
@@ -155,8 +156,8 @@ def test_what_a_setting_costs_stands_beside_where_it_is_asked_for():
         costing(0, teacher_tokens=1000, student_tflop=2.0),
         costing(1, teacher_tokens=2000, student_tflop=3.0),
     ]
-    dear = Row("", "dear", both, 100)
-    older = Row("", "older", [costing(0, teacher_tokens=10), costing(1)], 100)
+    dear = a_row("", "dear", both, 100)
+    older = a_row("", "older", [costing(0, teacher_tokens=10), costing(1)], 100)
     found = table([dear, older], "g", "embedded", "arithmetic", cost=True)
     text = render(found, "md")
     assert "| teacher tokens | student TFLOP | minutes |" in text

@@ -2,8 +2,10 @@
 
 from html.parser import HTMLParser
 
+from table_records import a_row
+
 from qcrd.report.page import CellLine, Example, Said, page
-from qcrd.report.tables import Row, table
+from qcrd.report.tables import table
 from qcrd.types import CellRecord
 
 RECORD = CellRecord(
@@ -28,7 +30,7 @@ class Reader(HTMLParser):
 
 
 def made(label="plain", missing=1):
-    found = table([Row("tau", label, [RECORD], 100, missing=missing)], "g", "embedded", "arithmetic")
+    found = table([a_row("tau", label, [RECORD], 100, missing=missing)], "g", "embedded", "arithmetic")
     cells = [CellLine("id0", "first", "done", RECORD), CellLine("id1", "second", "failed", None)]
     samplers = [{"name": "m", "task": "t", "wanted": 9, "missing": 2, "key": "abc", "identity": {"a": 1}}]
     said = (Said("dss", "<b>2 and 2</b>", "( 2 + 2 )", True), Said("finetuning", "", "( 2 - 2 )", False))

@@ -1,9 +1,9 @@
 from dataclasses import replace
 
 import pytest
-from table_records import record
+from table_records import a_row, record
 
-from qcrd.report.tables import Row, table
+from qcrd.report.tables import table
 from qcrd.types import Prediction
 
 
@@ -20,24 +20,25 @@ def lines(*rows):
 
 
 def test_a_line_holds_the_means_over_its_seeds_and_names_its_cells():
-    [line] = lines(Row("", "qcrd", records(50.0, 52.0, 54.0), 1000))
-    assert (line.test.mean, line.validation, line.test_last, line.test_best) == (52, 53, 51, 54)
-    assert line.test.over == "seeds" and (line.done, line.planned) == (3, 3)
-    assert line.cells == ("50.0-0", "52.0-1", "54.0-2") and line.marks == ()
+    [line] = lines(a_row("", "qcrd", records(50.0, 52.0, 54.0), 1000))
+    assert line.test.mean == 52
+    assert [line.row.accuracy(key) for key in ("validation", "test_last", "test_best")] == [53, 51, 54]
+    assert line.test.over == "seeds" and (len(line.row.finished), line.row.planned) == (3, 3)
+    assert [each.id for each in line.row.finished] == ["50.0-0", "52.0-1", "54.0-2"] and line.marks == ()
 
 
 def test_cells_that_diverged_failed_or_are_missing_are_in_no_mean_but_in_a_note():
     ended = [*records(50.0, 52.0), record(99.0, seed=7, status="diverged")]
     result = table(
         [
-            Row("", "dss", records(40.0), 1000),
-            Row("", "qcrd", ended, 1000, failed=["out of memory"] * 2, missing=1),
+            a_row("", "dss", records(40.0), 1000),
+            a_row("", "qcrd", ended, 1000, failed=["out of memory"] * 2, missing=1),
         ],
         *("grid", "embedded", "arithmetic"),
     )
     line = result.lines[1]
-    assert line.test.mean == 51 and len(line.cells) == 2
-    assert (line.done, line.planned, line.diverged, line.failed, line.missing) == (2, 6, 1, 2, 1)
+    assert line.test.mean == 51 and len(line.row.finished) == 2
+    assert (len(line.row.records), line.row.planned, line.row.missing) == (3, 6, 1)
     assert result.notes == (
         "qcrd: 1 of 6 cells diverged (seed 7), not in the mean",
         "qcrd: 2 of 6 cells failed (out of memory), not in the mean",
@@ -52,7 +53,7 @@ def test_cells_of_different_versions_or_devices_are_named_in_a_note():
         return replace(found, versions={"python": "3.11", "torch": torch, **versions})
 
     def noted(*cells):
-        return table([Row("", "qcrd", cells, 1000)], "grid", "embedded", "arithmetic").notes
+        return table([a_row("", "qcrd", cells, 1000)], "grid", "embedded", "arithmetic").notes
 
     data = replace(trained(4, "2.13", data_commit="d"), settings={"task": {"name": "cqa", "source": None}})
     later = replace(data, id="later", versions={"data_commit": "e"})
@@ -66,15 +67,15 @@ def test_cells_of_different_versions_or_devices_are_named_in_a_note():
 
 
 def test_a_line_without_a_finished_cell_has_no_figures():
-    [line] = lines(Row("", "qcrd", [], 1000, missing=3, published=69.0))
-    assert line.test is line.validation is line.versus_published is None
-    assert (line.done, line.planned, line.published) == (0, 3, 69.0)
+    [line] = lines(a_row("", "qcrd", [], 1000, missing=3, published=69.0))
+    assert line.test is line.row.accuracy("validation") is line.versus_published is None
+    assert (line.row.finished, line.row.planned, line.row.published) == ([], 3, 69.0)
 
 
 def rows_of(*shares, prefix="q", seeds=3, missing=0, group="beta", shift=0):
     """Lines of seeds that agree, so that only the questions vary; `shift` moves which each line answers."""
     return [
-        Row(
+        a_row(
             *(group, str(share), records(*[share] * seeds), 1000),
             missing=missing,
             predictions=[predictions(share, prefix, shift * place)] * seeds,
@@ -99,7 +100,7 @@ def test_nothing_is_marked_best_without_evidence():
     assert not marked(*rows_of(30.0, 60.0, 61.0, shift=40)), "better than the base, not than the next"
     assert not marked(*rows_of(50.0, 90.0, seeds=1)), "one seed says nothing about settings"
     assert not marked(*rows_of(50.0), *rows_of(60.0, prefix="other"))
-    assert not marked(Row("", "a", records(50.0, 51.0), 10), Row("", "b", records(90.0, 91.0), 10))
+    assert not marked(a_row("", "a", records(50.0, 51.0), 10), a_row("", "b", records(90.0, 91.0), 10))
     assert not marked(*rows_of(50.0))
 
 
@@ -113,12 +114,12 @@ def test_the_table_says_what_bold_means_only_where_something_is():
 
 def test_lines_are_compared_with_the_base_of_their_section_on_the_same_questions():
     rows = [
-        Row("beta", "0.1", records(50.0), 1000, predictions=[predictions(50)]),
-        Row("beta", "0.2", records(60.0), 1000, base=True, predictions=[predictions(60)]),
-        Row("beta", "0.4", records(60.0), 1000),
-        Row("k", "0", records(50.0), 1000, predictions=[predictions(50)]),
-        Row("task", "svamp", records(60.0), 1000, base=True, predictions=[predictions(60)]),
-        Row("task", "cqa", records(50.0), 1000, predictions=[predictions(50, prefix="other")]),
+        a_row("beta", "0.1", records(50.0), 1000, predictions=[predictions(50)]),
+        a_row("beta", "0.2", records(60.0), 1000, base=True, predictions=[predictions(60)]),
+        a_row("beta", "0.4", records(60.0), 1000),
+        a_row("k", "0", records(50.0), 1000, predictions=[predictions(50)]),
+        a_row("task", "svamp", records(60.0), 1000, base=True, predictions=[predictions(60)]),
+        a_row("task", "cqa", records(50.0), 1000, predictions=[predictions(50, prefix="other")]),
     ]
     first, *others = lines(*rows)
     assert first.versus_base.points == pytest.approx(-10) and first.versus_base.test == "McNemar"
@@ -126,36 +127,36 @@ def test_lines_are_compared_with_the_base_of_their_section_on_the_same_questions
 
 
 def test_the_papers_figure_stands_beside_the_measured_one():
-    [line] = lines(Row("", "qcrd", records(66.5), 200, published=69.0))
+    [line] = lines(a_row("", "qcrd", records(66.5), 200, published=69.0))
     assert line.versus_published == -2.5
 
 
 def test_a_figure_of_something_else_stands_for_the_order_and_says_what_differs():
     other = ("task arithmetic instead of SVAMP", "student from random weights instead of T5-base")
     rows = [
-        Row("m", label, records(30.0), 200, published=69.0, unlike=other, source="Table 6 (SVAMP)")
+        a_row("m", label, records(30.0), 200, published=69.0, unlike=other, source="Table 6 (SVAMP)")
         for label in ("5", "10")
     ]
     found = table(rows, "grid", "embedded", "arithmetic")
-    assert found.lines[0].published == 69.0 and found.lines[0].versus_published is None
-    assert not found.lines[0].comparable and found.lines[0].unlike == other
+    assert found.lines[0].row.published == 69.0 and found.lines[0].versus_published is None
+    assert found.lines[0].row.unlike == other
     assert "paper: Table 6 (SVAMP)" in found.about and "stands for the order" in found.about[-1]
     assert found.notes == (f"other than the paper's: {other[0]}, {other[1]}",)
     assert found.lines[0].marks == found.lines[1].marks == (1,), "what lines share is said once"
-    alike = table([Row("m", "5", records(30.0), 200, published=69.0)], "grid", "paper", "svamp")
+    alike = table([a_row("m", "5", records(30.0), 200, published=69.0)], "grid", "paper", "svamp")
     assert not any("stands for the order" in clause for clause in alike.about) and alike.notes == ()
-    assert alike.lines[0].comparable and alike.lines[0].versus_published == -39.0
+    assert not alike.lines[0].row.unlike and alike.lines[0].versus_published == -39.0
 
 
 def test_a_long_list_of_differences_is_short_in_the_note():
     many = tuple(f"setting {i}" for i in range(9))
-    found = table([Row("m", "5", records(30.0), 200, published=69.0, unlike=many)], "g", "embedded", "t")
-    assert found.notes[0].endswith("setting 5, and 3 more") and found.lines[0].unlike == many
+    found = table([a_row("m", "5", records(30.0), 200, published=69.0, unlike=many)], "g", "embedded", "t")
+    assert found.notes[0].endswith("setting 5, and 3 more") and found.lines[0].row.unlike == many
 
 
 def test_the_table_says_where_validation_is_agreement_with_the_teacher():
     def about(agreement):
-        row = Row("", "dss", records(30.0), 200, agreement=agreement)
+        row = a_row("", "dss", records(30.0), 200, agreement=agreement)
         return "; ".join(table([row], "grid", "embedded", "arithmetic").about)
 
     assert "agreement with the teacher's labels" in about(True) and "not comparable" in about(True)
@@ -166,7 +167,7 @@ def test_the_table_says_what_its_intervals_are_over():
     def about(*rows):
         return "; ".join(table(rows, "grid", "embedded", "arithmetic").about)
 
-    one, three = Row("", "a", records(50.0), 1000), Row("", "b", records(50.0, 51.0, 52.0), 1000)
+    one, three = a_row("", "a", records(50.0), 1000), a_row("", "b", records(50.0, 51.0, 52.0), 1000)
     assert "over test questions" in about(one) and "over seeds" not in about(one)
     assert "over seeds" in about(three) and "over test questions" not in about(three)
     assert "over seeds" in about(one, three) and "over test questions" in about(one, three)
@@ -174,9 +175,9 @@ def test_the_table_says_what_its_intervals_are_over():
 
 
 def test_sections_keep_the_order_of_their_rows():
-    rows = [Row(group, label, [], 10) for group, label in (("k", "0"), ("beta", "1"), ("k", "2"))]
+    rows = [a_row(group, label, [], 10) for group, label in (("k", "0"), ("beta", "1"), ("k", "2"))]
     sections = table(rows, "grid", "embedded", "arithmetic").sections()
-    assert [(group, [line.label for line in own]) for group, own in sections] == [
+    assert [(group, [line.setting.label for line in own]) for group, own in sections] == [
         ("k", ["0", "2"]),
         ("beta", ["1"]),
     ]
@@ -185,7 +186,7 @@ def test_sections_keep_the_order_of_their_rows():
 def compared(*shares):
     """Three seeds of 1,000 questions each, the first setting being the base."""
     return [
-        Row(
+        a_row(
             *("", f"s{i}", records(share, share, share), 1000),
             base=i == 0,
             predictions=[predictions(share)] * 3,
@@ -204,7 +205,7 @@ def test_no_evidence_of_a_difference_is_said_where_it_holds():
     noisy = [[Prediction(f"q{i}", "", "", (i + turn) % 2 == 0) for i in range(1000)] for turn in (0, 1)]
     rows = [
         *compared(50, 90),
-        Row("", "noisy", records(50.0, 50.0), 1000, predictions=noisy),
+        a_row("", "noisy", records(50.0, 50.0), 1000, predictions=noisy),
     ]
     found = table(rows, "grid", "embedded", "arithmetic")
     assert [line.differs for line in found.lines] == [False, True, False]
@@ -219,9 +220,9 @@ def test_no_evidence_of_a_difference_is_said_where_it_holds():
 
 def test_one_seed_withholds_the_verdict_on_settings():
     rows = [
-        Row("", "dss", records(50.0), 1000, base=True, predictions=[predictions(50)]),
-        Row("", "qcrd", records(60.0), 1000, predictions=[predictions(60)]),
-        Row("", "other", records(50.0), 1000, predictions=[predictions(50)]),
+        a_row("", "dss", records(50.0), 1000, base=True, predictions=[predictions(50)]),
+        a_row("", "qcrd", records(60.0), 1000, predictions=[predictions(60)]),
+        a_row("", "other", records(50.0), 1000, predictions=[predictions(50)]),
     ]
     found = table(rows, "grid", "embedded", "arithmetic")
     assert not any(line.differs for line in found.lines) and found.lines[1].students_differ
@@ -248,11 +249,11 @@ def test_what_a_comparison_could_have_detected_stands_beside_it():
 
 def test_the_order_of_the_settings_is_held_against_the_papers():
     rows = [
-        Row("k", str(i), records(accuracy), 100, published=figure)
+        a_row("k", str(i), records(accuracy), 100, published=figure)
         for i, (accuracy, figure) in enumerate([(30.0, 67.0), (34.0, 69.0), (33.0, 68.5), (20.0, 66.0)])
     ]
-    lone = Row("m", "5", records(30.0), 100, published=69.0)
-    found = table([*rows, lone, Row("k", "9", [], 100, published=1.0)], "grid", "embedded", "arithmetic")
+    lone = a_row("m", "5", records(30.0), 100, published=69.0)
+    found = table([*rows, lone, a_row("k", "9", [], 100, published=1.0)], "grid", "embedded", "arithmetic")
     [order] = found.agreements
     assert (order.group, order.tau, order.n) == ("k", 1.0, 4)
     assert (

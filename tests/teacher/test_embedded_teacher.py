@@ -18,7 +18,8 @@ from qcrd.hub.word_tokenizer import word_level_tokenizer
 from qcrd.tasks.arithmetic import generate, vocabulary
 from qcrd.teacher import embedded
 from qcrd.teacher.chat import NO_SYSTEM
-from qcrd.teacher.embedded import EmbeddedRecipe, ensure_embedded_teacher
+from qcrd.teacher.embedded import ensure_embedded_teacher
+from qcrd.teacher.recipe import _KNOWN_DATA, EmbeddedRecipe
 
 
 @pytest.fixture(scope="session")
@@ -136,3 +137,8 @@ def test_near_its_goal_the_accuracy_is_checked_more_often(monkeypatch):
 def test_the_engine_says_once_that_a_template_has_no_system_role_and_nothing_else(sampled):
     [said] = sampled["noise"].splitlines()
     assert re.fullmatch(re.escape(NO_SYSTEM).replace("%s", ".*chatty"), said)
+
+
+def test_the_data_of_the_default_recipe_is_the_one_that_is_written_down():
+    default = EmbeddedRecipe()
+    assert {(default.seed, default.problems + default.held_out): default.data_fingerprint()} == _KNOWN_DATA

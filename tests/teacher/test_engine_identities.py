@@ -7,7 +7,7 @@ import pytest
 from qcrd.cell.resolved import resolve
 from qcrd.config import Cell, Teacher
 from qcrd.samples.requests import sampler_key
-from qcrd.teacher.embedded import EmbeddedRecipe
+from qcrd.teacher.recipe import EmbeddedRecipe
 
 COMMON = {"tokenizer": "model", "chat": "messages", "temperature": 0.7, "top_p": 1.0, "stop": ["Question"]}
 COMMON |= {"seed": 0, "dtype": None, "quantization": None}

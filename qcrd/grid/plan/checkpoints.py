@@ -47,6 +47,14 @@ def named(cells: Iterable[Cell], teachers: bool = True) -> list[Named]:
     return list(found.values())
 
 
+def needs_hub(cells: Iterable[Cell]) -> bool:
+    """Whether planning the cells may ask the Hub: for a model, a tokenizer or a data set."""
+    cells = list(cells)
+    names = {model.place for model in named(cells)} | {cell.student.tokenizer for cell in cells}
+    names |= {cell.task.source or cell.task.name for cell in cells if cell.task.name != "arithmetic"}
+    return any(not Path(name).expanduser().exists() for name in names if name)
+
+
 def trouble(model: Named) -> str:
     """What keeps a model from being loaded, "" where nothing does; `not checked` where nobody answers."""
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError

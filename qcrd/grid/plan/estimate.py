@@ -11,6 +11,7 @@ from qcrd.config import Cell, Resources
 from qcrd.config.presets import EMBEDDED
 from qcrd.grid.cluster.shares import default_share
 from qcrd.grid.plan.expansion import SampleNeed
+from qcrd.grid.plan.gpus import gpu_count
 from qcrd.storage.files import read_json
 from qcrd.storage.home import RECORD, Home
 from qcrd.teacher.engine import ActorEngine
@@ -82,10 +83,8 @@ def estimate(
 
 def side_by_side(resources: Resources) -> int:
     """Cells that run at once on this machine, at least 1."""
-    import torch
-
     own = getattr(os, "sched_getaffinity", None)  # Linux alone tells which cores are ours
-    cpus, gpus = len(own(0)) if own else os.cpu_count() or 1, torch.cuda.device_count()
+    cpus, gpus = len(own(0)) if own else os.cpu_count() or 1, gpu_count()
     fit = cpus / resources.cell_cpus
     share = _gpu_share(resources)
     if gpus and share:
@@ -94,10 +93,8 @@ def side_by_side(resources: Resources) -> int:
 
 
 def _gpu_share(resources: Resources) -> float:
-    import torch
-
     said = resources.cell_gpus
-    return default_share(torch.cuda.device_count()) if said in (None, "auto") else said
+    return default_share(gpu_count()) if said in (None, "auto") else said
 
 
 def _kind(cell: Cell) -> tuple:

@@ -22,8 +22,8 @@ LARGEST = 100_000  # cells; a slip in a product should not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One place of a cell in its grid's table."""
+class FactorRow:
+    """Factors and values under which a cell stands in its grid's table."""
 
     product: dict[str, Any]  # the combination: each product factor (dotted path) with its value
     factor: str | None = None  # the swept factor; None is the cell that the sweeps go around
@@ -41,7 +41,7 @@ class PlannedCell:
 
     cell: ResolvedCell
     name: str  # for people, unique in the grid: "qcrd beta=0.4 seed=0"
-    rows: tuple[Row, ...]  # where it appears; the base of a sweep is in a row of every factor
+    rows: tuple[FactorRow, ...]  # where it appears; the base of a sweep is in a row of every factor
 
     @property
     def factors(self) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def expand(grid: Grid, preset: Preset) -> list[PlannedCell]:
 
     builder = _Builder(_without_seed(grid.base), preset, problems)
     first: dict[str, Cell] = {}
-    rows: dict[str, list[Row]] = {}
+    rows: dict[str, list[FactorRow]] = {}
     for chosen in itertools.product(*product.values()):
         for swept in (None, *itertools.chain(*sweep.values())):
             cell = builder.build(chosen if swept is None else (*chosen, swept))
@@ -259,13 +259,13 @@ def _repeated(values: list[Any]) -> Iterator[tuple[int, Any]]:
         seen.append(key)
 
 
-def _row(cell: Cell, chosen: tuple[_Choice, ...], swept: _Choice | None) -> Row:
+def _row(cell: Cell, chosen: tuple[_Choice, ...], swept: _Choice | None) -> FactorRow:
     def value(choice: _Choice) -> Any:
         # Text stays as it was written (a path with its variable); numbers take the setting's own type.
         return choice.value if isinstance(choice.value, str) else get(cell, choice.path)
 
     product = {choice.path: value(choice) for choice in chosen}
-    return Row(product) if swept is None else Row(product, swept.path, value(swept))
+    return FactorRow(product) if swept is None else FactorRow(product, swept.path, value(swept))
 
 
 def _label(cell: Cell, factors: dict[str, Any], exact: bool = False) -> str:

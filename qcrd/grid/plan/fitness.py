@@ -12,6 +12,9 @@ from qcrd import tasks
 from qcrd.cell.identity import asks_for_duals, selection_of, teacher_samples
 from qcrd.config import Cell, Teacher
 from qcrd.grid.plan.problems import misfits, shown, worded
+from qcrd.losses import SCHEMES
+from qcrd.methods import METHODS
+from qcrd.rationales.select import SELECTIONS
 from qcrd.registry import Registry
 from qcrd.teacher.engines import ENGINES, faults
 
@@ -43,8 +46,6 @@ def _unfit(section: Any) -> list[str]:
 
 def _misfits(cell: Cell) -> Iterator[tuple[str, str]]:
     """Where options are not those that the cell's plugins declare."""
-    from qcrd.methods import METHODS  # as in `_registries`
-
     method, engine = METHODS[cell.method], ENGINES[cell.teacher.engine]
     yield from misfits("options", cell.options, f"method {method.name}", method.options)
     yield from misfits("teacher.options", cell.teacher.options, f"engine {engine.name}", engine.options)
@@ -84,8 +85,6 @@ def _unable(cell: Cell) -> Iterator[tuple[str, str]]:
 
 def _unselectable(cell: Cell) -> Iterator[tuple[str, str]]:
     """Where a rule lacks what it selects by: how many, or the model that measures."""
-    from qcrd.rationales.select import SELECTIONS  # as in `_registries`
-
     chosen = selection_of(cell)
     if chosen is None:
         return
@@ -106,11 +105,6 @@ def _unselectable(cell: Cell) -> Iterator[tuple[str, str]]:
 
 def _registries() -> tuple[Registry, ...]:
     """What a cell's settings name."""
-    # These import torch, which reading a configuration should not wait for.
-    from qcrd.losses import SCHEMES
-    from qcrd.methods import METHODS
-    from qcrd.rationales.select import SELECTIONS
-
     return tasks.TASKS, METHODS, SELECTIONS, SCHEMES, ENGINES
 
 

@@ -27,8 +27,8 @@ from qcrd.errors import ConfigError
 from qcrd.grid.plan.shapes import Shape, parameters, shape
 from qcrd.grid.plan.sizes import Sizes, sizes
 from qcrd.methods import METHODS
-from qcrd.student.t5.student import RECORDED
-from qcrd.student.tokenizer import load_tokenizer
+from qcrd.student.t5.limits import RECORDED
+from qcrd.student.tokenizer import load_tokenizer, own_word_tokenizer
 
 COUNTED = ("finetuning", "single_task", "dss", "qcrd")
 ONE_A_SIDE = ("minmax", "maxmin", "sampling")  # schemes that choose one positive and one negative
@@ -157,6 +157,8 @@ def _student(cell: Cell) -> Shape | None:
     section = cell.student
     if section.checkpoint is not None:
         return shape(section.checkpoint, section.architecture, 0)
+    if section.tokenizer is None:
+        return shape(None, section.architecture, len(own_word_tokenizer()))
     try:
         return shape(None, section.architecture, len(load_tokenizer(section)))
     except ConfigError:  # a tokenizer that is not to be had here

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError
-
 from qcrd.cell.data import task_data
 from qcrd.config import Cell
 from qcrd.config import Student as Settings
 from qcrd.config import Task as TaskConfig
 from qcrd.errors import ConfigError
-from qcrd.student.tokenizer import load_tokenizer
+from qcrd.student.tokenizer import load_tokenizer, own_word_tokenizer
 from qcrd.student.writable import Writable, writable
 
 
@@ -121,6 +118,9 @@ def _at_hand(student: Settings) -> bool:
         return True
     if student.tokenizer is not None:  # the revision is the checkpoint's
         revision = None
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
     try:
         return isinstance(try_to_load_from_cache(name, "tokenizer_config.json", revision=revision), str)
     except HFValidationError:  # no name that the Hub could have
@@ -142,6 +142,8 @@ def _found(
     task: TaskConfig, checkpoint: str | None, revision: str | None, tokenizer: str | None, limit: int
 ) -> Writable:
     data = task_data(task)
-    section = Settings(checkpoint=checkpoint, revision=revision, tokenizer=tokenizer)
     questions = (*data.splits.train, *data.splits.validation, *data.splits.test)
+    if checkpoint is None and tokenizer is None:
+        return writable(data.task, questions, own_word_tokenizer(), limit)
+    section = Settings(checkpoint=checkpoint, revision=revision, tokenizer=tokenizer)
     return writable(data.task, questions, load_tokenizer(section), limit)

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from qcrd.cell.data import task_data
+from qcrd.grid.console import duration
 from qcrd.grid.plan.checkpoints import Named, named, trouble
 from qcrd.grid.plan.cost import basis, cost
 from qcrd.grid.plan.estimate import estimate
@@ -105,8 +106,6 @@ def plan_object(study: Study) -> dict[str, Any]:
 
 def plan_text(plan: dict[str, Any]) -> str:
     """`plan_object` for people."""
-    from qcrd.grid.console import duration  # imports ray, which programs that read JSON need not wait for
-
     width = max(len(cell["name"]) for cell in plan["cells"])
     lines = [f"{plan['grid']}, preset {plan['preset']}: {len(plan['cells'])} cells", ""]
     lines += [f"  {cell['id']}  {cell['name']:<{width}}  {cell['state']}" for cell in plan["cells"]]

@@ -16,6 +16,7 @@ from qcrd.config.presets import Preset, resolve
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.plan.expansion import PlannedCell, SampleNeed, required_samples
 from qcrd.grid.plan.file import read_grid
+from qcrd.grid.plan.gpus import gpu_count
 from qcrd.samples.requests import Request
 from qcrd.samples.store import SampleStore
 from qcrd.storage import journal
@@ -55,9 +56,7 @@ class Study:
             latest = read_json(home.grid(grid.name) / LATEST)
             wanted = latest["preset"] if latest else wanted
         if wanted == "auto" and gpus is None:
-            import torch
-
-            gpus = torch.cuda.device_count()
+            gpus = gpu_count()
         resolved = resolve(wanted, gpus or 0)
         study = cls(grid.within(resolved), resolved, home, tuple(file.cells(resolved)))
         home.refresh(study.ids if home.bucket else None)

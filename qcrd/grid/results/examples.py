@@ -9,7 +9,7 @@ from qcrd.cell.resolved import ResolvedCell
 from qcrd.config import Task
 from qcrd.errors import DamagedResult
 from qcrd.grid.plan.study import Study
-from qcrd.grid.results.layout import places
+from qcrd.grid.results.layout import table_settings
 from qcrd.judging.cells import Explainer
 from qcrd.judging.rationales import rationales
 from qcrd.report.page import Example, Said
@@ -26,11 +26,12 @@ def examples(study: Study) -> list[Example]:
     the cell's folder, where a judge finds them too.
     """
     tasks: dict[Task, list[_Speaker]] = {}
-    for place in places(study.grid, study.cells, study.ids):
-        cell_id, planned = next(iter(place.cells.items()))
+    for line in table_settings(study.grid, study.cells, study.ids):
+        cell_id, planned = next(iter(line.cells.items()))
         speakers = tasks.setdefault(planned.cell.settings.task, [])
         if len(speakers) < SETTINGS and all(speaker.id != cell_id for speaker in speakers):
-            name = f"{place.group}: {place.label}" if place.factor else place.label
+            setting = line.setting
+            name = f"{setting.group}: {setting.label}" if setting.factor else setting.label
             speaker = _Speaker(study, cell_id, name, planned.cell)
             if speaker.predictions:
                 speakers.append(speaker)

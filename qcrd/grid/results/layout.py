@@ -7,22 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from qcrd.config import Grid
-from qcrd.grid.plan.expansion import VARIANT, PlannedCell, Row
+from qcrd.grid.plan.expansion import VARIANT, FactorRow, PlannedCell
 from qcrd.grid.plan.factors import dotted, get, short, show
+from qcrd.report.model import Setting
 
 Cells = dict[str, PlannedCell]  # by id: one setting's, over the seeds
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One line of the table."""
+class SettingCells:
+    """One line of the table and its cells."""
 
-    group: str  # its section: product combination and swept factor; "" for the combinations themselves
-    label: str
-    factor: str | None  # the swept one, as a dotted path
-    base: bool  # whether it is what its section sweeps around
+    setting: Setting
     cells: Cells
-    combinations: tuple[dict[str, str], ...] = ()  # product factors with their values, of all it stands for
 
 
 class _Position(NamedTuple):
@@ -33,7 +30,7 @@ class _Position(NamedTuple):
     value: int = -1  # number of its value
 
 
-def places(grid: Grid, cells: Sequence[PlannedCell], ids: Sequence[str]) -> list[Place]:
+def table_settings(grid: Grid, cells: Sequence[PlannedCell], ids: Sequence[str]) -> list[SettingCells]:
     """The lines of a grid's table, in the order of its file.
 
     First the product's combinations, then a section for each combination and swept factor, with the base
@@ -57,20 +54,21 @@ class _Layout:
                 self.at.setdefault(self._position(row), {})[cell_id] = planned
         self.combinations = sorted({position.combination for position in self.at})
 
-    def overview(self) -> list[Place]:
+    def overview(self) -> list[SettingCells]:
         """Each combination as it is before any sweep; a section for each task, where there are several."""
-        found = []
+        overview = []
         for same in _alike(self.combinations, lambda c: tuple(self._base(c))):
             cells = self._base(same[0])
             settings = next(iter(cells.values())).cell.settings
             label = self._combination(same, but="task.name").removeprefix(f"{settings.task.name} ")
             label = label or settings.method
             values = tuple(self._values(combination) for combination in same)
-            found.append(Place(settings.task.name, label, None, self._is_baseline(same[0]), cells, values))
-        groups = list(dict.fromkeys(place.group for place in found))
+            setting = Setting(settings.task.name, label, None, self._is_baseline(same[0]), values)
+            overview.append(SettingCells(setting, cells))
+        groups = list(dict.fromkeys(each.setting.group for each in overview))
         if len(groups) == 1:
-            return [replace(place, group="") for place in found]
-        return sorted(found, key=lambda place: groups.index(place.group))
+            return [replace(each, setting=replace(each.setting, group="")) for each in overview]
+        return sorted(overview, key=lambda each: groups.index(each.setting.group))
 
     def _values(self, combination: tuple[int, ...]) -> dict[str, str]:
         """Each product factor's value but the task, which has a section of its own."""
@@ -81,7 +79,7 @@ class _Layout:
         values = {path: each[i] for i, (path, each) in zip(combination, self.product, strict=True)}
         return bool(self.baseline) and all(values.get(p) == v for p, v in self.baseline.items())
 
-    def sections(self) -> Iterator[Place]:
+    def sections(self) -> Iterator[SettingCells]:
         """The sweeps; combinations between which a sweep does not differ share its section."""
         found = []
         for number in range(len(self.sweep)):
@@ -91,17 +89,18 @@ class _Layout:
         for _, number, same in sorted(found):
             yield from self._section(same, number)
 
-    def _section(self, same: list[tuple[int, ...]], number: int) -> Iterator[Place]:
+    def _section(self, same: list[tuple[int, ...]], number: int) -> Iterator[SettingCells]:
         path, values = self.sweep[number]
         base = self._base(same[0])
         group = ": ".join(filter(None, [self._combination(same), short(path)]))
         content = self._content(same[0], number)
         if tuple(base) not in content:
-            yield Place(group, show(get(next(iter(base.values())).cell.settings, path)), path, True, base)
+            label = show(get(next(iter(base.values())).cell.settings, path))
+            yield SettingCells(Setting(group, label, path, base=True), base)
         for alike in _alike(range(len(values)), lambda value: content[value]):
             cells = self.at[_Position(same[0], number, alike[0])]
             label = ", ".join(show(values[value]) for value in alike)
-            yield Place(group, label, path, list(cells) == list(base), cells)
+            yield SettingCells(Setting(group, label, path, list(cells) == list(base)), cells)
 
     def _base(self, combination: tuple[int, ...]) -> Cells:
         return self.at[_Position(combination)]
@@ -128,7 +127,7 @@ class _Layout:
             (silent if 1 < len(own) == len(values) else said).append(text)
         return " ".join(said or silent)
 
-    def _position(self, row: Row) -> _Position:
+    def _position(self, row: FactorRow) -> _Position:
         combination = tuple(values.index(row.product[path]) for path, values in self.product)
         if row.factor is None:
             return _Position(combination)

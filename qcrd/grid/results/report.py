@@ -17,8 +17,8 @@ from qcrd.report.drawing import FORMATS as PICTURES
 from qcrd.report.drawing import saved
 from qcrd.report.figures import draw
 from qcrd.report.formats import FORMATS, render
+from qcrd.report.model import Table
 from qcrd.report.page import CellLine, page
-from qcrd.report.tables import Table
 from qcrd.storage.files import atomic
 from qcrd.tracking.mlflow.page import REPORT
 

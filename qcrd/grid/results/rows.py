@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from qcrd.cell.teacher_accuracy import TeacherAccuracy, teacher_accuracies
 from qcrd.errors import DamagedResult
 from qcrd.grid.plan.study import Study, last_status, state
-from qcrd.grid.results.layout import Place, places
+from qcrd.grid.results.layout import SettingCells, table_settings
+from qcrd.report.model import Table, TableRow
 from qcrd.report.paper import counterpart
-from qcrd.report.tables import Row, Table, table
+from qcrd.report.tables import table
 from qcrd.report.teachers import teacher_line
 
 
@@ -20,9 +21,9 @@ def tables(study: Study, accuracies: Sequence[TeacherAccuracy] | None = None) ->
         study: the grid.
         accuracies: of its teachers, as `study_accuracies` gives them; None measures them now.
     """
-    layout = places(study.grid, study.cells, study.ids)
-    compared = {place.group for place in layout if place.base}
-    rows = [_row(study, place, place.group in compared) for place in layout]
+    settings = table_settings(study.grid, study.cells, study.ids)
+    compared = {each.setting.group for each in settings if each.setting.base}
+    rows = [_row(study, each, each.setting.group in compared) for each in settings]
     names = sorted({planned.cell.settings.task.name for planned in study.cells})
     lines = [
         teacher_line(a.teacher, a.task, a.split, a.m, a.statistics, "table3" in study.grid.paper)
@@ -36,10 +37,10 @@ def study_accuracies(study: Study) -> list[TeacherAccuracy]:
     return [each for need, cell in study.needs() for each in teacher_accuracies(cell, study.home, need.m)]
 
 
-def _row(study: Study, place: Place, compared: bool) -> Row:
+def _row(study: Study, line: SettingCells, compared: bool) -> TableRow:
     """The line's cells; their answers only where they are compared, as those of thousands fill the memory."""
     records, failed, predictions, missing = [], [], [], 0
-    for cell_id in place.cells:
+    for cell_id in line.cells:
         record = study.home.record(cell_id)
         try:
             study.home.check_result(cell_id)
@@ -54,23 +55,16 @@ def _row(study: Study, place: Place, compared: bool) -> Row:
             failed.append(last_status(study.home, cell_id)[1])
         else:
             missing += 1
-    cell = next(iter(place.cells.values())).cell
-    published = counterpart(cell.settings, study.grid.paper, place.factor)
-    return Row(
-        group=place.group,
-        label=place.label,
-        records=records,
+    cell = next(iter(line.cells.values())).cell
+    return TableRow(
+        line.setting,
+        records,
         n_test=len(cell.splits.test),
+        train=len(cell.splits.train),
+        method=cell.method.name,
         failed=failed,
         missing=missing,
-        base=place.base,
-        published=published.figure if published else None,
-        unlike=published.unlike if published else (),
-        source=published.source if published else "",
+        counterpart=counterpart(cell.settings, study.grid.paper, line.setting.factor),
         agreement=cell.from_teacher,
         predictions=predictions,
-        factor=place.factor,
-        method=cell.method.name,
-        train=len(cell.splits.train),
-        combinations=place.combinations,
     )

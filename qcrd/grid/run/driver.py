@@ -30,7 +30,7 @@ from qcrd.grid.cluster.gpu_sharing import measured_share
 from qcrd.grid.cluster.lost_node import watched
 from qcrd.grid.cluster.nodes import nodes
 from qcrd.grid.cluster.shares import Node, Shares
-from qcrd.grid.console import CellWatch, Sampling, say
+from qcrd.grid.console import Sampling, say
 from qcrd.grid.plan import labels
 from qcrd.grid.plan.expansion import PlannedCell
 from qcrd.grid.plan.study import Study, last_status
@@ -40,6 +40,7 @@ from qcrd.grid.run.discriminators import pretrain_discriminators
 from qcrd.grid.run.mlflow_runs import mirror, students
 from qcrd.grid.run.teachers import hub_commit, sampler
 from qcrd.grid.run.tune import train_cells
+from qcrd.grid.run.watch import CellWatch
 from qcrd.report.teachers import sentence, teacher_line
 from qcrd.samples.draw import draw
 from qcrd.storage import journal

@@ -16,9 +16,10 @@ from qcrd.hub.checkpoints import commit
 from qcrd.plugins import carried
 from qcrd.samples.requests import Request, SampleFn
 from qcrd.storage.home import Home
-from qcrd.teacher.embedded import EmbeddedRecipe, ensure_embedded_teacher
+from qcrd.teacher.embedded import ensure_embedded_teacher
 from qcrd.teacher.engine import Job, LocalEngine, Sampler
 from qcrd.teacher.engines import ENGINES
+from qcrd.teacher.recipe import EmbeddedRecipe
 
 SECONDS = 10.0  # between two lines about the teacher's training
 

@@ -17,11 +17,11 @@ from qcrd.student import flops
 from qcrd.student.base import Kind, Student, TokenWeights
 from qcrd.student.t5.decoding import Head, Writer
 from qcrd.student.t5.forward import Memory, Stack
+from qcrd.student.t5.limits import RECORDED
 from qcrd.student.t5.packing import Layout, sent
 from qcrd.student.t5.replay import Arithmetic, Recorder, Replay
 
 PREFIXES = {"predict": "predict: ", "explain": "explain: "}  # of DSS's tasks, section 3.1
-RECORDED = 4 * 2**30  # bytes that a recorded forward pass may take; beyond that, the chosen are run again
 
 
 @dataclass(frozen=True, slots=True)

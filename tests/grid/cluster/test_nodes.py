@@ -17,8 +17,8 @@ from qcrd.grid.cluster import engines as module
 from qcrd.grid.cluster.engines import Engines
 from qcrd.grid.cluster.nodes import nodes
 from qcrd.grid.cluster.shares import Node
-from qcrd.grid.console import CellWatch
 from qcrd.grid.run.tune import train_cells
+from qcrd.grid.run.watch import CellWatch
 from qcrd.samples.requests import requests
 from qcrd.storage.home import Home
 from qcrd.tasks.arithmetic import generate

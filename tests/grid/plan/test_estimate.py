@@ -32,7 +32,7 @@ def home(tmp_path):
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr("qcrd.grid.plan.estimate.gpu_count", lambda: 0)
 
 
 ALONE = Resources(concurrent_cells=1)
@@ -41,7 +41,7 @@ ALONE = Resources(concurrent_cells=1)
 def test_cells_run_side_by_side_as_far_as_there_is_room(monkeypatch):
     assert side_by_side(Resources()) == 2 and side_by_side(ALONE) == 1
     assert side_by_side(Resources(cell_cpus=0.5)) == 4 and side_by_side(Resources(cell_cpus=8)) == 1
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("qcrd.grid.plan.estimate.gpu_count", lambda: 1)
     assert side_by_side(Resources(cell_gpus=1)) == 1 and side_by_side(Resources()) == 2
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from qcrd.cell.identity import cell_id
 from qcrd.config import Cell, Grid
 from qcrd.errors import ConfigError
-from qcrd.grid.plan.expansion import Row, expand, required_samples
+from qcrd.grid.plan.expansion import FactorRow, expand, required_samples
 from qcrd.grid.plan.factors import ALIASES, paths, short, show
 from qcrd.grid.plan.file import read_grid
 from qcrd.grid.plan.sizes import sizes as known_sizes
@@ -27,7 +27,7 @@ def names(preset="embedded", **settings):
 
 def test_a_grid_without_factors_is_its_base():
     [cell] = planned()
-    assert (cell.name, cell.factors, cell.rows) == ("qcrd seed=0", {}, (Row({}),))
+    assert (cell.name, cell.factors, cell.rows) == ("qcrd seed=0", {}, (FactorRow({}),))
 
 
 def test_what_is_set_later_counts():
@@ -64,9 +64,9 @@ def test_a_sweep_goes_around_the_base_which_is_there_once():
         "qcrd delta=6 seed=0",
     ]
     assert cells[0].rows == (
-        Row({}),
-        Row({}, "contrastive.beta", 0.2),
-        Row({}, "contrastive.delta", 4.0),
+        FactorRow({}),
+        FactorRow({}, "contrastive.beta", 0.2),
+        FactorRow({}, "contrastive.delta", 4.0),
     )
     assert cells[1].factors == {"contrastive.beta": 0.0}
 
@@ -79,7 +79,7 @@ def test_a_sweep_goes_around_each_combination_of_a_product():
         "qcrd scheme=mean seed=0",
         "qcrd scheme=mean k=0 seed=0",
     ]
-    assert cells[3].rows == (Row({"contrastive.scheme": "mean"}, "selfplay.k", 0),)
+    assert cells[3].rows == (FactorRow({"contrastive.scheme": "mean"}, "selfplay.k", 0),)
 
 
 def test_a_baseline_beside_a_sweep_of_what_it_does_not_read_is_one_cell_in_every_row():

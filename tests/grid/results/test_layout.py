@@ -5,7 +5,12 @@ import pytest
 from qcrd.config import Grid
 from qcrd.grid.plan.expansion import expand
 from qcrd.grid.plan.factors import dotted
-from qcrd.grid.results.layout import places
+from qcrd.grid.results.layout import table_settings
+
+
+def of(line):
+    """Section, label and whether it is the base."""
+    return line.setting.group, line.setting.label, line.setting.base
 
 
 def laid_out(**parts):
@@ -14,8 +19,8 @@ def laid_out(**parts):
         parts[part] = {dotted(name): values for name, values in parts.get(part, {}).items()}
     grid = Grid(name="g", preset="embedded", **parts)
     cells = expand(grid, "embedded")
-    found = places(grid, cells, [str(i) for i in range(len(cells))])
-    return cells, [(p.group, p.label, p.base, list(p.cells)) for p in found]
+    found = table_settings(grid, cells, [str(i) for i in range(len(cells))])
+    return cells, [(*of(p), list(p.cells)) for p in found]
 
 
 def lines(**parts):
@@ -111,8 +116,8 @@ def test_each_task_has_a_section_of_its_own_with_its_baseline():
         baseline={"method": "dss"},
     )
     cells = expand(grid, "embedded")
-    found = places(grid, cells, [str(i) for i in range(len(cells))])
-    assert [(p.group, p.label, p.base) for p in found] == [
+    found = table_settings(grid, cells, [str(i) for i in range(len(cells))])
+    assert [of(p) for p in found] == [
         ("svamp", "dss", True),
         ("svamp", "finetuning", False),
         ("arithmetic", "dss", True),
@@ -123,5 +128,5 @@ def test_each_task_has_a_section_of_its_own_with_its_baseline():
 def test_a_variant_is_a_line_under_its_name():
     grid = Grid(name="g", variants={"DSS": {"method": "dss"}, "QCRD": {}}, baseline={"variant": "DSS"})
     cells = expand(grid, "embedded")
-    found = places(grid, cells, [str(i) for i in range(len(cells))])
-    assert [(p.label, p.base) for p in found] == [("DSS", True), ("QCRD", False)]
+    found = table_settings(grid, cells, [str(i) for i in range(len(cells))])
+    assert [of(p)[1:] for p in found] == [("DSS", True), ("QCRD", False)]

@@ -33,7 +33,7 @@ def study(tmp_path) -> Study:
 
 def test_a_sweep_has_a_section_per_factor_in_the_files_order_with_the_base_in_each(study):
     found = tables(study)
-    rows = [(line.group, line.label, line.base) for line in found.lines]
+    rows = [(line.setting.group, line.setting.label, line.setting.base) for line in found.lines]
     assert rows == [
         ("beta", "1", False),
         ("beta", "0.2", True),
@@ -51,8 +51,8 @@ def test_means_are_over_seeds_and_what_is_missing_or_diverged_is_said(study):
     other = next(i for i, planned in enumerate(study.cells) if planned.factors)
     finish(study, other, 0, status="diverged")
     found = tables(study)
-    line = next(line for line in found.lines if line.label == "0.2")
-    assert line.test.mean == pytest.approx(62.5) and line.done == 2 and line.test.over == "seeds"
+    line = next(line for line in found.lines if line.setting.label == "0.2")
+    assert line.test.mean == pytest.approx(62.5) and len(line.row.finished) == 2 and line.test.over == "seeds"
     assert any("diverged" in note for note in found.notes)
     assert sum("not finished yet" in note for note in found.notes) == 3
 
@@ -108,7 +108,7 @@ def test_the_table_says_what_validation_is_and_of_what_the_papers_figures_are(st
     found = tables(study)
     about = "; ".join(found.about)
     assert "agreement with the teacher's labels" in about
-    assert [line.published for line in found.lines] == [None, None, None, 69.0, 65.0]
+    assert [line.row.published for line in found.lines] == [None, None, None, 69.0, 65.0]
     assert all(line.versus_published is None for line in found.lines) and "Table 5 (SVAMP, T5-base" in about
 
 

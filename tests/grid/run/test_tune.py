@@ -9,8 +9,8 @@ from small_cells import make_cell
 
 from qcrd.config import Resources
 from qcrd.errors import OutOfMemory
-from qcrd.grid.console import CellWatch
 from qcrd.grid.run.tune import _reason, train_cells
+from qcrd.grid.run.watch import CellWatch
 from qcrd.storage.home import Home
 from qcrd.storage.tensors import DamagedTensors
 from qcrd.types import CellRecord
