@@ -95,30 +95,36 @@ def sampled(tiny, tmp_path_factory) -> dict:
     return json.loads(out.read_text()) | {"noise": done.stdout + done.stderr}
 
 
+@pytest.mark.slow
 def test_a_vllm_sample_does_not_depend_on_its_batch(sampled):
     assert sampled["reversed"] == sampled["batch"]
     assert sampled["alone"] == sampled["batch"][: len(sampled["alone"])]
 
 
+@pytest.mark.slow
 def test_the_draws_of_a_question_and_the_questions_differ(sampled):
     texts = [s["text"] for s in sampled["batch"]]
     assert len(set(texts)) == len(texts)
 
 
+@pytest.mark.slow
 def test_tokens_and_finish_reason_are_the_engines(sampled):
     assert {s["finish_reason"] for s in sampled["batch"]} <= {"length", "stop"}
     assert all((s["tokens"] == 16) == (s["finish_reason"] == "length") for s in sampled["batch"])
 
 
+@pytest.mark.slow
 def test_a_chat_template_is_used_where_there_is_one_and_a_stop_string_ends_the_answer(sampled):
     assert not sampled["plain has chat"] and sampled["chat has chat"]
     assert sampled["chat"] == [s["text"].split(sampled["stop"])[0] for s in sampled["batch"]]
 
 
+@pytest.mark.slow
 def test_without_a_system_role_the_instructions_begin_the_first_user_message(sampled):
     assert sampled["folded"] == sampled["chat"]
 
 
+@pytest.mark.slow
 def test_a_prompt_that_is_too_long_is_refused_with_what_to_do(sampled):
     assert "teacher.max_len" in sampled["too long"]
 
@@ -133,6 +139,7 @@ def test_near_its_goal_the_accuracy_is_checked_more_often(monkeypatch):
     assert (figures["steps"], figures["sampling_accuracy"]) == (22, 0.56)
 
 
+@pytest.mark.slow
 def test_the_engine_says_once_that_a_template_has_no_system_role_and_nothing_else(sampled):
     [said] = sampled["noise"].splitlines()
     assert re.fullmatch(re.escape(NO_SYSTEM).replace("%s", ".*chatty"), said)
