@@ -1,9 +1,7 @@
 """Fixtures that several test modules share, and how tests are spread over processes (`pytest -n 2`)."""
 
-import multiprocessing
 import os
 import sys
-from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -19,12 +17,9 @@ sys.dont_write_bytecode = False
 
 # Files whose tests share a server that one process keeps, by the start of their paths.
 SHARED = {
-    "tests/cell/": "forked",
     "tests/grid/bench/": "mlflow",
     "tests/tracking/": "mlflow",
 }
-
-
 # What makes a test slow by itself.
 COSTLY = {"chromium", "forked", "local_ray", "mlflow_server"}
 
@@ -41,6 +36,8 @@ def pytest_collection_modifyitems(items):
 
 def pytest_xdist_make_scheduler(config, log):
     """With several processes (`-n 2`), a file's tests stay in one, as do those that share a server."""
+    if config.getvalue("dist") != "load":
+        return None
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
@@ -73,15 +70,10 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def forked():
-    """A context of multiprocessing whose processes need no import: one server has imported, and forks."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "small_cells", "qcrd.cell.run", "qcrd.tracking.mlflow.audit"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(
-            "PYTHONPATH", os.pathsep.join(filter(None, sys.path))
-        )  # else it finds no module of tests/
-        forkserver.ensure_running()
-    return context
+    """A context of multiprocessing whose processes need no import."""
+    from forked import context
+
+    return context()
 
 
 @pytest.fixture
