@@ -5,7 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+# A test meets the same examples in every run, however busy the machine is.
+settings.register_profile("qcrd", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("qcrd")
 # Read when Ray is imported: whatever Ray a test starts listens on loopback alone.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 # Read when torch is imported: models this small only wait for a second thread, and processes share the cores.
