@@ -45,6 +45,7 @@ def test_for_students_encoding_ends_with_the_end_token_and_padding_comes_first_o
     assert batch.attention_mask == [[1, 1, 0], [1, 1, 1]]
 
 
+@pytest.mark.slow
 def test_the_teacher_is_trained_once_and_loads_as_a_hugging_face_folder(tiny):
     def retrained(*progress):
         raise AssertionError("trained a second time")
@@ -56,6 +57,7 @@ def test_the_teacher_is_trained_once_and_loads_as_a_hugging_face_folder(tiny):
     assert not list(tiny.parent.glob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_of_two_that_want_the_teacher_at_once_one_trains_it(tmp_path):
     trained = []
     with ThreadPoolExecutor(2) as pool:
@@ -67,6 +69,7 @@ def test_of_two_that_want_the_teacher_at_once_one_trains_it(tmp_path):
     assert len(trained) == 1
 
 
+@pytest.mark.slow
 def test_the_same_recipe_gives_the_same_weights_and_another_one_another_folder(tiny, tmp_path):
     torch.manual_seed(99)
     again = ensure_embedded_teacher(tmp_path, TINY, ignore)
@@ -74,6 +77,7 @@ def test_the_same_recipe_gives_the_same_weights_and_another_one_another_folder(t
     assert EmbeddedRecipe.of(config.Teacher(accuracy=0.3)).fingerprint() != EmbeddedRecipe().fingerprint()
 
 
+@pytest.mark.slow
 def test_an_accuracy_out_of_reach_is_an_error_that_leaves_nothing_behind(tmp_path):
     with pytest.raises(QcrdError, match=r"teacher\.accuracy asks for 1\.00; ask for less"):
         ensure_embedded_teacher(tmp_path, replace(TINY, accuracy=1.0, max_steps=30), ignore)
