@@ -17,7 +17,7 @@ Runs qcrd on this machine: creates .venv, starts a Ray head and an MLflow server
 Ray requires a token and MLflow a password. Both are generated and stored in QCRD_HOME/local, readable by you only.
 
   cluster/local.sh run GRID [ARGS]    set up what is missing, run a grid and print its table (ARGS go to `qcrd run`)
-  cluster/local.sh test [ARGS]        set up, then run the linter and the tests (ARGS go to pytest)
+  cluster/local.sh test [ARGS]        set up, then run the linter and the tests in 2 processes (ARGS go to pytest)
   cluster/local.sh setup              create or update .venv only
   cluster/local.sh up                 start Ray and MLflow
   cluster/local.sh down               stop Ray, MLflow and all their child processes
@@ -28,7 +28,7 @@ Ray requires a token and MLflow a password. Both are generated and stored in QCR
 
 Examples
   cluster/local.sh run grids/quickstart.yaml
-  cluster/local.sh test -k losses
+  cluster/local.sh test -m "not slow"
   eval "$(cluster/local.sh env)" && ray job submit grids/ablation.yaml
 
 Variables
@@ -157,7 +157,7 @@ run_tests() {
   ruff check || failed=1
   ruff format --check || failed=1
   "$python" cluster/audit.py
-  "$python" -m pytest "$@" || failed=1
+  "$python" -m pytest -n 2 "$@" || failed=1
   return $failed
 }
 

@@ -1,12 +1,66 @@
-"""Fixtures that several test modules share."""
+"""Fixtures that several test modules share, and how tests are spread over processes (`pytest -n 2`)."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+# A test meets the same examples in every run, however busy the machine is.
+settings.register_profile("qcrd", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("qcrd")
 # Read when Ray is imported: whatever Ray a test starts listens on loopback alone.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+# Read when torch is imported: models this small only wait for a second thread, and processes share the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Where it is set, every program that a test starts compiles torch anew: 25 s of CPU instead of 8.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+# Files whose tests share a server that one process keeps, by the start of their paths.
+SHARED = {
+    "tests/grid/bench/": "mlflow",
+    "tests/tracking/": "mlflow",
+}
+# What makes a test slow by itself.
+COSTLY = {"chromium", "forked", "local_ray", "mlflow_server"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Files with slow tests go first: short files are left for the end, and all processes end together."""
+    for item in items:
+        if COSTLY & set(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """With several processes (`-n 2`), a file's tests stay in one, as do those that share a server."""
+    if config.getvalue("dist") != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return next((group for folder, group in SHARED.items() if file.startswith(folder)), file)
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory):
+    """One MLflow server for all tests that want a real one."""
+    from qcrd.tracking.server import served
+
+    with served(tmp_path_factory.mktemp("mlflow")) as server:
+        yield server
+    assert server.process.poll() is not None
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +70,14 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"real data not found: {path} (set QCRD_SHARED_DATA to a copy)")
     return path
+
+
+@pytest.fixture(scope="session")
+def forked():
+    """A context of multiprocessing whose processes need no import."""
+    from forked import context
+
+    return context()
 
 
 @pytest.fixture

@@ -131,6 +131,7 @@ def test_planning_needs_no_ray():
         assert not any(within(i, "ray") for i in imports(file))
 
 
+@pytest.mark.slow
 def test_losses_and_student_import_where_the_rest_is_not_installed():
     names = [name for name in MODULES if within(name, "qcrd.losses") or within(name, "qcrd.student")]
     blocked = (

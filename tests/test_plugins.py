@@ -141,6 +141,7 @@ def test_an_installed_package_names_its_plugin_and_a_cell_just_uses_it(no_plugin
     assert record.identity["plugins"] == {"contrastive.scheme": SCHEMES.code("softmin")}
 
 
+@pytest.mark.slow
 def test_a_grid_with_all_of_them_runs_on_ray(no_plugins, tmp_path):
     rest = "product: {method: [warming, qcrd]}\nresources: {teacher_cpus: 1}"
     settings = {key: value for use in USES.values() for key, value in use.items()}

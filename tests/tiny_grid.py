@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
-import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
+import pytest
 import torch
+from forked import Command
 
+from qcrd import cli
 from qcrd.cell.run import run_cell
 from qcrd.faults import soak
 from qcrd.grid.plan.overview import plan_object
@@ -49,25 +54,39 @@ class Run:
     def __init__(self, folder: Path, answers: Path, rest: str, steps: int = 6, every: int = 3):
         self.grid = folder / "tiny.yaml"
         self.home = folder / "home"
+        self.started = 0  # processes
         self.grid.write_text(GRID.format(answers=answers, rest=rest, steps=steps, every=every))
         self.environment = {**os.environ, "QCRD_HOME": str(self.home)}
         for name in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI"):
             self.environment.pop(name, None)
 
-    def start(self, *arguments: str) -> subprocess.Popen:
-        return subprocess.Popen(
-            [sys.executable, "-m", "qcrd", *arguments],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    def start(self, *arguments: str) -> Command:
+        """The command in a process of its own."""
+        self.started += 1
+        return Command(arguments, self.environment, self.grid.with_name(f"output-{self.started}"))
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
+        """What the command says; only `run`, which starts Ray, needs a process of its own."""
+        if arguments[0] != "run":
+            return self.here(*arguments, code=code)
         process = self.start(*arguments)
         output, _ = process.communicate(timeout=280)
         assert process.returncode == code, output
         return output
+
+    def here(self, *arguments: str, code: int = 0) -> str:
+        """The same in this process, which has imported everything."""
+        output = io.StringIO()
+        with (
+            mock.patch.dict(os.environ, self.environment, clear=True),
+            mock.patch.object(sys, "argv", ["qcrd", *arguments]),
+            contextlib.redirect_stdout(output),
+            contextlib.redirect_stderr(output),
+            pytest.raises(SystemExit) as ended,
+        ):
+            cli.main()
+        assert (ended.value.code or 0) == code, output.getvalue()
+        return output.getvalue()
 
     def plan(self) -> dict:
         return plan_object(Study.open(self.grid, Home(self.home)))

@@ -3,7 +3,6 @@
 import errno
 import json
 import logging
-import multiprocessing
 import os
 import time
 
@@ -164,9 +163,7 @@ def first_start(root, start, reports):
     assert record.status == "done"
 
 
-def test_eight_first_starts_at_once_on_a_fresh_home_do_everything_once(tmp_path):
-    forked = multiprocessing.get_context("forkserver")  # imports once for all eight
-    forked.set_forkserver_preload(["small_cells"])
+def test_eight_first_starts_at_once_on_a_fresh_home_do_everything_once(tmp_path, forked):
     start, reports = forked.Barrier(8), forked.Queue()
     root = tmp_path / "home"
     jobs = [forked.Process(target=first_start, args=(root, start, reports)) for _ in range(8)]

@@ -1,7 +1,6 @@
 """One cell from its settings to its record, with a teacher whose right and wrong answers are known."""
 
 import json
-import multiprocessing
 import shutil
 import statistics
 from dataclasses import asdict, replace
@@ -266,10 +265,8 @@ def run_and_note(root, diary):
         )
 
 
-def test_two_processes_on_one_cell_train_it_once(home, tmp_path):
-    other = multiprocessing.get_context("spawn").Process(
-        target=run_and_note, args=(home.root, tmp_path / "b")
-    )
+def test_two_processes_on_one_cell_train_it_once(home, tmp_path, forked):
+    other = forked.Process(target=run_and_note, args=(home.root, tmp_path / "b"))
     other.start()
     run_and_note(home.root, tmp_path / "a")
     other.join(120)

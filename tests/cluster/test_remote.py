@@ -98,6 +98,7 @@ def test_a_machine_without_the_token_does_not_start(tmp_path: Path):
     assert told.returncode == 2 and "auth_token is missing" in told.stderr
 
 
+@pytest.mark.slow
 @only_where_possible
 def test_the_literal_command_runs_a_grid_on_a_head_elsewhere(tmp_path: Path):
     laptop, head = tmp_path / "laptop", tmp_path / "head"

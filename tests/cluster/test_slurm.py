@@ -71,6 +71,7 @@ def slurm(tmp_path: Path) -> Slurm:
     return Slurm(tmp_path)
 
 
+@pytest.mark.slow
 @only_where_possible
 def test_a_grid_stopped_before_the_time_limit_is_queued_again_and_goes_on(slurm: Slurm):
     begun = slurm.start(*apart())

@@ -15,6 +15,7 @@ def last_line(*arguments, given=SMALL):
     return json.loads(found.stdout.strip().splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_step_gives_its_ratios_and_what_they_are_made_of_for_each_m():
     found = last_line("step", "--m", "2", "--m", "3", "--batch", "2")
     assert found["m"] == 2
@@ -35,6 +36,7 @@ def test_without_self_play_none_is_measured():
     assert found["naive_slope_over_ours"] is None
 
 
+@pytest.mark.slow
 def test_generate_gives_the_ratio_of_the_rates():
     found = last_line("generate", "--questions", "4", "--batch", "2")
     assert found["sequences"] == 4
@@ -66,6 +68,7 @@ def test_negatives_gives_a_line_for_each_way_to_draw(monkeypatch):
     assert "| 1.5 | all   |" in again.stdout and "active (delta 9)" in again.stdout
 
 
+@pytest.mark.slow
 def test_negatives_learns_from_recorded_answers_where_it_is_told_the_folder(shared_data):
     found = last_line("negatives", *FEW, "--tau", "0", "--data", str(shared_data), given=[])
     assert found["data"].startswith("SVAMP") and found["vocabulary"] > 32_000

@@ -17,6 +17,8 @@ from qcrd.grid.run.mlflow_runs import sources
 from qcrd.storage.home import RECORD, Home
 from qcrd.tracking.mlflow.mirror import Mirror
 
+pytestmark = pytest.mark.slow
+
 GRID = """
 name: after
 preset: embedded

@@ -84,6 +84,7 @@ def ranked(home, a, b, judge, n=12, taus=TAUS):
     return rank(compare(a, b, taus, n, 0), JUDGE, template(), home, judge.ready, lambda *_: None)
 
 
+@pytest.mark.slow
 def test_a_judge_decides_by_content_and_is_asked_nothing_twice(home, cells, tmp_path):
     home = elsewhere_with_cells(home, tmp_path / "home")
     judge = Scripted(longer)

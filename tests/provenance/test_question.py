@@ -70,6 +70,7 @@ def distinct(found, positive):
     return [c.text for c in found.training.candidates if c.positive == positive]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", ["gold", "teacher"])
 def test_a_training_question_has_the_rationales_that_the_cell_was_trained_with(home, labels):
     cell = ended(home, labels=labels)
@@ -168,6 +169,7 @@ def test_scores_are_the_pretrained_discriminators(home, qcrd):
     assert any("as pretrained; its updates during training are not kept" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_each_method_and_scheme_says_what_it_takes(home):
     mean = trace(ended(home, contrastive=config.Contrastive(scheme="mean")), home, "1", "train")
     for positive in (True, False):
@@ -200,6 +202,7 @@ def test_where_key_tokens_count_more_they_do_so_in_the_likelihoods(home):
     assert [c.loss for c in found.training.candidates] == pytest.approx(own.tolist(), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_selection_says_what_it_takes_and_why_the_others_went(home):
     section = config.Selection(rule="min_rd", n=1, diversity=True, threshold=0.99)
     cell = ended(home, "morsd", selection=section)

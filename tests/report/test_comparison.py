@@ -76,6 +76,7 @@ def test_a_known_difference_is_found_and_lies_within_the_interval():
     assert found.p < 0.01 and 0 < found.low < known < found.high
 
 
+@pytest.mark.slow
 def test_equal_settings_whose_seeds_vary_are_rarely_called_different():
     rng = np.random.default_rng(11)
     trials = 120

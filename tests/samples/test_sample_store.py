@@ -163,6 +163,7 @@ def test_answers_that_were_not_asked_for_are_refused(store):
     assert store.load() == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [2, 3])
 def test_jobs_at_once_draw_each_sample_once(tmp_path, jobs):
     diary = tmp_path / "diary"
@@ -178,6 +179,7 @@ def test_jobs_at_once_draw_each_sample_once(tmp_path, jobs):
     assert len(SampleStore(tmp_path / "s", IDENTITY, LIMIT).load()) == 40
 
 
+@pytest.mark.slow
 def test_a_process_that_reads_a_store_ends_well(store, tmp_path):
     draw(store, asked(8, 1), Echo(), ignore, commit=1)
     code = "import sys; from qcrd.samples.store import SampleStore; from echo_teacher import IDENTITY, LIMIT"
@@ -186,6 +188,7 @@ def test_a_process_that_reads_a_store_ends_well(store, tmp_path):
         subprocess.run([sys.executable, "-c", code, tmp_path], check=True, cwd=Path(__file__).parents[1])
 
 
+@pytest.mark.slow
 def test_a_job_killed_between_chunks_loses_at_most_one_and_leaves_no_lock(tmp_path):
     diary = tmp_path / "diary"
     spawn = multiprocessing.get_context("spawn")
@@ -311,6 +314,7 @@ def test_another_length_of_prompt_and_answer_together_redraws_what_was_cut_off(t
     assert drawn == [5, 2, 0, 0]
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 6), st.booleans()), min_size=1, max_size=6))
 @settings(max_examples=40, deadline=None)
 def test_under_any_history_of_limits_a_store_gives_what_would_be_drawn_anew(jobs):

@@ -168,6 +168,7 @@ def test_without_a_bucket_a_hold_is_a_lease(tmp_path):
     assert {p.split("/")[0] for p in below(tmp_path / "x")} == {"lease"}
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_after_any_loss_of_the_machine_the_bucket_has_a_checkpoint_with_all_it_points_to(

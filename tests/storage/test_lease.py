@@ -95,6 +95,7 @@ def test_a_lease_is_kept_longer_than_its_expiry_by_the_heartbeat(tmp_path):
     first.check()
 
 
+@pytest.mark.slow
 def test_the_lease_of_a_killed_process_is_taken_over_at_once(tmp_path, holder):
     process, *_ = holder
     waiter = store(tmp_path, expiry=3600)
@@ -104,6 +105,7 @@ def test_the_lease_of_a_killed_process_is_taken_over_at_once(tmp_path, holder):
     waiter.release()
 
 
+@pytest.mark.slow
 def test_a_stopped_holder_loses_the_lease_and_is_refused_when_it_wakes(tmp_path, holder):
     process, go_on, outcome = holder
     waiter = store(tmp_path)
@@ -180,6 +182,7 @@ def test_who_waits_says_for_whom(tmp_path, caplog, monkeypatch):
     assert len(caplog.records) == 2
 
 
+@pytest.mark.slow
 def test_of_processes_that_go_for_a_dead_holders_lease_exactly_one_gets_it(tmp_path):
     rounds, racers = 60, 3
     dead = subprocess.Popen([sys.executable, "-c", ""])

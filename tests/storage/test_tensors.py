@@ -99,6 +99,7 @@ except StoreError as error:
 """
 
 
+@pytest.mark.slow
 def test_what_the_system_refuses_to_write_is_said_and_leaves_the_old_file_whole(tmp_path):
     path = tmp_path / "weights.safetensors"
     command = [sys.executable, "-c", LIMITED, str(path)]

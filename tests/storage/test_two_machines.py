@@ -67,6 +67,7 @@ def test_what_one_machine_draws_no_other_draws_again(machines):
     assert sample_store(cell, a).missing(more) == []
 
 
+@pytest.mark.slow
 def test_a_cell_of_a_lost_machine_goes_on_elsewhere_to_the_same_bytes(machines, monkeypatch, tmp_path):
     a, b, c = machines
     cell, _ = drawn(a)
@@ -124,6 +125,7 @@ def test_a_cell_of_a_lost_machine_goes_on_elsewhere_to_the_same_bytes(machines, 
     assert f"cells/{whole.id}/{RECORD}" in left
 
 
+@pytest.mark.slow
 def test_cells_that_run_elsewhere_are_seen_as_running(machines):
     a, b, _ = machines
     cell, _ = drawn(a)

@@ -74,6 +74,7 @@ def test_the_buckets_are_those_of_transformers(decoder, count, longest):
     assert torch.equal(buckets(200, decoder, count, longest, CPU), wanted)
 
 
+@pytest.mark.slow
 def test_dropout_changes_a_pass_in_training_alone_and_keeps_its_mean():
     model = model_of(True, dropout=0.2)
     encoder, (ids, layout) = Stack(model.encoder), packed(ROWS)

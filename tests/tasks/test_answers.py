@@ -296,6 +296,7 @@ def test_the_recorded_cases_are_read_right(shared_data):
     assert len(cases) >= 74 and not wrong
 
 
+@pytest.mark.slow
 def test_all_gold_answers_of_gsm8k_are_read(shared_data):
     for name, count in (("test", 1319), ("train", 7473)):
         with open(shared_data / "gsm8k" / f"{name}.jsonl", encoding="utf-8") as file:

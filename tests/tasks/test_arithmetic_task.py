@@ -71,6 +71,7 @@ def test_excluded_texts_are_not_generated():
     assert not {question.text for question in first} & {question.text for question in again}
 
 
+@pytest.mark.slow
 def test_results_are_whole_and_positive_and_labels_in_normal_form(problems):
     for question in problems:
         result = Fraction(TASK.answer(question.label, question))
@@ -114,6 +115,7 @@ def test_the_vocabulary_is_closed_and_without_idle_words(problems):
     assert len(vocabulary()) == len(set(vocabulary()))
 
 
+@pytest.mark.slow
 def test_targets_are_read_back_also_when_decoded_word_by_word(problems):
     for question in problems:
         target = TASK.target(question.rationale, question.label)

@@ -13,6 +13,7 @@ from qcrd.storage.home import Home
 from qcrd.teacher.recorded import RecordedTeacher
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "method", "labels"),
     [("cqa", "dss", "gold"), ("anli1", "single_task", "gold"), ("esnli", "dss", "teacher")],

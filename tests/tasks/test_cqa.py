@@ -46,6 +46,7 @@ def small(tmp_path):
     return load(write(tmp_path, ("cqa_train.json", "cqa_test.json")), validation=2)
 
 
+@pytest.mark.slow
 def test_the_archive_gives_the_papers_sizes(splits):
     assert [len(splits.train), len(splits.validation), len(splits.test)] == [8766, 975, 1221]
     ids = {question.id for question in splits.train + splits.validation}
@@ -62,6 +63,7 @@ def test_the_archive_repeats_choices_in_the_known_number_of_rows(splits):
     assert (doubled(splits.train + splits.validation), doubled(splits.test)) == (122, 24)
 
 
+@pytest.mark.slow
 def test_targets_and_choices_of_real_questions_are_read_back(splits):
     for question in splits.validation + splits.test:
         parsed = TASK.parse(TASK.target("It fits.", question.label), question)

@@ -105,6 +105,7 @@ def test_every_label_is_the_published_number_and_no_rationale_has_a_mark(splits,
         assert not re.search("<<|>>|####", question.rationale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_every_gold_answer_is_read_as_its_label(splits, folder, split):
     questions = {q.id: q for q in (*splits.train, *splits.validation, *splits.test)}
@@ -117,6 +118,7 @@ def test_every_gold_answer_is_read_as_its_label(splits, folder, split):
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_recorded_answers_join_by_row_and_are_read(splits, folder):
     questions = {q.id: q for q in (*splits.train, *splits.validation)}
     teacher = RecordedTeacher(str(folder / "recorded_llama_gemini.jsonl"), prefix="gsm8k-train-")

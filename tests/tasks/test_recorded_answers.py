@@ -164,6 +164,7 @@ def dss_outcome(name, text, question):
     return "wrong" if label in question.choices else "not a label"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "split"), CASES)
 def test_palm_is_read_with_the_known_figures(name, split, questions, answers):
     task, counts = get(name), Counter()
@@ -177,6 +178,7 @@ def test_palm_is_read_with_the_known_figures(name, split, questions, answers):
     assert sum(n for (theirs, _), n in counts.items() if theirs == "right") == SOURCES[name, split]
 
 
+@pytest.mark.slow
 def test_the_statistics_say_the_same(questions, answers):
     task, asked = get("anli1"), questions["anli1", "valid"]
     parsed = [[task.parse(answers[question.id], question)] for question in asked]
@@ -185,6 +187,7 @@ def test_the_statistics_say_the_same(questions, answers):
     assert (found["single"], found["majority_right"], found["unparsed.no cue"]) == (67.5, 675, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "split"), CASES)
 def test_rationales_hold_no_answer_and_no_next_question(name, split, questions, answers):
     task, without = get(name), 0

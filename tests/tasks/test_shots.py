@@ -84,6 +84,7 @@ def answer_of(name):
     ]
 
 
+@pytest.mark.slow
 def test_no_own_example_is_a_question_of_the_data_sets(shared_data):
     for name in WITH_EXAMPLES:
         splits = TASKS[name].load(config.Task(name=name, source=str(shared_data / "dss" / "datasets.zip")))

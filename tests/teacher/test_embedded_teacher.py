@@ -46,6 +46,7 @@ def test_for_students_encoding_ends_with_the_end_token_and_padding_comes_first_o
     assert batch.attention_mask == [[1, 1, 0], [1, 1, 1]]
 
 
+@pytest.mark.slow
 def test_the_teacher_is_trained_once_and_loads_as_a_hugging_face_folder(tiny):
     def retrained(*progress):
         raise AssertionError("trained a second time")
@@ -57,6 +58,7 @@ def test_the_teacher_is_trained_once_and_loads_as_a_hugging_face_folder(tiny):
     assert not list(tiny.parent.glob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_of_two_that_want_the_teacher_at_once_one_trains_it(tmp_path):
     trained = []
     with ThreadPoolExecutor(2) as pool:
@@ -68,6 +70,7 @@ def test_of_two_that_want_the_teacher_at_once_one_trains_it(tmp_path):
     assert len(trained) == 1
 
 
+@pytest.mark.slow
 def test_the_same_recipe_gives_the_same_weights_and_another_one_another_folder(tiny, tmp_path):
     torch.manual_seed(99)
     again = ensure_embedded_teacher(tmp_path, TINY, ignore)
@@ -75,6 +78,7 @@ def test_the_same_recipe_gives_the_same_weights_and_another_one_another_folder(t
     assert EmbeddedRecipe.of(config.Teacher(accuracy=0.3)).fingerprint() != EmbeddedRecipe().fingerprint()
 
 
+@pytest.mark.slow
 def test_an_accuracy_out_of_reach_is_an_error_that_leaves_nothing_behind(tmp_path):
     with pytest.raises(QcrdError, match=r"teacher\.accuracy asks for 1\.00; ask for less"):
         ensure_embedded_teacher(tmp_path, replace(TINY, accuracy=1.0, max_steps=30), ignore)
@@ -96,30 +100,36 @@ def sampled(tiny, tmp_path_factory) -> dict:
     return json.loads(out.read_text()) | {"noise": done.stdout + done.stderr}
 
 
+@pytest.mark.slow
 def test_a_vllm_sample_does_not_depend_on_its_batch(sampled):
     assert sampled["reversed"] == sampled["batch"]
     assert sampled["alone"] == sampled["batch"][: len(sampled["alone"])]
 
 
+@pytest.mark.slow
 def test_the_draws_of_a_question_and_the_questions_differ(sampled):
     texts = [s["text"] for s in sampled["batch"]]
     assert len(set(texts)) == len(texts)
 
 
+@pytest.mark.slow
 def test_tokens_and_finish_reason_are_the_engines(sampled):
     assert {s["finish_reason"] for s in sampled["batch"]} <= {"length", "stop"}
     assert all((s["tokens"] == 16) == (s["finish_reason"] == "length") for s in sampled["batch"])
 
 
+@pytest.mark.slow
 def test_a_chat_template_is_used_where_there_is_one_and_a_stop_string_ends_the_answer(sampled):
     assert not sampled["plain has chat"] and sampled["chat has chat"]
     assert sampled["chat"] == [s["text"].split(sampled["stop"])[0] for s in sampled["batch"]]
 
 
+@pytest.mark.slow
 def test_without_a_system_role_the_instructions_begin_the_first_user_message(sampled):
     assert sampled["folded"] == sampled["chat"]
 
 
+@pytest.mark.slow
 def test_a_prompt_that_is_too_long_is_refused_with_what_to_do(sampled):
     assert "teacher.max_len" in sampled["too long"]
 
@@ -134,6 +144,7 @@ def test_near_its_goal_the_accuracy_is_checked_more_often(monkeypatch):
     assert (figures["steps"], figures["sampling_accuracy"]) == (22, 0.56)
 
 
+@pytest.mark.slow
 def test_the_engine_says_once_that_a_template_has_no_system_role_and_nothing_else(sampled):
     [said] = sampled["noise"].splitlines()
     assert re.fullmatch(re.escape(NO_SYSTEM).replace("%s", ".*chatty"), said)

@@ -25,6 +25,8 @@ from qcrd.teacher.embedded import ensure_embedded_teacher
 from qcrd.teacher.openai.teacher import ServerTeacher
 from qcrd.types import Limit, Sample
 
+pytestmark = pytest.mark.slow
+
 ENVIRONMENT = {
     **os.environ,
     "OMP_NUM_THREADS": "1",

@@ -27,7 +27,6 @@ from qcrd.storage.home import Home
 from qcrd.storage.journal import Journal
 from qcrd.tracking.mlflow.client import open_client
 from qcrd.tracking.mlflow.page import find
-from qcrd.tracking.server import served
 from qcrd.training.trainer import PREDICTIONS
 
 
@@ -70,9 +69,8 @@ def serving(tracking, model_id, folder):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("mlflow")) as found:
-        yield found
+def server(mlflow_server):
+    return mlflow_server
 
 
 @pytest.fixture(scope="module")

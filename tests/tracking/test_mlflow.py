@@ -21,13 +21,11 @@ from qcrd.tracking.mlflow.audit import differences
 from qcrd.tracking.mlflow.mirror import Mirror
 from qcrd.tracking.mlflow.page import find
 from qcrd.tracking.mlflow.source import Source
-from qcrd.tracking.server import served as one_served
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    with one_served(tmp_path_factory.mktemp("mlflow")) as server:
-        yield server
+def server(mlflow_server):
+    return mlflow_server
 
 
 @pytest.fixture(scope="session")

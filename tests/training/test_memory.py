@@ -6,7 +6,10 @@ import textwrap
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a peak is set back through Linux's /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="a peak is set back through Linux's /proc"),
+]
 BEGIN = """
 import torch
 from qcrd.training import memory

@@ -52,12 +52,12 @@ class _Engine:
     def close(self) -> None:
         """Free the memory, of the GPU above all, before the process has ended."""
         import gc
-
-        import torch
+        import sys
 
         self.__dict__.pop("sampler", None)
         gc.collect()
-        if torch.cuda.is_available():
+        torch = sys.modules.get("torch")  # an engine without it has nothing on a GPU
+        if torch and torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 

@@ -8,7 +8,6 @@ from qcrd.grid.bench.cells import cells, one_after_the_other, skip, through_ray
 from qcrd.grid.bench.throughput import GridFigures
 from qcrd.grid.run.driver import cluster
 from qcrd.storage.home import Home
-from qcrd.tracking.server import served
 
 
 def test_a_cell_that_trains_nothing_leaves_what_a_cell_leaves(tmp_path):
@@ -36,19 +35,18 @@ def test_the_figures_are_medians_and_the_ratio_counts_our_start_up():
     assert alone.summary()["two_workers_over_one"] is None and "two workers" not in alone.text()
 
 
-def test_cells_go_through_ray_and_mlflow_has_them_all(tmp_path):
-    with served(tmp_path) as mlflow, cluster():
-        fed, rate = through_ray(cells(3), 1, skip, mlflow)
+def test_cells_go_through_ray_and_mlflow_has_them_all(mlflow_server):
+    with cluster():
+        fed, rate = through_ray(cells(3), 1, skip, mlflow_server)
         assert len(fed.marks) == 3 and fed.marks == sorted(fed.marks)
         assert rate > 0 and fed.seconds >= fed.marks[-1] and fed.feeding >= 0
         from mlflow import MlflowClient
 
-        client = MlflowClient(mlflow.uri)
+        client = MlflowClient(mlflow_server.uri)
         experiment = client.get_experiment_by_name("bench").experiment_id
         runs = client.search_runs([experiment])
         assert sorted(run.info.run_name for run in runs) == ["bench", "seed=0", "seed=1", "seed=2"]
         assert {run.info.status for run in runs} == {"FINISHED"}
-    assert mlflow.process.poll() is not None
 
 
 def test_busy_cells_are_real_ones(tmp_path):

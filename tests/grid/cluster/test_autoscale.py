@@ -51,6 +51,7 @@ ray start --head --port=6379 --autoscaling-config="$1" --num-cpus=1 --object-sto
 """
 
 
+@pytest.mark.slow
 @only_where_possible
 def test_a_grid_waits_for_gpus_that_are_started_for_it_and_lets_them_go(tmp_path: Path):
     config = tmp_path / "cluster.yaml"

@@ -9,6 +9,7 @@ from functools import partial
 import psutil
 import pytest
 import ray
+from light_engine import light
 from small import small_student
 
 from qcrd.errors import ConfigError, QcrdError
@@ -40,9 +41,8 @@ def small_steps(monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 0.05)
 
 
-def engines(folder, said, count=1, restarts=3, limit=60.0, **settings):
-    load = partial(Seq2SeqSampler, str(folder), **{"max_tokens": 8, **settings})
-    return Engines(load, {"num_cpus": 1}, count, restarts, limit, said.append)
+def engines(said, load=None, count=1, restarts=3, limit=60.0):
+    return Engines(load or light(), {"num_cpus": 1}, count, restarts, limit, said.append)
 
 
 def spoil(worker, how) -> None:
@@ -66,18 +66,16 @@ def process(worker) -> int:
 
 def test_two_engines_give_the_samples_of_one_each_once(local_ray, folder, asked):
     alone = [s for batch in Seq2SeqSampler(str(folder), max_tokens=8)(asked) for s in batch]
-    with engines(folder, [], 2) as sample:
+    with engines([], partial(Seq2SeqSampler, str(folder), max_tokens=8), 2) as sample:
         found = [s for batch in sample(asked) for s in batch]
         assert sorted(found, key=str) == sorted(alone, key=str)
         again = [s for batch in sample(asked[:3]) for s in batch]  # the same engines, for another task
         assert {(s.prompt_id, s.index) for s in again} == {r.key for r in asked[:3]}
 
 
-def test_a_killed_engine_is_replaced_and_only_what_it_had_not_handed_over_is_asked_again(
-    local_ray, folder, asked
-):
+def test_a_killed_engine_is_replaced_and_only_what_it_had_not_handed_over_is_asked_again(local_ray, asked):
     said, got, killed = [], [], []
-    with engines(folder, said) as sample:
+    with engines(said) as sample:
         for batch in sample(asked):
             got += batch
             if not killed and len(got) > 30:
@@ -90,20 +88,25 @@ def test_a_killed_engine_is_replaced_and_only_what_it_had_not_handed_over_is_ask
         psutil.Process(last).wait(20)
 
 
-def test_engines_that_keep_dying_are_given_up_with_the_reason(local_ray, folder, asked):
+def test_engines_that_keep_dying_are_given_up_with_the_reason(local_ray, asked):
     said = []
     with (
-        engines(folder, said, restarts=0) as sample,
+        engines(said, restarts=0) as sample,
         pytest.raises(QcrdError, match=r"died .times: 1.*\n.*the same command goes on"),
     ):
-        for _ in sample(asked):
-            os.kill(process(sample.workers[0]), signal.SIGKILL)
+        answered = sample(asked)
+        next(answered)
+        os.kill(process(sample.workers[0]), signal.SIGKILL)
+        list(answered)
     assert said == []
 
 
-def test_what_a_user_can_mend_is_raised_as_it_is(local_ray, tmp_path, asked):
+def test_what_a_user_can_mend_is_raised_as_it_is(local_ray, asked):
+    def load():
+        raise ConfigError("teacher.model: no such folder")
+
     with (
-        engines(tmp_path / "nothing", [], restarts=0) as sample,
+        engines([], load, restarts=0) as sample,
         pytest.raises(ConfigError, match=r"teacher.model"),
     ):
         list(sample(asked))
@@ -124,7 +127,7 @@ def dead():
 
 
 def test_engines_that_hang_or_are_dead_in_a_living_process_are_replaced_and_slow_ones_are_not(
-    local_ray, folder, asked
+    local_ray, asked
 ):
     said = []
 
@@ -132,8 +135,7 @@ def test_engines_that_hang_or_are_dead_in_a_living_process_are_replaced_and_slow
         said.append(line)
         sample.limit = 60.0  # a replacement has time to start
 
-    load = partial(Seq2SeqSampler, str(folder), max_tokens=8)
-    with Engines(load, {"num_cpus": 1}, 2, 3, 60.0, say) as sample:
+    with Engines(light(), {"num_cpus": 1}, 2, 3, 60.0, say) as sample:
         sample.ready()
         broken, slow = sample.workers
         spoil(broken, hanging())

@@ -2,13 +2,12 @@
 
 import time
 from dataclasses import dataclass
-from functools import partial
 
 import pytest
 import ray
 import torch
+from light_engine import light
 from ray.cluster_utils import Cluster
-from small import small_student
 from small_cells import make_cell
 
 from qcrd.cell.run import run_cell
@@ -22,8 +21,9 @@ from qcrd.grid.run.watch import CellWatch
 from qcrd.samples.requests import requests
 from qcrd.storage.home import Home
 from qcrd.tasks.arithmetic import generate
-from qcrd.teacher.seq2seq import Seq2SeqSampler
 from qcrd.types import Prompt
+
+pytestmark = pytest.mark.slow
 
 CELLS = 5
 RESULTS = ("predictions.json", "student/model.safetensors")
@@ -57,21 +57,17 @@ def machines():
     cluster.shutdown()
 
 
-def test_engines_spread_and_one_whose_node_is_lost_is_replaced_on_one_that_joins(
-    machines, tmp_path, monkeypatch
-):
+def test_engines_spread_and_one_whose_node_is_lost_is_replaced_on_one_that_joins(machines, monkeypatch):
     monkeypatch.setattr(module, "MOST", 16)
     monkeypatch.setattr(module, "LEAST", 8)
     monkeypatch.setattr(module, "SECONDS", 0.05)
-    small_student().save(tmp_path)
     asked = requests(generate(seed=1, n=24), lambda q: Prompt(q.text), 4, 0)
     said, got, lost = [], [], None
 
     def where(worker):
         return ray.get(worker.actor.__ray_call__.remote(lambda self: ray.get_runtime_context().get_node_id()))
 
-    load = partial(Seq2SeqSampler, str(tmp_path), max_tokens=8)
-    with Engines(load, {"num_cpus": 1}, 2, 3, 120.0, said.append) as sample:
+    with Engines(light(), {"num_cpus": 1}, 2, 3, 120.0, said.append) as sample:
         sample.ready()
         assert nodes() == (Node(1, 0), Node(1, 0))
         assert len({where(worker) for worker in sample.workers}) == 2

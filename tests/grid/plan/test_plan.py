@@ -198,6 +198,7 @@ def test_gold_finetuning_needs_no_samples():
     assert required_samples([Cell(method="finetuning")]) == []
 
 
+@pytest.mark.slow
 def test_ten_thousand_cells_are_planned_in_seconds():
     values = [i / 100 for i in range(100)]
     begun = time.monotonic()

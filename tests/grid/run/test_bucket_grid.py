@@ -11,6 +11,8 @@ from qcrd.grid.plan.study import Study
 from qcrd.storage import journal
 from qcrd.storage.home import Home
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def machines(s3, tmp_path):
@@ -53,7 +55,7 @@ def test_a_grid_begun_on_one_machine_is_ended_on_another_and_seen_on_a_third(mac
 def test_a_store_that_cannot_be_used_is_said_before_anything_starts(machines):
     run = machines[0]
     run.environment |= {"QCRD_STORE": "s3://nobodys/folder"}
-    output = run("run", str(run.grid), code=2)
+    output = run.here("run", str(run.grid), code=2)
     assert "no such bucket; create it" in output and "Ray" not in output
     assert "no such bucket" in run("doctor", code=1)
 

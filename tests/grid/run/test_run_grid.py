@@ -14,6 +14,8 @@ from tiny_grid import Run, recorded_answers
 
 from qcrd.storage import journal
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
@@ -117,7 +119,7 @@ def test_two_jobs_at_once_with_256_open_files_each_train_every_cell_once(tmp_pat
 def test_a_home_that_cannot_be_written_is_said_before_anything_starts(tmp_path, answers):
     run = Run(tmp_path, answers, "product: {method: [finetuning]}")
     run.home.write_text("a file where the folder should be")
-    output = run("run", str(run.grid), code=2)
+    output = run.here("run", str(run.grid), code=2)
     assert "cannot write" in output and str(run.home) in output and "Ray" not in output
 
 

@@ -95,6 +95,7 @@ def test_the_answer_of_asdiv_is_the_number_before_its_unit(tmp_path):
     assert {q.label for q in splits.train} == {"9"}
 
 
+@pytest.mark.slow
 def test_all_gold_answers_of_the_real_gsm8k_are_read(shared_data):
     section = yaml.safe_load(LAYOUTS["GSM8K"][2])["task"]
     if not (shared_data / "gsm8k" / "test.jsonl").is_file():
