@@ -85,7 +85,7 @@ class PackedAttention:
         window: int | None,
     ) -> Tensor:
         """See `Attend`."""
-        fused = query.device.type == "cuda" and not dropout and softcap is None
+        fused = not dropout and softcap is None
         outputs = []
         stays = None
         if dropout:

@@ -157,9 +157,7 @@ class Likelihood:
         parts = micro_batches(completions, self.max_tokens)
         if torch.is_grad_enabled() and len(parts) > 1:
             return self.score(completions).differentiable(range(len(completions.rows)))
-        values = [
-            self.means(Packed(completions.some(part), self.device), Plain()) for part in parts
-        ]
+        values = [self.means(Packed(completions.some(part), self.device), Plain()) for part in parts]
         return _in_order(values, parts)
 
     def score(self, completions: Completions) -> Scored:

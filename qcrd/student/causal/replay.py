@@ -62,7 +62,6 @@ class Recorder(TorchFunctionMode):
             return values * mask / (1 - rate)
         return func(*args, **kwargs)
 
-
     def attention_mask(self, tokens: int, heads: int, span: int, rate: float, device: torch.device) -> Tensor:
         """As `Plain.attention_mask`."""
         mask = Plain.attention_mask(self, tokens, heads, span, rate, device)
@@ -88,7 +87,6 @@ class Replay(TorchFunctionMode):
         if func is dropout and (rate := _rate(*args, **kwargs)) and _packed(args, self.tokens):
             return args[0] * next(self.masks).index_select(0, self.chosen) / (1 - rate)
         return func(*args, **kwargs)
-
 
     def attention_mask(self, tokens: int, heads: int, span: int, rate: float, device: torch.device) -> Tensor:
         """As `Plain.attention_mask`; the first pass's, which may be wider."""

@@ -5,7 +5,18 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 from qcrd.student.causal.attention import NAME
 
-FAMILIES = ["llama", "qwen2", "qwen3", "gpt_neox", "gemma", "mistral", "phi", "cohere", "granite", "gemma3_text"]
+FAMILIES = [
+    "llama",
+    "qwen2",
+    "qwen3",
+    "gpt_neox",
+    "gemma",
+    "mistral",
+    "phi",
+    "cohere",
+    "granite",
+    "gemma3_text",
+]
 torch.set_num_threads(1)
 
 
@@ -46,7 +57,9 @@ def naive(model, completions):
     for prompt, row, weight in zip(completions.prompts, completions.rows, weights, strict=True):
         logits = model(input_ids=torch.tensor([[*prompt, *row]])).logits[0, len(prompt) - 1 : -1]
         nats = -logits.log_softmax(-1)[range(len(row)), row]
-        weight = torch.tensor(weight or [1.0] * len(row)) if weight != [0] * len(row) else torch.zeros(len(row))
+        weight = (
+            torch.tensor(weight or [1.0] * len(row)) if weight != [0] * len(row) else torch.zeros(len(row))
+        )
         total = weight.sum()
         values.append((nats * weight).sum() / total if total > 0 else nats.sum() * 0)
     return torch.stack(values)
