@@ -77,6 +77,15 @@ def allowed(family: str) -> str | None:
     return None
 
 
+def is_causal(name: str, revision: str | None) -> bool:
+    """Whether the model of a folder or Hub id can be a decoder-only student; no where it is out of reach."""
+    try:
+        shape = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
+    except (OSError, ValueError):
+        return False
+    return allowed(shape.model_type) is None
+
+
 def pretrained(field: str, name: str, revision: str | None, dropout: float = 0.0) -> PreTrainedModel:
     """The causal model of a folder or Hub id, in float32, safetensors only and without remote code.
 
