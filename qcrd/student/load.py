@@ -7,6 +7,8 @@ import torch
 from qcrd import config
 from qcrd.hub.checkpoints import commit
 from qcrd.student.base import Student
+from qcrd.student.causal.families import is_causal
+from qcrd.student.causal.load import load_causal
 from qcrd.student.t5.load import load_t5
 from qcrd.student.tokenizer import load_tokenizer
 
@@ -28,4 +30,16 @@ def load_student(
     found = commit(section.checkpoint, section.revision) if section.checkpoint is not None else None
     if found is not None:  # weights and tokenizer of one commit, whatever is pushed meanwhile
         section = section.model_copy(update={"revision": found})
-    return load_t5(section, load_tokenizer(section, setting), seed, setting, found).to(device)
+    tokenizer = load_tokenizer(section, setting)
+    if section.checkpoint is not None and is_causal(section.checkpoint, section.revision):
+        return load_causal(
+            section.checkpoint,
+            tokenizer,
+            seed,
+            device,
+            section.revision,
+            setting,
+            bf16=section.precision == "bf16",
+            dropout=section.dropout,
+        )
+    return load_t5(section, tokenizer, seed, setting, found).to(device)

@@ -1,0 +1,65 @@
+"""Tiny randomly initialised causal models over a hundred tokens, and plain passes to compare with."""
+
+import torch
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM
+
+from qcrd.student.causal.attention import NAME
+
+FAMILIES = [
+    "llama",
+    "qwen2",
+    "qwen3",
+    "gpt_neox",
+    "gemma",
+    "mistral",
+    "phi",
+    "cohere",
+    "granite",
+    "gemma3_text",
+]
+torch.set_num_threads(1)
+
+
+def tiny(family, attention=NAME, seed=0, **changes):
+    """Width 32, two layers, four heads on two of keys, float32, in evaluation mode."""
+    settings = {
+        "vocab_size": 100,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "intermediate_size": 48,
+        "pad_token_id": 0,
+        "eos_token_id": 2,
+        "bos_token_id": 1,
+    }
+    if family == "mistral":
+        settings["sliding_window"] = 5
+    if family == "gemma3_text":
+        settings |= {"sliding_window": 5, "layer_types": ["sliding_attention", "full_attention"]}
+    if family == "granite":
+        settings["logits_scaling"] = 3.0
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(
+        CONFIG_MAPPING[family](**settings | changes), dtype=torch.float32, attn_implementation=attention
+    )
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+def naive(model, completions):
+    """Each completion behind its prompt in a pass of its own, by the model's own attention and head."""
+    values = []
+    weights = completions.weights or [None] * len(completions.rows)
+    for prompt, row, weight in zip(completions.prompts, completions.rows, weights, strict=True):
+        logits = model(input_ids=torch.tensor([[*prompt, *row]])).logits[0, len(prompt) - 1 : -1]
+        nats = -logits.log_softmax(-1)[range(len(row)), row]
+        weight = (
+            torch.tensor(weight or [1.0] * len(row)) if weight != [0] * len(row) else torch.zeros(len(row))
+        )
+        total = weight.sum()
+        values.append((nats * weight).sum() / total if total > 0 else nats.sum() * 0)
+    return torch.stack(values)
