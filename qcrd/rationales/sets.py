@@ -82,16 +82,19 @@ def build_set(
     """
     if gold is None and "gold" in (labels, denoise):
         raise ValueError(f"{question_id}: labels={labels}, denoise={denoise} need the gold label")
+    gold_label, gold_answer = gold or (None, None)
     result = vote(question_id, samples)
-    answer = gold[1] if denoise == "gold" else result.answer
+    answer = gold_answer if denoise == "gold" else result.answer
     found = sides(samples, answer, unread)
 
     def of(side: Side) -> tuple[str, ...]:
-        return tuple(s.rationale for s, its in zip(samples, found, strict=True) if its is side)
+        return tuple(
+            s.rationale for s, its in zip(samples, found, strict=True) if s.rationale and its is side
+        )
 
     return RationaleSet(
         question_id,
-        gold[0] if labels == "gold" else result.label,
+        gold_label if labels == "gold" else result.label,
         positives=of(Side.POSITIVE),
         negatives=of(Side.NEGATIVE),
         order=tuple(its is Side.POSITIVE for its in found if its in (Side.POSITIVE, Side.NEGATIVE)),

@@ -216,18 +216,18 @@ class SampleStore:
                 log.warning("damaged samples, drawn again when needed: %s (%s)", shard, error)
                 self.damaged.append(shards.put_aside(shard))
                 if self._bucket:
-                    yield from self._again(shard, sorted(columns))
+                    yield from self._again(self._bucket, shard, sorted(columns))
 
-    def _again(self, shard: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    def _again(self, bucket: Bucket, shard: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
         """A shard that was damaged here as the bucket has it; there it goes where it is damaged too."""
-        self._bucket.get([shard])
+        bucket.get([shard])
         try:
             yield shards.read(shard, columns)
         except FileNotFoundError:
             return
         except shards.DamagedShard:
             shard.unlink()
-            self._bucket.remove([shard])
+            bucket.remove([shard])
 
     def _holding(self, table: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
         """Masks: drawn under exactly this limit; else ended within it."""

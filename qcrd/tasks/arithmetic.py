@@ -128,7 +128,16 @@ def _problem(rng: random.Random) -> tuple[str, str, str]:
     got, get = rng.choice(problems.GAINS)
     lost, lose = rng.choice(problems.LOSSES)
     x, y, z = _numbers(rng, kind)
-    gaps = {"A": a, "He": he, "B": b, "C": c, "o": o, "p": p, "box": box, "boxes": boxes}
+    gaps: dict[str, str | int] = {
+        "A": a,
+        "He": he,
+        "B": b,
+        "C": c,
+        "o": o,
+        "p": p,
+        "box": box,
+        "boxes": boxes,
+    }
     gaps |= {"got": got, "get": get, "lost": lost, "lose": lose, "x": x, "y": y, "z": z}
     gaps["d"] = rng.randint(SMALLEST, LARGEST)
     body, rationale = list(kind.body), kind.rationale
