@@ -28,7 +28,8 @@ from qcrd.storage.files import atomic
 GROUP = "qcrd.plugins"
 """Group of the entry points by which installed packages name their plugins."""
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ def _load(plugin: Plugin) -> None:
         if plugin.text is None:
             import_module(plugin.module)
         else:
-            _import_text(plugin)
+            _import_text(plugin, plugin.text)
     _loaded[plugin.module] = plugin
 
 
@@ -213,18 +214,21 @@ def _worded(error: BaseException, plugin: Plugin) -> str:
 class _Text(SourceLoader):
     """Imports a module from a text that is at hand."""
 
-    def __init__(self, plugin: Plugin):
-        self.plugin = plugin
+    def __init__(self, filename: str, text: bytes):
+        self.filename, self.text = filename, text
 
     def get_filename(self, fullname: str) -> str:
-        return self.plugin.name
+        return self.filename
 
     def get_data(self, path: str) -> bytes:
-        return self.plugin.text
+        return self.text
 
 
-def _import_text(plugin: Plugin) -> None:
-    loader = _Text(plugin)
-    module = module_from_spec(spec_from_loader(plugin.module, loader, origin=plugin.name))
+def _import_text(plugin: Plugin, text: bytes) -> None:
+    loader = _Text(plugin.name, text)
+    spec = spec_from_loader(plugin.module, loader, origin=plugin.name)
+    if spec is None:
+        raise ImportError(f"no module can be made of {plugin.name}")
+    module = module_from_spec(spec)
     sys.modules[plugin.module] = module  # dataclasses and pickles look there for what it defines
     loader.exec_module(module)

@@ -12,7 +12,9 @@ from qcrd.errors import ConfigError, did_you_mean
 class Named(Protocol):
     """What can be registered."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What a configuration says."""
 
 
 T = TypeVar("T", bound=Named)
@@ -31,7 +33,7 @@ class Registry(dict[str, T]):
             been meant.
     """
 
-    def __init__(self, setting: str, kind: type[T], built_in: Iterable[T]):
+    def __init__(self, setting: str, kind: type[object], built_in: Iterable[T]):
         super().__init__((thing.name, thing) for thing in built_in)
         self.setting, self.kind = setting, kind
         self._of: dict[str, plugins.Plugin] = {}  # the plugin that registered a name

@@ -83,6 +83,8 @@ def judge(
             lambda requests: asking(chosen, requests, home, say),
             Sampling(who="judge"),
         )
-    shape = formats.as_object if as_json else formats.text
-    found = shape(rankings, chosen.teacher, seed)
-    typer.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else plain(found))
+    if as_json:
+        output = formats.as_object(rankings, chosen.teacher, seed)
+        typer.echo(json.dumps(output, indent=1, ensure_ascii=False))
+    else:
+        typer.echo(plain(formats.text(rankings, chosen.teacher, seed)))

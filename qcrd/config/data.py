@@ -59,19 +59,21 @@ class Own(Section):
     @field_validator("question", "choices", mode="before")
     @classmethod
     def _fields(cls, value: Any, info: ValidationInfo) -> Any:
+        choices = info.field_name == "choices"
         if isinstance(value, list | tuple):
-            least = 2 if info.field_name == "choices" else 1
+            least = 2 if choices else 1
             texts = all(isinstance(item, str) and item for item in value)
             if texts and len(set(value)) == len(value) >= least:
                 return tuple(value)
-        elif isinstance(value, str) or (value is None and info.field_name == "choices"):
+        elif isinstance(value, str) or (value is None and choices):
             return value
-        allowed = {
-            "question": "a field, or a list of fields",
-            "choices": "the field that lists them, or a list of at least two different labels as texts (in "
-            "quotes where they are yes, no or numbers)",
-        }
-        raise ValueError(f"value {value!r}; allowed: {allowed[info.field_name]}")
+        allowed = (
+            "the field that lists them, or a list of at least two different labels as texts (in quotes where "
+            "they are yes, no or numbers)"
+            if choices
+            else "a field, or a list of fields"
+        )
+        raise ValueError(f"value {value!r}; allowed: {allowed}")
 
     @model_validator(mode="after")
     def _choices_of_a_choice(self) -> Own:

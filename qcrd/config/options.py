@@ -16,7 +16,8 @@ class Options(dict[str, Any]):
     Hashable as the sections are that it is in; not to be changed.
     """
 
-    def __hash__(self) -> int:
+    # The stub of dict says that __hash__ is None; these are not changed once they are made.
+    def __hash__(self) -> int:  # type: ignore[override]
         return hash(canonical(self))
 
     @classmethod

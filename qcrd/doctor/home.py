@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 
 from qcrd.doctor.check import Check, error, ok, warning
-from qcrd.doctor.machine import GIB
 from qcrd.errors import StoreError
+from qcrd.grid.cluster.capacity import GIB
 from qcrd.storage.bucket import Bucket
 from qcrd.storage.home import Home
 from qcrd.storage.lease import Lease

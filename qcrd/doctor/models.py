@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qcrd.doctor.check import Check, error, ok
-from qcrd.doctor.machine import GIB
+from qcrd.grid.cluster.capacity import GIB
 from qcrd.hub.model_files import Files, find
 
 

@@ -23,7 +23,7 @@ from qcrd.grid.plan.study import Study
 from qcrd.storage.home import Home
 from qcrd.student.tokenizer import load_tokenizer
 from qcrd.tasks import shots
-from qcrd.teacher.engines import ENGINES
+from qcrd.teacher.engines import ENGINES, recorded_answers
 
 
 def needs(grid: Path, home: Home, preset: str | None, nodes: Sequence[Node]) -> Iterator[Check]:
@@ -106,9 +106,7 @@ def teacher(study: Study, need: SampleNeed, cell: ResolvedCell, nodes: Sequence[
             return
         left = f"{len(missing)} of {len(requests)} answers to {need.task.name} are to be drawn"
         if asked.engine == "recorded":
-            from qcrd.teacher.recorded import RecordedTeacher
-
-            RecordedTeacher(asked.path).check(requests)
+            recorded_answers(asked).check(requests)
             yield ok(name, f"{left}, from the file")
         elif asked.engine == "openai":
             yield _server(study, asked, name, left)

@@ -131,15 +131,18 @@ def _token() -> Iterator[Check]:
         )
 
 
-@lru_cache(maxsize=1)
 def cluster() -> list[Node] | str | None:
-    """The nodes of the cluster of RAY_ADDRESS, in words why it cannot be joined, None without one.
+    """The nodes of the cluster of RAY_ADDRESS, in words why it cannot be joined, None without one."""
+    address = os.environ.get("RAY_ADDRESS")
+    return _nodes(address) if address else None
+
+
+@lru_cache(maxsize=1)
+def _nodes(address: str) -> list[Node] | str:
+    """The nodes of the cluster at RAY_ADDRESS, or why it cannot be joined.
 
     Joined in a process of its own: it may hang, and Ray reads its variables when it is imported.
     """
-    address = os.environ.get("RAY_ADDRESS")
-    if not address:
-        return None
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdecimal():
         try:
@@ -159,7 +162,7 @@ def cluster() -> list[Node] | str | None:
 
 
 def _joined(address: str) -> Check:
-    have = cluster()
+    have = _nodes(address)
     if isinstance(have, str):
         remedy = (
             f"{_UP}; it wants the same Ray and Python, and its token. Without RAY_ADDRESS a run has its own"

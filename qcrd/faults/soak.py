@@ -86,7 +86,8 @@ def soak(cells: int, minutes: float, every: float, again: int, seed: int, say: S
     """
     # What a shell starts in the background ignores SIGINT, and so would every driver that is told to stop.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    draw, count = random.Random(seed), Counter()
+    draw = random.Random(seed)
+    count: Counter[str] = Counter()
     with TemporaryDirectory(prefix="qcrd-", dir="/tmp") as folder, served(Path(folder)) as mlflow:
         driver = _Driver(Path(folder), cells // 6, mlflow.uri)
         harm = Harm(driver.home, mlflow, draw)
@@ -208,7 +209,7 @@ def recorded_answers(sizes: dict[str, int]) -> Iterator[str]:
     Args:
         sizes: of its splits.
     """
-    splits = tasks.get("arithmetic").load(Task(**sizes))
+    splits = tasks.get("arithmetic").load(Task.model_validate(sizes))
     for question in (*splits.train, *splits.validation):
         right = f" {question.rationale} The answer is {question.label} ."
         wrong = f" {question.rationale} So we add. The answer is ( 2 + 29 ) ."

@@ -64,9 +64,10 @@ def paper(comparison: Comparison) -> dict[str, int] | None:
     if set(methods) != {"dss", "qcrd"}:
         return None
     better = {"a": methods[0], "both": "both", "b": methods[1]}
-    key = {"task": _task(comparison), "tau": comparison.tau}
-    found = {side: published("table9", **key, better=name) for side, name in better.items()}
-    return None if None in found.values() else {side: int(count) for side, count in found.items()}
+    task, tau = _task(comparison), comparison.tau
+    counts = {side: published("table9", task=task, tau=tau, better=name) for side, name in better.items()}
+    whole = {side: int(count) for side, count in counts.items() if count is not None}
+    return whole if len(whole) == len(counts) else None
 
 
 def _row(ranking: Ranking, number: int) -> list[str]:

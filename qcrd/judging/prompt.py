@@ -29,8 +29,8 @@ def template(path: str | None = None) -> str:
         ConfigError: where it cannot be read, lacks a name or has one that is not known.
     """
     if path is None:
-        file = resources.files("qcrd.judging").joinpath("prompts", "pair.txt")
-        return file.read_text(encoding="utf-8").strip()
+        own = resources.files("qcrd.judging").joinpath("prompts", "pair.txt")
+        return own.read_text(encoding="utf-8").strip()
     try:
         with open(replaced(path), encoding="utf-8") as file:
             text = file.read()

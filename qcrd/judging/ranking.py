@@ -18,7 +18,7 @@ from qcrd.samples.requests import Request, SampleFn, requests
 from qcrd.samples.store import Key, SampleStore
 from qcrd.storage.home import Home
 from qcrd.teacher.engines import sampler_identity
-from qcrd.types import Question, Sample
+from qcrd.types import Prompt, Question, Sample
 
 STOP = ()  # strings at which an answer ends: none, the verdict stands at its end
 
@@ -103,18 +103,20 @@ def rank(
     return rankings
 
 
-def _pairs(comparison: Comparison, template: str, seed: int) -> list[list[Request] | None]:
+def _pairs(comparison: Comparison, template: str, seed: int) -> list[tuple[Request, Request] | None]:
     """For each question the requests with A first and with B first; None where both are the same."""
     task = comparison.a.cell.task
+
+    def request(question: Question, first: str, second: str) -> Request:
+        return _request(prompt.prompt(template, task, question, first, second), question, seed)
+
     return [
-        None
-        if _same(a, b)
-        else [_request(prompt.prompt(template, task, q, *order), q, seed) for order in ((a, b), (b, a))]
+        None if _same(a, b) else (request(q, a, b), request(q, b, a))
         for q, (a, b) in zip(comparison.questions, comparison.rationales, strict=True)
     ]
 
 
-def _request(asked: prompt.Prompt, question: Question, seed: int) -> Request:
+def _request(asked: Prompt, question: Question, seed: int) -> Request:
     """The id holds the prompt's, so that recorded answers are found for this pair in this order alone."""
     whole = Question(f"{question.id}:{fingerprint(asked.text)}", question.text, question.label)
     return requests([whole], lambda _: asked, 1, seed)[0]
@@ -127,18 +129,21 @@ def _same(a: str, b: str) -> bool:
 def _judged(
     question: Question,
     rationales: tuple[str, str],
-    both: list[Request] | None,
+    both: tuple[Request, Request] | None,
     stored: dict[Key, Sample],
 ) -> Judged:
+    a, b = rationales
     if both is None:
-        return Judged(question.id, *rationales)
-    answers = [stored.get(request.key) for request in both]
+        return Judged(question.id, a, b)
+    ab, ba = (stored.get(request.key) for request in both)
     return Judged(
         question.id,
-        *rationales,
-        *map(_read, answers),
-        texts=tuple(sample and sample.text for sample in answers),
-        prompts=tuple(request.prompt_id for request in both),
+        a,
+        b,
+        shown_ab=_read(ab),
+        shown_ba=_read(ba),
+        texts=(ab.text if ab else None, ba.text if ba else None),
+        prompts=(both[0].prompt_id, both[1].prompt_id),
     )
 
 

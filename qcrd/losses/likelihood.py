@@ -61,7 +61,7 @@ class _TokenCrossEntropy(torch.autograd.Function):
             keep = grad and room > 0
             found, slope = _nats(narrow[rows], head, targets[rows], keep)
             nats.append(found)
-            if keep:
+            if slope is not None:
                 kept.append(slope)
                 room -= slope.nbytes
         ctx.save_for_backward(hidden, weight, targets)

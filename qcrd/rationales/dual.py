@@ -94,11 +94,11 @@ def _dual(right: Tokens, wrong: Tokens) -> Dual:
 
     right_keys, wrong_keys = [False] * len(right), [False] * len(wrong)
     script = Levenshtein.editops(wrong, right)
-    for kind, at_wrong, at_right in script:
-        if kind != "delete":
-            right_keys[at_right] = True
-        if kind != "insert":
-            wrong_keys[at_wrong] = True
+    for edit in script:
+        if edit.tag != "delete":
+            right_keys[edit.dest_pos] = True
+        if edit.tag != "insert":
+            wrong_keys[edit.src_pos] = True
     return Dual(right, wrong, tuple(right_keys), tuple(wrong_keys), len(script))
 
 

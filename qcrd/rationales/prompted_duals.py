@@ -14,7 +14,7 @@ from qcrd.fingerprint import fingerprint
 from qcrd.samples.requests import Request, requests
 from qcrd.tasks.base import Task
 from qcrd.tasks.duals import derail, mend
-from qcrd.types import Question, RationaleSet, Sample
+from qcrd.types import Prompt, Question, RationaleSet, Sample
 
 MOST = 2  # requests a question
 Pair = tuple[str, str]
@@ -47,8 +47,7 @@ def ask(task: Task, questions: Sequence[Question], sets: Sequence[RationaleSet],
         for right, prompt, given in ((True, derail, group.positives), (False, mend, group.negatives)):
             if given:
                 made = prompt(task, question, given[0], group.label)
-                [request] = requests([question], lambda _, made=made: made, 1, seed)
-                asked.append(Asked(number, given[0], right, request))
+                asked.append(Asked(number, given[0], right, _request(question, made, seed)))
     return asked
 
 
@@ -73,7 +72,7 @@ def pairs(
         mended, and how many of them (`derailed`, `mended`) were.
     """
     found: list[list[Pair]] = [[] for _ in questions]
-    counts = {"to_derail": 0, "derailed": 0, "to_mend": 0, "mended": 0}
+    counts: dict[str, float] = {"to_derail": 0, "derailed": 0, "to_mend": 0, "mended": 0}
     for one in asked:
         question = questions[one.number]
         counts["to_derail" if one.right else "to_mend"] += 1
@@ -88,6 +87,11 @@ def pairs(
         made = parsed.rationale
         found[one.number].append((one.given, made) if one.right else (made, one.given))
     return [tuple(group) for group in found], counts
+
+
+def _request(question: Question, prompt: Prompt, seed: int) -> Request:
+    [request] = requests([question], lambda _: prompt, 1, seed)
+    return request
 
 
 def prompts_fingerprint(task: Task, question: Question) -> str:

@@ -26,6 +26,17 @@ class Candidate:
     right: bool  # whether its answer is the one that is trained on
     difficulty: float | None = None  # its Rationale Difficulty; None where the rule does not measure it
 
+    @property
+    def measured(self) -> float:
+        """Its Rationale Difficulty.
+
+        Raises:
+            ValueError: where it was not measured.
+        """
+        if self.difficulty is None:
+            raise ValueError("the difficulty of this candidate was not measured; see Rule.measures")
+        return self.difficulty
+
 
 Choose = Callable[[Sequence[Candidate], int, Random], Sequence[int]]
 """(candidates in the order in which they were drawn, n, chance) -> numbers of those that are learnt from,
@@ -95,7 +106,7 @@ def by_difficulty(sign: int) -> Choose:
     """The n of least (1) or greatest (-1) Rationale Difficulty; the first drawn of equals."""
 
     def choose(candidates: Sequence[Candidate], n: int, chance: Random) -> Sequence[int]:
-        return sorted(range(len(candidates)), key=lambda i: sign * candidates[i].difficulty)[:n]
+        return sorted(range(len(candidates)), key=lambda i: sign * candidates[i].measured)[:n]
 
     return choose
 
@@ -130,10 +141,18 @@ def choose(
 ) -> list[int]:
     """The numbers of the candidates that a rule chooses of a question's.
 
+    Args:
+        rule: which chooses.
+        candidates: in the order in which they were drawn.
+        n: how many at most; None is all of them.
+        chance: what random rules draw from.
+        question_id: for messages.
+
     Raises:
         ConfigError: where they are none, which only a plugin's rule can give.
     """
-    chosen = rule.choose(candidates, n, chance)
+    chosen = rule.choose(candidates, len(candidates) if n is None else n, chance)
+    numbers: list[int] | None
     try:
         numbers = [index(number) for number in chosen]
     except TypeError:
@@ -148,6 +167,12 @@ def choose(
 
 
 def renewed(section: config.Selection) -> bool:
-    """Whether each iteration chooses anew: the student that measures has learnt, or chance has its say."""
+    """Whether each iteration chooses anew: the student that measures has learnt, or the rule is random.
+
+    Args:
+        section: the settings with the method's own for those that are None.
+    """
+    if section.rule is None:
+        raise ValueError("selection.rule is None; fill in the method's own settings first")
     rule = SELECTIONS[section.rule]
     return rule.renews or (rule.measures and section.measured_by is None)

@@ -81,15 +81,17 @@ def build_set(
     """
     if gold is None and "gold" in (labels, denoise):
         raise ValueError(f"{result.question_id}: labels={labels}, denoise={denoise} need the gold label")
-    answer = gold[1] if denoise == "gold" else result.answer
+    gold_label, gold_answer = gold or (None, None)
+    answer = gold_answer if denoise == "gold" else result.answer
     assigned = sides(samples, answer, unread)
 
     def of(side: Side) -> tuple[str, ...]:
-        return tuple(s.rationale for s, own in zip(samples, assigned, strict=True) if own is side)
+        rationales = (s.rationale for s, own in zip(samples, assigned, strict=True) if own is side)
+        return tuple(r for r in rationales if r is not None)
 
     return RationaleSet(
         result.question_id,
-        gold[0] if labels == "gold" else result.label,
+        gold_label if labels == "gold" else result.label,
         positives=of(Side.POSITIVE),
         negatives=of(Side.NEGATIVE),
         order=tuple(own is Side.POSITIVE for own in assigned if own in (Side.POSITIVE, Side.NEGATIVE)),

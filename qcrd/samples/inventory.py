@@ -80,7 +80,9 @@ def summary(folder: Path) -> Sampler:
     """What `qcrd samples ls` says of a sampler."""
     identity = read_json(folder / IDENTITY) or {}
     files = [(file, file.stat()) for file in sorted(folder.glob("*.parquet"))]
-    questions, keys, ended = set(), {}, {}
+    questions: set[str] = set()
+    keys: dict[str, int] = {}
+    ended: dict[str, int] = {}
     damaged = len(list(folder.glob(f"*{shards.DAMAGED}")))
     columns = ["prompt_id", "question_id", "index", "finish_reason"]
     for shard in shards.shards(folder):
@@ -187,7 +189,7 @@ def rubbish(folder: Path) -> list[Path]:
     return sorted([*folder.glob(shards.LEFTOVERS), *folder.glob(f"*{shards.DAMAGED}")])
 
 
-def tidy(folder: Path, home: Home) -> Holder | None:
+def tidy(folder: Path, home: Home) -> Holder | str | None:
     """Delete `rubbish` and merge small shards; returns who is in the way, if someone is.
 
     Raises:

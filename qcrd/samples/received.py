@@ -56,7 +56,9 @@ class Received:
         Raises:
             ValueError: if the engine returns another type than `Sample` says.
         """
-        text, tokens = sample.text, 0 if sample.tokens is None else sample.tokens
+        # What an engine hands over may be anything, whatever `Sample` says.
+        text: object = sample.text
+        tokens: object = 0 if sample.tokens is None else sample.tokens
         if not isinstance(text, str | bytes) or not isinstance(tokens, Integral):
             raise ValueError(
                 f"the teacher returned a sample with text {type(text).__name__} and tokens "
@@ -65,7 +67,7 @@ class Received:
         text = whole(text)
         found = ending(sample.finish_reason)
         if found is None and sample.finish_reason in (None, ""):
-            found = unsaid(text, tokens, self.max_tokens)
+            found = unsaid(text, int(tokens), self.max_tokens)
         elif found is None:
             self.unknown[str(sample.finish_reason)] += 1
             found = "length"

@@ -198,7 +198,8 @@ def _rows(shard: Path) -> int:
 
 
 def _groups(small: list[tuple[Path, int]]) -> Iterator[list[Path]]:
-    group, size = [], 0
+    group: list[Path] = []
+    size = 0
     for shard, rows in small:
         if size + rows > LARGE:
             yield group

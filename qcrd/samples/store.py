@@ -208,19 +208,19 @@ class SampleStore:
             except shards.DamagedShard as error:
                 log.warning("damaged samples, drawn again when needed: %s (%s)", shard, error)
                 self.damaged.append(shards.put_aside(shard))
-                if self._bucket and self._is_whole_in_bucket(shard):
+                if self._bucket and self._is_whole_in_bucket(self._bucket, shard):
                     yield Rows(shards.read(shard, sorted(columns)), self.limit)
 
-    def _is_whole_in_bucket(self, shard: Path) -> bool:
+    def _is_whole_in_bucket(self, bucket: Bucket, shard: Path) -> bool:
         """Bring a shard that was damaged here from the bucket; what is damaged there too is removed there."""
-        self._bucket.get([shard])
+        bucket.get([shard])
         try:
             shards.read(shard)
         except FileNotFoundError:
             return False
         except shards.DamagedShard:
             shard.unlink()
-            self._bucket.remove([shard])
+            bucket.remove([shard])
             return False
         return True
 

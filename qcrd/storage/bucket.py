@@ -146,7 +146,8 @@ class Bucket:
 
     def get(self, paths: Iterable[Path]) -> None:
         """Bring these files here, each whole or not at all; one that has gone meanwhile is left out."""
-        early, late = [], []
+        early: list[Path] = []
+        late: list[Path] = []
         for path in paths:
             (late if path.name in LAST or path.suffix == LINES else early).append(path)
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:

@@ -59,7 +59,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 def unwritable(path: Path, error: OSError) -> StoreError:
     """What to say and do where `path` could not be written; what was there before is whole."""
-    return StoreError(f"cannot write {path}: {error}; {REMEDIES.get(error.errno, ELSE)}")
+    return StoreError(f"cannot write {path}: {error}; {REMEDIES.get(error.errno or 0, ELSE)}")
 
 
 def write_json(path: Path, value: Any) -> None:

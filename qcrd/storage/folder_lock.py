@@ -25,6 +25,19 @@ _CHECKPOINT = "checkpoint-"
 log = logging.getLogger(__name__)
 
 
+class _Remote:
+    """The bucket behind a hold, with the lease on the folder that all machines share."""
+
+    def __init__(self, bucket: Bucket, lease: Path, expiry: float):
+        self.bucket, self._objects = bucket, bucket.place(lease)
+        self.lease = Lease(self._objects, expiry=expiry)
+
+    def hurry(self) -> None:
+        """Wait for nothing any more."""
+        self.bucket = self.bucket.hurried()
+        self._objects.hurry()
+
+
 class Hold:
     """A lease on a folder; a context that waits for it.
 
@@ -51,9 +64,9 @@ class Hold:
         expiry: float = EXPIRY,
     ):
         lease = lease or folder / "lease"
-        self.folder, self.bucket = folder, bucket
+        self.folder = folder
         self._here = Lease(lease, expiry=expiry)
-        self._everywhere = Lease(bucket.place(lease), expiry=expiry) if bucket else None
+        self._remote = _Remote(bucket, lease, expiry) if bucket else None
         self._lease, self._note = lease, lease.with_name(f".{lease.name}-held")
         self._lost: LeaseLost | None = None
         self._wanted, self._exact, self._background = wanted, exact, background
@@ -70,13 +83,13 @@ class Hold:
         end = None if timeout is None else time.monotonic() + timeout
         if not self._here.acquire(timeout):
             return False
-        if self.bucket is None:
+        if self._remote is None:
             return True
         try:
-            taken = self._everywhere.acquire(None if end is None else max(0.0, end - time.monotonic()))
+            taken = self._remote.lease.acquire(None if end is None else max(0.0, end - time.monotonic()))
             if taken:
                 self._lost = None
-                self._fetch()
+                self._fetch(self._remote)
         except BaseException:
             self._let_go()
             raise
@@ -110,7 +123,8 @@ class Hold:
         Raises:
             StoreError: where the bucket does not take it, or another machine went on in this one's place.
         """
-        if self.bucket is None:
+        remote = self._remote
+        if remote is None:
             return
         with self._busy:
             self._here.check()  # a folder that was removed is no reason to remove what the bucket has
@@ -119,25 +133,25 @@ class Hold:
             gone = {*gone, *(self._sent.keys() - files.keys() if self._exact else ())}
             if not news and not gone:
                 return
-            self._check_everywhere()
+            self._check_everywhere(remote)
             all_there = True
             for name in news:
                 if _rank(name)[0] == LATE:
-                    self._check_everywhere()  # it took a while to get here
-                sent = self.bucket.put(self.folder / name)
+                    self._check_everywhere(remote)  # it took a while to get here
+                sent = remote.bucket.put(self.folder / name)
                 if sent is None:
                     all_there = False
                 else:
                     self._sent[name] = sent
             # A checkpoint that has gone before it was there must not cost the one that is there.
             if all_there:
-                self.bucket.remove(self.folder / name for name in gone)
+                remote.bucket.remove(self.folder / name for name in gone)
                 for name in gone:
                     self._sent.pop(name, None)
 
-    def _check_everywhere(self) -> None:
+    def _check_everywhere(self, remote: _Remote) -> None:
         try:
-            self._everywhere.check()
+            remote.lease.check()
         except LeaseLost as error:
             self._lost = error
             raise
@@ -153,7 +167,7 @@ class Hold:
             StoreError: where the bucket did not take the rest.
         """
         try:
-            if self.bucket is not None:
+            if self._remote is not None:
                 self._stop.set()
                 if bring:
                     self.push()
@@ -163,9 +177,9 @@ class Hold:
     def holder(self) -> Holder | None:
         """Who holds it, here or elsewhere; None where nobody is known to."""
         found = self._here.holder()
-        if found or self.bucket is None:
+        if found or self._remote is None:
             return found
-        return Lease(self.bucket.hurried().place(self._lease)).holder()
+        return Lease(self._remote.bucket.hurried().place(self._lease)).holder()
 
     def __enter__(self) -> Hold:
         self.acquire()
@@ -175,9 +189,8 @@ class Hold:
         if error is None:
             self.release()
             return
-        if self.bucket is not None:  # who was stopped does not wait
-            self.bucket = self.bucket.hurried()
-            self._everywhere.place.hurry()
+        if self._remote is not None:  # who was stopped does not wait
+            self._remote.hurry()
         try:
             self.release()
         except Exception as trouble:
@@ -185,22 +198,22 @@ class Hold:
 
     def _let_go(self) -> None:
         self._stop.set()
-        if self._everywhere:
-            self._everywhere.release()
+        if self._remote is not None:
+            self._remote.lease.release()
         self._here.release()
 
-    def _fetch(self) -> None:
+    def _fetch(self, remote: _Remote) -> None:
         """Make the folder what the bucket has, unless what is here is newer."""
-        there = {name: stamp for name, stamp in self.bucket.list(self.folder).items() if self._kept(name)}
-        here, number = self._files(), self._everywhere.number
+        there = {name: stamp for name, stamp in remote.bucket.list(self.folder).items() if self._kept(name)}
+        here, number = self._files(), remote.lease.number
         held_last = read_json(self._note) == number - 1  # since then nobody could bring anything there
         if there and not held_last and not _further(here, there):
-            self.bucket.pull(self.folder, self._kept)
+            remote.bucket.pull(self.folder, self._kept)
             if self._exact:
                 for name in here.keys() - there.keys():
                     (self.folder / name).unlink(missing_ok=True)
         elif not self._exact:
-            self.bucket.pull(self.folder, lambda name: self._kept(name) and name not in here)
+            remote.bucket.pull(self.folder, lambda name: self._kept(name) and name not in here)
         write_json(self._note, number)
         self._sent = dict.fromkeys(there)
         for name, stamp in there.items():

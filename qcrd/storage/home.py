@@ -172,9 +172,12 @@ class Home:
 
     def record(self, cell_id: str) -> CellRecord | None:
         """The record of a finished cell; None where it is not finished or its record is damaged."""
+        fields = read_sealed(self.cell(cell_id) / RECORD)
+        if fields is None:
+            return None
         try:
-            return CellRecord(**read_sealed(self.cell(cell_id) / RECORD))
-        except TypeError:  # absent, or not what a record is
+            return CellRecord(**fields)
+        except TypeError:  # not the fields of a record
             return None
 
     def predictions(self, record: CellRecord) -> dict[str, list[Prediction]]:

@@ -238,7 +238,7 @@ class Tail:
 
 
 def _encode(event: Event) -> bytes:
-    record = {"kind": _NAMES[type(event)]}
+    record: dict[str, Any] = {"kind": _NAMES[type(event)]}
     record |= {name: getattr(event, name) for name in event.__slots__}
     if isinstance(event, Metrics):
         # JSON has no NaN; as strings they survive any reader

@@ -165,12 +165,11 @@ class Lease:
             StoreError: if it was never taken, or that cannot be seen.
             LeaseLost: if it was taken over while this process slept.
         """
-        if self._number is None:
-            raise StoreError(f"{self.place} may be changed only by who holds its lease")
+        number = self.number
         try:
             with suppress(FileNotFoundError):
-                self.place.beat(str(self._number))  # asks the server, where a listing may come from a cache
-                if self._highest()[0] == self._number:
+                self.place.beat(str(number))  # asks the server, where a listing may come from a cache
+                if self._highest()[0] == number:
                     return
         except OSError as error:
             raise StoreError(f"cannot see who holds the lease of {self.place}: {error}") from error
@@ -197,8 +196,14 @@ class Lease:
         self.release()
 
     @property
-    def number(self) -> int | None:
-        """Of the file that is ours: how often the lease was ever taken; None while it is not held."""
+    def number(self) -> int:
+        """Of the file that is ours: how often the lease was ever taken.
+
+        Raises:
+            StoreError: while it is not held.
+        """
+        if self._number is None:
+            raise StoreError(f"{self.place} may be changed only by who holds its lease")
         return self._number
 
     def holder(self) -> Holder | None:

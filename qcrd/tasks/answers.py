@@ -90,12 +90,11 @@ def split(text: str) -> Answer:
         text = text[: end.start()].rstrip()
     text = CALCULATOR.sub("", text).replace("</answer>", "")
     close = max(_CLOSES.finditer(text), key=re.Match.end, default=None)
-    opens = _OPENS.search(text)
-    if close is None and opens is None:
+    unclosed = _OPENS.search(text, close.end() if close else 0)
+    if unclosed:
+        return Answer(_OPENS.sub("", text[unclosed.end() :]).strip() or None, "", cut=True)
+    if close is None:
         return Answer(None, text, cut=False)
-    if close is None or (opens is not None and (again := _OPENS.search(text, close.end()))):
-        begin = opens if close is None else again
-        return Answer(_OPENS.sub("", text[begin.end() :]).strip() or None, "", cut=True)
     thinking = _OPENS.sub("", _CLOSES.sub("\n", text[: close.start()])).strip()
     return Answer(thinking or None, text[close.end() :].strip("\n"), cut=False)
 

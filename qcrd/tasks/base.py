@@ -17,12 +17,20 @@ class Task(Protocol):
     and writing. Nothing here raises on what a model wrote, however odd it is.
     """
 
-    name: str
-    """What `task.name` in a configuration says."""
-    kind: Literal["equation", "choice", "text"]
-    """What its labels are."""
-    stop: tuple[str, ...]
-    """Strings at which the teacher's answer ends."""
+    @property
+    def name(self) -> str:
+        """What `task.name` in a configuration says."""
+        ...
+
+    @property
+    def kind(self) -> Literal["equation", "choice", "text"]:
+        """What its labels are."""
+        ...
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Strings at which the teacher's answer ends."""
+        ...
 
     def vocabulary(self) -> list[str] | None:
         """Every word of its texts where they are generated; None for natural text.

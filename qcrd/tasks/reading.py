@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -25,13 +26,17 @@ class Reading:
     normalisers: tuple[str, ...] = ()
 
 
-class AnswerReader:
+class AnswerReader(ABC):
     """Takes answers apart; a kind of labels says where its label ends and what it means.
 
     Attributes:
+        name, kind, stop: as of `Task`.
         reading: the settings.
     """
 
+    name: str
+    kind: Literal["equation", "choice", "text"]
+    stop: tuple[str, ...]
     reading = Reading()
 
     def parse(self, text: str, question: Question, finish_reason: str = "stop") -> Parsed:
@@ -61,10 +66,21 @@ class AnswerReader:
             found = read or Parsed(None, None, None, "no cue")
         return replace(found, rationale=self._rationale(answer.thinking, found.rationale))
 
+    @abstractmethod
+    def answer(self, label: str, question: Question) -> str | None:
+        """Canonical answer of a label, None where it is not one."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def correct(self, label: str, question: Question) -> bool:
+        """Whether a label answers as the gold label does."""
+        raise NotImplementedError
+
     def target(self, rationale: str, label: str) -> str:
         """`RATIONALE The answer is LABEL.`"""
         return answers.target(rationale, label)
 
+    @abstractmethod
     def _read(self, text: str, cues: Sequence[Cue], question: Question, cut_off: bool) -> Parsed:
         """What an answer without thinking says that announces its label, at least once."""
         raise NotImplementedError

@@ -139,12 +139,14 @@ def noted_commits() -> Iterator[list[str]]:
 
 def note_commit(loaded: Mapping[str, Any]) -> None:
     """Add the commit of what `datasets` loaded from the Hub: the folder of its cache is named after it."""
-    found = _commits.get()
-    for rows in loaded.values() if found is not None else ():
+    commits = _commits.get()
+    if commits is None:
+        return
+    for rows in loaded.values():
         for file in rows.cache_files:
             name = Path(file["filename"]).parent.name
-            if re.fullmatch(r"[0-9a-f]{40}", name) and name not in found:  # a local copy has a shorter one
-                found.append(name)
+            if re.fullmatch(r"[0-9a-f]{40}", name) and name not in commits:  # a local copy has a shorter one
+                commits.append(name)
 
 
 _commits: ContextVar[list[str] | None] = ContextVar("commits", default=None)

@@ -164,7 +164,7 @@ def _example(question: Question, tokenizer: PreTrainedTokenizerFast) -> tuple[li
     """Token ids of a prompt with its answer and </s>, and how many of them are the prompt."""
     task = tasks.get("arithmetic")
     prompt = tokenizer(task.prompt(question).text).input_ids
-    answer = tokenizer(task.target(question.rationale, question.label)).input_ids
+    answer = tokenizer(task.target(question.rationale or "", question.label)).input_ids
     return [*prompt, *answer, tokenizer.eos_token_id], len(prompt)
 
 

@@ -35,7 +35,7 @@ class Engine:
 
     def settings(self, teacher: Teacher) -> Section:
         """`teacher.options`, checked and with its defaults."""
-        return self.options.model_validate(dict(teacher.options))
+        return (self.options or Section).model_validate(dict(teacher.options))
 
     def faults(self, teacher: Teacher) -> Iterator[str]:
         """What is wrong with the settings of a teacher of this engine."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qcrd.config import Resources, Section, Teacher
 from qcrd.errors import ConfigError
@@ -15,6 +15,9 @@ from qcrd.registry import Registry
 from qcrd.samples.requests import SampleFn
 from qcrd.teacher.engine import OPTIONAL, ActorEngine, Engine, Job, LocalEngine, Sampler
 from qcrd.teacher.recipe import EmbeddedRecipe
+
+if TYPE_CHECKING:
+    from qcrd.teacher.recorded import RecordedTeacher
 
 
 class RecordedOptions(Section):
@@ -37,14 +40,12 @@ class Recorded(LocalEngine):
         """The answers' content."""
         from qcrd.teacher.recorded import FORM, resolve
 
-        return {"engine": self.name, "answers": fingerprint_path(resolve(teacher.path)), "form": FORM}
+        return {"engine": self.name, "answers": fingerprint_path(resolve(_path(teacher))), "form": FORM}
 
     @contextmanager
     def open(self, teacher: Teacher, stop: Sequence[str], job: Job) -> Iterator[SampleFn]:
         """The file's answers, once it is seen that they are to these questions."""
-        from qcrd.teacher.recorded import RecordedTeacher
-
-        recorded = RecordedTeacher(teacher.path, self.settings(teacher).prefix)
+        recorded = recorded_answers(teacher)
         recorded.check(job.requests)
         yield recorded
 
@@ -77,7 +78,7 @@ class Transformers(ActorEngine):
     needs = frozenset({"model"})
     weights = True
 
-    def build(self) -> tuple[str, str]:
+    def build(self) -> tuple[str, str | None]:
         """The library's version."""
         return self.name, _version(self.name)
 
@@ -168,6 +169,25 @@ def sampler_identity(teacher: Teacher, stop: Sequence[str]) -> dict[str, Any]:
     if code is not None:  # a plugin's, which may change under its name
         identity["code"] = code
     return identity
+
+
+def recorded_answers(teacher: Teacher) -> RecordedTeacher:
+    """The answers that a teacher of engine `recorded` stands for.
+
+    Raises:
+        ConfigError: where there is no such file.
+        DataError: where it has another form.
+    """
+    from qcrd.teacher.recorded import RecordedTeacher
+
+    return RecordedTeacher(_path(teacher), RecordedOptions.model_validate(dict(teacher.options)).prefix)
+
+
+def _path(teacher: Teacher) -> str:
+    """Where recorded answers are; `Engine.faults` has said so where it is not set."""
+    if teacher.path is None:
+        raise ConfigError("teacher.path is needed where teacher.engine is 'recorded'")
+    return teacher.path
 
 
 def _sampling(teacher: Teacher) -> dict[str, Any]:

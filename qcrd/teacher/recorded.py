@@ -178,6 +178,8 @@ def _lists(path: Path) -> Iterator[tuple[str, list[str], list[Ending]]]:
     chunks: dict[tuple[str, str], dict[int, list[str]]] = {}
     for name, read in archives.files(path, lambda name: _CHUNK.search(name) is not None).items():
         match = _CHUNK.search(name)
+        if match is None:  # not among those asked for
+            continue
         try:
             texts = json.loads(read())
             if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):

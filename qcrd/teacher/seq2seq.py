@@ -113,7 +113,8 @@ class Seq2SeqSampler:
 
     def take(self, seconds: float) -> list[Sample]:
         """Work for about `seconds`, one batch at least, or until all is done; returns what is finished."""
-        until, finished = time.monotonic() + seconds, []
+        until = time.monotonic() + seconds
+        finished: list[Sample] = []
         while self._waiting and (not finished or time.monotonic() < until):
             rows = max(1, self._batch_tokens // (len(self._waiting[0][0]) + self._max_tokens))
             finished += self._answer(self._waiting[:rows])

@@ -35,7 +35,7 @@ def answering(status):
 def no_cluster(monkeypatch):
     for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    services.cluster.cache_clear()
+    services._nodes.cache_clear()
     hub._asked.cache_clear()
 
 

@@ -209,7 +209,7 @@ def test_a_lease_survives_storage_that_is_away_for_longer_than_it_lasts(two, sto
             waiting.start()
             time.sleep(4)
         waiting.join(60)
-        a._everywhere.check()
+        a._remote.lease.check()
 
 
 def test_nothing_but_the_bucket_is_asked_where_fsspec_keeps_listings(two):

@@ -122,8 +122,8 @@ def test_who_was_taken_for_dead_may_push_no_more(url, tmp_path):
     a.acquire()
     (a.folder / "file").write_text("a")
     a.push()
-    number = max(int(name) for name in a._everywhere.place.names())
-    a._everywhere.place.create(str(number + 1), "{}")  # as another machine does
+    number = max(int(name) for name in a._remote.lease.place.names())
+    a._remote.lease.place.create(str(number + 1), "{}")  # as another machine does
     (a.folder / "file").write_text("what it did before it knew")
     with pytest.raises(StoreError, match="another went on in its place"):
         a.push()
@@ -180,7 +180,7 @@ def test_after_any_loss_of_the_machine_the_bucket_has_a_checkpoint_with_all_it_p
     hold = machine(url, folder / "a")
     hold.acquire()
     journal = b""
-    put = hold.bucket.put
+    put = hold._remote.bucket.put
     for iteration in range(data.draw(st.integers(1, 5))):
         journal += b"line\n" * data.draw(st.integers(0, 3))
         (hold.folder / "journal.jsonl").write_bytes(journal)
@@ -194,11 +194,11 @@ def test_after_any_loss_of_the_machine_the_bucket_has_a_checkpoint_with_all_it_p
             left -= 1
             return put(path) if left >= 0 else _away()
 
-        hold.bucket.put = some
+        hold._remote.bucket.put = some
         with suppress(StoreError):
             hold.push()
         _check(there(url))
-    hold.bucket.put = put
+    hold._remote.bucket.put = put
     hold.release()
     _check(there(url), must=True)
 

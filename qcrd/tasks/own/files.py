@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from qcrd import config
 from qcrd.config.paths import replaced
@@ -35,7 +36,9 @@ def rows(section: config.Task) -> dict[str, list[Row]]:
     Raises:
         DataError: where the source is absent, out of reach or cannot be read, or lacks a split.
     """
-    readers = _readers(section)
+    if section.source is None:
+        raise DataError(f"task.source is needed where task.name is 'own'; {FORMS}")
+    readers = _readers(section.source, section.own)
     found = {split: readers[name]() for split, name in _names(section.own, list(readers)).items()}
     for split, rows in found.items():
         if not rows:
@@ -43,23 +46,23 @@ def rows(section: config.Task) -> dict[str, list[Row]]:
     return found
 
 
-def _readers(section: config.Task) -> dict[str, Reader]:
+def _readers(source: str, own: config.Own) -> dict[str, Reader]:
     """What reads each split, by the source's name of it."""
     try:
-        place = Path(replaced(section.source))
+        place = Path(replaced(source))
     except ValueError as error:
         raise DataError(f"task.source: {error}") from error
     if place.is_file():
         if place.suffix not in READERS:
-            raise DataError(f"task.source: {section.source!r} ends in {place.suffix!r}; {FORMS}")
+            raise DataError(f"task.source: {source!r} ends in {place.suffix!r}; {FORMS}")
         return {"train": lambda: read(place.name, place.suffix, place.read_bytes())}
     if place.is_dir():
-        return _folder(place, section.own.subset)
+        return _folder(place, own.subset)
     if place.suffix in READERS:
-        raise DataError(f"task.source: {section.source!r}, but there is no such file; {FORMS}")
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", section.source):
-        raise DataError(f"task.source: {section.source!r}, but there is nothing; {FORMS}")
-    return _hub(section.source, section.own)
+        raise DataError(f"task.source: {source!r}, but there is no such file; {FORMS}")
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source):
+        raise DataError(f"task.source: {source!r}, but there is nothing; {FORMS}")
+    return _hub(source, own)
 
 
 def _folder(place: Path, subset: str | None) -> dict[str, Reader]:
@@ -107,10 +110,11 @@ def _hub(source: str, own: config.Own) -> dict[str, Reader]:
             f"task.source: {source!r} could not be loaded ({type(error).__name__}: {error}); {FORMS}"
         ) from error
     note_commit(loaded)
-    return {
-        name: lambda name=name, table=table: rows_of_objects(f"the {name} split, row", table.to_list())
-        for name, table in loaded.items()
-    }
+    return {name: partial(_of_table, name, table) for name, table in loaded.items()}
+
+
+def _of_table(name: str, table: Any) -> list[Row]:
+    return rows_of_objects(f"the {name} split, row", table.to_list())
 
 
 def _names(own: config.Own, have: list[str]) -> dict[str, str]:

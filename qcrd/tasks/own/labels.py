@@ -6,7 +6,7 @@ One row alone cannot tell: `2` beside the choices 8, 2, 24, 120 is a text, a num
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
@@ -104,8 +104,8 @@ def decide(golds: Sequence[Gold], said: str | None, bearable: float) -> str:
     for other in fitting[1:]:
         for gold in golds:
             here, there = gold.place(fitting[0]), gold.place(other)
-            if None not in (here, there) and here != there:
-                raise DataError(_ambiguous(gold, fitting[0], other))
+            if here is not None and there is not None and here != there:
+                raise DataError(_ambiguous(gold, {fitting[0]: here, other: there}))
     return fitting[0] if fitting else min(misfits, key=misfits.__getitem__)
 
 
@@ -126,10 +126,11 @@ def _none_is_chance(golds: Sequence[Gold]) -> bool:
     return math.fsum(math.log1p(-1 / len(gold.choices.texts)) for gold in golds) > math.log(UNLIKELY)
 
 
-def _ambiguous(gold: Gold, first: str, second: str) -> str:
+def _ambiguous(gold: Gold, places: Mapping[str, int]) -> str:
+    """What to say of a label that two readings give different choices, whose numbers are `places`."""
+    first, second = places
     named = [
-        f"{reading} ({_MEANS[reading]}: {gold.choices.texts[gold.place(reading)]!r})"
-        for reading in (first, second)
+        f"{reading} ({_MEANS[reading]}: {gold.choices.texts[place]!r})" for reading, place in places.items()
     ]
     beside = ", ".join(map(repr, gold.choices.texts))
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import re
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -21,7 +22,7 @@ from qcrd.tasks.own import fields, files
 from qcrd.tasks.own.fields import Choices, Fault
 from qcrd.tasks.own.formats import Number, Row
 from qcrd.tasks.own.labels import Gold, allowed, decide
-from qcrd.tasks.reading import EquationTask
+from qcrd.tasks.reading import AnswerReader, EquationTask
 from qcrd.tasks.shots import Shots
 from qcrd.tasks.shots import own as project_prompt
 from qcrd.tasks.text import TextTask
@@ -48,7 +49,7 @@ class _Draft:
         return Gold(self.labels[0], self.choices, self.where, self.whole)
 
 
-class OwnTask:
+class OwnTask(AnswerReader):
     """What own data sets have in common, whatever their labels."""
 
     name = "own"
@@ -66,12 +67,13 @@ class OwnTask:
             DataError: where the data is absent, lacks a field, or more rows than `config.own.drop` cannot be
                 questions.
         """
-        own, faults = config.own, []
+        own = config.own
+        faults: list[Fault] = []
         drafts = {
             split: list(self._drafts(own, split, rows, faults)) for split, rows in files.rows(config).items()
         }
         total = sum(map(len, drafts.values())) + len(faults)
-        found = {split: [] for split in drafts}
+        found: dict[str, list[Question]] = {split: [] for split in drafts}
         if any(drafts.values()):
             reading = self.label_is(own, [draft.gold for each in drafts.values() for draft in each])
             for split, each in drafts.items():
@@ -110,16 +112,21 @@ class OwnTask:
 
     def answer(self, label: str, question: Question) -> str | None:
         """As the kind of label is compared; any of several right answers is the same answer."""
-        answer = super().answer
-        found = answer(label, question)
-        if found is not None and any(found == answer(other, question) for other in question.also):
-            return answer(question.label, question)
+        found = self.one_answer(label, question)
+        if found is not None and any(found == self.one_answer(other, question) for other in question.also):
+            return self.one_answer(question.label, question)
         return found
+
+    @abstractmethod
+    def one_answer(self, label: str, question: Question) -> str | None:
+        """The same as if there were one right answer only."""
+        raise NotImplementedError
 
     def label_is(self, own: config.Own, golds: Sequence[Gold]) -> str:
         """How all labels of the set are to be read."""
         return "text"
 
+    @abstractmethod
     def label(self, gold: Gold, reading: str) -> str | None:
         """A label in the form that is trained on; None where it is not of its kind."""
         raise NotImplementedError
@@ -155,8 +162,8 @@ class OwnTask:
         if own.id is not None:
             name = fields.one_text(row, own.id, "id")
         question = Question(name, text, "", choices.texts, fields.line(rationale) or None)
-        labels = tuple(fields.line(label) for _, label in cut)
-        return _Draft(question, labels, row.where, choices, _whole(fields.value(row, own.label, "label")))
+        lines = tuple(fields.line(label) for _, label in cut)
+        return _Draft(question, lines, row.where, choices, _whole(fields.value(row, own.label, "label")))
 
     def _question(self, draft: _Draft, reading: str) -> Question:
         found = [
@@ -208,6 +215,10 @@ class OwnChoice(OwnTask, ChoiceTask):
         place = gold.place(reading)
         return None if place is None else gold.choices.texts[place]
 
+    def one_answer(self, label: str, question: Question) -> str | None:
+        """As a choice."""
+        return ChoiceTask.answer(self, label, question)
+
 
 class OwnEquation(OwnTask, EquationTask):
     """Labels that are numbers or equations."""
@@ -219,6 +230,10 @@ class OwnEquation(OwnTask, EquationTask):
         """The equation's normal form."""
         return equations.normal(gold.label)
 
+    def one_answer(self, label: str, question: Question) -> str | None:
+        """As an equation."""
+        return EquationTask.answer(self, label, question)
+
 
 class OwnText(OwnTask, TextTask):
     """Labels that are short texts."""
@@ -229,6 +244,10 @@ class OwnText(OwnTask, TextTask):
     def label(self, gold: Gold, reading: str) -> str | None:
         """The text as it is."""
         return gold.label if normal(gold.label) else None
+
+    def one_answer(self, label: str, question: Question) -> str | None:
+        """As a text."""
+        return TextTask.answer(self, label, question)
 
 
 @lru_cache(maxsize=8)

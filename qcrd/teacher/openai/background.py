@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Thread
@@ -14,7 +14,7 @@ T = TypeVar("T")
 THREAD = "qcrd-background"
 
 
-def in_background(work: Callable[[Callable[[T], None]], Awaitable[None]]) -> Iterator[T]:
+def in_background(work: Callable[[Callable[[T], None]], Awaitable[None]]) -> Generator[T, None, None]:
     """What `work` puts, as it comes, while it runs in a thread with an event loop of its own.
 
     It goes on while the reader is busy with something else. Closing the iterator, or an exception in the
@@ -24,7 +24,7 @@ def in_background(work: Callable[[Callable[[T], None]], Awaitable[None]]) -> Ite
         work: called with a function that takes an item; its exception is raised after the last item.
     """
     items: SimpleQueue[tuple[str, Any]] = SimpleQueue()
-    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task]] = Future()
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = Future()
 
     async def main() -> None:
         started.set_result((asyncio.get_running_loop(), asyncio.current_task()))
@@ -47,6 +47,7 @@ def in_background(work: Callable[[Callable[[T], None]], Awaitable[None]]) -> Ite
             raise found[1]
     finally:
         loop, task = started.result()
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(task.cancel)
+        if task is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(task.cancel)
         thread.join()

@@ -15,8 +15,6 @@ from tenacity import (
     AsyncRetrying,
     RetryCallState,
     retry_if_exception_type,
-    stop_after_attempt,
-    stop_when_event_set,
     wait_random_exponential,
 )
 
@@ -56,13 +54,13 @@ class Calls:
 
     def __init__(self, api: Api, spent: Spending):
         self._spent = spent
-        self._timeout = api.timeout
+        self._timeout, self._retries = api.timeout, api.retries
         self._gap = 60 / api.requests_per_minute if api.requests_per_minute else 0.0
         self._next = self._said = time.monotonic()
         self._stopping = asyncio.Event()
         self._attempts = AsyncRetrying(
             retry=retry_if_exception_type(Passing),
-            stop=stop_after_attempt(1 + api.retries) | stop_when_event_set(self._stopping),
+            stop=self._is_last,
             wait=_wait,
             sleep=self._pause,
             before_sleep=self._note,
@@ -81,6 +79,10 @@ class Calls:
     def stop(self) -> None:
         """Begin no more calls; what is under way may end."""
         self._stopping.set()
+
+    def _is_last(self, state: RetryCallState) -> bool:
+        """Whether a call that failed is not made again."""
+        return state.attempt_number > self._retries or self._stopping.is_set()
 
     async def _once(self, call: Callable[[], Awaitable[T]]) -> T:
         now = time.monotonic()
@@ -108,12 +110,19 @@ class Calls:
         self._spent.repeated += 1
         if time.monotonic() - self._said >= SAID:
             self._said = time.monotonic()
-            reason = state.outcome.exception()
-            again = self._spent.repeated
+            again, reason = self._spent.repeated, _failure(state)
             log.warning("teacher: %d calls made again so far, the last because of: %s", again, reason)
 
 
 def _wait(state: RetryCallState) -> float:
     """What the server asks for and a little more, so that not all come back at once; else the back-off."""
-    after = state.outcome.exception().after
-    return _backoff(state) if after is None else after + random.random()
+    failure = _failure(state)
+    if failure is None or failure.after is None:
+        return _backoff(state)
+    return failure.after + random.random()
+
+
+def _failure(state: RetryCallState) -> Passing | None:
+    """Why the last call is made again."""
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, Passing) else None

@@ -67,7 +67,7 @@ class ServerTeacher:
         self._host = _host(self.url)
         self._system_role = True  # until the server refuses it
         self.spent = Spending()
-        self._round: Generator[list[Sample]] | None = None
+        self._round: Generator[list[Sample], None, None] | None = None
 
     def __enter__(self) -> ServerTeacher:
         return self

@@ -59,8 +59,8 @@ def is_refusal(trouble: Exception) -> bool:
 def one_line(trouble: BaseException) -> str:
     """The error in one line; of a failed connection only what the system said, not the layers around it."""
     root = trouble
-    while root.__cause__ or root.__context__:
-        root = root.__cause__ or root.__context__
+    while cause := root.__cause__ or root.__context__:
+        root = cause
     if isinstance(root, OSError):
         trouble = root
     text = " ".join(str(trouble).split()) or type(trouble).__name__

@@ -104,7 +104,7 @@ class Mirror:
         self._tails = self._untouched()
         self._students: dict[str, Student] = {}
         self._client: Any = None
-        self._experiment_id: str | None = None
+        self._experiment_id = ""  # until it is connected
         self._connected = False
         self._lock = threading.Lock()
         self._sent = _Sent()

@@ -43,8 +43,8 @@ class Page:
 
     def _address(self, rest: str, **query: str) -> str:
         # the menu is the one for chats unless the address says otherwise, whatever kind the experiment is of
-        query = urllib.parse.urlencode({"workflowType": "machine_learning", **query})
-        return f"{self.uri.rstrip('/')}/#/experiments/{self.experiment_id}/{rest}?{query}"
+        encoded = urllib.parse.urlencode({"workflowType": "machine_learning", **query})
+        return f"{self.uri.rstrip('/')}/#/experiments/{self.experiment_id}/{rest}?{encoded}"
 
 
 def find(uri: str, folder: Path, grid_id: str) -> Page:
