@@ -23,6 +23,7 @@ from typing import ParamSpec, TypeVar
 from qcrd.config.paths import replaced
 from qcrd.errors import ConfigError
 from qcrd.fingerprint import LENGTH, fingerprint, fingerprint_file
+from qcrd.moved import new_path
 from qcrd.storage.files import atomic
 
 GROUP = "qcrd.plugins"
@@ -207,6 +208,8 @@ def _worded(error: BaseException, plugin: Plugin) -> str:
         frames = traceback.extract_tb(error.__traceback__)
         line = next((f.lineno for f in reversed(frames) if f.filename == plugin.name), None)
         what = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, ImportError) and (moved := new_path(error)):
+        what += f"; {moved}"
     where = f"line {line}: " if line else ""
     return f"{where}{what}; mend it, or do without (remove it from `plugins:`, or uninstall it)"
 

@@ -25,7 +25,7 @@ PACKAGES = {
 # From the bottom up. A module belongs to the longest of these names that it begins with; a room imports
 # from floors below its own, and from itself.
 FLOORS = [
-    ["errors", "fingerprint", "seeds"],
+    ["errors", "fingerprint", "seeds", "moved"],
     ["types"],
     ["config", "storage"],
     ["plugins"],
