@@ -8,7 +8,7 @@ import sys
 sys.modules.update(dict.fromkeys({missing!r}))
 from pathlib import Path
 from qcrd.doctor.examination import examination
-from qcrd.home import Home
+from qcrd.storage.home import Home
 for check in examination(Home(Path({home!r})), "http://127.0.0.1:9", Path("absent.yaml"), None):
     print(check.state, check.name)
 """

@@ -86,7 +86,7 @@ LIMITED = """
 import resource, signal, sys, torch
 from pathlib import Path
 from qcrd.errors import StoreError
-from qcrd.student import tensors
+from qcrd.storage import tensors
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 path = Path(sys.argv[1])

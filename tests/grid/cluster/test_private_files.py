@@ -15,7 +15,7 @@ import json, psutil
 from qcrd import cli
 
 def look(standalone_mode):
-    from qcrd.grid.run import cluster
+    from qcrd.grid.run.driver import cluster
 
     with cluster():
         processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
@@ -90,6 +90,7 @@ def test_rays_own_variable_says_where(temporary, monkeypatch):
     assert folder() == "/somewhere/ray" and list(temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_without_a_cluster_listens_on_loopback_and_shuts_others_out(tmp_path):
     unwanted = ("RAY_", "QCRD_")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
