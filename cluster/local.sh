@@ -17,7 +17,7 @@ Runs qcrd on this machine: makes .venv, keeps a Ray head and an MLflow server on
 Ray wants a token and MLflow a password; both are generated, and in QCRD_HOME/local for your account alone.
 
   cluster/local.sh run GRID [ARGS]    set up what is missing, then run a grid and print its table
-  cluster/local.sh test [ARGS]        set up, then lint and run the test suite (ARGS go to pytest)
+  cluster/local.sh test [ARGS]        set up, then lint, check types and run the test suite (ARGS go to pytest)
   cluster/local.sh setup              make or renew .venv, and nothing else
   cluster/local.sh up                 start Ray and MLflow
   cluster/local.sh down               end them and all that runs below them
@@ -142,7 +142,7 @@ run() {
   exec "$python" "$project/cluster/submit.py" "${grid#"$project"/}" "$@"
 }
 
-# Lint and tests with a home, a token and a Ray folder of their own: nothing of the user's is read or left.
+# Lint, types and tests with a home, a token and a Ray folder of their own: nothing of the user's is read or left.
 run_tests() {
   local failed=0
   ensure_environment
@@ -155,6 +155,7 @@ run_tests() {
   cd "$project"
   ruff check || failed=1
   ruff format --check || failed=1
+  mypy || failed=1
   "$python" cluster/audit.py
   "$python" -m pytest "$@" || failed=1
   return $failed

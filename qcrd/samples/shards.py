@@ -10,6 +10,7 @@ import errno
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -148,7 +149,7 @@ def merge(folder: Path, check: Callable[[], None], few: int = 0) -> list[str]:
     return gone
 
 
-def versions(table: pa.Table) -> Iterator[tuple]:
+def versions(table: pa.Table) -> Iterator[tuple[Any, ...]]:
     """What tells a sample from all others, of each row: its columns `VERSION`."""
     return zip(*(table[name].to_pylist() for name in VERSION), strict=True)
 
@@ -160,7 +161,7 @@ def checksum(payload: bytes | pa.Buffer) -> str:
 
 def _rows(shard: Path) -> int:
     try:
-        return pq.read_metadata(shard).num_rows
+        return int(pq.read_metadata(shard).num_rows)
     except (pa.ArrowException, OSError):
         return 0
 

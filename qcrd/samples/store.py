@@ -172,7 +172,7 @@ class SampleStore:
 
     def _drop_merged(self) -> None:
         """Remove shards that another machine has merged into others since they were brought here."""
-        unknown: dict[Path, set[tuple]] = {}
+        unknown: dict[Path, set[tuple[Any, ...]]] = {}
         for shard in shards.shards(self.folder):
             if not self._hold.is_there(shard.name):
                 with suppress(FileNotFoundError, shards.DamagedShard):
@@ -272,7 +272,7 @@ def _texts(column: pa.ChunkedArray) -> Iterator[str]:
         yield from (values[code] for code in chunk.indices.to_pylist())
 
 
-def _rows(table: pa.Table) -> Iterator[tuple]:
+def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
     columns = (
         _texts(table[name]) if name in shards.REPEATED else table[name].to_pylist() for name in _FIELDS
     )

@@ -16,6 +16,7 @@ from qcrd.samples.requests import SampleFn
 from qcrd.teacher.engine import OPTIONAL, ActorEngine, Engine, Job, LocalEngine, Sampler
 
 if TYPE_CHECKING:
+    from qcrd.teacher.embedded import EmbeddedRecipe
     from qcrd.teacher.recorded import RecordedTeacher
 
 
@@ -202,5 +203,5 @@ def _recipe(teacher: Teacher) -> str:
 
 
 @lru_cache(maxsize=64)
-def _fingerprint(recipe: Any) -> str:
+def _fingerprint(recipe: EmbeddedRecipe) -> str:
     return recipe.fingerprint()
