@@ -17,7 +17,8 @@ Runs qcrd on this machine: creates .venv, starts a Ray head and an MLflow server
 Ray requires a token and MLflow a password. Both are generated and stored in QCRD_HOME/local, readable by you only.
 
   cluster/local.sh run GRID [ARGS]    set up what is missing, run a grid and print its table (ARGS go to `qcrd run`)
-  cluster/local.sh test [ARGS]        set up, then run the linter and the tests in 2 processes (ARGS go to pytest)
+  cluster/local.sh test [ARGS]        set up, then run the linter, the type checker and the tests in 2 processes
+                                      (ARGS go to pytest)
   cluster/local.sh setup              create or update .venv only
   cluster/local.sh up                 start Ray and MLflow
   cluster/local.sh down               stop Ray, MLflow and all their child processes
@@ -143,7 +144,7 @@ run() {
   exec "$python" "$project/cluster/submit.py" "${grid#"$project"/}" "$@"
 }
 
-# Linter and tests use a temporary home, token and Ray folder; the user's are neither read nor changed.
+# Linter, types and tests use a temporary home, token and Ray folder; the user's are neither read nor changed.
 run_tests() {
   local failed=0
   ensure_environment
@@ -156,6 +157,7 @@ run_tests() {
   cd "$project"
   ruff check || failed=1
   ruff format --check || failed=1
+  mypy || failed=1
   "$python" cluster/audit.py
   "$python" -m pytest -n 2 "$@" || failed=1
   return $failed

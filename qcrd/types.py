@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from qcrd.fingerprint import fingerprint
 
@@ -149,13 +150,16 @@ class CellRecord:
     id: str
     name: str
     status: str  # "done", or "diverged"
-    identity: dict  # everything the id was made from
-    settings: dict  # the whole cell configuration
-    accuracy: dict  # percent: test (at the step chosen on validation), validation, test_last, test_best
+    identity: dict[str, Any]  # everything the id was made from
+    settings: dict[str, Any]  # the whole cell configuration
+    accuracy: dict[
+        str, float
+    ]  # percent: test (at the step chosen on validation), validation, test_last, test_best
     chosen_step: int
     seconds: float  # wall time of training and evaluation, over all attempts
-    statistics: dict = field(default_factory=dict)  # vote and parse counts, hinge activity, teacher accuracy
-    versions: dict = field(default_factory=dict)
+    # vote and parse counts, hinge activity, teacher accuracy
+    statistics: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, Any] = field(default_factory=dict)
     message: str = ""
     predictions_sha256: str = ""  # of the file with the answers; "" where there is none, or of earlier times
     peak_bytes: int | None = None  # most memory at once: of the GPU, else of the process

@@ -39,7 +39,7 @@ def replaced(text: str) -> str:
         ValueError: naming a variable that is not set, or set to nothing, or that is a secret by its name.
     """
 
-    def value(match: re.Match) -> str:
+    def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if secret(name):
             raise ValueError(

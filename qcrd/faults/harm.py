@@ -206,5 +206,5 @@ def _halve(path: Path) -> None:
 
 def _title(process: psutil.Process) -> str:
     with contextlib.suppress(psutil.Error):
-        return process.cmdline()[0]
+        return str(process.cmdline()[0])
     return ""

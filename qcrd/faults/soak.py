@@ -126,7 +126,7 @@ def soak(cells: int, minutes: float, every: float, again: int, seed: int, say: S
 class _Driver:
     """`qcrd run` in a process, again and again."""
 
-    process: subprocess.Popen
+    process: subprocess.Popen[bytes]
 
     def __init__(self, folder: Path, seeds: int, tracking: str):
         self.home, self.sessions = Home(folder / "home"), folder / "ray"

@@ -86,7 +86,8 @@ def commit(name: str, revision: str | None) -> str | None:
         return None
     found = resolve_revision(name, revision)
     if isinstance(found, ResolvedRevision):
-        return found.resolved
+        resolved: str | None = found.resolved
+        return resolved
     return found if found is not None and REGEX_COMMIT_HASH.match(found) else None
 
 

@@ -17,12 +17,12 @@ MOST = 16_000_000  # tokens that are kept of one tokenizer, with their texts abo
 _kept: WeakKeyDictionary[PreTrainedTokenizerBase | WordTokenizer, Kept] = WeakKeyDictionary()
 
 
-class Kept(dict[str, array]):
+class Kept(dict[str, "array[int]"]):
     """Texts with their ids, in four bytes each; where there would be too many, all go but the newest."""
 
     tokens = 0
 
-    def add(self, rows: dict[str, array]) -> None:
+    def add(self, rows: dict[str, array[int]]) -> None:
         """Keep `rows`, none of which is here yet, if they are not too many by themselves."""
         more = sum(map(len, rows.values()))
         if self.tokens + more > MOST:
@@ -33,7 +33,7 @@ class Kept(dict[str, array]):
             self.tokens += more
 
 
-def token_ids(tokenizer: PreTrainedTokenizerBase | WordTokenizer, texts: Sequence[str]) -> list[array]:
+def token_ids(tokenizer: PreTrainedTokenizerBase | WordTokenizer, texts: Sequence[str]) -> list[array[int]]:
     """Token ids of each text, uncut and without special tokens; not to be changed, since others read them."""
     kept = _kept.setdefault(tokenizer, Kept())
     rows = {text: kept[text] for text in texts if text in kept}

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from qcrd.config import Teacher
+from qcrd.judging.cells import Explainer
 from qcrd.judging.ranking import STOP, Comparison, Ranking
 from qcrd.judging.tally import Share, Tally
 from qcrd.report.paper import published
@@ -88,7 +89,7 @@ def _row(ranking: Ranking, number: int) -> list[str]:
     ]
 
 
-def _notes(rankings: Sequence[Ranking], pairs: Sequence[tuple]) -> list[str]:
+def _notes(rankings: Sequence[Ranking], pairs: Sequence[tuple[Explainer, Explainer]]) -> list[str]:
     notes = [
         f"[{i}] A is {a.name} ({a.id}), B is {b.name} ({b.id})  " for i, (a, b) in enumerate(pairs, start=1)
     ]

@@ -82,5 +82,5 @@ def cell(answer: Answer, order: Literal["ab", "ba"]) -> Verdict | None:
     return "a" if (answer.choice == "1") == (order == "ab") else "b"
 
 
-def _chosen(match: re.Match) -> Choice:
+def _chosen(match: re.Match[str]) -> Choice:
     return "1" if match["one"] else "2" if match["two"] else "both"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -52,7 +54,9 @@ def row_means(values: Tensor, row: Tensor, rows: int, weights: Tensor | None = N
 
 class _TokenCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype, grad: bool):
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype, grad: bool
+    ) -> Tensor:
         step = max(1, CHUNK // len(weight))
         narrow, head = hidden.detach().to(dtype), weight.detach().to(dtype)
         nats, kept, room = [], [], KEPT
@@ -70,7 +74,7 @@ class _TokenCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         hidden, weight, targets = ctx.saved_tensors
         narrow, head = hidden.to(ctx.dtype), weight.to(ctx.dtype)
         into_hidden = torch.empty_like(hidden)

@@ -34,7 +34,7 @@ class Scheme:
     needs_values: bool  # whether the choice depends on the losses, so that all rows must be scored first
     weighted: bool = True  # whether the chosen are multiplied by the discriminator's s and 1 - s
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("positives", "negatives"):
             if not callable(side := getattr(self, name)):
                 raise ConfigError(

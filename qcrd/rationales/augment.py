@@ -29,7 +29,7 @@ class Augmenter:
 
     def __init__(self, corpus: Iterable[str], kind: Literal["words", "numbers", "both"]):
         """Collect the words of `corpus` by class; `kind` is the kind of change."""
-        words = defaultdict(set)
+        words: defaultdict[str, set[str]] = defaultdict(set)
         for text in corpus:
             for word in TOKEN.findall(text):
                 words[word_class(word)].add(word)

@@ -53,7 +53,7 @@ class Rule:
     renews: bool = False  # whether it chooses anew in each iteration though nothing was measured anew
     counts: bool = True  # whether it reads n
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not callable(self.choose):
             raise ConfigError(
                 f"selection rule {self.name!r}: choose: value {self.choose!r}; allowed: a function of "

@@ -55,7 +55,7 @@ def _error(counts: Sequence[tuple[int, int]]) -> float:
         return 0.0
     share = sum(right for right, _ in counts) / total
     spread = sum((right - share * m) ** 2 for right, m in counts)
-    return 100 * (n / (n - 1) * spread) ** 0.5 / total
+    return float(100 * (n / (n - 1) * spread) ** 0.5 / total)
 
 
 def set_statistics(sets: Sequence[RationaleSet]) -> dict[str, float]:

@@ -236,7 +236,7 @@ def _holder(hold: Hold) -> Holder | str:
     return hold.holder() or "a process that died just now; try again in a minute"
 
 
-def _rows(table: pa.Table, *columns: str) -> Iterator[tuple]:
+def _rows(table: pa.Table, *columns: str) -> Iterator[tuple[Any, ...]]:
     return zip(*(table[name].to_pylist() for name in columns), strict=True)
 
 

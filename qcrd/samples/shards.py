@@ -171,7 +171,7 @@ def merge(folder: Path, check: Callable[[], None], few: int = 0) -> list[str]:
     return gone
 
 
-def versions(table: pa.Table) -> Iterator[tuple]:
+def versions(table: pa.Table) -> Iterator[tuple[Any, ...]]:
     """What tells a sample from all others, of each row: its columns `VERSION`."""
     return zip(*(table[name].to_pylist() for name in VERSION), strict=True)
 
@@ -192,7 +192,7 @@ def _rows(shard: Path) -> int:
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_metadata(shard).num_rows
+        return int(pq.read_metadata(shard).num_rows)
     except (pa.ArrowException, OSError):
         return 0
 

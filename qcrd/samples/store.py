@@ -163,7 +163,7 @@ class SampleStore:
 
     def _drop_merged(self) -> None:
         """Remove shards that another machine has merged into others since they were brought here."""
-        unknown: dict[Path, set[tuple]] = {}
+        unknown: dict[Path, set[tuple[Any, ...]]] = {}
         for shard in shards.shards(self.folder):
             if not self._hold.is_there(shard.name):
                 with suppress(FileNotFoundError, shards.DamagedShard):

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -25,6 +25,8 @@ from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_
 
 from qcrd.errors import StoreError
 from qcrd.storage.files import unwritable
+
+T = TypeVar("T")
 
 PATIENCE = 600.0  # seconds that the storage may be away before what needs it is given up
 HURRY = 3.0  # the same for what must not wait
@@ -72,7 +74,7 @@ class Bucket:
         """The same for who cannot wait: it is given up after `HURRY` seconds."""
         return Bucket(self.url, self.root, HURRY)
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[type[Bucket], tuple[str, Path, float]]:
         return Bucket, (self.url, self.root, self.patience)  # connections stay in their process
 
     @cached_property
@@ -82,7 +84,10 @@ class Bucket:
         protocol = self.url.partition("://")[0]
         own = {"auto_mkdir": True} if self._local else {}
         try:
-            return fsspec.core.url_to_fs(self.url, use_listings_cache=False, skip_instance_cache=True, **own)
+            fs, path = fsspec.core.url_to_fs(
+                self.url, use_listings_cache=False, skip_instance_cache=True, **own
+            )
+            return fs, path
         except ImportError as error:
             package = PACKAGES.get(protocol, f"fsspec's package for {protocol}")
             raise StoreError(f"{self.url} needs {package}, on all machines ({error})") from error
@@ -130,12 +135,9 @@ class Bucket:
         """Objects of a folder of the home, by name below it."""
         fs, _ = self._storage
         base = self._key(folder) + "/"
-
-        def find() -> dict[str, dict]:
-            return fs.find(base, detail=True)
-
+        objects: dict[str, dict[str, Any]] = self._patiently(lambda: fs.find(base, detail=True))
         found = {}
-        for key, info in self._patiently(find).items():
+        for key, info in objects.items():
             name = key.removeprefix(base)
             # What is written here by that name must not lie elsewhere, whoever wrote the object.
             if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
@@ -196,7 +198,8 @@ class Bucket:
             FileNotFoundError: where there is none.
         """
         fs, _ = self._storage
-        return self._patiently(lambda: fs.cat_file(self._key(path)))
+        content: bytes = self._patiently(lambda: fs.cat_file(self._key(path)))
+        return content
 
     def write(self, path: Path, content: bytes, *, alone: bool = False) -> None:
         """Write an object.
@@ -263,7 +266,7 @@ class Bucket:
     def _absent(self) -> StoreError:
         return StoreError(f"{self.url}: there is no such bucket; create it, or set QCRD_STORE to another")
 
-    def _patiently(self, action: Callable[[], Any]) -> Any:
+    def _patiently(self, action: Callable[[], T]) -> T:
         """What an action returns, tried again while the storage does not answer.
 
         Raises:

@@ -253,10 +253,10 @@ def _decode(line: bytes) -> Event:
     kind = _KINDS[record.pop("kind")]
     if kind is Metrics:
         record["values"] = {name: float(value) for name, value in dict(record["values"]).items()}
-    event = kind(**record)
+    event: Event = kind(**record)
     if not all(isinstance(getattr(event, name), _FORMS[name]) for name in event.__slots__):
         raise TypeError("a field of another type")
-    if kind is Status and event.status not in STATUSES:
+    if isinstance(event, Status) and event.status not in STATUSES:
         raise ValueError("no status")
     return event
 

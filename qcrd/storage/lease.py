@@ -301,7 +301,7 @@ def _gone(holder: Holder) -> bool:
     if holder.machine != _machine():
         return False
     try:
-        return psutil.Process(holder.pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(holder.pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:

@@ -164,7 +164,7 @@ def first_answer(text: str, more: Sequence[re.Pattern[str]] = ()) -> tuple[str, 
     return text, found
 
 
-def _invented(text: str, match: re.Match) -> bool:
+def _invented(text: str, match: re.Match[str]) -> bool:
     """Whether the question has a line of its own after an empty one, and is long."""
     start = match.start() + (text[match.start()] == "\n")
     above = text[max(0, start - 20) : start]

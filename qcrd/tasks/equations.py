@@ -17,7 +17,7 @@ two ways.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -128,7 +128,7 @@ class _Reader:
     def term(self, depth: int) -> Equation:
         return self.operations("*/", self.unary, depth)
 
-    def operations(self, signs: str, operand, depth: int) -> Equation:
+    def operations(self, signs: str, operand: Callable[[int], Equation], depth: int) -> Equation:
         left = operand(depth)
         divided = False
         while True:
@@ -218,7 +218,7 @@ class _Reader:
         return part
 
 
-def _number(match: re.Match) -> Equation:
+def _number(match: re.Match[str]) -> Equation:
     if match["mixed"]:
         above, below = int(match["above"]), int(match["below"])
         if not 0 < above < below:

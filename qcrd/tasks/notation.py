@@ -99,11 +99,11 @@ def plain(text: str) -> str:
     return _AFTER.sub("", _BEFORE.sub("", text))
 
 
-def _vulgar(match: re.Match) -> str:
+def _vulgar(match: re.Match[str]) -> str:
     return f"{match[1]} {_VULGAR[match[2]]}" if match[1] else f"({_VULGAR[match[2]]})"
 
 
-def _fraction(match: re.Match) -> str:
+def _fraction(match: re.Match[str]) -> str:
     whole, above, below = match.groups()
     if whole and _SIMPLE.fullmatch(above) and _SIMPLE.fullmatch(below):
         return f"{whole} {above.strip()}/{below.strip()}"

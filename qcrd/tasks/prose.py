@@ -103,7 +103,7 @@ def sign_before(text: str) -> str | None:
     return ""
 
 
-def sentence_end(text: str) -> re.Match | None:
+def sentence_end(text: str) -> re.Match[str] | None:
     """Where the first sentence of `text` ends."""
     for match in _END.finditer(text):
         abbreviated = _ABBREVIATED.search(text[max(0, match.start() - 8) : match.end()])
@@ -126,7 +126,7 @@ def _unboxed(text: str) -> str:
 def _unmarked(text: str) -> str:
     """`text` without Markdown's emphasis; a `*` or `**` between two operands is arithmetic."""
 
-    def kept(match: re.Match) -> str:
+    def kept(match: re.Match[str]) -> str:
         before, after = text[: match.start()], text[match.end() :]
         left, right = before.rstrip()[-1:], after.lstrip()[:1]
         operands = left in {*"0123456789)]}\\"} and right in {*"0123456789([{.-+$\\"}

@@ -41,6 +41,8 @@ Progress = Callable[[int, int, float, float | None], None]
 """Step, most steps, loss in nats per token, sampling accuracy where it was just measured."""
 
 FIGURES = "training.json"  # how the training went; with it a teacher's folder is whole
+_Example = tuple[list[int], int]
+"""Token ids of a prompt with its answer and </s>, and how many of them are the prompt."""
 _IGNORED = -100  # cross entropy skips these targets
 
 
@@ -90,7 +92,7 @@ def _quiet() -> Iterator[None]:
 
 def _train(
     recipe: EmbeddedRecipe, progress: Progress
-) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, dict]:
+) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, dict[str, float]]:
     # One thread: the result must not depend on how many cores are free, and it is hardly slower.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -103,7 +105,7 @@ def _train(
 
 def _optimise(
     recipe: EmbeddedRecipe, progress: Progress
-) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, dict]:
+) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, dict[str, float]]:
     begun = time.monotonic()
     torch.manual_seed(recipe.seed)
     tokenizer = word_level_tokenizer(vocabulary(), append_eos=False)
@@ -160,7 +162,7 @@ def _model(recipe: EmbeddedRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaF
     )
 
 
-def _example(question: Question, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], int]:
+def _example(question: Question, tokenizer: PreTrainedTokenizerFast) -> _Example:
     """Token ids of a prompt with its answer and </s>, and how many of them are the prompt."""
     task = tasks.get("arithmetic")
     prompt = tokenizer(task.prompt(question).text).input_ids
@@ -168,7 +170,7 @@ def _example(question: Question, tokenizer: PreTrainedTokenizerFast) -> tuple[li
     return [*prompt, *answer, tokenizer.eos_token_id], len(prompt)
 
 
-def _batches(examples: Sequence[tuple[list[int], int]], recipe: EmbeddedRecipe) -> Iterator[list]:
+def _batches(examples: Sequence[_Example], recipe: EmbeddedRecipe) -> Iterator[list[_Example]]:
     """Batches without end, every epoch in another order; a batch at the end of an epoch may be smaller."""
     shuffle = random.Random(recipe.seed).shuffle
     order = list(examples)
@@ -178,7 +180,7 @@ def _batches(examples: Sequence[tuple[list[int], int]], recipe: EmbeddedRecipe) 
             yield order[start : start + recipe.batch]
 
 
-def _loss(model: LlamaForCausalLM, batch: Sequence[tuple[list[int], int]], smoothing: float) -> torch.Tensor:
+def _loss(model: LlamaForCausalLM, batch: Sequence[_Example], smoothing: float) -> torch.Tensor:
     """Smoothed cross entropy of the answers, in nats per token; the prompts are not learned."""
     ids = pad_sequence([torch.tensor(i) for i, _ in batch], batch_first=True)  # the padding's id is 0
     labels = pad_sequence(

@@ -205,4 +205,5 @@ def _pattern(stop: str) -> str:
 
 
 def _text(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> str:
-    return tokenizer.decode(tokens, skip_special_tokens=True)
+    text: str = tokenizer.decode(tokens, skip_special_tokens=True)
+    return text

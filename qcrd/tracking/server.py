@@ -30,7 +30,7 @@ class Server:
         process: of the server; its workers are in the same process group.
     """
 
-    process: subprocess.Popen
+    process: subprocess.Popen[bytes]
 
     def __init__(self, folder: Path):
         """Its store is to be in `folder`; see `start`."""

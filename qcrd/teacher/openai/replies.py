@@ -186,7 +186,7 @@ def shown(response: httpx2.Response) -> str:
     return " ".join(message.split())[:300]
 
 
-def _error(response: httpx2.Response) -> dict:
+def _error(response: httpx2.Response) -> dict[str, Any]:
     """The reply's error object; servers put it below `error` or at the top."""
     try:
         body = response.json()

@@ -53,7 +53,8 @@ def log_student(client: Any, experiment_id: str, run_id: str, student: Student) 
             client.log_model_artifacts(model.model_id, str(Path(folder) / "model"))
         ready = client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(ready.model_id, student.step)])
-    return ready.model_id
+    model_id: str = ready.model_id
+    return model_id
 
 
 def _save(folder: Path, model: Any, student: Student) -> None:
