@@ -144,6 +144,11 @@ class Home:
         return self.root / "teachers"
 
     @property
+    def models(self) -> Path:
+        """Pretrained models that came with packages, a folder for each."""
+        return self.root / "models"
+
+    @property
     def yields(self) -> Path:
         """What the teacher's answers are worth, a file for each split of a task."""
         return self.root / "yields"
