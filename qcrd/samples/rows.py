@@ -72,7 +72,7 @@ def _texts(column: pa.ChunkedArray) -> Iterator[str]:
         yield from (values[code] for code in chunk.indices.to_pylist())
 
 
-def _values(table: pa.Table) -> Iterator[tuple]:
+def _values(table: pa.Table) -> Iterator[tuple[Any, ...]]:
     """The values of `shards.SAMPLE`, row by row."""
     columns = (
         _texts(table[name]) if name in shards.REPEATED else table[name].to_pylist() for name in shards.SAMPLE

@@ -17,7 +17,6 @@ from qcrd.teacher.engine import OPTIONAL, ActorEngine, Engine, Job, LocalEngine,
 from qcrd.teacher.recipe import EmbeddedRecipe
 
 if TYPE_CHECKING:
-    from qcrd.teacher.embedded import EmbeddedRecipe
     from qcrd.teacher.recorded import RecordedTeacher
 
 
