@@ -134,7 +134,7 @@ def plan(
     from qcrd.storage.home import Home
 
     study = Study.open(grid, Home.default(), preset)
-    asks_hub = needs_hub(planned.cell for planned in study.cells)
+    asks_hub = needs_hub(planned.cell.settings for planned in study.cells)
     with unasked_if_out_of_reach() if asks_hub else nullcontext():
         plan = plan_object(study)
     typer.echo(json.dumps(plan, indent=1) if as_json else plan_text(plan))
