@@ -42,8 +42,8 @@ def study(tmp_path_factory) -> Study:
     (folder / "small.yaml").write_text(GRID)
     study = Study.open(folder / "small.yaml", Home(folder / "home"))
     for number, planned in enumerate(study.cells):
-        if planned.cell.method == "dss":
-            finish(study, number, 1 + planned.cell.seed)
+        if planned.cell.settings.method == "dss":
+            finish(study, number, 1 + planned.cell.settings.seed)
     study.folder.mkdir(parents=True, exist_ok=True)
     progress.save(study.folder / progress.FILE, NOBODY, {study.id: progress.Progress("run")})
     return study
@@ -98,7 +98,7 @@ def test_samples_ls(study):
 
 
 def test_why(study):
-    cell_id = next(i for i, p in zip(study.ids, study.cells, strict=True) if p.cell.method == "dss")
+    cell_id = next(i for i, p in zip(study.ids, study.cells, strict=True) if p.cell.settings.method == "dss")
     modules, output = loaded(study, "why", cell_id, "--json")
     assert not modules & (HEAVY | DRAWING | {"pyarrow"})
     assert json.loads(output)["cell"]["id"] == cell_id
