@@ -1,9 +1,9 @@
 """A Llama model in a GGUF file as a folder in the Hugging Face format, with float32 weights in safetensors.
 
 The same file gives the same bytes on every machine: the arithmetic is elementwise float32, and nothing that
-is written names a time, a path or a version of a library. torch and transformers are not needed.
-transformers has a reader of its own, which gives the same weights, but a tokenizer that does not split digits
-first and has one id for pad and end.
+is written names a time, a path or a version of a library. torch and transformers are not needed. transformers
+has a reader of its own, which gives the same weights, but a tokenizer that does not split digits first and
+has one id for pad and end.
 """
 
 from __future__ import annotations

