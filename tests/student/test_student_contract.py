@@ -19,7 +19,7 @@ COMPLETIONS = ["8", "Ann has 3 pens and 5 pens .", "8 - 2", "He has 8 .", "He ha
 SOURCE = [0, 4, 2, 3, 5, 1]  # predict prompts of the three questions, then explain prompts
 LIMIT = 24
 TOKENIZER = word_level_tokenizer([*vocabulary(), *WORDS], append_eos=False)
-SHAPE = dict(width=16, layers=2, heads=2, kv_heads=1, feed_forward=32)
+SHAPE = {"width": 16, "layers": 2, "heads": 2, "kv_heads": 1, "feed_forward": 32}
 STUDENTS = ["t5", "llama", "qwen2", "qwen3", "gpt_neox", "llama-lora", "qwen2-lora", "qwen3-lora"]
 
 
