@@ -4,8 +4,8 @@ import sys
 
 import pytest
 import torch
+from causal_models import SHAPE, TOKENIZER
 from small import CPU
-from test_student_contract import LIMIT, QUESTIONS, SHAPE, TOKENIZER
 from torch.testing import assert_close
 from transformers import AutoModelForCausalLM
 
@@ -14,6 +14,8 @@ from qcrd.student.causal.adapter import Adapter
 from qcrd.student.causal.families import Shape
 from qcrd.student.causal.load import load_causal
 
+QUESTIONS = ["Tom has 8 apples .", "Ann has 3 pens and 5 pens .", "Tom has 8 apples . He has 2 ."]
+LIMIT = 24
 LLAMA = Shape("llama", **SHAPE)
 
 
