@@ -114,6 +114,7 @@ def test_losses_and_student_need_torch_and_transformers_alone(package):
     allowed = {
         "torch",
         "transformers",
+        "peft",
         "tokenizers",
         "safetensors",
         "numpy",

@@ -78,7 +78,7 @@ class _TokenCrossEntropy(torch.autograd.Function):
         hidden, weight, targets = ctx.saved_tensors
         narrow, head = hidden.to(ctx.dtype), weight.to(ctx.dtype)
         into_hidden = torch.empty_like(hidden)
-        into_weight = torch.zeros_like(weight)
+        into_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         scaled = (narrow * grad[:, None]).to(ctx.dtype)
         for number, start in enumerate(range(0, len(targets), ctx.step)):
             rows = slice(start, start + ctx.step)
@@ -87,7 +87,8 @@ class _TokenCrossEntropy(torch.autograd.Function):
             else:
                 slope = _nats(narrow[rows], head, targets[rows], True)[1]
             into_hidden[rows] = (slope @ head) * grad[rows, None]
-            into_weight += slope.t() @ scaled[rows]
+            if into_weight is not None:  # a frozen head, as with LoRA, wants none
+                into_weight += slope.t() @ scaled[rows]
         return into_hidden, into_weight, None, None, None
 
 

@@ -2,24 +2,17 @@
 
 import pytest
 import torch
+from causal_models import causal_student
 from small import CPU, small_student
 from torch.testing import assert_close
 
 from qcrd import config
-from qcrd.hub.word_tokenizer import word_level_tokenizer
-from qcrd.student.causal.adapter import Adapter
-from qcrd.student.causal.families import Shape
-from qcrd.student.causal.load import load_causal
-from qcrd.student.causal.prompts import WORDS
 from qcrd.student.load import load_student
-from qcrd.tasks.arithmetic import vocabulary
 
 QUESTIONS = ["Tom has 8 apples .", "Ann has 3 pens and 5 pens .", "Tom has 8 apples . He has 2 ."]
 COMPLETIONS = ["8", "Ann has 3 pens and 5 pens .", "8 - 2", "He has 8 .", "He has 2 apples .", "3 + 5"]
 SOURCE = [0, 4, 2, 3, 5, 1]  # predict prompts of the three questions, then explain prompts
 LIMIT = 24
-TOKENIZER = word_level_tokenizer([*vocabulary(), *WORDS], append_eos=False)
-SHAPE = dict(width=16, layers=2, heads=2, kv_heads=1, feed_forward=32)
 STUDENTS = ["t5", "llama", "qwen2", "qwen3", "gpt_neox", "llama-lora", "qwen2-lora", "qwen3-lora"]
 
 
@@ -28,28 +21,14 @@ def student(request):
     return made(request.param)
 
 
-def made(name, seed=0, **changes):
-    if name == "t5":
-        student = small_student(seed)
-    else:
-        family, _, lora = name.partition("-")
-        if lora:
-            pytest.importorskip("peft")
-        adapter = Adapter(r=4, alpha=8) if lora else None
-        student = load_causal(
-            Shape(family, **SHAPE),
-            TOKENIZER,
-            seed,
-            CPU,
-            adapter=adapter,
-            max_tokens=changes.get("max_tokens"),
-        )
+def made(name, seed=0, max_tokens=None):
+    if name != "t5":
+        return causal_student(name, seed, max_tokens)
+    student = small_student(seed)
     generator = torch.Generator().manual_seed(seed)
-    with (
-        torch.no_grad()
-    ):  # larger weights than a fresh model's, an adapter's B among them, so that they matter
+    with torch.no_grad():
         for parameter in student.parameters():
-            if parameter.requires_grad and parameter.dim() > 1:
+            if parameter.dim() > 1:
                 parameter.normal_(std=0.3, generator=generator)
     return student.eval()
 
@@ -166,7 +145,8 @@ def test_weights_go_out_and_in_and_are_carried_for_a_while(student):
         student.set_weights({"strange": torch.zeros(1)})
 
 
-@pytest.mark.parametrize("name", ["t5", "llama", "qwen2", "qwen3"])
+# Not qwen2: transformers gives a folder of its family the family's own tokenizer, whatever is saved there.
+@pytest.mark.parametrize("name", ["t5", "llama", "qwen3"])
 def test_a_saved_student_is_a_checkpoint_to_start_from(name, tmp_path):
     student = made(name)
     student.save(tmp_path)

@@ -54,6 +54,8 @@ def attention(
 ) -> tuple[Tensor, None]:
     """The function that is registered; [1, H, N, d] -> [1, N, H, d] where `packed` is given."""
     if packed is None:
+        if attention_mask is not None and attention_mask.shape[3] != key.shape[2]:
+            raise NotImplementedError("the model does not hand keyword arguments down to its attention")
         kwargs |= {"sliding_window": sliding_window}
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
@@ -72,6 +74,7 @@ class PackedAttention:
 
     def __init__(self, layout: Layout, way: Way):
         self.layout, self.way = layout, way
+        self.calls = 0
 
     def __call__(
         self,
@@ -85,6 +88,7 @@ class PackedAttention:
         window: int | None,
     ) -> Tensor:
         """See `Attend`."""
+        self.calls += 1
         fused = not dropout and softcap is None
         outputs = []
         stays = None

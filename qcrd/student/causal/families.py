@@ -27,7 +27,7 @@ from qcrd.student.causal import attention
 
 EXAMPLES = "llama, qwen2, qwen3, smollm3, gemma, mistral, phi, gpt_neox"
 CHECKED = (5, 4, 3)  # tokens of a prompt and of its two completions that a new model is tried with
-TOLERANCE = 1e-3  # nats by which packed and plain passes may differ; measured: 1e-6
+TOLERANCE = 1e-4  # nats by which packed and plain passes may differ; measured: 1e-6
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,16 +110,24 @@ def _counted(weights: TokenWeights | None, number: int, row: Tokens) -> Sequence
 
 
 def hidden_states(model: PreTrainedModel, layout: Layout, way: Way) -> Tensor:
-    """[N, D] what the head reads, of all tokens of a layout."""
+    """[N, D] what the head reads, of all tokens of a layout.
+
+    Raises:
+        NotImplementedError: where a layer does not call the attention that it was given.
+    """
+    attend = PackedAttention(layout, way)
     with way:
-        return model.base_model(
+        states = model.base_model(
             input_ids=layout.ids[None],
             position_ids=layout.positions[None],
             # A mask of four dimensions is handed on as it is; the packed attention has its own.
             attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=layout.ids.device),
             use_cache=False,
-            packed=PackedAttention(layout, way),
+            packed=attend,
         ).last_hidden_state[0]
+    if attend.calls != model.config.num_hidden_layers:
+        raise NotImplementedError(f"{model.config.num_hidden_layers} layers, {attend.calls} attentions")
+    return states
 
 
 class Likelihood:

@@ -1,14 +1,14 @@
 """Forward once, differentiate only what was chosen, for any transformers model over packed tokens.
 
 A `Recorder` watches a forward pass over all N packed tokens without gradient and keeps what each linear layer
-gives, which is nearly all of the arithmetic, and the dropout masks. A `Replay` watches a second pass over n
-of these tokens, with gradient: each linear layer is looked up instead of computed, and each mask is the recorded
+gives, which is most of the arithmetic, and the dropout masks. A `Replay` watches a second pass over n of
+these tokens, with gradient: each linear layer is looked up instead of computed, and each mask is the recorded
 one. The values are those of the first pass, and the whole costs one forward pass over all tokens and one
 backward pass over the chosen.
 
-Both are `TorchFunctionMode`s: they see every call of `torch.nn.functional.linear` and `dropout` while they
-are entered, LoRA's included, whatever module makes it. Calls on other shapes than [1, N, ...], such as those of a
-mixture's experts, are left alone.
+Both are `TorchFunctionMode`s: while they are entered they see every call of `torch.nn.functional.linear` and
+`dropout`, LoRA's included, whatever module makes it. Calls on other shapes than [1, N, ...], such as those of
+a mixture's experts, are left alone.
 """
 
 from __future__ import annotations

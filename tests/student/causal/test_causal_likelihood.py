@@ -8,9 +8,10 @@ from torch.testing import assert_close
 from qcrd.student.causal.forward import Completions, Likelihood, Packed, micro_batches
 
 PREFIX = list(range(10, 31))
+EXPLAIN = [*PREFIX, 4, 5]
 OTHER = list(range(50, 59))
 CASES = Completions(
-    [PREFIX + [3], PREFIX + [4, 5], PREFIX + [4, 5], OTHER, OTHER, PREFIX + [4, 5], [7]],
+    [[*PREFIX, 3], EXPLAIN, EXPLAIN, OTHER, OTHER, EXPLAIN, [7]],
     [[20, 9, 2], [31, 32, 33, 34, 35, 2], [40, 2], [2], [61, 62, 2], [31, 36, 2], [8, 8, 2]],
 )
 WEIGHTS = [None, [1, 0, 2, 0, 0.5, 1], [0, 0], [1], [0, 3, 1], None, [0, 0, 1]]

@@ -1,9 +1,18 @@
 """Tiny randomly initialised causal models over a hundred tokens, and plain passes to compare with."""
 
+import pytest
 import torch
+from small import CPU
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
+from qcrd.hub.word_tokenizer import word_level_tokenizer
+from qcrd.student.causal.adapter import Adapter
 from qcrd.student.causal.attention import NAME
+from qcrd.student.causal.families import Shape
+from qcrd.student.causal.load import load_causal
+from qcrd.student.causal.prompts import WORDS
+from qcrd.student.causal.student import CausalStudent
+from qcrd.tasks.arithmetic import vocabulary
 
 FAMILIES = [
     "llama",
@@ -17,7 +26,27 @@ FAMILIES = [
     "granite",
     "gemma3_text",
 ]
-torch.set_num_threads(1)
+TOKENIZER = word_level_tokenizer([*vocabulary(), *WORDS], append_eos=False)
+SHAPE = {"width": 16, "layers": 2, "heads": 2, "kv_heads": 1, "feed_forward": 32}
+
+
+def causal_student(name: str, seed: int = 0, max_tokens: int | None = None) -> CausalStudent:
+    """A student of the arithmetic task by its family, with `-lora` behind it one with an adapter.
+
+    Its weights are larger than a fresh model's, those of the adapter among them, so that all of them matter.
+    """
+    family, _, lora = name.partition("-")
+    if lora:
+        pytest.importorskip("peft")
+    adapter = Adapter(r=4, alpha=8) if lora else None
+    shape = Shape(family, **SHAPE)
+    student = load_causal(shape, TOKENIZER, seed, CPU, adapter=adapter, max_tokens=max_tokens)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in student.parameters():
+            if parameter.requires_grad and parameter.dim() > 1:
+                parameter.normal_(std=0.3, generator=generator)
+    return student.eval()
 
 
 def tiny(family, attention=NAME, seed=0, **changes):
