@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from qcrd.student import flops
 from qcrd.student.causal.attention import Attend, PackedAttention
-from qcrd.student.causal.families import Head
+from qcrd.student.causal.head import Head
 from qcrd.student.causal.packing import Layout, Tokens, share_prefixes, to_device
 from qcrd.student.causal.replay import Plain
 from qcrd.student.sampling import draw

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from qcrd.losses.likelihood import row_means, token_cross_entropy
 from qcrd.student import flops
 from qcrd.student.causal.attention import PackedAttention
-from qcrd.student.causal.families import Head
+from qcrd.student.causal.head import Head
 from qcrd.student.causal.packing import Layout, Tokens, common_prefix, share_prefixes, to_device
 from qcrd.student.causal.replay import Plain, Recorder, Replay, Way
 
