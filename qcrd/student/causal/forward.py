@@ -254,7 +254,8 @@ def micro_batches(completions: Completions, max_tokens: int | None) -> list[list
         return [list(numbers)]
     order = sorted(numbers, key=lambda n: tuple(completions.prompts[n]))
     parts: list[list[int]] = []
-    size, before = 0, ()
+    size = 0
+    before: Tokens = ()
     for number in order:
         prompt, own = completions.prompts[number], len(completions.rows[number]) - 1
         new = len(prompt) - common_prefix(before, prompt)
