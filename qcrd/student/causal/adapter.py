@@ -52,7 +52,7 @@ def adapt(model: PreTrainedModel, adapter: Adapter, seed: int) -> nn.Module:
             f"student.adapter needs peft ({error}); install qcrd[lora], or leave student.adapter out"
         ) from error
     targets = adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets)
-    head = next((n for n, m in model.named_modules() if m is model.get_output_embeddings()), None)
+    head = next(n for n, m in model.named_modules() if m is model.get_output_embeddings())
     if head in targets or head in (target.rpartition(".")[2] for target in targets):
         raise ConfigError(f"student.adapter.targets: {head!r} is the head, which stays as it is")
     settings = LoraConfig(

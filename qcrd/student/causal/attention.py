@@ -64,8 +64,8 @@ def attention(
         raise NotImplementedError("attention sinks")
     if scaling is None:
         scaling = query.shape[-1] ** -0.5
-    rows = (part[0].transpose(0, 1) for part in (query, key, value))
-    found = packed(module, *rows, scaling, dropout, softcap, sliding_window)
+    q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
+    found = packed(module, q, k, v, scaling, dropout, softcap, sliding_window)
     return found[None].unflatten(2, (query.shape[1], -1)), None
 
 
@@ -94,24 +94,24 @@ class PackedAttention:
         stays = None
         if dropout:
             span = max(part.visible.shape[2] for part in self.layout.rectangles)
-            stays = self.way.attention_mask(*query.shape[:2], span, dropout, query.device)
+            stays = self.way.attention_mask(len(query), query.shape[1], span, dropout, query.device)
         for part in self.layout.rectangles:
             visible = part.visible if window is None else part.visible & (part.distance < window)
-            rows = [
+            q, k, v = (
                 tokens.index_select(0, cells).unflatten(0, (part.rows, -1)).transpose(1, 2)
                 for tokens, cells in ((query, part.queries), (key, part.keys), (value, part.keys))
-            ]
+            )
             if fused:
                 found = scaled_dot_product_attention(
-                    *rows, attn_mask=visible[:, None], scale=scaling, enable_gqa=True
+                    q, k, v, attn_mask=visible[:, None], scale=scaling, enable_gqa=True
                 )
             else:
-                shares = _shares(*rows[:2], visible, scaling, softcap)
+                shares = _shares(q, k, visible, scaling, softcap)
                 if stays is not None:
                     mask = stays[..., : shares.shape[4]].index_select(0, part.queries)
                     mask = mask.unflatten(0, (part.rows, -1)).transpose(1, 2).reshape(shares.shape)
                     shares = shares * mask / (1 - dropout)
-                found = (shares @ rows[2][:, :, None]).flatten(1, 2)  # [c, G, H/G, C, d] -> [c, H, C, d]
+                found = (shares @ v[:, :, None]).flatten(1, 2)  # [c, G, H/G, C, d] -> [c, H, C, d]
             outputs.append(found.transpose(1, 2).flatten(0, 1))
         cells = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
         return cells.index_select(0, self.layout.place).flatten(1)

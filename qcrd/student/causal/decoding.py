@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from qcrd.student import flops
 from qcrd.student.causal.attention import Attend, PackedAttention
-from qcrd.student.causal.families import Head
+from qcrd.student.causal.head import Head
 from qcrd.student.causal.packing import Layout, Tokens, share_prefixes, to_device
 from qcrd.student.causal.replay import Plain
 from qcrd.student.sampling import draw
@@ -67,9 +67,9 @@ class Cache:
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
     layer: int = 0  # that is called next
-    position: Tensor | None = None  # [n] long: of the tokens that are read
-    visible: Tensor | None = None  # [n, seen] bool
-    distance: Tensor | None = None  # [n, seen] long
+    position: Tensor = field(default_factory=lambda: torch.empty(0))  # [n] long: of the tokens that are read
+    visible: Tensor = field(default_factory=lambda: torch.empty(0))  # [n, seen] bool
+    distance: Tensor = field(default_factory=lambda: torch.empty(0))  # [n, seen] long
 
     def read_at(self, position: Tensor) -> None:
         """Set the positions of the tokens that the next forward pass reads, one for each slot."""
@@ -146,9 +146,20 @@ class _Reading(PackedAttention):
         super().__init__(layout, Plain())
         self.pairs: list[tuple[Tensor, Tensor]] = []
 
-    def __call__(self, module, query, key, value, *settings) -> Tensor:
+    def __call__(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scaling: float,
+        dropout: float,
+        softcap: float | None,
+        window: int | None,
+    ) -> Tensor:
+        """See `Attend`."""
         self.pairs.append((key, value))
-        return super().__call__(module, query, key, value, *settings)
+        return super().__call__(module, query, key, value, scaling, dropout, softcap, window)
 
 
 class Writer:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -24,6 +23,7 @@ from transformers.models.auto.modeling_auto import (
 
 from qcrd.errors import ConfigError
 from qcrd.student.causal import attention
+from qcrd.student.causal.forward import Completions, Likelihood
 
 EXAMPLES = "llama, qwen2, qwen3, smollm3, gemma, mistral, phi, gpt_neox"
 CHECKED = (5, 4, 3)  # tokens of a prompt and of its two completions that a new model is tried with
@@ -40,30 +40,6 @@ class Shape:
     heads: int = 4
     kv_heads: int = 2
     feed_forward: int = 192
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What turns hidden states into logits: `scale * hidden @ weight.T + scale * bias`."""
-
-    weight: Tensor  # [V, D]
-    bias: Tensor | None  # [V]
-    scale: float
-
-    @classmethod
-    def of(cls, model: PreTrainedModel) -> Head:
-        """The head of a model, with the multiplier of Cohere's or Granite's logits."""
-        layer, shape = model.get_output_embeddings(), model.config
-        scale = getattr(shape, "logit_scale", None) or 1 / (getattr(shape, "logits_scaling", None) or 1)
-        return cls(layer.weight, getattr(layer, "bias", None), scale)
-
-    def inputs(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """[n, D'] and [V, D'] whose products are the logits of [n, D] states."""
-        scaled = hidden * self.scale if self.scale != 1 else hidden
-        if self.bias is None:
-            return scaled, self.weight
-        ones = scaled.new_full((len(scaled), 1), self.scale)
-        return torch.cat([scaled, ones], 1), torch.cat([self.weight, self.bias[:, None]], 1)
 
 
 def allowed(family: str) -> str | None:
@@ -174,8 +150,6 @@ def check(field: str, name: str, model: PreTrainedModel) -> None:
         ConfigError: where they differ: attention that transformers does not let one replace, states that
             run over the sequence, a head that is more than a product.
     """
-    from qcrd.student.causal.forward import Completions, Likelihood
-
     vocabulary = model.get_input_embeddings().num_embeddings
     ids = [(7919 * n + 3) % vocabulary for n in range(sum(CHECKED))]
     prompt, *rows = (ids[sum(CHECKED[:n]) :][:length] for n, length in enumerate(CHECKED))

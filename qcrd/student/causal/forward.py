@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from qcrd.losses.likelihood import row_means, token_cross_entropy
 from qcrd.student import flops
 from qcrd.student.causal.attention import PackedAttention
-from qcrd.student.causal.families import Head
+from qcrd.student.causal.head import Head
 from qcrd.student.causal.packing import Layout, Tokens, common_prefix, share_prefixes, to_device
 from qcrd.student.causal.replay import Plain, Recorder, Replay, Way
 
@@ -254,7 +254,8 @@ def micro_batches(completions: Completions, max_tokens: int | None) -> list[list
         return [list(numbers)]
     order = sorted(numbers, key=lambda n: tuple(completions.prompts[n]))
     parts: list[list[int]] = []
-    size, before = 0, ()
+    size = 0
+    before: Tokens = ()
     for number in order:
         prompt, own = completions.prompts[number], len(completions.rows[number]) - 1
         new = len(prompt) - common_prefix(before, prompt)

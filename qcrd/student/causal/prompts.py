@@ -57,10 +57,11 @@ class Prompts:
         texts = [self.text(kind, question) for question in questions]
         prompts, cut = [], []
         for question, row in zip(questions, token_ids(self.tokenizer, texts), strict=True):
+            kept: Sequence[int] = row
             lost = 0
             if len(self.start) + len(row) > limit:
-                row, lost = self._cut(kind, question, limit - len(self.start))
-            prompts.append([*self.start, *row])
+                kept, lost = self._cut(kind, question, limit - len(self.start))
+            prompts.append([*self.start, *kept])
             cut.append(lost)
         return prompts, cut
 
