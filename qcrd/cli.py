@@ -212,10 +212,12 @@ def figure(
     from qcrd.grid.plan.study import Study
     from qcrd.grid.results.report import figures
     from qcrd.grid.results.rows import tables
+    from qcrd.report.drawing import FORMATS
     from qcrd.storage.home import Home
 
     found = tables(Study.open(grid, Home.default(), preset))
-    files = figures(found, out, format or list(Picture))
+    forms = [form for picture in format or Picture for form in FORMATS if form == picture.value]
+    files = figures(found, out, forms)
     if not files:
         raise QcrdError(f"{grid}: no cell is finished yet, so there is nothing to draw; `qcrd run` it first")
     for path in files:

@@ -110,9 +110,14 @@ def generated(questions: int) -> Data:
     """The embedded preset's word problems with their own rationales, student and vocabulary."""
     task = tasks.get("arithmetic")
     found = task.load(config.Task(name="arithmetic", train=questions, validation=1, test=1)).train
-    sets = [RationaleSet(q.id, q.label, (q.rationale,), ()) for q in found]
+    sets = [RationaleSet(q.id, q.label, (_own(q),), ()) for q in found]
     section = config.Student.model_validate(EMBEDDED["student"])
     return Data("generated word problems", task, found, sets, section, EMBEDDED["training"]["lr"])
+
+
+def _own(question: Question) -> str:
+    assert question.rationale is not None  # generated questions come with theirs
+    return question.rationale
 
 
 def recorded(folder: Path, questions: int) -> Data:

@@ -21,6 +21,8 @@ from qcrd.student.base import Student
 IGNORED = -100
 
 Tokens = Sequence[int]
+Row = tuple[int, bool, list[int]]
+"""Position of the question in the batch, whether it is a positive, and the rationale's tokens."""
 
 
 def distil(student: Student, objective, batch: Sequence[int]) -> Tensor:
@@ -36,7 +38,7 @@ def naive(student: Student, objective: Contrastive, batch: Sequence[int]) -> Ten
     predict = _pass(student, [objective.predict[i] for i in batch], [objective.labels[i] for i in batch])
     positives = [objective.offers.positives[i] for i in batch]
     negatives = [objective.offers.negatives[i] + objective.played[i] for i in batch]
-    rows = [
+    rows: list[list[Row]] = [
         [(number, kind, r) for kind, group in ((True, p), (False, n)) for r in group]
         for number, (p, n) in enumerate(zip(positives, negatives, strict=True))
     ]
@@ -58,8 +60,8 @@ def naive(student: Student, objective: Contrastive, batch: Sequence[int]) -> Ten
     weight = None
     if objective.judge is not None and scheme.weighted:
         flat = [here for turn in range(max(map(len, rows))) for here in _turn(rows, turn)]
-        asked = [flat[r] for r in chosen.row.tolist()]
-        rated = [objective.judged[batch[number]].text + r for number, _, r in asked]
+        taken = [flat[row] for row in chosen.row.tolist()]
+        rated = [objective.judged[batch[number]].text + r for number, _, r in taken]
         quality = objective.judge.model.quality(rated)
         weight = torch.where(chosen.positive, quality, 1 - quality)
     contrast, _ = contrastive_loss(
@@ -109,7 +111,7 @@ class _Ends(StoppingCriteria):
         return (input_ids.shape[1] - 1 >= self.ends).to(input_ids.device)
 
 
-def _turn(rows, turn: int):
+def _turn(rows: Sequence[Sequence[Row]], turn: int) -> list[Row]:
     return [group[turn] for group in rows if len(group) > turn]
 
 

@@ -35,7 +35,8 @@ def by_turns(ways: Mapping[str, Way], rounds: int, say: Callable[[str], None]) -
         rounds: how often each is timed.
         say: what a person is told.
     """
-    flops, seconds = {}, {name: [] for name in ways}
+    flops: dict[str, int] = {}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     for name, way in ways.items():
         with FlopCounterMode(display=False) as counter:
             way(0)

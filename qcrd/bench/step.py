@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from qcrd.bench import peers
-from qcrd.bench.rounds import Timed, by_turns, ratio
+from qcrd.bench.rounds import Timed, Way, by_turns, ratio
 from qcrd.bench.workload import Size, Workload
 from qcrd.config import SelfPlay
+from qcrd.objectives.qcrd import Contrastive
 
 PLAYED = SelfPlay()  # how tokens are drawn
 EPOCH = 8  # steps that self-play is drawn for at once; an epoch of SVAMP has 23
@@ -127,6 +128,7 @@ def bench_step(
     student = work.student().train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=1e-6, fused=True)
     dss, qcrd = (work.objective(name, student, scheme, judge, delta) for name in ("dss", "qcrd"))
+    assert isinstance(qcrd, Contrastive)
     words = torch.Generator().manual_seed(0)
     writes = iter(work.written)
     for group in qcrd.played:  # what is played is random too; how long it takes is measured apart
@@ -151,7 +153,7 @@ def bench_step(
         written = work.written[begin * k : (begin + batch) * k]
         peers.write(student, rows, written, PLAYED.tau, batch, PLAYED.top_k)
 
-    ways = {
+    ways: dict[str, Way] = {
         "dss_peer": partial(step, partial(peers.distil, student, dss)),
         "dss": partial(step, lambda b: dss.loss(b, 1)["loss"]),
         "qcrd": partial(step, lambda b: qcrd.loss(b, 1)["loss"]),

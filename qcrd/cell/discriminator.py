@@ -65,6 +65,8 @@ def pretrained_discriminator(
         try:
             values = tensors.load(ensure_discriminator(cell, home, prepared))[0]
         except DamagedTensors:  # in the bucket too
+            if home.bucket is None:
+                raise
             path.unlink(missing_ok=True)
             home.bucket.remove([path])
             values = tensors.load(ensure_discriminator(cell, home, prepared))[0]

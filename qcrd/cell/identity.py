@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from qcrd import tasks
 from qcrd.config import Cell, Selection
 from qcrd.fingerprint import fingerprint, fingerprint_path
-from qcrd.rationales.select import SELECTIONS, renewed
+from qcrd.rationales.select import SELECTIONS, renewed, rule_of
+from qcrd.registry import Registry
 from qcrd.tasks.extensions import CUES, NORMALISERS
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
         identity["reading"] = reading_identity(cell)
     if teacher_samples(cell):
         identity["rationales"] = _rationales(cell, teacher)
-    if (chosen := selection_of(cell)) is not None:
+    if (chosen := selection_of(cell)) is not None and method.own is not None:
         selection = _selection(chosen)
         if "selection" in uses or selection != _selection(method.own):
             identity["selection"] = selection
@@ -138,7 +139,7 @@ def selection_of(cell: Cell) -> Selection | None:
 
 def _selection(section: Selection) -> dict[str, Any]:
     """What of a selection's settings is in force."""
-    rule, settings = SELECTIONS[section.rule], {"rule", "accuracy", "diversity"}
+    rule, settings = rule_of(section), {"rule", "accuracy", "diversity"}
     settings |= ({"n"} if rule.counts else set()) | ({"threshold"} if section.diversity else set())
     found = section.model_dump(include=settings)
     if rule.measures and section.measured_by is not None:
@@ -178,11 +179,11 @@ def _plugins(cell: Cell) -> dict[str, str]:
     from qcrd.losses import SCHEMES  # as in `_method`
     from qcrd.methods import METHODS
 
-    used = [(METHODS, cell.method)]
+    used: list[tuple[Registry[Any], str]] = [(METHODS, cell.method)]
     if _method(cell).contrasts:
         used.append((SCHEMES, cell.contrastive.scheme))
     if (chosen := selection_of(cell)) is not None:
-        used.append((SELECTIONS, chosen.rule))
+        used.append((SELECTIONS, rule_of(chosen).name))
     found = {registry.setting: registry.code(name) for registry, name in used}
     return {setting: code for setting, code in found.items() if code is not None}
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 import torch
 
@@ -17,6 +18,8 @@ from qcrd.cell.discriminator import COMMIT, discriminator_trainer, pretrained_di
 from qcrd.cell.preparation import Prepared, prepare
 from qcrd.cell.record import Outcome, record_once
 from qcrd.cell.resolved import ResolvedCell
+from qcrd.discriminator.questions import JudgedQuestion
+from qcrd.discriminator.trainer import Judge
 from qcrd.errors import Diverged
 from qcrd.hub.token_ids import token_counts
 from qcrd.objectives.base import Ingredients
@@ -78,9 +81,10 @@ def _train(
     memory.reset_peak(device)
     prepared = prepare(cell, home)
     student = load_student(settings.student, derive(settings.seed, "init"), device)
-    judge, seen = None, []
+    judge: Judge | None = None
+    seen: Sequence[JudgedQuestion] = ()
     sets = apart(student.tokenizer, prepared.sets, settings.student.max_rationale)
-    statistics = prepared.statistics | _length_statistics(cell, prepared, student)
+    statistics = {**prepared.statistics, **_length_statistics(cell, prepared, student)}
     statistics["rationales/equal_tokens"] = sum(s.equal for s in sets) - sum(s.equal for s in prepared.sets)
     if cell.needs_discriminator:
         model, figures = pretrained_discriminator(cell, home, prepared)
@@ -127,7 +131,8 @@ def _train(
         statistics,
         Usage(device),
     )
-    status, message = "done", ""
+    status: Literal["done", "diverged"] = "done"
+    message = ""
     try:
         progress = trainer.run()
     except Diverged as error:
@@ -171,13 +176,13 @@ def measurer(cell: ResolvedCell) -> Student:
 
 def _length_statistics(cell: ResolvedCell, prepared: Prepared, student: Student) -> dict[str, float]:
     """Lengths in tokens of what the student reads and writes, and the percentage that is cut; warns of it."""
-    texts = {
+    texts: dict[str, tuple[list[str], str]] = {
         "inputs": ([student.prompt("explain", q.text) for q in prepared.questions], "max_input"),
-        "labels": ([group.label for group in prepared.sets], "max_label"),
+        "labels": ([group.label for group in prepared.sets if group.label is not None], "max_label"),
     }
     if cell.method.explains:
         texts["positives"] = [r for group in prepared.sets for r in group.positives], "max_rationale"
-    found = {}
+    found: dict[str, float] = {}
     for name, (rows, setting) in texts.items():
         counts, limit = token_counts(student.tokenizer, rows) or [0], getattr(cell.settings.student, setting)
         cut = 100 * sum(count > limit for count in counts) / len(counts)

@@ -120,9 +120,9 @@ def _losses(
     rows, weights = student.completions(texts, lengths.max_rationale), None
     key_weight = cell.settings.contrastive.key_weight
     if cell.method.contrasts and key_weight != 1:
-        sides = [[n for n, kind in enumerate(side) if kind is wanted] for wanted in (True, False)]
-        found = key_weights(*([rows[n] for n in group] for group in sides), key_weight)
-        marked = dict(zip([*sides[0], *sides[1]], found, strict=True))
+        right, wrong = ([n for n, kind in enumerate(side) if kind is wanted] for wanted in (True, False))
+        found = key_weights([rows[n] for n in right], [rows[n] for n in wrong], key_weight)
+        marked = dict(zip([*right, *wrong], found, strict=True))
         weights = [marked.get(n) for n in range(len(rows))]
     return student.cross_entropy(encoded, [0] * len(texts), rows, weights).cpu()
 

@@ -16,7 +16,7 @@ from qcrd.losses import SCHEMES
 from qcrd.provenance.candidate import Candidate
 from qcrd.provenance.entry import judge_file
 from qcrd.provenance.samples import Answers, Draw, answers
-from qcrd.rationales.select import SELECTIONS, renewed
+from qcrd.rationales.select import renewed, rule_of
 from qcrd.rationales.sets import Side, sides
 from qcrd.rationales.vote import vote
 from qcrd.storage.files import read_json
@@ -146,7 +146,7 @@ def _training(
     except QcrdError as error:  # a tokenizer that is out of reach
         notes.append(f"not known which negatives have the tokens of a positive: {error}")
     rationales = [
-        (draw.parsed.rationale, side is Side.POSITIVE, draw.index)
+        (_rationale(draw.parsed), side is Side.POSITIVE, draw.index)
         for wanted in (Side.POSITIVE, Side.NEGATIVE)
         for draw, side in zip(draws, own, strict=True)
         if side is wanted
@@ -174,14 +174,20 @@ def _by_tokens(
     from qcrd.student.tokenizer import load_tokenizer
 
     texts = {
-        wanted: [s.rationale for s, side in zip(samples, own, strict=True) if side is wanted]
+        wanted: [_rationale(s) for s, side in zip(samples, own, strict=True) if side is wanted]
         for wanted in (Side.POSITIVE, Side.NEGATIVE)
     }
-    if not all(texts.values()):
+    positives, negatives = texts[Side.POSITIVE], texts[Side.NEGATIVE]
+    if not positives or not negatives:
         return list(own)
     student = cell.settings.student
-    equal = iter(equal_tokens(load_tokenizer(student), *texts.values(), student.max_rationale))
+    equal = iter(equal_tokens(load_tokenizer(student), positives, negatives, student.max_rationale))
     return [Side.EQUAL if side is Side.NEGATIVE and next(equal) else side for side in own]
+
+
+def _rationale(parsed: Parsed) -> str:
+    assert parsed.rationale is not None  # a sample without one has no side
+    return parsed.rationale
 
 
 def _neither(draws: Sequence[Draw], own: Sequence[Side | None]) -> list[Candidate]:
@@ -193,7 +199,7 @@ def _neither(draws: Sequence[Draw], own: Sequence[Side | None]) -> list[Candidat
     found: dict[tuple[str, str], list[int]] = {}
     for draw, side in zip(draws, own, strict=True):
         if side in why:
-            found.setdefault((draw.parsed.rationale, why[side]), []).append(draw.index)
+            found.setdefault((_rationale(draw.parsed), why[side]), []).append(draw.index)
     return [Candidate(text, None, tuple(rows), out=reason) for (text, reason), rows in found.items()]
 
 
@@ -210,7 +216,7 @@ def _caveats(ended: Ended, judge: Path | None) -> Iterator[str]:
         yield "the student is not kept (resources.keep_students), so there is no l"
     section = cell.selection
     if section is not None and renewed(section):
-        measured = SELECTIONS[section.rule].measures
+        measured = rule_of(section).measures
         yield (
             "in training, each iteration selected by the student that it began with"
             if measured

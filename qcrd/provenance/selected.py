@@ -12,7 +12,7 @@ from qcrd.cell.resolved import ResolvedCell
 from qcrd.cell.run import measurer
 from qcrd.config import Selection
 from qcrd.objectives.rationale_pool import difficulties
-from qcrd.rationales.select import SELECTIONS, Candidate, choose, filtered
+from qcrd.rationales.select import Candidate, choose, filtered, rule_of
 from qcrd.types import Question
 
 
@@ -43,14 +43,14 @@ def fates(
         label: that is trained on.
         rationales: text, whether it is right, and number of the draw.
     """
-    rule = SELECTIONS[section.rule]
+    rule = rule_of(section)
     if rule.renews or (rule.measures and section.measured_by is None and student is None):
         return None
     order = sorted(range(len(rationales)), key=lambda row: rationales[row][2])
-    texts, right = ([rationales[row][k] for row in order] for k in (0, 1))
+    texts, right = [rationales[row][0] for row in order], [rationales[row][1] for row in order]
     threshold = section.threshold if section.diversity else None
-    kept = filtered(texts, right, section.accuracy, threshold).kept
-    difficulty = [None] * len(kept)
+    kept = filtered(texts, right, bool(section.accuracy), threshold).kept
+    difficulty: Sequence[float | None] = [None] * len(kept)
     if rule.measures:
         difficulty = _difficulty(cell, section, student, question, label, [texts[n] for n in kept])
     candidates = [Candidate(texts[n], right[n], d) for n, d in zip(kept, difficulty, strict=True)]
@@ -76,5 +76,9 @@ def _difficulty(
     label: str,
     texts: Sequence[str],
 ) -> list[float]:
-    student = kept_student(cell, folder) if section.measured_by is None else measurer(cell)
+    if section.measured_by is None:
+        assert folder is not None  # without its student `fates` says nothing
+        student = kept_student(cell, folder)
+    else:
+        student = measurer(cell)
     return difficulties(student, cell.task, cell.settings.student, [question], [label], [texts])[0]

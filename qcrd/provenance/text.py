@@ -55,7 +55,7 @@ def trace_text(found: Trace, entry: Entry) -> str:
 
 def as_object(found: Any) -> Any:
     """Dataclasses, paths and tuples as JSON has them."""
-    if is_dataclass(found):
+    if is_dataclass(found) and not isinstance(found, type):
         found = asdict(found)
     if isinstance(found, dict):
         return {str(key): as_object(value) for key, value in found.items()}

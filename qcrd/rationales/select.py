@@ -166,13 +166,18 @@ def choose(
     return numbers
 
 
+def rule_of(section: config.Selection) -> Rule:
+    """The rule of a selection whose settings are filled in, as `Method.selection` gives it."""
+    if section.rule is None:
+        raise ValueError("selection.rule is None; fill in the method's own settings first")
+    return SELECTIONS[section.rule]
+
+
 def renewed(section: config.Selection) -> bool:
     """Whether each iteration chooses anew: the student that measures has learnt, or the rule is random.
 
     Args:
         section: the settings with the method's own for those that are None.
     """
-    if section.rule is None:
-        raise ValueError("selection.rule is None; fill in the method's own settings first")
-    rule = SELECTIONS[section.rule]
+    rule = rule_of(section)
     return rule.renews or (rule.measures and section.measured_by is None)

@@ -28,22 +28,23 @@ class Agreement:
 
     def __str__(self) -> str:
         start = f"{self.group}: order" if self.group else "Order"
-        if self.tau is None:
+        if self.tau is None or self.p is None:
             return f"{start} of the {self.n} settings against the paper's: all alike on one side, no order"
         said = (
             f"{start} of the {self.n} settings against the paper's: Kendall's tau-b {self.tau:+.2f} "
-            f"(p {self.p:.3f}), {self._words()}"
+            f"(p {self.p:.3f}), {_words(self.tau)}"
         )
         if self.least_p is not None and self.least_p >= LEVEL:
             return f"{said}; with {self.n} settings even the same order would have p {self.least_p:.3f}"
         return f"{said}; {'more than chance' if self.p < LEVEL else 'no evidence of more than chance'}"
 
-    def _words(self) -> str:
-        if abs(self.tau) > 0.999:
-            return "the same order" if self.tau > 0 else "the reverse order"
-        if abs(self.tau) < 0.2:
-            return "hardly related"
-        return "more alike than not" if self.tau > 0 else "more reversed than not"
+
+def _words(tau: float) -> str:
+    if abs(tau) > 0.999:
+        return "the same order" if tau > 0 else "the reverse order"
+    if abs(tau) < 0.2:
+        return "hardly related"
+    return "more alike than not" if tau > 0 else "more reversed than not"
 
 
 def agreement(group: str, ours: Sequence[float], papers: Sequence[float]) -> Agreement:

@@ -65,6 +65,7 @@ def _active(line: TableLine) -> str:
 
 
 def _p(line: TableLine) -> str:
+    assert line.corrected_p is not None  # the cell is empty where it is
     p = "<0.001" if line.corrected_p < 0.001 else f"{line.corrected_p:.3f}"
     if line.students_differ:
         return f"{p}, these students"

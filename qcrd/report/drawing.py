@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -54,12 +55,11 @@ def panels(
 ) -> tuple[Figure, list[Axes]]:
     """An empty figure with one or two panels, above each other or side by side, sharing the other axis."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    shape = (
-        {"ncols": count, "width_ratios": ratios, "sharey": True}
-        if across
-        else {"nrows": count, "height_ratios": ratios, "sharex": True}
-    )
-    axes = figure.subplots(squeeze=False, **shape).ravel().tolist()
+    if across:
+        made = figure.subplots(ncols=count, width_ratios=ratios, sharey=True, squeeze=False)
+    else:
+        made = figure.subplots(nrows=count, height_ratios=ratios, sharex=True, squeeze=False)
+    axes: list[Axes] = made.ravel().tolist()
     for axis in axes:
         axis.grid(axis="x" if across else "y", color="#8a8a8a", alpha=0.3, linewidth=0.5)
     return figure, axes
@@ -69,7 +69,7 @@ def headed(figure: Figure, title: str, subtitle: str) -> None:
     """Title and, smaller, what the reader must know: preset and intervals. A legend goes below."""
     figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
     figure.axes[0].set_title(subtitle, loc="left", fontsize=6.5, pad=6)
-    entries = {}
+    entries: dict[str, Artist] = {}
     for axis in figure.axes:
         handles, labels = axis.get_legend_handles_labels()
         entries |= dict(zip(labels, handles, strict=True))

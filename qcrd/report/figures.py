@@ -155,14 +155,25 @@ def _point(
     across: bool = False,
 ) -> None:
     """A mean with its interval; hollow where cells are missing from it."""
-    reach = [[max(0.0, line.test.mean - line.test.low)], [max(0.0, line.test.high - line.test.mean)]]
+    test = line.test
+    assert test is not None  # lines without a result have no point
+    reach = [[max(0.0, test.mean - test.low)], [max(0.0, test.high - test.mean)]]
     if not line.row.complete:
         name = _PART if name == _OURS else f"{name}, seeds missing"
-    at = {"x": line.test.mean, "y": place, "xerr": reach} if across else {
-        "x": place, "y": line.test.mean, "yerr": reach,
-    }  # fmt: skip
     face = colour if line.row.complete else "white"
-    axis.errorbar(**at, fmt=marker, color=colour, mfc=face, elinewidth=0.9, label=name, zorder=3)
+    x, y = (test.mean, place) if across else (place, test.mean)
+    axis.errorbar(
+        x,
+        y,
+        xerr=reach if across else None,
+        yerr=None if across else reach,
+        fmt=marker,
+        color=colour,
+        mfc=face,
+        elinewidth=0.9,
+        label=name,
+        zorder=3,
+    )
 
 
 def _published(
@@ -200,7 +211,9 @@ def _is_number(label: str) -> bool:
 
 
 def _axis(line: TableLine) -> str:
-    return _AXES.get(line.setting.factor, line.setting.factor.replace("_", " "))
+    factor = line.setting.factor
+    assert factor is not None  # of a sweep
+    return _AXES.get(factor, factor.replace("_", " "))
 
 
 def _subtitle(table: Table, lines: Sequence[TableLine]) -> str:

@@ -90,8 +90,8 @@ def latex(table: Table) -> str:
     caption += "".join(f" [{i}] {note}." for i, note in enumerate(table.notes, start=1))
     written = _latex(caption, names, body)
     if table.teachers:
-        lines = [" & ".join(map(_escape, texts(line))) + r" \\" for line in table.teachers]
-        written += _latex(f"{table.grid}: the teacher.", list(HEADER), [r"\midrule", *lines])
+        teachers = [" & ".join(map(_escape, texts(line))) + r" \\" for line in table.teachers]
+        written += _latex(f"{table.grid}: the teacher.", list(HEADER), [r"\midrule", *teachers])
     return written
 
 

@@ -32,7 +32,8 @@ def heat_map(lines: Sequence[TableLine], factors: tuple[str, str]) -> Figure:
         for line in lines
         for values in line.setting.combinations
     ]
-    down, across = (list(dict.fromkeys(cell[side] for cell in cells)) for side in (0, 1))
+    down = list(dict.fromkeys(above for above, _, _ in cells))
+    across = list(dict.fromkeys(beside for _, beside, _ in cells))
     means = np.full((len(down), len(across)), np.nan)
     for above, beside, line in cells:
         if line.test:

@@ -135,16 +135,19 @@ class TableLine:
     @property
     def differs(self) -> bool:
         """Whether there is evidence that the setting, over its seeds, differs from the base."""
-        return self._significant and not self.versus_base.of_students
+        difference = self._significant
+        return difference is not None and not difference.of_students
 
     @property
     def students_differ(self) -> bool:
         """Whether the two students differ; with one seed each that is no evidence about their settings."""
-        return self._significant and self.versus_base.of_students
+        difference = self._significant
+        return difference is not None and difference.of_students
 
     @property
-    def _significant(self) -> bool:
-        return self.corrected_p is not None and self.corrected_p < LEVEL
+    def _significant(self) -> Difference | None:
+        """The difference from the base where there is evidence for it."""
+        return self.versus_base if self.corrected_p is not None and self.corrected_p < LEVEL else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,9 @@ def counterpart(cell: Cell, tables: Sequence[str], factor: str | None = None) ->
     off.pop("rationales.chooses", None)  # part of the labels, which `unlike` looks at
     for table in tables:
         key = _key(table, cell, off, factor)
-        figure = None if key is None else published(table, **key)
+        if key is None:
+            continue
+        figure = published(table, **key)
         if figure is not None:
             size = "small" if table == "table2" else "base"
             labels = "teacher" if table == "table3" else "gold"

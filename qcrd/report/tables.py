@@ -66,6 +66,13 @@ def _agreement(group: str, lines: Sequence[TableLine]) -> Agreement | None:
     return agreement(group, *zip(*both, strict=True)) if len(both) > 1 else None
 
 
+def _test(row: TableRow) -> float:
+    """Mean test accuracy of a complete row, in percent."""
+    mean = row.accuracy("test")
+    assert mean is not None  # every finished cell has one
+    return mean
+
+
 def _best(rows: Sequence[TableRow]) -> dict[str, TableRow]:
     """Of each section the row that is better than every other complete one, where there is evidence.
 
@@ -78,7 +85,7 @@ def _best(rows: Sequence[TableRow]) -> dict[str, TableRow]:
             groups.setdefault(row.setting.group, []).append(row)
     best = {}
     for group, complete in groups.items():
-        top = max(complete, key=lambda row: row.accuracy("test"))
+        top = max(complete, key=_test)
         others = [row for row in complete if row is not top]
         if others and all(
             _same_questions(top, other) and compare(top.predictions, other.predictions).first_is_better

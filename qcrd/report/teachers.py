@@ -21,7 +21,7 @@ def teacher_line(
     teacher: str, task: str, split: str, m: int, statistics: Mapping[str, float], beside_paper: bool = False
 ) -> TeacherLine:
     """A line from `rationales.statistics.vote_statistics`, with Table 3's figures where they are wanted."""
-    papers = [published("table3", method=method, task=task) for method in ("teacher", "vote")]
+    one, votes = (published("table3", method=method, task=task) for method in ("teacher", "vote"))
     single, error = statistics["single"], 1.96 * statistics["single_error"]
     questions = int(statistics["questions"])
     return TeacherLine(
@@ -45,7 +45,7 @@ def teacher_line(
             if name.startswith(_REASON)
         },
         uncued=int(statistics.get("uncued", 0)),
-        published=(papers[0], papers[1]) if beside_paper and None not in papers else None,
+        published=(one, votes) if beside_paper and one is not None and votes is not None else None,
     )
 
 

@@ -147,6 +147,7 @@ def _committed(what: str, settings: Mapping[str, Any]) -> str:
 
 
 def _by(line: TableLine) -> str:
+    assert line.versus_base is not None  # of lines that are compared
     return f"{line.setting.name} ({line.versus_base.points:+.1f})"
 
 

@@ -81,6 +81,7 @@ def bench_sampling(
             shares = Shares.of(resources, have.nodes)
             way = sampler(teacher, stop, requests, resources, shares, home, say)
             engines = stack.enter_context(way)
+            assert isinstance(engines, Engines)  # vllm's run in actors
             engines.ready()
             _through_the_store(engines, requests, cell)
             return engines

@@ -124,7 +124,8 @@ class Engines:
         Raises:
             QcrdError: once more engines have died than may be replaced, or one refuses a prompt.
         """
-        queue, samples = deque(requests), []
+        queue = deque(requests)
+        samples: list[Sample] = []
         while queue or any(worker.open for worker in self.workers):
             for worker in self.workers:
                 if worker not in self.busy.values():

@@ -24,6 +24,8 @@ def watched() -> Iterator[None]:
     """
     own = ray.get_runtime_context().get_node_id()
     lost, ended = threading.Event(), threading.Event()
+    main = threading.main_thread().ident
+    assert main is not None  # it has been started
 
     def look() -> None:
         while not ended.wait(LOOK):
@@ -33,7 +35,7 @@ def watched() -> Iterator[None]:
                     node["NodeID"] == own and not node["Alive"] for node in ray.nodes()
                 ):
                     lost.set()
-                    signal.pthread_kill(threading.main_thread().ident, SIGNAL)
+                    signal.pthread_kill(main, SIGNAL)
                     return
 
     before = signal.signal(SIGNAL, _interrupt)

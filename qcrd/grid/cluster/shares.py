@@ -43,7 +43,8 @@ class Shares:
             QcrdError: where a cell or an engine fits no node, or not all engines find one.
         """
         gpus = sum(node.gpus for node in nodes)
-        cell_gpus = default_share(gpus) if resources.cell_gpus in (None, "auto") else resources.cell_gpus
+        wanted = resources.cell_gpus
+        cell_gpus = default_share(gpus) if wanted is None or wanted == "auto" else wanted
         teacher_gpus = (1 if gpus else 0) if resources.teacher_gpus is None else resources.teacher_gpus
         actors = resources.teacher_actors
         most = Node(max(node.cpus for node in nodes), max(node.gpus for node in nodes))
@@ -58,14 +59,14 @@ class Shares:
         together = Node(resources.cell_cpus, cell_gpus)
         if not any(_room(node, together) for node in nodes):
             there = max(node.cpus for node in nodes if node.gpus >= cell_gpus)
-            asked = f"{resources.cell_cpus:g} CPUs and {cell_gpus:g} GPUs are asked for on one node"
-            raise _refusal("cell_cpus", f"{asked}, those with the GPUs have at most {there:g} CPUs", there)
+            both = f"{resources.cell_cpus:g} CPUs and {cell_gpus:g} GPUs are asked for on one node"
+            raise _refusal("cell_cpus", f"{both}, those with the GPUs have at most {there:g} CPUs", there)
         places = int(sum(_room(node, Node(0, teacher_gpus)) for node in nodes)) if teacher_gpus else actors
         if actors > places:
-            asked = (
+            engines_asked = (
                 f"{actors} engines of {teacher_gpus:g} GPUs each are asked for, there is room for {places}"
             )
-            raise _refusal("teacher_actors", asked, places)
+            raise _refusal("teacher_actors", engines_asked, places)
         cpus = _cores(resources.teacher_cpus, teacher_gpus, actors, nodes)
         return cls(resources.cell_cpus, cell_gpus, cpus, teacher_gpus)
 

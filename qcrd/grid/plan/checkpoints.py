@@ -9,7 +9,7 @@ from pathlib import Path
 from qcrd.cell.identity import needs_discriminator, selection_of, teacher_samples
 from qcrd.config import Cell
 from qcrd.hub.model_files import find
-from qcrd.rationales.select import SELECTIONS
+from qcrd.rationales.select import rule_of
 from qcrd.teacher.engines import ENGINES
 
 
@@ -39,7 +39,7 @@ def named(cells: Iterable[Cell], teachers: bool = True) -> list[Named]:
         if needs_discriminator(cell):
             add("discriminator", cell.discriminator.checkpoint, cell.discriminator.revision)
         chosen = selection_of(cell)
-        if chosen is not None and chosen.measured_by and SELECTIONS[chosen.rule].measures:
+        if chosen is not None and chosen.measured_by and rule_of(chosen).measures:
             add("measuring", chosen.measured_by, chosen.revision)
         teacher = cell.teacher
         if teachers and teacher_samples(cell) and ENGINES[teacher.engine].weights and not teacher.embedded:

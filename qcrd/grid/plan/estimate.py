@@ -72,12 +72,13 @@ def estimate(
     parts = [f"{side} cells side by side" if side > 1 else "one cell after the other"]
     parts.append("as measured here" if None not in here else "rough, from trials on two cores")
     parts += [f"without {', '.join(dict.fromkeys(without))}"] if without else []
-    if None in each:
+    seconds = [value for value in each if value is not None]
+    if len(seconds) < len(each):
         return Estimate(None, "how long is known once one of each method has been trained here")
     # No order of the cells can beat these two bounds.
-    training = max(sum(each) / side, max(each, default=0.0))
+    training = max(sum(seconds) / side, max(seconds, default=0.0))
     gpus = _gpu_share(resources)
-    hours = sum(each) / 3600
+    hours = sum(seconds) / 3600
     return Estimate(training + sampling, "; ".join(parts), hours * resources.cell_cpus, hours * gpus)
 
 
@@ -94,7 +95,7 @@ def side_by_side(resources: Resources) -> int:
 
 def _gpu_share(resources: Resources) -> float:
     said = resources.cell_gpus
-    return default_share(gpu_count()) if said in (None, "auto") else said
+    return default_share(gpu_count()) if said is None or said == "auto" else said
 
 
 def _kind(cell: Cell) -> tuple:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from qcrd import plugins
 from qcrd.config import Cell, Grid
@@ -94,7 +95,7 @@ class _Source:
         try:
             self.loader = Loader(text)
             node = self.loader.get_single_node()
-            self.data = None if node is None else self._plain(node, ())
+            data = None if node is None else self._plain(node, ())
         except yaml.reader.ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
             raise ConfigError(f"{path}:{line}: not text: {error.reason}; remove the character") from error
@@ -102,10 +103,11 @@ class _Source:
             raise ConfigError(f"{path}:{_syntax(error)}") from error
         except RecursionError as error:
             raise ConfigError(f"{path}:1: nested too deeply; allowed: {DEEPEST} levels") from error
-        if self.data is None:
+        if data is None:
             raise ConfigError(f"{path}:1: the file is empty; a grid needs at least `name: ...`")
-        if not isinstance(self.data, dict):
-            raise ConfigError(f"{path}:1: value {shown(self.data)}; allowed: a mapping with {_FIELDS}")
+        if not isinstance(data, dict):
+            raise ConfigError(f"{path}:1: value {shown(data)}; allowed: a mapping with {_FIELDS}")
+        self.data: dict[str, Any] = data
 
     def report(self, problems: list[Problem]) -> None:
         """Raise a ConfigError with all problems, each once, by line, if there are any."""
@@ -147,6 +149,7 @@ class _Source:
             raise _at(node, f"the tag {node.tag} is not allowed; remove it")
         if isinstance(node, yaml.SequenceNode):
             return [self._marked(item, item, (*where, i)) for i, item in enumerate(node.value)]
+        assert isinstance(node, yaml.MappingNode)  # the third and last kind of node
         data: dict[str, Any] = {}
         for key, key_node, value_node in self._entries(node, where):
             if key in data:
@@ -202,9 +205,9 @@ def _unloaded(names: list[str], folder: Path) -> Iterator[Problem]:
             yield Problem(("plugins", i), str(error))
 
 
-def _of_grid(errors: list[dict[str, Any]]) -> list[Problem]:
+def _of_grid(errors: list[ErrorDetails]) -> list[Problem]:
     """The problems that pydantic found in the grid itself (not in the cells that it stands for)."""
-    problems = []
+    problems: list[Problem] = []
     for error in errors:
         where, message = tuple(error["loc"]), worded(error, Grid)
         if "seeds" in where:  # one problem, not one for each form that it might have had
@@ -217,7 +220,7 @@ def _of_grid(errors: list[dict[str, Any]]) -> list[Problem]:
     return problems
 
 
-def _without(data: dict[str, Any], errors: list[dict[str, Any]]) -> Grid:
+def _without(data: dict[str, Any], errors: list[ErrorDetails]) -> Grid:
     """The grid without its broken parts."""
     kept = {key: dict(value) if isinstance(value, dict) else value for key, value in data.items()}
     for error in errors:
@@ -225,7 +228,7 @@ def _without(data: dict[str, Any], errors: list[dict[str, Any]]) -> Grid:
         if part in ("sweep", "product") and inner:
             kept[part].pop(inner[0], None)
         else:
-            kept.pop(part, None)
+            kept.pop(str(part), None)
     return Grid.model_validate({"name": "unnamed", **kept})
 
 

@@ -14,7 +14,7 @@ from qcrd.config import Cell, Teacher
 from qcrd.grid.plan.problems import misfits, shown, worded
 from qcrd.losses import SCHEMES
 from qcrd.methods import METHODS
-from qcrd.rationales.select import SELECTIONS
+from qcrd.rationales.select import SELECTIONS, rule_of
 from qcrd.registry import Registry
 from qcrd.teacher.engines import ENGINES, faults
 
@@ -51,12 +51,18 @@ def _misfits(cell: Cell) -> Iterator[tuple[str, str]]:
     yield from misfits("teacher.options", cell.teacher.options, f"engine {engine.name}", engine.options)
 
 
+def _arithmetic() -> set[str]:
+    words = tasks.TASKS["arithmetic"].vocabulary()
+    assert words is not None  # its texts are generated
+    return {*words}
+
+
 def _strangers(cell: Cell) -> Iterator[tuple[str, str]]:
     """Where a task other than arithmetic has been given what only knows arithmetic's words."""
     name, student = cell.task.name, cell.student
     plain = student.tokenizer is None and student.checkpoint is None
     words = tasks.TASKS[name].vocabulary()
-    if plain and (words is None or not {*words} <= {*tasks.TASKS["arithmetic"].vocabulary()}):
+    if plain and (words is None or not {*words} <= _arithmetic()):
         what = "natural text" if words is None else "in other words than arithmetic"
         yield (
             "task.name",
@@ -88,7 +94,7 @@ def _unselectable(cell: Cell) -> Iterator[tuple[str, str]]:
     chosen = selection_of(cell)
     if chosen is None:
         return
-    rule, measurer = SELECTIONS[chosen.rule], chosen.measured_by
+    rule, measurer = rule_of(chosen), chosen.measured_by
     if rule.counts and chosen.n is None:
         yield (
             "selection.rule",

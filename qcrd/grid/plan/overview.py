@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from qcrd.cell.data import task_data
+from qcrd.config import Task, Teacher
 from qcrd.grid.console import duration
 from qcrd.grid.plan.checkpoints import Named, named, trouble
 from qcrd.grid.plan.cost import basis, cost
 from qcrd.grid.plan.estimate import estimate
+from qcrd.grid.plan.expansion import SampleNeed
 from qcrd.grid.plan.idle import warnings
 from qcrd.grid.plan.labels import labels
 from qcrd.grid.plan.study import Study, last_status
@@ -39,7 +42,9 @@ def plan_object(study: Study) -> dict[str, Any]:
         }
         for planned, cell_id, state in zip(study.cells, study.ids, study.states(), strict=True)
     ]
-    needs, keys, seen = [], [], {}
+    needs: list[tuple[SampleNeed, int, int]] = []
+    keys: list[str] = []
+    seen: dict[Path, set[tuple[str, int]]] = {}
     for need, store, requests, missing in itertools.chain(study.samples(), study.duals()):
         if requests is None:  # what will be asked hangs on answers that are not there yet
             most = prompted_duals.MOST * len(task_data(need.task).splits.train)
@@ -80,10 +85,10 @@ def plan_object(study: Study) -> dict[str, Any]:
     time = estimate(
         todo, [(n, k, m) for (n, _, m), k in zip(needs, keys, strict=True)], study.home, study.grid.resources
     )
-    lacking: dict[tuple, int] = {}
-    for need, _, missing in needs:
+    lacking: dict[tuple[Task, Teacher], int] = {}
+    for need, _, count in needs:
         key = need.task, need.teacher
-        lacking[key] = lacking.get(key, 0) + missing
+        lacking[key] = lacking.get(key, 0) + count
     models = [(model, trouble(model)) for model in named(todo)]
     return {
         "grid": study.grid.name,
@@ -132,9 +137,9 @@ def plan_text(plan: dict[str, Any]) -> str:
         hours = ((plan["gpu_hours"], "GPU"), (plan["cpu_hours"], "CPU"))
         lines.append("in all " + ", ".join(f"{each:.2g} {what} hours" for each, what in hours if each))
     if left and plan["preset"] == "paper":
-        hours = ", ".join(f"{each:,.3g} {card}" for card, each in plan["cost"]["gpu_hours"].items())
+        cards = ", ".join(f"{each:,.3g} {card}" for card, each in plan["cost"]["gpu_hours"].items())
         left_out = ", ".join(plan["cost"]["uncounted"])
-        lines.append(f"GPU hours of one card: {hours}{f'; not counted: {left_out}' if left_out else ''}")
+        lines.append(f"GPU hours of one card: {cards}{f'; not counted: {left_out}' if left_out else ''}")
         lines.append(basis())
     for model in plan["models"]:
         if model["trouble"]:
@@ -169,7 +174,8 @@ def status_text(study: Study) -> str:
 
 
 def _where(study: Study, cell_id: str, steps: int) -> str:
-    step, latest = 0, {}
+    step = 0
+    latest: dict[str, float] = {}
     for event in journal.read(study.home.cell(cell_id) / journal.FILE):
         if isinstance(event, journal.Metrics):
             step = max(step, event.step)

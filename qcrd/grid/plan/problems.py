@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from qcrd.config import Options, Section
 from qcrd.errors import ConfigError, did_you_mean
@@ -54,7 +55,7 @@ _ALLOWED = {
 }
 
 
-def worded(error: dict[str, Any], model: type[BaseModel]) -> str:
+def worded(error: ErrorDetails, model: type[BaseModel]) -> str:
     """The message for one entry of a pydantic ValidationError of `model`."""
     kind, context = error["type"], error.get("ctx", {})
     if kind == "value_error":
@@ -104,8 +105,9 @@ def shown(value: Any) -> str:
 
 def fields_at(model: type[BaseModel], loc: Where) -> list[str]:
     """Names of the settings in the section at `loc`."""
+    section: Any = model
     for part in loc:
         # A mapping by name, such as presets, has the same settings below each of its names.
-        named = get_origin(model) is dict
-        model = get_args(model)[1] if named else model.model_fields[str(part)].annotation
-    return list(model.model_fields)
+        named = get_origin(section) is dict
+        section = get_args(section)[1] if named else section.model_fields[str(part)].annotation
+    return list(section.model_fields)

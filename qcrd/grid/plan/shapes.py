@@ -60,7 +60,8 @@ def shape(checkpoint: str | None, architecture: Architecture, vocabulary: int) -
     names = ("d_model", "d_kv", "d_ff", "num_layers", "num_heads", "vocab_size")
     if isinstance(read, dict) and set(names) <= read.keys():
         gated = str(read.get("feed_forward_proj", "relu")).startswith("gated")
-        return Shape.of(*(read[name] for name in names), 3 if gated else 2)
+        width, head_width, inner, layers, heads, words = (read[name] for name in names)
+        return Shape.of(width, head_width, inner, layers, heads, words, 3 if gated else 2)
     # FLAN-T5 has the shape of v1.1.
     known = _T5.get(checkpoint.rpartition("/")[2].replace("flan-t5", "t5-v1_1"))
     return None if known is None else Shape.of(*known)

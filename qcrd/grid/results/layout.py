@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from qcrd.config import Grid
@@ -83,7 +84,7 @@ class _Layout:
         """The sweeps; combinations between which a sweep does not differ share its section."""
         found = []
         for number in range(len(self.sweep)):
-            for same in _alike(self.combinations, lambda c, n=number: self._content(c, n)):
+            for same in _alike(self.combinations, partial(self._content, number=number)):
                 if set(self._content(same[0], number)) != {tuple(self._base(same[0]))}:
                     found.append((self.combinations.index(same[0]), number, same))
         for _, number, same in sorted(found):
@@ -117,7 +118,8 @@ class _Layout:
             same: the combinations.
             but: a factor that is said elsewhere.
         """
-        said, silent = [], []
+        said: list[str] = []
+        silent: list[str] = []
         for number, (path, values) in enumerate(self.product):
             if path == but:
                 continue

@@ -14,7 +14,7 @@ from qcrd.grid.plan.study import Study
 from qcrd.grid.results.examples import examples
 from qcrd.grid.results.rows import tables
 from qcrd.report.drawing import FORMATS as PICTURES
-from qcrd.report.drawing import saved
+from qcrd.report.drawing import Format, saved
 from qcrd.report.figures import draw
 from qcrd.report.formats import FORMATS, render
 from qcrd.report.model import Table
@@ -49,7 +49,7 @@ def write(study: Study, accuracies: Sequence[TeacherAccuracy] | None = None) -> 
     return [*files, _file(study.folder / REPORT, html(study, table).encode())]
 
 
-def figures(table: Table, folder: Path, formats: Sequence[str]) -> list[Path]:
+def figures(table: Table, folder: Path, formats: Sequence[Format]) -> list[Path]:
     """Write a figure for each section that has a result."""
     return [
         _file(folder / f"{drawn.name}.{name}", saved(drawn.figure, name))

@@ -33,7 +33,9 @@ def share_of_gpu(cells: Sequence[ResolvedCell], gpus: float, total: int | None) 
         gpus: share of a cell; 0 without GPUs.
         total: bytes of a GPU, None where that is not known.
     """
-    sizes = [size for cell in cells if gpus and total and (size := discriminator_bytes(cell))]
+    if not gpus or not total:
+        return gpus
+    sizes = [size for cell in cells if (size := discriminator_bytes(cell))]
     return max([gpus, *(share(size, total) for size in sizes)])
 
 

@@ -146,7 +146,7 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
                     feeder.stop(STOP_PUSH)
                 raise
             log.status(*(("failed", f"{len(failed)} cells failed") if failed else ("done", "")))
-            if feeder:
+            if feeder and shown:
                 with _unless_away():
                     shown.offer(students(study))
                 _finish(feeder, shown)

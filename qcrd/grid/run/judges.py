@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from qcrd import plugins
 from qcrd.config import Resources, Section, Task, Teacher
@@ -115,7 +116,7 @@ def asking(judge: Judge, requests: Sequence[Request], home: Home, say: Say) -> I
     """The judge's engine, which ends with the context; Ray starts only for one that runs here."""
     teacher, resources = judge.teacher, judge.resources
     with ExitStack() as stack:
-        nodes = [Node(resources.teacher_cpus * resources.teacher_actors, 0)]
+        nodes: Sequence[Node] = [Node(resources.teacher_cpus * resources.teacher_actors, 0)]
         if isinstance(ENGINES[teacher.engine], ActorEngine):
             have = stack.enter_context(cluster())
             nodes = have.nodes
@@ -160,5 +161,5 @@ def _placed(path: Path, teacher: dict[str, Any]) -> dict[str, Any]:
     return placed
 
 
-def _field(error: dict[str, Any]) -> str:
+def _field(error: ErrorDetails) -> str:
     return ".".join(map(str, error["loc"])) or "file"

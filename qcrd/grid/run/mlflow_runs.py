@@ -41,8 +41,8 @@ def students(study: Study) -> dict[str, Student]:
     `resources.log_students: best` is of each task the one with the highest validation accuracy, the first of
     equals; test is not looked at.
     """
-    records = [study.home.record(cell_id) for cell_id in study.ids]
-    if study.grid.resources.log_students == "none" or None in records:
+    records = [record for cell_id in study.ids if (record := study.home.record(cell_id)) is not None]
+    if study.grid.resources.log_students == "none" or len(records) < len(study.ids):
         return {}
     best = study.grid.resources.log_students == "best"
     both = [pair for pair in zip(study.cells, records, strict=True) if pair[1].status == "done"]
@@ -112,7 +112,7 @@ def _params(planned: PlannedCell) -> dict[str, Any]:
         names.append("rationales.m" if cell.method.votes else "rationales.baseline_m")
     names += [f"{section}.{name}" for section in SECTIONS for name in identity.get(section, {})]
     names = [name for name in names if name in paths() and name != "student.tokenizer"]
-    params = {short(name): show(get(settings, name)) for name in names}
+    params: dict[str, Any] = {short(name): show(get(settings, name)) for name in names}
     params |= {split: len(getattr(cell.splits, split)) for split in ("train", "validation", "test")}
     # As it is in force, which its own settings may leave to the method.
     in_force = cell.method.selection(settings.selection)

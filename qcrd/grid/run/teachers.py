@@ -17,7 +17,7 @@ from qcrd.plugins import carried
 from qcrd.samples.requests import Request, SampleFn
 from qcrd.storage.home import Home
 from qcrd.teacher.embedded import ensure_embedded_teacher
-from qcrd.teacher.engine import Job, LocalEngine, Sampler
+from qcrd.teacher.engine import ActorEngine, Job, LocalEngine, Sampler
 from qcrd.teacher.engines import ENGINES
 from qcrd.teacher.recipe import EmbeddedRecipe
 
@@ -79,14 +79,16 @@ def _start(
 ) -> Sampler:
     if trained:  # perhaps on another machine than this
         trained.fetch(Path(teacher.model))
-    return ENGINES[teacher.engine].start(teacher, stop, resources, gpus)
+    engine = ENGINES[teacher.engine]
+    assert isinstance(engine, ActorEngine)  # the other engines are opened in `sampler`
+    return engine.start(teacher, stop, resources, gpus)
 
 
 class _Trainer:
     """Trains the embedded teacher, and says how far it is meanwhile."""
 
     def __init__(self):
-        self.now = (0, 0, None)
+        self.now: tuple[int, int, float | None] = (0, 0, None)
 
     def train(self, home: Home, teacher: Teacher) -> Path:
         def note(step: int, steps: int, loss: float, accuracy: float | None) -> None:
