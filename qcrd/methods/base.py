@@ -62,11 +62,15 @@ class Method:
 
     def objective(self, given: Any) -> Any:
         """The `Objective` over one training set, from its `Ingredients`."""
-        build = self.build
-        if isinstance(build, str):
-            module, _, name = build.partition(":")
-            build = getattr(import_module(module), name)
-        return build(given)
+        return self.builder()(given)
+
+    def builder(self) -> Callable[[Any], Any]:
+        """`build`, imported where it is given by its name."""
+        if not isinstance(self.build, str):
+            return self.build
+        module, _, name = self.build.partition(":")
+        build: Callable[[Any], Any] = getattr(import_module(module), name)
+        return build
 
     @property
     def explains(self) -> bool:

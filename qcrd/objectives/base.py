@@ -76,7 +76,11 @@ class Objective(Protocol):
 
 
 class Stateless:
-    """Default no-op implementations for objectives."""
+    """Default no-op implementations for objectives.
+
+    `shares` and `token_weights` tell `qcrd why` how the loss weighs the rationales of one question. They are
+    asked of the class, since no objective is at hand after training.
+    """
 
     lag = 0
     statistics: Mapping[str, float] = MappingProxyType({})
@@ -91,9 +95,44 @@ class Stateless:
         """Nothing to report."""
         return {}
 
+    @staticmethod
+    def shares(
+        cell: config.Cell, sides: Sequence[bool | None], likelihoods: Tensor | None
+    ) -> list[float] | None:
+        """Coefficient of each rationale of one question in the loss of its side.
+
+        A discriminator's weights, alpha2 and beta come on top.
+
+        Args:
+            cell: the settings.
+            sides: for each rationale whether it is offered as a positive or as a negative; None for one that
+                the selection leaves out.
+            likelihoods: [R] l(f(x), r), nats per token; None where no student is at hand.
+
+        Returns:
+            [R] coefficients, 0 for a rationale that does not count; None where they cannot be told, such as
+            those that change from step to step.
+        """
+        return None
+
+    @staticmethod
+    def token_weights(
+        cell: config.Cell, positives: Sequence[Sequence[int]], negatives: Sequence[Sequence[int]]
+    ) -> list[list[float]] | None:
+        """How much each token counts in l of a question's positives, then negatives; None is all alike."""
+        return None
+
     def state(self) -> dict[str, Tensor]:
         """No state."""
         return {}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """No state."""
+
+
+def weighing(build: Callable[..., object]) -> type[Stateless]:
+    """The class whose `shares` and `token_weights` hold for what `build` builds.
+
+    It is `Stateless`, which tells nothing, for a function and for a class that does not derive from it.
+    """
+    return build if isinstance(build, type) and issubclass(build, Stateless) else Stateless

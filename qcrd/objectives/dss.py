@@ -1,9 +1,12 @@
 """Distilling Step-by-Step: label task and rationale task side by side, one rationale per question."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from torch import Tensor
 
+from qcrd import config
 from qcrd.losses.likelihood import row_means
 from qcrd.objectives.base import Ingredients, Stateless
 from qcrd.objectives.rationale_pool import Offers
@@ -49,3 +52,11 @@ class StepByStep(Stateless):
             explain = row_means(each[len(batch) :], question, len(explained)).mean()
         loss = self.alpha1 * predict + self.alpha2 * explain
         return {"loss": loss, "predict": predict.detach(), "positive": explain.detach()}
+
+    @staticmethod
+    def shares(
+        cell: config.Cell, sides: Sequence[bool | None], likelihoods: Tensor | None
+    ) -> list[float] | None:
+        """The selected rationales count alike."""
+        selected = sum(side is True for side in sides)
+        return [1 / selected if side else 0.0 for side in sides]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from qcrd import config
 from qcrd.losses.contrastive import hinge
 from qcrd.objectives.base import Ingredients
 from qcrd.objectives.dss import StepByStep
@@ -86,6 +87,13 @@ class KeySteps(StepByStep):
             "negative": found[pushed].mean().detach(),
             **self.tally.add(found[pushed], torch.full_like(pushed[pushed], TEACHER, dtype=torch.long)),
         }
+
+    @staticmethod
+    def shares(
+        cell: config.Cell, sides: Sequence[bool | None], likelihoods: Tensor | None
+    ) -> list[float] | None:
+        """They differ between the two stages: all right rationales, then the key tokens of two."""
+        return None
 
     def figures(self) -> Mapping[str, float]:
         """What its wrong rationales were over the second stage."""

@@ -8,11 +8,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from qcrd import config
 from qcrd.losses import SCHEMES
-from qcrd.losses.contrastive import Chosen, choose, contrastive_loss, hinge
+from qcrd.losses.contrastive import Candidates, Chosen, choose, contrastive_loss, hinge
 from qcrd.losses.weights import Weighed, weigh
 from qcrd.objectives.base import Ingredients, Stateless
-from qcrd.objectives.questions import Passes, RationaleRows, TrainingQuestion
+from qcrd.objectives.questions import Passes, RationaleRows, TrainingQuestion, token_weights
 from qcrd.objectives.rationale_pool import Offers
 from qcrd.objectives.tally import SELFPLAY, Tally
 from qcrd.seeds import derive
@@ -167,6 +168,32 @@ class Contrastive(Stateless):
         acts = chosen.positive | (hinge(loss.detach(), self.settings.delta) > 0)
         shuffle = torch.Generator().manual_seed(derive(self.seed, "weights", step))
         return weigh(quality, chosen.positive, acts, self.judge.section.weights, shuffle)
+
+    @staticmethod
+    def shares(
+        cell: config.Cell, sides: Sequence[bool | None], likelihoods: Tensor | None
+    ) -> list[float] | None:
+        """What the scheme gives each rationale, by these likelihoods."""
+        scheme = SCHEMES[cell.contrastive.scheme]
+        if not any(sides):
+            return [0.0 for _ in sides]  # the question is out of the contrastive loss
+        if scheme.draws or (scheme.needs_values and likelihoods is None):
+            return None
+        offered = torch.tensor([row for row, side in enumerate(sides) if side is not None])
+        positive = torch.tensor([side for side in sides if side is not None])
+        candidates = Candidates(torch.zeros(len(positive), dtype=torch.long), positive, 1)
+        values = likelihoods[offered] if likelihoods is not None else None
+        chosen = choose(candidates, values, scheme, cell.contrastive.delta, torch.Generator())
+        share = torch.zeros(len(sides))
+        share[offered[chosen.row]] = chosen.coefficient.float()
+        return [float(value) for value in share]
+
+    @staticmethod
+    def token_weights(
+        cell: config.Cell, positives: Sequence[Sequence[int]], negatives: Sequence[Sequence[int]]
+    ) -> list[list[float]] | None:
+        """Tokens that set the two sides apart count `contrastive.key_weight`."""
+        return token_weights(positives, negatives, cell.contrastive.key_weight)
 
     def figures(self) -> dict[str, float]:
         """What its negatives and weights were over the whole training, and the discriminator at its end."""

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from qcrd import config
 from qcrd.objectives.base import Ingredients
-from qcrd.rationales.select import SELECTIONS, Candidate, choose, filtered, renewed
+from qcrd.rationales.select import SELECTIONS, Candidate, choose, passing, renewed
 from qcrd.seeds import derive
 from qcrd.student.base import Student
 from qcrd.student.difficulty import answer_cue, rationale_difficulty
@@ -34,13 +34,11 @@ class Offers:
         self.given, settings = given, given.selection
         self.rule, self.n, self.seed = SELECTIONS[settings.rule], settings.n, given.seed
         self.renews = renewed(settings)
-        threshold = settings.threshold if settings.diversity else None
         self._filtered, self._candidates = [], []
         for group in given.sets:
-            drawn = group.drawn()
-            passed = filtered([r for r, _ in drawn], [ok for _, ok in drawn], settings.accuracy, threshold)
-            self._filtered.append(passed)
-            self._candidates.append([Candidate(*drawn[n]) for n in passed.kept])
+            candidates, left = passing(group.drawn(), settings)
+            self._filtered.append(left)
+            self._candidates.append(candidates)
         tokens, limit = given.student.completions, given.lengths.max_rationale
         self._tokens = [tokens([c.text for c in group], limit) for group in self._candidates]
         self.positives: list[list[Tokens]] = list(self._tokens)

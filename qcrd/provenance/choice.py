@@ -17,12 +17,9 @@ from qcrd.cell.discriminator import new_discriminator
 from qcrd.cell.finished import kept_student
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.hub.token_ids import tokenise
-from qcrd.losses import SCHEMES
-from qcrd.losses.contrastive import Candidates, choose
-from qcrd.losses.scheme import Scheme, one_at_random
+from qcrd.objectives.base import weighing
 from qcrd.provenance.candidate import Candidate
 from qcrd.provenance.selected import fates
-from qcrd.rationales.dual import key_weights
 from qcrd.storage import tensors
 from qcrd.student.tokenizer import load_tokenizer
 from qcrd.student.weights import set_weights
@@ -62,7 +59,7 @@ def weighed(
     if texts and student is not None and cell.method.explains_separately:
         loss = _losses(cell, student, question, texts, side)
     known = fate is not None or section is None
-    share = _shares(cell, side, loss) if known else None
+    share = weighing(cell.method.builder()).shares(cell.settings, side, loss) if known else None
     distinct: dict[tuple[str, bool], list[int]] = {}
     for row, (text, kind, _) in enumerate(rationales):
         distinct.setdefault((text, kind), []).append(row)
@@ -81,36 +78,6 @@ def weighed(
     ]
 
 
-def draws_lots(scheme: Scheme) -> bool:
-    """Whether a scheme takes others in every step."""
-    return one_at_random in (scheme.positives, scheme.negatives)
-
-
-def _shares(cell: ResolvedCell, side: Sequence[bool | None], loss: Tensor | None) -> list[float] | None:
-    """Coefficient of each row in its side's loss, before the discriminator's weights; None is on no side."""
-    method, section = cell.method, cell.settings.contrastive
-    if method.edits:
-        return None  # two stages: all right ones, then key tokens of two
-    if not method.contrasts:
-        positives = [row for row, kind in enumerate(side) if kind and method.explains]
-        if not method.selects:  # which takes the first
-            positives = positives[:1]
-        return [1 / len(positives) if row in positives else 0.0 for row in range(len(side))]
-    scheme = SCHEMES[section.scheme]
-    if not any(side):
-        return [0.0] * len(side)  # the question is out of the contrastive loss
-    if draws_lots(scheme) or (scheme.needs_values and loss is None):
-        return None
-    offered = torch.tensor([row for row, kind in enumerate(side) if kind is not None])
-    kinds = torch.tensor([kind for kind in side if kind is not None])
-    rows = Candidates(torch.zeros(len(kinds), dtype=torch.long), kinds, 1)
-    values = loss[offered] if loss is not None else None
-    chosen = choose(rows, values, scheme, section.delta, torch.Generator())
-    share = torch.zeros(len(side))
-    share[offered[chosen.row]] = chosen.coefficient.float()
-    return share.tolist()
-
-
 @torch.no_grad()
 def _losses(
     cell: ResolvedCell, folder: Path, question: Question, texts: Sequence[str], side: Sequence[bool | None]
@@ -118,11 +85,11 @@ def _losses(
     student, lengths = kept_student(cell, folder).eval(), cell.settings.student
     encoded = student.read(student.prompts("explain", [question.text], lengths.max_input))
     rows, weights = student.completions(texts, lengths.max_rationale), None
-    key_weight = cell.settings.contrastive.key_weight
-    if cell.method.contrasts and key_weight != 1:
-        sides = [[n for n, kind in enumerate(side) if kind is wanted] for wanted in (True, False)]
-        found = key_weights(*([rows[n] for n in group] for group in sides), key_weight)
-        marked = dict(zip([*sides[0], *sides[1]], found, strict=True))
+    sides = [[n for n, kind in enumerate(side) if kind is wanted] for wanted in (True, False)]
+    objective = weighing(cell.method.builder())
+    of_sides = objective.token_weights(cell.settings, *([rows[n] for n in group] for group in sides))
+    if of_sides is not None:
+        marked = dict(zip([*sides[0], *sides[1]], of_sides, strict=True))
         weights = [marked.get(n) for n in range(len(rows))]
     return student.cross_entropy(encoded, [0] * len(texts), rows, weights).cpu()
 

@@ -199,8 +199,6 @@ def _neither(draws: Sequence[Draw], own: Sequence[Side | None]) -> list[Candidat
 
 def _caveats(ended: Ended, judge: Path | None) -> Iterator[str]:
     """What the figures of the candidates are not."""
-    from qcrd.provenance.choice import draws_lots
-
     cell, settings = ended.cell, ended.cell.settings
     if not cell.method.explains_separately:
         return
@@ -218,7 +216,7 @@ def _caveats(ended: Ended, judge: Path | None) -> Iterator[str]:
         )
     if not cell.method.contrasts:
         return
-    if draws_lots(SCHEMES[settings.contrastive.scheme]):
+    if SCHEMES[settings.contrastive.scheme].draws:
         yield f"{settings.contrastive.scheme} draws one positive and one negative anew in each step"
     else:
         yield "in training, every step chose by the student that it then had"
