@@ -100,7 +100,7 @@ def bench_step(
     batch: int,
     scheme: str,
     delta: float,
-    judge: bool,
+    discriminator: bool,
     dropout: float,
     bf16: bool,
     device: str | None,
@@ -116,7 +116,7 @@ def bench_step(
         batch: questions per step.
         scheme: of QCRD.
         delta: its margin, nats per token.
-        judge: whether a discriminator of the student's size weighs; its updates are not measured.
+        discriminator: whether a discriminator of the student's size weighs; its updates are not measured.
         dropout: of the student.
         bf16: whether autocast is on.
         device: "cpu" or "cuda"; None takes the GPU where there is one.
@@ -126,7 +126,7 @@ def bench_step(
     work = Workload.of(size, batch * EPOCH, m, k, dropout, bf16, device)
     student = work.student().train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=1e-6, fused=True)
-    dss, qcrd = (work.objective(name, student, scheme, judge, delta) for name in ("dss", "qcrd"))
+    dss, qcrd = (work.objective(name, student, scheme, discriminator, delta) for name in ("dss", "qcrd"))
     words = torch.Generator().manual_seed(0)
     writes = iter(work.written)
     for group in qcrd.played:  # what is played is random too; how long it takes is measured apart

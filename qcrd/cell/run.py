@@ -78,14 +78,14 @@ def _train(
     memory.reset_peak(device)
     prepared = prepare(cell, home)
     student = load_student(settings.student, derive(settings.seed, "init"), device)
-    judge, seen = None, []
+    discriminator, seen = None, []
     sets = apart(student.tokenizer, prepared.sets, settings.student.max_rationale)
     statistics = prepared.statistics | _length_statistics(cell, prepared, student)
     statistics["rationales/equal_tokens"] = sum(s.equal for s in sets) - sum(s.equal for s in prepared.sets)
     if cell.needs_discriminator:
         model, figures = pretrained_discriminator(cell, home, prepared)
         commits["discriminator"] = figures.pop(COMMIT, None)
-        judge, seen = discriminator_trainer(cell, prepared, sets, model, student.tokenizer)
+        discriminator, seen = discriminator_trainer(cell, prepared, sets, model, student.tokenizer)
         statistics |= {f"discriminator/pretrain_{k}": v for k, v in figures.items()}
     selection = method.selection(settings.selection)
     objective = method.objective(
@@ -102,8 +102,8 @@ def _train(
             selfplay=settings.selfplay,
             edit=settings.edit,
             pairs=prepared.pairs,
-            judge=judge,
-            judged=seen,
+            discriminator=discriminator,
+            discriminator_questions=seen,
             seed=settings.seed,
             options=method.settings(settings),
         )

@@ -10,8 +10,8 @@ from typing import Protocol
 from torch import Tensor
 
 from qcrd import config
-from qcrd.discriminator.questions import JudgedQuestion
-from qcrd.discriminator.trainer import Judge
+from qcrd.discriminator.questions import DiscriminatorQuestion
+from qcrd.discriminator.trainer import DiscriminatorTrainer
 from qcrd.rationales.prompted_duals import Pair
 from qcrd.student.base import Student
 from qcrd.student.selfplay import Snapshots
@@ -34,8 +34,8 @@ class Ingredients:
     contrastive: config.Contrastive
     selfplay: config.SelfPlay
     edit: config.Edit
-    judge: Judge | None  # None where there is no quality judge
-    judged: Sequence[JudgedQuestion]  # the questions for the judge, empty where there is none
+    discriminator: DiscriminatorTrainer | None  # None where none weighs
+    discriminator_questions: Sequence[DiscriminatorQuestion]  # empty where there is no discriminator
     seed: int
     pairs: Sequence[Sequence[Pair]] = ()  # duals that the teacher was asked for; empty where it was not
     options: config.Section | None = None  # those that the method declares, checked

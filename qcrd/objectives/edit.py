@@ -55,7 +55,7 @@ class KeySteps(StepByStep):
         return [row for row in sides if row.coefficient and any(row.weights)]
 
     def _rows(self, question: int) -> list[Row]:
-        whole = self.offers.positives[question]
+        whole = self.pool.positives[question]
         key = self.key[question]
         return [Row(r, None, 1 / len(whole), False) for r in whole] if key is None else key
 
@@ -64,7 +64,7 @@ class KeySteps(StepByStep):
         if step <= self.first:
             return super().loss(batch, step)
         # With alpha or beta 0 a question can have a dual, and so count, without a row of it.
-        having = sum(self.key[i] is not None or bool(self.offers.positives[i]) for i in batch)
+        having = sum(self.key[i] is not None or bool(self.pool.positives[i]) for i in batch)
         offered = {i: rows for i in batch if (rows := self._rows(i))}
         encoded = self.student.read([self.predict[i] for i in batch] + [self.explain[i] for i in offered])
         source = [number for number, rows in enumerate(offered.values(), len(batch)) for _ in rows]

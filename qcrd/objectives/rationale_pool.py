@@ -19,7 +19,7 @@ from qcrd.types import Question
 Tokens = list[int]
 
 
-class Offers:
+class RationalePool:
     """The positives and negatives of all training questions, as tokens.
 
     The filters are applied once. What is chosen among the candidates that pass them is chosen once too, or

@@ -29,7 +29,7 @@ from qcrd.types import Question
 def weighed(
     cell: ResolvedCell,
     student: Path | None,
-    judge: Path | None,
+    discriminator: Path | None,
     question: Question,
     label: str | None,
     rationales: Sequence[tuple[str, bool, int]],
@@ -39,7 +39,7 @@ def weighed(
     Args:
         cell: whose method and settings count.
         student: folder of its student; None for none.
-        judge: weights of its pretrained discriminator; None for none.
+        discriminator: weights of its pretrained discriminator; None for none.
         question: a training question.
         label: that is trained on.
         rationales: text, whether it is a positive, and number of the draw; positives first.
@@ -50,8 +50,8 @@ def weighed(
     texts = [text for text, *_ in rationales]
     positive = [kind for _, kind, _ in rationales]
     loss = quality = None
-    if texts and judge is not None:
-        quality = _qualities(cell, judge, question, texts).tolist()
+    if texts and discriminator is not None:
+        quality = _qualities(cell, discriminator, question, texts).tolist()
     section, fate = cell.selection, None
     if texts and section is not None and label is not None:
         fate = fates(cell, section, student, question, label, rationales)
@@ -96,7 +96,7 @@ def _losses(
 
 def _qualities(cell: ResolvedCell, path: Path, question: Question, texts: Sequence[str]) -> Tensor:
     lengths = cell.settings.student
-    judge, tokenizer = new_discriminator(cell), load_tokenizer(lengths)
-    set_weights(judge, tensors.load(path)[0])
+    discriminator, tokenizer = new_discriminator(cell), load_tokenizer(lengths)
+    set_weights(discriminator, tensors.load(path)[0])
     asked = tokenise(tokenizer, [question.text], lengths.max_input)[0]
-    return judge.quality([asked + r for r in tokenise(tokenizer, texts, lengths.max_rationale)]).cpu()
+    return discriminator.quality([asked + r for r in tokenise(tokenizer, texts, lengths.max_rationale)]).cpu()
