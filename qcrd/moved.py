@@ -6,7 +6,11 @@ import re
 
 MOVED = {
     "qcrd.answering": "qcrd.cell.answering",
+    "qcrd.bench.judge_memory": "qcrd.bench.discriminator_memory",
     "qcrd.bucket": "qcrd.storage.bucket",
+    "qcrd.discriminator.questions.JudgedQuestion": "qcrd.discriminator.questions.DiscriminatorQuestion",
+    "qcrd.discriminator.questions.judged": "qcrd.discriminator.questions.discriminator_questions",
+    "qcrd.discriminator.trainer.Judge": "qcrd.discriminator.trainer.DiscriminatorTrainer",
     "qcrd.files": "qcrd.storage.files",
     "qcrd.grid.autoscale": "qcrd.grid.cluster.autoscale",
     "qcrd.grid.bench": "qcrd.grid.bench.sampling",
@@ -62,6 +66,7 @@ MOVED = {
     "qcrd.methods.qcrd.Contrastive": "qcrd.objectives.qcrd.Contrastive",
     "qcrd.methods.rationale_pool": "qcrd.objectives.rationale_pool",
     "qcrd.methods.tally": "qcrd.objectives.tally",
+    "qcrd.objectives.rationale_pool.Offers": "qcrd.objectives.rationale_pool.RationalePool",
     "qcrd.once": "qcrd.cell.record",
     "qcrd.packed": "qcrd.storage.archives",
     "qcrd.pipeline": "qcrd.cell.run",
@@ -88,6 +93,7 @@ MOVED = {
     "qcrd.student.packing": "qcrd.student.t5.packing",
     "qcrd.student.pretrained": "qcrd.hub.checkpoints",
     "qcrd.student.t5": "qcrd.student.t5.forward",
+    "qcrd.student.t5.packing.sent": "qcrd.student.t5.packing.to_device",
     "qcrd.student.tape": "qcrd.student.t5.replay",
     "qcrd.student.tensors": "qcrd.storage.tensors",
     "qcrd.student.tokens": "qcrd.hub.token_ids",
@@ -111,6 +117,7 @@ MOVED = {
     "qcrd.teacher.tokenizer": "qcrd.hub.word_tokenizer",
     "qcrd.teacher.weights": "qcrd.hub.model_files",
     "qcrd.tracking.journal": "qcrd.storage.journal",
+    "qcrd.training.memory.settle": "qcrd.training.memory.freeze_gc",
     "qcrd.usage": "qcrd.training.usage",
     "qcrd.yields": "qcrd.cell.teacher_accuracy",
 }

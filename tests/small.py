@@ -1,4 +1,4 @@
-"""Small real things that several tests train: a tiny student, a judge, and what they learn from."""
+"""Small real things that several tests train: a tiny student, a discriminator, and what they learn from."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 
 from qcrd import config, tasks
 from qcrd.discriminator.model import load_discriminator
-from qcrd.discriminator.questions import JudgedQuestion, judged
-from qcrd.discriminator.trainer import Judge
+from qcrd.discriminator.questions import DiscriminatorQuestion, discriminator_questions
+from qcrd.discriminator.trainer import DiscriminatorTrainer
 from qcrd.methods import METHODS
 from qcrd.objectives.base import Ingredients, Objective
 from qcrd.student.base import Student
@@ -33,16 +33,18 @@ def small_student(seed: int = 0, **changes) -> Student:
     return load_student(lengths(**changes), seed, CPU)
 
 
-def judge_settings(**changes) -> config.Discriminator:
-    """Settings of a judge of the same size."""
+def discriminator_settings(**changes) -> config.Discriminator:
+    """Settings of a discriminator of the same size."""
     return config.Discriminator(**{"architecture": SHAPE, "lr": 3e-3, "batch": 8} | changes)
 
 
-def small_judge(seed: int = 0, held: Sequence[JudgedQuestion] = (), **changes) -> Judge:
-    """That judge, not trained yet."""
-    section = judge_settings(**changes)
+def small_discriminator(
+    seed: int = 0, held: Sequence[DiscriminatorQuestion] = (), **changes
+) -> DiscriminatorTrainer:
+    """That discriminator, not trained yet."""
+    section = discriminator_settings(**changes)
     model = load_discriminator(section, load_tokenizer(lengths()), "fp32", seed, CPU)
-    return Judge(model, section, seed, held)
+    return DiscriminatorTrainer(model, section, seed, held)
 
 
 def arithmetic_questions(n: int) -> list[Question]:
@@ -69,7 +71,7 @@ def objective_of(
     student: Student,
     questions: list[Question],
     sets: list[RationaleSet],
-    judge: Judge | None = None,
+    discriminator: DiscriminatorTrainer | None = None,
     scheme: str = "minmax",
     selfplay: config.SelfPlay | None = None,
     section: config.Student | None = None,
@@ -81,7 +83,11 @@ def objective_of(
 ) -> Objective:
     """A method's objective over these questions."""
     section = section or lengths()
-    seen = judged(student.tokenizer, [q.text for q in questions], sets, section) if judge else []
+    seen = (
+        discriminator_questions(student.tokenizer, [q.text for q in questions], sets, section)
+        if discriminator
+        else []
+    )
     return METHODS[method].objective(
         Ingredients(
             student=student,
@@ -95,8 +101,8 @@ def objective_of(
             contrastive=config.Contrastive(scheme=scheme, **contrastive),
             selfplay=selfplay or config.SelfPlay(k=0),
             edit=edit or config.Edit(),
-            judge=judge,
-            judged=seen,
+            discriminator=discriminator,
+            discriminator_questions=seen,
             seed=seed,
         )
     )

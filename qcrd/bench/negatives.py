@@ -226,8 +226,8 @@ def _objective(student: Student, data: Data, seed: int) -> Objective:
             contrastive=config.Contrastive(),
             selfplay=config.SelfPlay(k=0),
             edit=config.Edit(),
-            judge=None,
-            judged=[],
+            discriminator=None,
+            discriminator_questions=[],
             seed=seed,
         )
     )

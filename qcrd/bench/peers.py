@@ -27,7 +27,7 @@ Row = tuple[int, bool, list[int]]
 
 def distil(student: Student, objective, batch: Sequence[int]) -> Tensor:
     """0.5 * L_pred + 0.5 * l(f(x), r): two padded forward passes, as DSS's TaskPrefixTrainer."""
-    rationales = [objective.offers.positives[i][0] for i in batch]
+    rationales = [objective.pool.positives[i][0] for i in batch]
     predict = _pass(student, [objective.predict[i] for i in batch], [objective.labels[i] for i in batch])
     explain = _pass(student, [objective.explain[i] for i in batch], rationales)
     return 0.5 * predict.mean() + 0.5 * explain.mean()
@@ -36,9 +36,9 @@ def distil(student: Student, objective, batch: Sequence[int]) -> Tensor:
 def naive(student: Student, objective: Contrastive, batch: Sequence[int]) -> Tensor:
     """Eqs. 3-8 with a padded pass of encoder and decoder, with gradient, for each of the m + k rationales."""
     predict = _pass(student, [objective.predict[i] for i in batch], [objective.labels[i] for i in batch])
-    positives = [objective.offers.positives[i] for i in batch]
-    negatives = [objective.offers.negatives[i] + objective.played[i] for i in batch]
-    rows: list[list[Row]] = [
+    positives = [objective.pool.positives[i] for i in batch]
+    negatives = [objective.pool.negatives[i] + objective.played[i] for i in batch]
+    rows = [
         [(number, kind, r) for kind, group in ((True, p), (False, n)) for r in group]
         for number, (p, n) in enumerate(zip(positives, negatives, strict=True))
     ]
@@ -58,11 +58,11 @@ def naive(student: Student, objective: Contrastive, batch: Sequence[int]) -> Ten
     scheme = SCHEMES[settings.scheme]
     chosen = choose(candidates, loss, scheme, settings.delta, generator)
     weight = None
-    if objective.judge is not None and scheme.weighted:
+    if objective.discriminator is not None and scheme.weighted:
         flat = [here for turn in range(max(map(len, rows))) for here in _turn(rows, turn)]
         taken = [flat[row] for row in chosen.row.tolist()]
-        rated = [objective.judged[batch[number]].text + r for number, _, r in taken]
-        quality = objective.judge.model.quality(rated)
+        rated = [objective.discriminator_questions[batch[number]].text + r for number, _, r in taken]
+        quality = objective.discriminator.model.quality(rated)
         weight = torch.where(chosen.positive, quality, 1 - quality)
     contrast, _ = contrastive_loss(
         candidates, chosen, loss[chosen.row], weight, settings.beta, settings.delta, settings.negative

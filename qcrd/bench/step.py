@@ -101,7 +101,7 @@ def bench_step(
     batch: int,
     scheme: str,
     delta: float,
-    judge: bool,
+    discriminator: bool,
     dropout: float,
     bf16: bool,
     device: str | None,
@@ -117,7 +117,7 @@ def bench_step(
         batch: questions per step.
         scheme: of QCRD.
         delta: its margin, nats per token.
-        judge: whether a discriminator of the student's size weighs; its updates are not measured.
+        discriminator: whether a discriminator of the student's size weighs; its updates are not measured.
         dropout: of the student.
         bf16: whether autocast is on.
         device: "cpu" or "cuda"; None takes the GPU where there is one.
@@ -127,7 +127,8 @@ def bench_step(
     work = Workload.of(size, batch * EPOCH, m, k, dropout, bf16, device)
     student = work.student().train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=1e-6, fused=True)
-    dss, qcrd = (work.objective(name, student, scheme, judge, delta) for name in ("dss", "qcrd"))
+    dss = work.objective("dss", student, scheme, discriminator, delta)
+    qcrd = work.objective("qcrd", student, scheme, discriminator, delta)
     assert isinstance(qcrd, Contrastive)
     words = torch.Generator().manual_seed(0)
     writes = iter(work.written)

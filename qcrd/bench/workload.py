@@ -16,8 +16,8 @@ from transformers import PreTrainedTokenizerBase, T5Config, T5ForConditionalGene
 
 from qcrd import config, tasks
 from qcrd.discriminator.model import load_discriminator
-from qcrd.discriminator.questions import judged
-from qcrd.discriminator.trainer import Judge
+from qcrd.discriminator.questions import discriminator_questions
+from qcrd.discriminator.trainer import DiscriminatorTrainer
 from qcrd.hub.word_tokenizer import word_level_tokenizer
 from qcrd.methods import METHODS
 from qcrd.objectives.base import Ingredients, Objective
@@ -127,7 +127,7 @@ class Workload:
         return Student(T5ForConditionalGeneration(self.shape).to(self.device), self.tokenizer, self.bf16)
 
     def objective(
-        self, method: str, student: Student, scheme: str, judge: bool, delta: float = PUSHING
+        self, method: str, student: Student, scheme: str, discriminator: bool, delta: float = PUSHING
     ) -> Objective:
         """A method's loss, with SPEC's defaults but for the margin.
 
@@ -135,15 +135,15 @@ class Workload:
             method: its name.
             student: whose.
             scheme: of QCRD.
-            judge: whether a discriminator of the student's size weighs.
+            discriminator: whether a discriminator of the student's size weighs.
             delta: margin, nats per token; by default every chosen negative has a gradient, as in the training
                 of a student that has learnt something.
         """
         section = config.Student(
             dropout=self.shape.dropout_rate, max_input=128, max_rationale=LONGEST, max_label=32
         )
-        given = None
-        if judge:
+        given, questions = None, []
+        if discriminator:
             shape = config.Architecture(
                 d_model=self.shape.d_model, d_kv=self.shape.d_kv, d_ff=self.shape.d_ff,
                 layers=self.shape.num_layers, heads=self.shape.num_heads,
@@ -151,8 +151,9 @@ class Workload:
             settings = config.Discriminator(architecture=shape)
             precision = "bf16" if self.bf16 else "fp32"
             model = load_discriminator(settings, self.tokenizer, precision, 0, self.device)
-            given = Judge(model, settings, 0)
-        texts = [q.text for q in self.questions]
+            given = DiscriminatorTrainer(model, settings, 0)
+            texts = [q.text for q in self.questions]
+            questions = discriminator_questions(self.tokenizer, texts, self.sets, section)
         return METHODS[method].objective(
             Ingredients(
                 student=student,
@@ -166,8 +167,8 @@ class Workload:
                 contrastive=config.Contrastive(scheme=scheme, delta=delta),
                 selfplay=config.SelfPlay(k=self.k),
                 edit=config.Edit(),
-                judge=given,
-                judged=judged(self.tokenizer, texts, self.sets, section) if judge else [],
+                discriminator=given,
+                discriminator_questions=questions,
                 seed=0,
             )
         )

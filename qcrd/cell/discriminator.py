@@ -14,8 +14,14 @@ from qcrd.cell.preparation import Prepared, prepare
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.discriminator.footprint import training_bytes
 from qcrd.discriminator.model import Discriminator, load_discriminator
-from qcrd.discriminator.questions import JudgedQuestion, augmentation, held_out, judged, with_augmented
-from qcrd.discriminator.trainer import Judge
+from qcrd.discriminator.questions import (
+    DiscriminatorQuestion,
+    augmentation,
+    discriminator_questions,
+    held_out,
+    with_augmented,
+)
+from qcrd.discriminator.trainer import DiscriminatorTrainer
 from qcrd.errors import QcrdError
 from qcrd.seeds import derive
 from qcrd.storage import tensors
@@ -44,9 +50,9 @@ def ensure_discriminator(cell: ResolvedCell, home: Home, prepared: Prepared | No
         model = new_discriminator(cell)
         tokenizer = load_tokenizer(settings.student)
         sets = apart(tokenizer, prepared.sets, settings.student.max_rationale)
-        judge, seen = discriminator_trainer(cell, prepared, sets, model, tokenizer)
+        trainer, seen = discriminator_trainer(cell, prepared, sets, model, tokenizer)
         made = augmentation(sets, settings.discriminator, settings.seed)
-        figures = judge.pretrain(lambda n: with_augmented(tokenizer, seen, made(n), settings.student))
+        figures = trainer.pretrain(lambda n: with_augmented(tokenizer, seen, made(n), settings.student))
         write_json(path.with_suffix(".json"), {**figures, COMMIT: model.commit})
         tensors.save(path, weights(model))
     return path
@@ -80,13 +86,18 @@ def discriminator_trainer(
     sets: Sequence[RationaleSet],
     model: Discriminator,
     tokenizer: PreTrainedTokenizerBase,
-) -> tuple[Judge, list[JudgedQuestion]]:
-    """The judge, and the questions as it sees them; `sets` are those of `prepared`, told apart in tokens."""
+) -> tuple[DiscriminatorTrainer, list[DiscriminatorQuestion]]:
+    """The discriminator with its optimiser, and the questions as it reads them.
+
+    `sets` are those of `prepared`, told apart in tokens.
+    """
     settings = cell.settings
     held = held_out(sets, settings.discriminator.held_out, settings.seed)
     texts = [q.text for q in prepared.questions]
-    seen = judged(tokenizer, texts, sets, settings.student, held)
-    return Judge(model, settings.discriminator, settings.seed, [q for q in seen if q.held_out]), seen
+    seen = discriminator_questions(tokenizer, texts, sets, settings.student, held)
+    return DiscriminatorTrainer(
+        model, settings.discriminator, settings.seed, [q for q in seen if q.held_out]
+    ), seen
 
 
 def new_discriminator(cell: ResolvedCell) -> Discriminator:

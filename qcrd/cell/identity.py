@@ -220,13 +220,13 @@ def _selfplay(cell: Cell) -> dict[str, Any]:
 
 
 def _discriminator(cell: Cell) -> dict[str, Any]:
-    judge = cell.discriminator
+    section = cell.discriminator
     if not needs_discriminator(cell):
         return {"enabled": False}
     return {
         "enabled": True,
-        "model": _model(judge.checkpoint, judge.revision) or judge.architecture.model_dump(),
-        **judge.model_dump(exclude={"enabled", "checkpoint", "revision", "architecture"}),
+        "model": _model(section.checkpoint, section.revision) or section.architecture.model_dump(),
+        **section.model_dump(exclude={"enabled", "checkpoint", "revision", "architecture"}),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -18,8 +18,8 @@ from qcrd.cell.discriminator import COMMIT, discriminator_trainer, pretrained_di
 from qcrd.cell.preparation import Prepared, prepare
 from qcrd.cell.record import Outcome, record_once
 from qcrd.cell.resolved import ResolvedCell
-from qcrd.discriminator.questions import JudgedQuestion
-from qcrd.discriminator.trainer import Judge
+from qcrd.discriminator.questions import DiscriminatorQuestion
+from qcrd.discriminator.trainer import DiscriminatorTrainer
 from qcrd.errors import Diverged
 from qcrd.hub.token_ids import token_counts
 from qcrd.objectives.base import Ingredients
@@ -81,15 +81,15 @@ def _train(
     memory.reset_peak(device)
     prepared = prepare(cell, home)
     student = load_student(settings.student, derive(settings.seed, "init"), device)
-    judge: Judge | None = None
-    seen: Sequence[JudgedQuestion] = ()
+    discriminator: DiscriminatorTrainer | None = None
+    seen: list[DiscriminatorQuestion] = []
     sets = apart(student.tokenizer, prepared.sets, settings.student.max_rationale)
     statistics = {**prepared.statistics, **_length_statistics(cell, prepared, student)}
     statistics["rationales/equal_tokens"] = sum(s.equal for s in sets) - sum(s.equal for s in prepared.sets)
     if cell.needs_discriminator:
         model, figures = pretrained_discriminator(cell, home, prepared)
         commits["discriminator"] = figures.pop(COMMIT, None)
-        judge, seen = discriminator_trainer(cell, prepared, sets, model, student.tokenizer)
+        discriminator, seen = discriminator_trainer(cell, prepared, sets, model, student.tokenizer)
         statistics |= {f"discriminator/pretrain_{k}": v for k, v in figures.items()}
     selection = method.selection(settings.selection)
     objective = method.objective(
@@ -106,8 +106,8 @@ def _train(
             selfplay=settings.selfplay,
             edit=settings.edit,
             pairs=prepared.pairs,
-            judge=judge,
-            judged=seen,
+            discriminator=discriminator,
+            discriminator_questions=seen,
             seed=settings.seed,
             options=method.settings(settings),
         )

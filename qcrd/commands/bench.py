@@ -53,8 +53,8 @@ def step(
             "learnt something; within the paper's 4 a random one has none.",
         ),
     ] = 100.0,
-    judge: Annotated[
-        bool, typer.Option("--judge", help="Weigh by a discriminator of the student's size.")
+    discriminator: Annotated[
+        bool, typer.Option("--discriminator", help="Weigh by a discriminator of the student's size.")
     ] = False,
     dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Of the student.")] = 0.0,
     bf16: Bf16 = False,
@@ -85,7 +85,18 @@ def step(
         raise ConfigError(f"--scheme {scheme!r}; allowed: {', '.join(SCHEMES)}")
     found = [
         bench_step(
-            size.value, number, k, batch, scheme, delta, judge, dropout, bf16, _device(device), rounds, _say
+            size.value,
+            number,
+            k,
+            batch,
+            scheme,
+            delta,
+            discriminator,
+            dropout,
+            bf16,
+            _device(device),
+            rounds,
+            _say,
         )
         for number in dict.fromkeys(m or [5])
     ]
@@ -178,7 +189,7 @@ def negatives(
 
 
 @app.command()
-def judge(
+def discriminator(
     size: SizeOption = Student.BASE,
     m: Annotated[
         list[int] | None, typer.Option(min=1, help="Teacher's rationales per question; may be repeated.")
@@ -194,13 +205,13 @@ def judge(
     Counted is all that a forward pass keeps for the gradient, in fp32, without the weights. It follows from
     shapes alone, so a model can be measured that would not fit here.
 
-    Example: qcrd bench judge --m 5 --m 20
+    Example: qcrd bench discriminator --m 5 --m 20
     """
-    from qcrd.bench.judge_memory import bench_judge
+    from qcrd.bench.discriminator_memory import bench_discriminator
     from qcrd.config import Discriminator
 
     most = max_tokens or Discriminator().max_tokens
-    found = [bench_judge(size.value, number, batch, most) for number in dict.fromkeys(m or [5, 20])]
+    found = [bench_discriminator(size.value, number, batch, most) for number in dict.fromkeys(m or [5, 20])]
     lines = (each.text() for each in found)
     typer.echo(json.dumps({"steps": [each.plain() for each in found]}) if as_json else "\n".join(lines))
 

@@ -211,10 +211,10 @@ class SelfPlay(Section):
 
 
 class Discriminator(Section):
-    """The judge of rationales (sections 3.3.1, A.2)."""
+    """The discriminator, which scores rationales (sections 3.3.1, A.2)."""
 
     enabled: bool = True
-    """Off: every weight is 1 (no quality judge, Table 4)."""
+    """Off: every weight is 1 (no discriminator, Table 4)."""
     checkpoint: str | None = None
     """T5-family checkpoint whose encoder is taken; None initialises `architecture` at random."""
     revision: str | None = None
@@ -239,7 +239,7 @@ class Discriminator(Section):
     calibration: Literal["held_out", "midpoint"] = "held_out"
     """What a score g weighs, s = sigmoid(a (g - c)). held_out: a and c are fitted to the held-out questions,
     so that s is the chance of being a positive where positives and the teacher's negatives are equally
-    common; a judge that ranks them no better than chance gives 0.5 to all. midpoint: a = 1, c is the running
+    common; one that ranks them no better than chance gives 0.5 to all. midpoint: a = 1, c is the running
     middle of the mean scores of positives and of all negatives in training; so too with nothing held out."""
     pretrain_steps: Annotated[int, Field(ge=0)] = 1000
     """Steps on the teacher's rationales and augmented negatives before training."""

@@ -1,4 +1,4 @@
-"""D, the judge of rationales: a T5 encoder with two linear layers (section 3.3.1, appendix A.2)."""
+"""D, the discriminator of rationales: a T5 encoder with two linear layers (section 3.3.1, appendix A.2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qcrd.hub.checkpoints import commit, pretrained
 from qcrd.losses.likelihood import row_means
 from qcrd.student.t5.forward import Stack
 from qcrd.student.t5.load import t5_config
-from qcrd.student.t5.packing import Layout, sent
+from qcrd.student.t5.packing import Layout, to_device
 
 MOMENTUM = 0.9  # of the running midpoint
 
@@ -48,7 +48,7 @@ class Discriminator(nn.Module):
         lengths = [len(row) for row in rows]
         ids = [token for row in rows for token in row]
         row = [number for number, length in enumerate(lengths) for _ in range(length)]
-        ids, row = sent([ids, row], device)
+        ids, row = to_device([ids, row], device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             states = self.stack.encode(ids, Layout.of(lengths, device))
             pooled = row_means(states, row, len(rows))
@@ -167,7 +167,7 @@ def within_question_auc(score: Tensor, positive: Tensor, question: Tensor) -> fl
     """Share of a question's (positive, negative) pairs that are ranked rightly, ties half; NaN without pairs.
 
     What matters to the weights is the order among rationales of the same question; across questions
-    a judge can look good by knowing easy questions.
+    a discriminator can look good by knowing easy questions.
     """
     same = question[:, None] == question[None, :]
     pairs = same & positive[:, None] & ~positive[None, :]

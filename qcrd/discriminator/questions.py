@@ -25,7 +25,7 @@ MOST_HELD_OUT = 256  # questions; their AUC is then good to 0.03
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedQuestion:
+class DiscriminatorQuestion:
     """A question as the discriminator sees it; rationales have their end-of-sequence tokens."""
 
     text: Tokens  # the question, with its end-of-sequence token
@@ -56,7 +56,7 @@ class Rows:
     question: Tensor  # [R] long: position of the question
 
     @classmethod
-    def of(cls, questions: Sequence[JudgedQuestion], device: torch.device) -> Rows:
+    def of(cls, questions: Sequence[DiscriminatorQuestion], device: torch.device) -> Rows:
         """All rationales of the questions."""
         tokens, source, question = [], [], []
         for number, q in enumerate(questions):
@@ -73,13 +73,13 @@ class Rows:
         return self.source == 0
 
 
-def judged(
+def discriminator_questions(
     tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[str],
     sets: Sequence[RationaleSet],
     lengths: config.Student,
     held: frozenset[int] = frozenset(),
-) -> list[JudgedQuestion]:
+) -> list[DiscriminatorQuestion]:
     """The questions and their sets' distinct rationales as tokens.
 
     Args:
@@ -95,7 +95,7 @@ def judged(
 
     asked = tokenise(tokenizer, texts, lengths.max_input)
     return [
-        JudgedQuestion(text, tokens(group.positives), tokens(group.negatives), held_out=n in held)
+        DiscriminatorQuestion(text, tokens(group.positives), tokens(group.negatives), held_out=n in held)
         for n, (text, group) in enumerate(zip(asked, sets, strict=True))
     ]
 
@@ -107,7 +107,8 @@ def augmentation(
 
     They are `section.augment` changed copies of each distinct positive, none of them equal to a positive.
     """
-    # Cells that share a judge may differ in whether they keep questions without positives; no word of those.
+    # Cells that share a discriminator may differ in whether they keep questions without positives, so these
+    # give no words.
     corpus = (r for s in sets if s.positives for r in (*s.positives, *s.negatives))
     augment = Augmenter(corpus, section.augmentation)
 
@@ -125,10 +126,10 @@ def augmentation(
 
 def with_augmented(
     tokenizer: PreTrainedTokenizerBase,
-    questions: Sequence[JudgedQuestion],
+    questions: Sequence[DiscriminatorQuestion],
     made: Sequence[Sequence[str]],
     lengths: config.Student,
-) -> list[JudgedQuestion]:
+) -> list[DiscriminatorQuestion]:
     """The questions with these augmented negatives, but for those that are a positive in tokens."""
     rows = iter(tokenise(tokenizer, [text for group in made for text in group], lengths.max_rationale))
     return [
@@ -150,9 +151,9 @@ def held_out(sets: Sequence[RationaleSet], share: float, seed: int) -> frozenset
     return frozenset(sorted(both, key=lambda n: derive(seed, "held out", sets[n].question_id))[:count])
 
 
-def chunks(questions: Sequence[JudgedQuestion], most: int) -> Iterator[list[JudgedQuestion]]:
+def chunks(questions: Sequence[DiscriminatorQuestion], most: int) -> Iterator[list[DiscriminatorQuestion]]:
     """The questions in runs of at most `most` tokens; one of more is a run by itself."""
-    run: list[JudgedQuestion] = []
+    run: list[DiscriminatorQuestion] = []
     size = 0
     for question in questions:
         if run and size + question.tokens > most:

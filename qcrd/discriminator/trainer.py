@@ -11,7 +11,7 @@ from torch import Tensor
 
 from qcrd import config
 from qcrd.discriminator.model import Discriminator, within_question_auc
-from qcrd.discriminator.questions import SOURCES, JudgedQuestion, Rows, Tokens, chunks
+from qcrd.discriminator.questions import SOURCES, DiscriminatorQuestion, Rows, Tokens, chunks
 from qcrd.errors import Diverged
 from qcrd.losses.discriminator import discriminator_loss
 from qcrd.seeds import derive, epoch_order
@@ -21,7 +21,7 @@ REMEDY = "lower discriminator.lr, or set discriminator.loss: bounded, which has 
 MOST_KNOWN = 200_000  # scores that are kept: what the student writes in a long training is asked about once
 
 
-class Judge:
+class DiscriminatorTrainer:
     """The discriminator with its optimiser and the scores that it has already given.
 
     Attributes:
@@ -34,7 +34,7 @@ class Judge:
         model: Discriminator,
         section: config.Discriminator,
         seed: int,
-        held: Sequence[JudgedQuestion] = (),
+        held: Sequence[DiscriminatorQuestion] = (),
     ):
         """`held` are the questions that are held out of its training, to measure and to calibrate it."""
         self.model = model
@@ -46,7 +46,7 @@ class Judge:
         self.figures: dict[str, float] = {}
         self._known: dict[tuple[int, tuple[int, ...]], float] = {}
 
-    def pretrain(self, questions: Callable[[int], Sequence[JudgedQuestion]]) -> dict[str, float]:
+    def pretrain(self, questions: Callable[[int], Sequence[DiscriminatorQuestion]]) -> dict[str, float]:
         """Train on the teacher's rationales and the augmented negatives; returns `figures`.
 
         `questions` gives those of an epoch. Augmented negatives made anew for each are many times the data:
@@ -55,7 +55,7 @@ class Judge:
         steps = self.section.pretrain_steps
         return self._train(questions, self.held, steps, self.section.lr, 1.0, "pretrain", decay_to_zero=True)
 
-    def update(self, questions: Sequence[JudgedQuestion], iteration: int) -> dict[str, float]:
+    def update(self, questions: Sequence[DiscriminatorQuestion], iteration: int) -> dict[str, float]:
         """A few steps on the iteration's rationales, self-play included; returns `figures`.
 
         Eq. 8's alpha3 scales the loss and decays by 0.9 an iteration; since AdamW is blind to a loss's
@@ -90,8 +90,8 @@ class Judge:
 
     def _train(
         self,
-        questions: Callable[[int], Sequence[JudgedQuestion]],
-        held: Sequence[JudgedQuestion],
+        questions: Callable[[int], Sequence[DiscriminatorQuestion]],
+        held: Sequence[DiscriminatorQuestion],
         steps: int,
         lr: float,
         alpha: float,
@@ -130,7 +130,7 @@ class Judge:
         return dict(self.figures)
 
     def backward(
-        self, batch: Sequence[JudgedQuestion], alpha: float = 1.0, step: int = 0, purpose: str = "step"
+        self, batch: Sequence[DiscriminatorQuestion], alpha: float = 1.0, step: int = 0, purpose: str = "step"
     ) -> tuple[float, Tensor]:
         """Add the gradient of alpha times a batch's loss, in chunks of at most `max_tokens`.
 
@@ -225,7 +225,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor])
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _usable(questions: Sequence[JudgedQuestion]) -> list[JudgedQuestion]:
+def _usable(questions: Sequence[DiscriminatorQuestion]) -> list[DiscriminatorQuestion]:
     return [q for q in questions if q.two_sided and not q.held_out]
 
 

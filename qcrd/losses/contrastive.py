@@ -77,7 +77,7 @@ def contrastive_loss(
         candidates: R rationales of B questions.
         chosen: C of them, as `choose` returned.
         loss: [C] l(f(x), r) of the chosen, with gradient.
-        weight: [C] s for positives and 1 - s for negatives (Eqs. 6, 7); None without quality judge.
+        weight: [C] s for positives and 1 - s for negatives (Eqs. 6, 7); None without a discriminator.
         beta: weight of the negatives.
         delta: margin, nats per token.
         negative: "hinge" adds beta * H, "printed" subtracts it as Eq. 3 is printed.

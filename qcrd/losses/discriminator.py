@@ -1,4 +1,4 @@
-"""L_D: what the quality judge is trained on (Eq. 2)."""
+"""L_D, the loss of the discriminator (Eq. 2)."""
 
 from typing import Literal
 

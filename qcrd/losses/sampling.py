@@ -2,4 +2,6 @@
 
 from qcrd.losses.scheme import Scheme, one_at_random
 
-SAMPLING = Scheme("sampling", positives=one_at_random, negatives=one_at_random, needs_values=False)
+SAMPLING = Scheme(
+    "sampling", positives=one_at_random, negatives=one_at_random, needs_values=False, draws=True
+)

@@ -33,6 +33,7 @@ class Scheme:
     negatives: Side
     needs_values: bool  # whether the choice depends on the losses, so that all rows must be scored first
     weighted: bool = True  # whether the chosen are multiplied by the discriminator's s and 1 - s
+    draws: bool = False  # whether a side draws from the generator, so that each step chooses anew
 
     def __post_init__(self) -> None:
         for name in ("positives", "negatives"):

@@ -43,7 +43,8 @@ class Method:
     """What a cell's `options` may say; None is nothing."""
 
     def __post_init__(self):
-        if not isinstance(self.uses, frozenset):
+        uses: object = self.uses  # whatever a plugin wrote
+        if not isinstance(uses, frozenset):
             self._refuse("uses", self.uses, f"a frozenset of {', '.join(USABLE)}")
         for word in sorted(self.uses - set(USABLE), key=str):
             self._refuse("uses", word, ", ".join(USABLE) + did_you_mean(str(word), USABLE))
@@ -62,11 +63,15 @@ class Method:
 
     def objective(self, given: Any) -> Any:
         """The `Objective` over one training set, from its `Ingredients`."""
-        build = self.build
-        if isinstance(build, str):
-            module, _, name = build.partition(":")
-            build = getattr(import_module(module), name)
-        return build(given)
+        return self.builder()(given)
+
+    def builder(self) -> Callable[[Any], Any]:
+        """`build`, imported where it is given by its name."""
+        if not isinstance(self.build, str):
+            return self.build
+        module, _, name = self.build.partition(":")
+        build: Callable[[Any], Any] = getattr(import_module(module), name)
+        return build
 
     @property
     def explains(self) -> bool:

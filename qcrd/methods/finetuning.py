@@ -2,4 +2,4 @@
 
 from qcrd.methods.base import Method
 
-FINETUNING = Method("finetuning", frozenset({"baseline_m"}), "label", "qcrd.objectives.finetuning:build")
+FINETUNING = Method("finetuning", frozenset({"baseline_m"}), "label", "qcrd.objectives.finetuning:Finetuning")

@@ -3,4 +3,4 @@
 from qcrd.methods.base import Method
 
 USES = frozenset({"teacher", "baseline_m", "max_rationale"})
-SINGLE_TASK = Method("single_task", USES, "sequence", "qcrd.objectives.single_task:build")
+SINGLE_TASK = Method("single_task", USES, "sequence", "qcrd.objectives.single_task:SingleTask")

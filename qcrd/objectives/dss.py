@@ -1,14 +1,17 @@
 """Distilling Step-by-Step: label task and rationale task side by side, one rationale per question."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from torch import Tensor
 
+from qcrd import config
 from qcrd.losses.likelihood import row_means
 from qcrd.objectives.base import Ingredients, Stateless
-from qcrd.objectives.rationale_pool import Offers
+from qcrd.objectives.rationale_pool import RationalePool
 from qcrd.student.selfplay import Snapshots
-from qcrd.student.t5.packing import sent
+from qcrd.student.t5.packing import to_device
 
 
 class StepByStep(Stateless):
@@ -25,19 +28,19 @@ class StepByStep(Stateless):
         self.alpha1, self.alpha2 = given.training.alpha1, given.training.alpha2
         self.predict = student.prompts("predict", [q.text for q in given.questions], lengths.max_input)
         self.explain = student.prompts("explain", [q.text for q in given.questions], lengths.max_input)
-        self.labels = student.completions([s.label for s in given.sets], lengths.max_label)
-        self.offers = Offers(given)
+        self.labels = student.completions(given.labels, lengths.max_label)
+        self.pool = RationalePool(given)
 
     def begin_iteration(
         self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
     ) -> dict[str, float]:
         """Select the iteration's rationales."""
-        return self.offers.begin_iteration(iteration, coming)
+        return self.pool.begin_iteration(iteration, coming)
 
     def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
         """Both tasks in one pass; a question without a rationale keeps its label loss."""
-        explained = [i for i in batch if self.offers.positives[i]]
-        rationales = [(n, r) for n, i in enumerate(explained) for r in self.offers.positives[i]]
+        explained = [i for i in batch if self.pool.positives[i]]
+        rationales = [(n, r) for n, i in enumerate(explained) for r in self.pool.positives[i]]
         encoded = self.student.read([self.predict[i] for i in batch] + [self.explain[i] for i in explained])
         source = [*range(len(batch)), *(len(batch) + n for n, _ in rationales)]
         targets = [self.labels[i] for i in batch] + [r for _, r in rationales]
@@ -45,7 +48,15 @@ class StepByStep(Stateless):
         predict = each[: len(batch)].mean()
         explain = predict * 0
         if explained:
-            question = sent([n for n, _ in rationales], self.student.device)
+            question = to_device([n for n, _ in rationales], self.student.device)
             explain = row_means(each[len(batch) :], question, len(explained)).mean()
         loss = self.alpha1 * predict + self.alpha2 * explain
         return {"loss": loss, "predict": predict.detach(), "positive": explain.detach()}
+
+    @staticmethod
+    def shares(
+        cell: config.Cell, sides: Sequence[bool | None], likelihoods: Tensor | None
+    ) -> list[float] | None:
+        """The selected rationales count alike."""
+        selected = sum(side is True for side in sides)
+        return [1 / selected if side else 0.0 for side in sides]

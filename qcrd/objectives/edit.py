@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from qcrd import config
 from qcrd.losses.contrastive import hinge
 from qcrd.objectives.base import Ingredients
 from qcrd.objectives.dss import StepByStep
@@ -42,7 +43,7 @@ class KeySteps(StepByStep):
         self.tally = Tally(given.edit.delta, given.student.device)
         self.settings, self.first = given.edit, given.edit.first * given.training.steps
         duals = [closest(pairs) for pairs in _pairs(given)]
-        self.key = [dual and self._key(dual) for dual in duals]
+        self.key = [None if dual is None else self._key(dual) for dual in duals]
         self.statistics = {f"edit/{name}": value for name, value in dual_statistics(duals).items()}
 
     def _key(self, dual: Dual) -> list[Row]:
@@ -51,10 +52,10 @@ class KeySteps(StepByStep):
             Row(dual.wrong, dual.wrong_keys, self.settings.beta, True),
         )
         # A side without key tokens (where the other only adds some) has nothing to learn.
-        return [row for row in sides if row.coefficient and any(row.weights)]
+        return [row for row in sides if row.coefficient and any(row.weights or ())]
 
     def _rows(self, question: int) -> list[Row]:
-        whole = self.offers.positives[question]
+        whole = self.pool.positives[question]
         key = self.key[question]
         return [Row(r, None, 1 / len(whole), False) for r in whole] if key is None else key
 
@@ -63,7 +64,7 @@ class KeySteps(StepByStep):
         if step <= self.first:
             return super().loss(batch, step)
         # With alpha or beta 0 a question can have a dual, and so count, without a row of it.
-        having = sum(self.key[i] is not None or bool(self.offers.positives[i]) for i in batch)
+        having = sum(self.key[i] is not None or bool(self.pool.positives[i]) for i in batch)
         offered = {i: rows for i in batch if (rows := self._rows(i))}
         encoded = self.student.read([self.predict[i] for i in batch] + [self.explain[i] for i in offered])
         source = [number for number, rows in enumerate(offered.values(), len(batch)) for _ in rows]
@@ -86,6 +87,13 @@ class KeySteps(StepByStep):
             "negative": found[pushed].mean().detach(),
             **self.tally.add(found[pushed], torch.full_like(pushed[pushed], TEACHER, dtype=torch.long)),
         }
+
+    @staticmethod
+    def shares(
+        cell: config.Cell, sides: Sequence[bool | None], likelihoods: Tensor | None
+    ) -> list[float] | None:
+        """They differ between the two stages: all right rationales, then the key tokens of two."""
+        return None
 
     def figures(self) -> Mapping[str, float]:
         """What its wrong rationales were over the second stage."""

@@ -1,9 +1,12 @@
 """Finetuning: question to label, no rationales (section 4.1)."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from torch import Tensor
 
+from qcrd import config
 from qcrd.objectives.base import Ingredients, Stateless
 
 
@@ -19,12 +22,20 @@ class Supervised(Stateless):
 
     def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
         """L_pred."""
-        encoded = self.student.read([self.inputs[i] for i in batch])
-        loss = self.student.cross_entropy(encoded, range(len(batch)), [self.targets[i] for i in batch]).mean()
+        prompts = self.student.read([self.inputs[i] for i in batch])
+        loss = self.student.cross_entropy(prompts, range(len(batch)), [self.targets[i] for i in batch]).mean()
         return {"loss": loss, "predict": loss.detach()}
 
 
-def build(given: Ingredients) -> Supervised:
+class Finetuning(Supervised):
     """Targets are the labels."""
-    labels = [s.label for s in given.sets]
-    return Supervised(given, given.student.completions(labels, given.lengths.max_label))
+
+    def __init__(self, given: Ingredients):
+        super().__init__(given, given.student.completions(given.labels, given.lengths.max_label))
+
+    @staticmethod
+    def shares(
+        cell: config.Cell, sides: Sequence[bool | None], likelihoods: Tensor | None
+    ) -> list[float] | None:
+        """No rationale counts."""
+        return [0.0 for _ in sides]

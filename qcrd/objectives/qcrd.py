@@ -8,12 +8,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from qcrd import config
 from qcrd.losses import SCHEMES
-from qcrd.losses.contrastive import Chosen, choose, contrastive_loss, hinge
+from qcrd.losses.contrastive import Candidates, Chosen, choose, contrastive_loss, hinge
 from qcrd.losses.weights import Weighed, weigh
 from qcrd.objectives.base import Ingredients, Stateless
-from qcrd.objectives.questions import Passes, RationaleRows, TrainingQuestion
-from qcrd.objectives.rationale_pool import Offers
+from qcrd.objectives.questions import Passes, RationaleRows, TrainingQuestion, token_weights
+from qcrd.objectives.rationale_pool import RationalePool
 from qcrd.objectives.tally import SELFPLAY, Tally
 from qcrd.seeds import derive
 from qcrd.student.selfplay import Snapshots, ended, self_play
@@ -38,34 +39,36 @@ class Contrastive(Stateless):
         self.scheme = SCHEMES[given.contrastive.scheme]
         self.alpha1, self.alpha2 = given.training.alpha1, given.training.alpha2
         self.limit, self.seed = lengths.max_rationale, given.seed
-        self.judge, self.judged = given.judge, given.judged
+        self.discriminator, self.discriminator_questions = given.discriminator, given.discriminator_questions
         self.weighed = Weighed(student.device)
         self.predict = student.prompts("predict", [q.text for q in given.questions], lengths.max_input)
         self.explain = student.prompts("explain", [q.text for q in given.questions], lengths.max_input)
-        self.labels = student.completions([s.label for s in given.sets], lengths.max_label)
-        self.offers = Offers(given)
+        self.labels = student.completions(given.labels, lengths.max_label)
+        self.pool = RationalePool(given)
         self.tally = Tally(given.contrastive.delta, student.device)
         self.played: list[list[Tokens]] = [[] for _ in given.sets]
         self.lag = given.selfplay.lag if given.selfplay.k else 0
-        self.known = Known(student.tokenizer, self.offers.learnable()) if self.lag else None
+        self.known = Known(student.tokenizer, self.pool.learnable()) if self.lag else None
         self.drawn = torch.zeros(4, dtype=torch.float64)  # in self-play: rationales; see `_shares`
 
     def begin_iteration(
         self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
     ) -> dict[str, float]:
-        """Select positives and draw self-play negatives for the coming questions, then update the judge."""
-        figures = self.offers.begin_iteration(iteration, coming)
-        if self.lag:
-            figures |= self._play(iteration, snapshots, coming)
-        if self.judge is not None:
-            questions = [replace(self.judged[i], played=self.played[i]) for i in coming]
-            found = self.judge.update(questions, iteration)
+        """Select positives, draw self-play negatives for the coming questions, update the discriminator."""
+        figures = self.pool.begin_iteration(iteration, coming)
+        if self.known is not None:
+            figures |= self._play(self.known, iteration, snapshots, coming)
+        if self.discriminator is not None:
+            questions = [replace(self.discriminator_questions[i], played=self.played[i]) for i in coming]
+            found = self.discriminator.update(questions, iteration)
             figures |= {f"discriminator/{name}": value for name, value in found.items()}
         return figures
 
-    def _play(self, iteration: int, snapshots: Snapshots, coming: Sequence[int]) -> dict[str, float]:
+    def _play(
+        self, known: Known, iteration: int, snapshots: Snapshots, coming: Sequence[int]
+    ) -> dict[str, float]:
         # A question without positives is out of the contrastive loss, so nothing is played for it.
-        contrasted = [i for i in coming if self.offers.positives[i]]
+        contrasted = [i for i in coming if self.pool.positives[i]]
         rows = [self.explain[i] for i in contrasted]
         with self.student.carrying(snapshots.before(iteration)):
             drawn = self_play(self.student, rows, self.selfplay, self.limit, self.seed, iteration)
@@ -73,7 +76,7 @@ class Contrastive(Stateless):
         counts = torch.zeros_like(self.drawn)
         for i, group in zip(contrasted, drawn, strict=True):
             # A rationale that is right must not be pushed away from.
-            self.played[i] = [r for r in group if not self.known.has(i, r)]
+            self.played[i] = [r for r in group if not known.has(i, r)]
             equal = len(group) - len(self.played[i])
             cut = sum(not ended(r, self.limit) for r in group)
             counts += torch.tensor([len(group), sum(map(len, group)), len(group) - cut, equal])
@@ -125,7 +128,7 @@ class Contrastive(Stateless):
         return {"loss": total, "predict": predict.detach(), "contrastive": contrast.detach(), **parts}
 
     def _question(self, number: int) -> TrainingQuestion:
-        pool = self.offers
+        pool = self.pool
         return TrainingQuestion(
             number,
             self.predict[number],
@@ -155,40 +158,66 @@ class Contrastive(Stateless):
         step: int,
     ) -> Tensor | None:
         """[C] what the discriminator weighs each chosen rationale with; None without one."""
-        if self.judge is None:
+        if self.discriminator is None:
             return None
         asked = []
         for row in chosen.row.tolist():
             number = questions[rows.question[row]].number
-            asked.append((number, self.judged[number].text, rows.tokens[row]))
-        quality = self.judge.quality(asked)
+            asked.append((number, self.discriminator_questions[number].text, rows.tokens[row]))
+        quality = self.discriminator.quality(asked)
         if not self.scheme.weighted:
             return None
         acts = chosen.positive | (hinge(loss.detach(), self.settings.delta) > 0)
         shuffle = torch.Generator().manual_seed(derive(self.seed, "weights", step))
-        return weigh(quality, chosen.positive, acts, self.judge.section.weights, shuffle)
+        return weigh(quality, chosen.positive, acts, self.discriminator.section.weights, shuffle)
+
+    @staticmethod
+    def shares(
+        cell: config.Cell, sides: Sequence[bool | None], likelihoods: Tensor | None
+    ) -> list[float] | None:
+        """What the scheme gives each rationale, by these likelihoods."""
+        scheme = SCHEMES[cell.contrastive.scheme]
+        if not any(sides):
+            return [0.0 for _ in sides]  # the question is out of the contrastive loss
+        if scheme.draws or (scheme.needs_values and likelihoods is None):
+            return None
+        offered = torch.tensor([row for row, side in enumerate(sides) if side is not None])
+        positive = torch.tensor([side for side in sides if side is not None])
+        candidates = Candidates(torch.zeros(len(positive), dtype=torch.long), positive, 1)
+        values = likelihoods[offered] if likelihoods is not None else None
+        chosen = choose(candidates, values, scheme, cell.contrastive.delta, torch.Generator())
+        share = torch.zeros(len(sides))
+        share[offered[chosen.row]] = chosen.coefficient.float()
+        return [float(value) for value in share]
+
+    @staticmethod
+    def token_weights(
+        cell: config.Cell, positives: Sequence[Sequence[int]], negatives: Sequence[Sequence[int]]
+    ) -> list[list[float]] | None:
+        """Tokens that set the two sides apart count `contrastive.key_weight`."""
+        return token_weights(positives, negatives, cell.contrastive.key_weight)
 
     def figures(self) -> dict[str, float]:
         """What its negatives and weights were over the whole training, and the discriminator at its end."""
         found = self.tally.figures() | (_shares(self.drawn) if self.lag else {})
-        if self.judge is None:
+        if self.discriminator is None:
             return found
-        judge = {"updates": self.judge.updates, **self.judge.figures}
-        found |= {f"discriminator/{name}": value for name, value in judge.items()}
+        of_discriminator = {"updates": self.discriminator.updates, **self.discriminator.figures}
+        found |= {f"discriminator/{name}": value for name, value in of_discriminator.items()}
         return found | self.weighed.figures(self.settings.beta)
 
     def state(self) -> dict[str, Tensor]:
         """The discriminator's, and what was counted so far."""
-        judge = self.judge.state() if self.judge is not None else {}
-        return {**judge, **self.tally.state(), "selfplay": self.drawn, "weighed": self.weighed.totals}
+        state = self.discriminator.state() if self.discriminator is not None else {}
+        return {**state, **self.tally.state(), "selfplay": self.drawn, "weighed": self.weighed.totals}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Go on from `state()`."""
         self.tally.load_state(tensors)
         self.drawn = tensors["selfplay"].to(self.drawn)
         self.weighed.totals.copy_(tensors["weighed"])
-        if self.judge is not None:
-            self.judge.load_state(tensors)
+        if self.discriminator is not None:
+            self.discriminator.load_state(tensors)
 
 
 def _shares(drawn: Tensor) -> dict[str, float]:

@@ -52,8 +52,7 @@ class RationaleRows:
             question += [position] * (len(q.positives) + len(wrong))
             positive += [True] * len(q.positives) + [False] * len(wrong)
             origin += [TEACHER] * (len(q.positives) + len(q.negatives)) + [SELFPLAY] * len(q.played)
-            if key_weight != 1:
-                weights += key_weights(q.positives, wrong, key_weight)
+            weights += token_weights(q.positives, wrong, key_weight) or []
         candidates = Candidates(
             torch.tensor(question, dtype=torch.long, device=device),
             torch.tensor(positive, dtype=torch.bool, device=device),
@@ -61,6 +60,13 @@ class RationaleRows:
         )
         rows = torch.tensor(origin, dtype=torch.long, device=device)
         return cls(tokens, weights or [[] for _ in tokens], candidates, rows, question)
+
+
+def token_weights(
+    positives: Sequence[Sequence[int]], negatives: Sequence[Sequence[int]], key_weight: float
+) -> list[list[float]] | None:
+    """How much each token counts in l of a question's positives, then negatives; None is all alike."""
+    return key_weights(positives, negatives, key_weight) if key_weight != 1 else None
 
 
 @dataclass(frozen=True, slots=True)

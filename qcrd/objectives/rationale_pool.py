@@ -9,7 +9,7 @@ from statistics import fmean
 
 from qcrd import config
 from qcrd.objectives.base import Ingredients
-from qcrd.rationales.select import SELECTIONS, Candidate, choose, filtered, renewed
+from qcrd.rationales.select import Candidate, choose, passing, renewed, rule_of
 from qcrd.seeds import derive
 from qcrd.student.base import Student
 from qcrd.student.difficulty import answer_cue, rationale_difficulty
@@ -19,7 +19,7 @@ from qcrd.types import Question
 Tokens = list[int]
 
 
-class Offers:
+class RationalePool:
     """The positives and negatives of all training questions, as tokens.
 
     The filters are applied once. What is chosen among the candidates that pass them is chosen once too, or
@@ -32,15 +32,13 @@ class Offers:
 
     def __init__(self, given: Ingredients):
         self.given, settings = given, given.selection
-        self.rule, self.n, self.seed = SELECTIONS[settings.rule], settings.n, given.seed
+        self.rule, self.n, self.seed = rule_of(settings), settings.n, given.seed
         self.renews = renewed(settings)
-        threshold = settings.threshold if settings.diversity else None
         self._filtered, self._candidates = [], []
         for group in given.sets:
-            drawn = group.drawn()
-            passed = filtered([r for r, _ in drawn], [ok for _, ok in drawn], settings.accuracy, threshold)
-            self._filtered.append(passed)
-            self._candidates.append([Candidate(*drawn[n]) for n in passed.kept])
+            candidates, left = passing(group.drawn(), settings)
+            self._filtered.append(left)
+            self._candidates.append(candidates)
         tokens, limit = given.student.completions, given.lengths.max_rationale
         self._tokens = [tokens([c.text for c in group], limit) for group in self._candidates]
         self.positives: list[list[Tokens]] = list(self._tokens)
@@ -85,18 +83,19 @@ class Offers:
         }
         if self.rule.measures:
             for name, groups in (("rd", found), ("rd_kept", kept)):
-                values = [c.difficulty for group in groups for c in group]
+                values = [c.measured for group in groups for c in group]
                 figures |= {name: fmean(values)} if values else {}
         return {f"selection/{name}": value for name, value in figures.items()}
 
     def _measured(self, coming: Sequence[int]) -> list[list[Candidate]]:
         """The candidates of the coming questions with their difficulty."""
+        labels = self.given.labels
         found = difficulties(
             self._measuring(),
             self.given.task,
             self.given.lengths,
             [self.given.questions[i] for i in coming],
-            [self.given.sets[i].label for i in coming],
+            [labels[i] for i in coming],
             [[c.text for c in self._candidates[i]] for i in coming],
         )
         return [

@@ -57,13 +57,13 @@ class Entry:
 def entry(ended: Ended, home: Home) -> Entry:
     """What is known of a cell without loading its data."""
     record = ended.record
-    judge = judge_file(ended, home)
+    discriminator = discriminator_file(ended, home)
     sampler = sampler_of(ended, home)
     places = {name: ended.folder / file for name, file in FILES.items()} | {"student": ended.student}
-    if judge is not None:
-        if home.bucket and not judge.exists():
-            home.bucket.get([judge.with_suffix(".json"), judge])
-        places["pretrained discriminator"] = judge
+    if discriminator is not None:
+        if home.bucket and not discriminator.exists():
+            home.bucket.get([discriminator.with_suffix(".json"), discriminator])
+        places["pretrained discriminator"] = discriminator
     if sampler is not None:
         places["samples"] = sampler.folder
     return Entry(
@@ -101,7 +101,7 @@ def sampler_of(ended: Ended, home: Home) -> Sampler | None:
     return Sampler(folder.name, read["samples"], settings, read_json(folder / IDENTITY), folder)
 
 
-def judge_file(ended: Ended, home: Home) -> Path | None:
+def discriminator_file(ended: Ended, home: Home) -> Path | None:
     """Where the discriminator that the cell began with is or was; None where it had none."""
     if not ended.cell.needs_discriminator:
         return None

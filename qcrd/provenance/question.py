@@ -14,7 +14,7 @@ from qcrd.cell.resolved import ResolvedCell
 from qcrd.errors import DataError, QcrdError
 from qcrd.losses import SCHEMES
 from qcrd.provenance.candidate import Candidate
-from qcrd.provenance.entry import judge_file
+from qcrd.provenance.entry import discriminator_file
 from qcrd.provenance.samples import Answers, Draw, answers
 from qcrd.rationales.select import renewed, rule_of
 from qcrd.rationales.sets import Side, sides
@@ -152,16 +152,16 @@ def _training(
         if side is wanted
     ]
     student = ended.student if ended.student.is_dir() else None
-    judge = judge_file(ended, home)
-    judge = judge if judge is not None and judge.exists() else None
+    discriminator = discriminator_file(ended, home)
+    discriminator = discriminator if discriminator is not None and discriminator.exists() else None
     try:
-        candidates = weighed(cell, student, judge, question, group.label, rationales)
+        candidates = weighed(cell, student, discriminator, question, group.label, rationales)
     except QcrdError as error:  # a checkpoint that is out of reach
         notes.append(f"no figures of student and discriminator: {error}")
         candidates = weighed(cell, None, None, question, group.label, rationales)
     else:
         if rationales:
-            notes += _caveats(ended, judge)
+            notes += _caveats(ended, discriminator)
     denoise = ended.record.identity.get("rationales", {}).get("denoise", "gold")
     return Training(group.label, denoise, [*candidates, *_neither(draws, own)])
 
@@ -203,10 +203,8 @@ def _neither(draws: Sequence[Draw], own: Sequence[Side | None]) -> list[Candidat
     return [Candidate(text, None, tuple(rows), out=reason) for (text, reason), rows in found.items()]
 
 
-def _caveats(ended: Ended, judge: Path | None) -> Iterator[str]:
+def _caveats(ended: Ended, discriminator: Path | None) -> Iterator[str]:
     """What the figures of the candidates are not."""
-    from qcrd.provenance.choice import draws_lots
-
     cell, settings = ended.cell, ended.cell.settings
     if not cell.method.explains_separately:
         return
@@ -224,11 +222,11 @@ def _caveats(ended: Ended, judge: Path | None) -> Iterator[str]:
         )
     if not cell.method.contrasts:
         return
-    if draws_lots(SCHEMES[settings.contrastive.scheme]):
+    if SCHEMES[settings.contrastive.scheme].draws:
         yield f"{settings.contrastive.scheme} draws one positive and one negative anew in each step"
     else:
         yield "in training, every step chose by the student that it then had"
-    if judge is not None:
+    if discriminator is not None:
         updates = "; its updates during training are not kept" if settings.discriminator.update_steps else ""
         yield f"s is of the discriminator as pretrained{updates}"
     elif cell.needs_discriminator:

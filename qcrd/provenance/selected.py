@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -12,7 +12,7 @@ from qcrd.cell.resolved import ResolvedCell
 from qcrd.cell.run import measurer
 from qcrd.config import Selection
 from qcrd.objectives.rationale_pool import difficulties
-from qcrd.rationales.select import Candidate, choose, filtered, rule_of
+from qcrd.rationales.select import choose, passing, rule_of
 from qcrd.types import Question
 
 
@@ -46,26 +46,23 @@ def fates(
     rule = rule_of(section)
     if rule.renews or (rule.measures and section.measured_by is None and student is None):
         return None
-    order = sorted(range(len(rationales)), key=lambda row: rationales[row][2])
-    texts, right = [rationales[row][0] for row in order], [rationales[row][1] for row in order]
-    threshold = section.threshold if section.diversity else None
-    kept = filtered(texts, right, bool(section.accuracy), threshold).kept
-    difficulty: Sequence[float | None] = [None] * len(kept)
+    order = sorted(range(len(rationales)), key=lambda row: rationales[row][2])  # as they were drawn
+    candidates, left = passing([rationales[row][:2] for row in order], section)
     if rule.measures:
-        difficulty = _difficulty(cell, section, student, question, label, [texts[n] for n in kept])
-    candidates = [Candidate(texts[n], right[n], d) for n, d in zip(kept, difficulty, strict=True)]
+        texts = [candidate.text for candidate in candidates]
+        values = _difficulty(cell, section, student, question, label, texts)
+        candidates = [replace(c, difficulty=value) for c, value in zip(candidates, values, strict=True)]
     chosen = choose(rule, candidates, section.n, Random(0), question.id)
-    found = {}
-    for place, row in enumerate(order):
-        if place in kept:
-            number = kept.index(place)
-            taken = number in chosen
-            found[row] = Fate(taken or None, "" if taken else "not selected", difficulty[number])
-        elif section.accuracy and not right[place]:
-            found[row] = Fate(False)
-        else:
-            found[row] = Fate(None, "a near-duplicate")
-    return [found[row] for row in range(len(rationales))]
+    fate_of_row = {}
+    for number, (drawn, candidate) in enumerate(zip(left.kept, candidates, strict=True)):
+        taken = number in chosen
+        fate = Fate(True if taken else None, "" if taken else "not selected", candidate.difficulty)
+        fate_of_row[order[drawn]] = fate
+    for row, (_, right, _) in enumerate(rationales):
+        if row not in fate_of_row:
+            out = section.accuracy and not right
+            fate_of_row[row] = Fate(False) if out else Fate(None, "a near-duplicate")
+    return [fate_of_row[row] for row in range(len(rationales))]
 
 
 def _difficulty(

@@ -91,6 +91,18 @@ def filtered(
     return Filtered(tuple(kept), len(texts) - len(passed), len(passed) - len(kept))
 
 
+def passing(drawn: Sequence[tuple[str, bool]], section: config.Selection) -> tuple[list[Candidate], Filtered]:
+    """The candidates that the filters leave of one question's rationales.
+
+    Args:
+        drawn: text and whether it is right, in the order in which they were drawn.
+        section: the settings with the method's own for those that are None.
+    """
+    threshold = section.threshold if section.diversity else None
+    left = filtered([text for text, _ in drawn], [ok for _, ok in drawn], bool(section.accuracy), threshold)
+    return [Candidate(*drawn[n]) for n in left.kept], left
+
+
 def words(text: str) -> frozenset[str]:
     """Its words, numbers and marks, whatever their case."""
     return frozenset(TOKEN.findall(text.casefold()))

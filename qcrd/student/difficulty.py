@@ -71,11 +71,13 @@ def _batches(
 ) -> Iterator[list[int]]:
     """Questions that have a rationale, those with much to read first, so that rows of like width meet."""
     sizes = [len(y) + sum(len(r) + len(y) for r in group) for y, group in zip(labels, distinct, strict=True)]
-    batch, size = [], 0
+    batch: list[int] = []
+    size = 0
     for i in sorted((i for i, group in enumerate(distinct) if group), key=lambda i: -sizes[i]):
         if batch and size + sizes[i] > most:
             yield batch
-            batch, size = [], 0
+            batch: list[int] = []
+    size = 0
         batch.append(i)
         size += sizes[i]
     if batch:

@@ -17,13 +17,13 @@ PREFIX_WORDS = ("predict", "explain", ":")  # of T5's task prefixes, for a close
 
 def load_tokenizer(section: config.Student, setting: str = "student.checkpoint") -> PreTrainedTokenizerBase:
     """The tokenizer that the settings name; the arithmetic task's word-level one where they name none."""
-    if section.tokenizer is None and section.checkpoint is None:
-        return _own_tokenizer()
     from qcrd.hub.checkpoints import pretrained_tokenizer
 
     if section.tokenizer is not None:  # the revision is the checkpoint's
         return pretrained_tokenizer("student.tokenizer", section.tokenizer, None)
-    return pretrained_tokenizer(setting, section.checkpoint, section.revision)
+    if section.checkpoint is not None:
+        return pretrained_tokenizer(setting, section.checkpoint, section.revision)
+    return _own_tokenizer()
 
 
 def own_words() -> list[str]:

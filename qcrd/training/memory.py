@@ -40,7 +40,7 @@ def peak_bytes(device: torch.device) -> int | None:
 
 
 @cache
-def settle() -> None:
+def freeze_gc() -> None:
     """Say once, before the first cell, that what a process has by now it will keep: its libraries.
 
     Later searches for garbage pass it over, 0.01 s instead of 0.26 s each.

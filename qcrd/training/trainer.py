@@ -141,7 +141,9 @@ class Trainer:
         """Train up to the next log line, evaluation or `end`; returns the step reached."""
         every = self.settings.evaluate_every
         stop = min(end, (step // LOG_EVERY + 1) * LOG_EVERY, (step // every + 1) * every)
-        begun, done, sums, counts = time.monotonic(), flops.total(), {}, {}
+        begun, done = time.monotonic(), flops.total()
+        sums: dict[str, Tensor] = {}
+        counts: dict[str, Tensor] = {}
         self.student.train()
         for now in range(step + 1, stop + 1):
             for name, value in self._step(now).items():

@@ -29,12 +29,12 @@ def assert_same(student, ours, theirs):
 
 
 @pytest.mark.parametrize("scheme", sorted(SCHEMES.keys() - {"sampling"}))  # which draws
-@pytest.mark.parametrize("judge", [True, False])
+@pytest.mark.parametrize("discriminator", [True, False])
 @pytest.mark.parametrize("m, delta", [(1, PUSHING), (4, PUSHING), (4, 6.0)])
-def test_the_naive_step_has_the_loss_and_gradients_of_ours(scheme, judge, m, delta):
+def test_the_naive_step_has_the_loss_and_gradients_of_ours(scheme, discriminator, m, delta):
     given = work(m)
     student = given.student()
-    objective = played(given.objective("qcrd", student, scheme, judge, delta))
+    objective = played(given.objective("qcrd", student, scheme, discriminator, delta))
     parts = objective.loss(BATCH, 1)
     assert delta < PUSHING or parts["negatives/active"] == 1, "by default every chosen negative pushes"
     assert_same(student, parts["loss"], peers.naive(student, objective, BATCH))

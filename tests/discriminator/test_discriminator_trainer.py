@@ -3,17 +3,19 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small import arithmetic_questions, lengths, small_judge
+from small import arithmetic_questions, lengths, small_discriminator
 
 from qcrd.discriminator.model import within_question_auc
-from qcrd.discriminator.questions import SOURCES, Rows, chunks, judged
+from qcrd.discriminator.questions import SOURCES, Rows, chunks, discriminator_questions
 from qcrd.errors import Diverged
 from qcrd.student.tokenizer import load_tokenizer
 from qcrd.types import RationaleSet
 
 
-def seen_by(judge_sets, questions):
-    return judged(load_tokenizer(lengths()), [q.text for q in questions], judge_sets, lengths())
+def seen_by(discriminator_sets, questions):
+    return discriminator_questions(
+        load_tokenizer(lengths()), [q.text for q in questions], discriminator_sets, lengths()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +36,20 @@ def learnable():
 
 @pytest.fixture(scope="module")
 def trained(learnable):
-    judge = small_judge(pretrain_steps=60, lr=1e-2)
-    return judge, judge.pretrain(lambda _: learnable)
+    discriminator = small_discriminator(pretrain_steps=60, lr=1e-2)
+    return discriminator, discriminator.pretrain(lambda _: learnable)
 
 
-def scores(judge, questions):
+def scores(discriminator, questions):
     rows = [(i, q.text, r) for i, q in enumerate(questions) for r in (*q.positives, *q.negatives)]
     positive = [kind for q in questions for kind in [True] * len(q.positives) + [False] * len(q.negatives)]
-    return judge.quality(rows), torch.tensor(positive), torch.tensor([i for i, *_ in rows])
+    return discriminator.quality(rows), torch.tensor(positive), torch.tensor([i for i, *_ in rows])
 
 
 def test_pretraining_ranks_the_rationales_of_a_question_rightly(trained, learnable):
-    judge, figures = trained
-    before, positive, question = scores(small_judge(), learnable)
-    after, _, _ = scores(judge, learnable)
+    discriminator, figures = trained
+    before, positive, question = scores(small_discriminator(), learnable)
+    after, _, _ = scores(discriminator, learnable)
     assert figures["auc"] > 0.9
     assert within_question_auc(after, positive, question) > 0.9
     assert within_question_auc(before, positive, question) < 0.8
@@ -77,44 +79,50 @@ def test_scores_do_not_depend_on_what_they_are_asked_with(trained, learnable):
 
 
 def test_scores_are_kept_until_an_update_and_asked_afresh_after_it(learnable):
-    judge = small_judge(update_steps=2)
+    discriminator = small_discriminator(update_steps=2)
     calls = []
-    judge.model.register_forward_hook(lambda *_: calls.append(1))
+    discriminator.model.register_forward_hook(lambda *_: calls.append(1))
     row = (0, learnable[0].text, learnable[0].positives[0])
-    first, again = judge.quality([row, row]), judge.quality([row])
+    first, again = discriminator.quality([row, row]), discriminator.quality([row])
     assert len(calls) == 1
     assert first.tolist() == [*again.tolist(), *again.tolist()]
-    judge.update(learnable, 0)
+    discriminator.update(learnable, 0)
     calls.clear()
-    assert judge.quality([row]).tolist() != again.tolist()
+    assert discriminator.quality([row]).tolist() != again.tolist()
     assert len(calls) == 1
 
 
 def test_the_learning_rate_of_the_updates_decays_with_the_iteration(learnable):
-    judge = small_judge(update_steps=1, lr=0.01, decay=0.5)
+    discriminator = small_discriminator(update_steps=1, lr=0.01, decay=0.5)
     for iteration, rate in ((0, 0.01), (1, 0.005), (3, 0.00125)):
-        judge.update(learnable, iteration)
-        assert judge.optimizer.param_groups[0]["lr"] == pytest.approx(rate)
+        discriminator.update(learnable, iteration)
+        assert discriminator.optimizer.param_groups[0]["lr"] == pytest.approx(rate)
 
 
 def test_updates_end_where_their_rate_has_decayed_below_the_bound_and_scores_are_kept(learnable):
-    judge = small_judge(update_steps=1, decay=0.5, min_factor=0.25)
-    assert [bool(judge.update(learnable, n)) for n in (0, 1, 2, 3, 9)] == [True, True, True, False, False]
-    assert judge.updates == 3
-    before, row = judge.state(), (0, learnable[0].text, learnable[0].positives[0])
-    judge.quality([row])
+    discriminator = small_discriminator(update_steps=1, decay=0.5, min_factor=0.25)
+    assert [bool(discriminator.update(learnable, n)) for n in (0, 1, 2, 3, 9)] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert discriminator.updates == 3
+    before, row = discriminator.state(), (0, learnable[0].text, learnable[0].positives[0])
+    discriminator.quality([row])
     calls = []
-    judge.model.register_forward_hook(lambda *_: calls.append(1))
-    judge.update(learnable, 4)
-    judge.quality([row])
+    discriminator.model.register_forward_hook(lambda *_: calls.append(1))
+    discriminator.update(learnable, 4)
+    discriminator.quality([row])
     assert calls == []
-    assert all(torch.equal(before[name], tensor) for name, tensor in judge.state().items())
+    assert all(torch.equal(before[name], tensor) for name, tensor in discriminator.state().items())
 
 
 @pytest.mark.parametrize("form", ["bounded", "bce"])
 @pytest.mark.parametrize("most", [1, 150, 400])
 def test_the_gradient_of_a_step_does_not_depend_on_how_it_is_cut_into_chunks(learnable, most, form):
-    whole, cut = small_judge(loss=form), small_judge(max_tokens=most, loss=form)
+    whole, cut = small_discriminator(loss=form), small_discriminator(max_tokens=most, loss=form)
     batch = [replace(q, positives=q.positives[: 1 + n % 2]) for n, q in enumerate(learnable[:7])]
     assert sum(q.tokens for q in batch) > 400  # so each cuts it somewhere
     calls = []
@@ -131,50 +139,52 @@ def test_what_is_held_out_is_never_trained_on_and_reported_apart_by_source(learn
     played = [learnable[1].negatives[0]]
     held = [replace(q, held_out=True, played=played) for q in learnable[:4]]
     seen = []
-    judge = small_judge(held=[replace(q, played=()) for q in held], update_steps=3)
-    judge.model.register_forward_pre_hook(
+    discriminator = small_discriminator(held=[replace(q, played=()) for q in held], update_steps=3)
+    discriminator.model.register_forward_pre_hook(
         lambda model, args: seen.extend(args[0]) if model.training else None
     )
-    figures = judge.update([*held, *learnable[4:]], 0)
+    figures = discriminator.update([*held, *learnable[4:]], 0)
     assert seen and not [row for row in seen if any(row[: len(q.text)] == q.text for q in held)]
     assert {"loss", "auc", "auc_teacher", "s_positive", "s_teacher"} <= figures.keys()
     assert {"auc_teacher_held_out", "auc_selfplay_held_out", "s_selfplay_held_out"} <= figures.keys()
     assert "auc_selfplay" not in figures  # only held-out questions had any
 
     rows = Rows.of(held, torch.device("cpu"))
-    score, teacher = judge.model.score(rows.tokens), rows.source != SOURCES.index("selfplay")
+    score, teacher = discriminator.model.score(rows.tokens), rows.source != SOURCES.index("selfplay")
     wanted = within_question_auc(score[teacher], rows.positive[teacher], rows.question[teacher])
     assert figures["auc_teacher_held_out"] == pytest.approx(wanted)
     assert figures["s_positive_held_out"] == pytest.approx(
-        judge.model.weigh(score)[rows.positive].mean().item()
+        discriminator.model.weigh(score)[rows.positive].mean().item()
     )
 
 
 def test_calibrated_on_held_out_questions_the_kinds_lie_on_both_sides_of_the_middle(learnable):
     easy = [replace(q, augmented=[q.text]) for q in learnable[:-6]]  # another kind of negative, in training
     held = [replace(q, held_out=True) for q in learnable[-6:]]
-    figures = small_judge(held=held, pretrain_steps=20, lr=1e-2).pretrain(lambda _: easy)
+    figures = small_discriminator(held=held, pretrain_steps=20, lr=1e-2).pretrain(lambda _: easy)
     assert figures["s_positive_held_out"] > 0.5 > figures["s_teacher_held_out"]
     assert figures["s_positive_held_out"] + figures["s_teacher_held_out"] == pytest.approx(1, abs=0.02)
 
 
 def test_state_goes_round_and_training_goes_on_as_if_never_stopped(learnable):
-    judge = small_judge(update_steps=3)
-    judge.update(learnable, 0)
-    other = small_judge(seed=0, update_steps=3)
-    other.load_state({name: tensor.clone() for name, tensor in judge.state().items()})
-    for one in (judge, other):
+    discriminator = small_discriminator(update_steps=3)
+    discriminator.update(learnable, 0)
+    other = small_discriminator(seed=0, update_steps=3)
+    other.load_state({name: tensor.clone() for name, tensor in discriminator.state().items()})
+    for one in (discriminator, other):
         one.update(learnable, 1)
-    assert judge.state().keys() == other.state().keys()
-    assert all(torch.equal(judge.state()[name], other.state()[name]) for name in judge.state())
-    assert (other.updates, other.figures) == (2, judge.figures)
+    assert discriminator.state().keys() == other.state().keys()
+    assert all(
+        torch.equal(discriminator.state()[name], other.state()[name]) for name in discriminator.state()
+    )
+    assert (other.updates, other.figures) == (2, discriminator.figures)
 
 
 def test_nothing_to_learn_from_changes_nothing():
-    judge = small_judge(update_steps=3)
-    before = judge.state()
-    assert judge.update([], 0) == {}
-    assert all(torch.equal(before[name], tensor) for name, tensor in judge.state().items())
+    discriminator = small_discriminator(update_steps=3)
+    before = discriminator.state()
+    assert discriminator.update([], 0) == {}
+    assert all(torch.equal(before[name], tensor) for name, tensor in discriminator.state().items())
 
 
 def test_auc_counts_pairs_of_the_same_question_alone():
@@ -185,10 +195,10 @@ def test_auc_counts_pairs_of_the_same_question_alone():
 
 
 def test_a_judge_whose_loss_is_no_number_says_so_with_what_to_lower(learnable):
-    judge = small_judge(pretrain_steps=60)
+    discriminator = small_discriminator(pretrain_steps=60)
     with torch.no_grad():
-        judge.model.out.bias += float("nan")
+        discriminator.model.out.bias += float("nan")
     with pytest.raises(
         Diverged, match=r"discriminator's loss \(pretrain\) is not finite at step 1; lower dis"
     ):
-        judge.pretrain(lambda _: learnable)
+        discriminator.pretrain(lambda _: learnable)

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from small import SHAPE, lengths, small_judge
+from small import SHAPE, lengths, small_discriminator
 from torch.autograd.graph import saved_tensors_hooks
 
 from qcrd.discriminator.footprint import PER_WEIGHT, kept_bytes, training_bytes
@@ -15,7 +15,7 @@ def shape():
 
 @pytest.mark.parametrize("rows", [[40], [3, 90, 31, 44, 5, 60], [200] + [20] * 40])
 def test_what_is_kept_for_a_gradient_is_what_a_real_forward_pass_keeps(shape, rows):
-    model = small_judge().model.train()
+    model = small_discriminator().model.train()
     own = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     kept = {}
 
@@ -32,7 +32,7 @@ def test_what_is_kept_for_a_gradient_is_what_a_real_forward_pass_keeps(shape, ro
 
 
 def test_training_takes_weights_moments_and_one_chunk(shape):
-    weights = sum(weight.numel() for weight in small_judge().model.encoder.parameters())
+    weights = sum(weight.numel() for weight in small_discriminator().model.encoder.parameters())
     row, most = 50, 400
     found = training_bytes(shape, row, most)
     assert found == PER_WEIGHT * weights + kept_bytes(shape, [row] * 8)

@@ -82,7 +82,7 @@ def played(scheme="minmax", delta=4.0, **selfplay):
 def test_a_step_of_qcrd_counts_its_negatives_by_source(scheme, delta, active):
     one, _ = played(scheme, delta)
     parts, counts = one.loss(range(4), 1), one.figures()
-    teachers, own = sum(map(len, one.offers.negatives)), sum(map(len, one.played))
+    teachers, own = sum(map(len, one.pool.negatives)), sum(map(len, one.played))
     assert counts["negatives/active"] == active
     if scheme == "mean":
         assert counts["negatives/chosen"] == teachers + own

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small import arithmetic_questions, objective_of, small_judge, small_student
+from small import arithmetic_questions, objective_of, small_discriminator, small_student
 from torch.nn.functional import cross_entropy
 
 from qcrd import config
@@ -25,11 +25,11 @@ SETS = [
 BATCH = [3, 0, 1, 2]
 
 
-def made(method, student=None, measurer=None, judge=None, **selection):
+def made(method, student=None, measurer=None, discriminator=None, **selection):
     student = student or small_student(3)
     section = config.Selection(**selection)
     objective = objective_of(
-        method, student, QUESTIONS, SETS, judge, selection=section, measurer=measurer, delta=100.0
+        method, student, QUESTIONS, SETS, discriminator, selection=section, measurer=measurer, delta=100.0
     )
     figures = objective.begin_iteration(0, Snapshots(0), range(4))
     return objective, figures
@@ -40,11 +40,11 @@ def cut(groups):
 
 
 def test_what_a_method_offers_by_itself():
-    assert made("dss")[0].offers.positives == cut([[A], [], [C], [D]])
-    assert made("qcrd")[0].offers.positives == cut([s.positives for s in SETS])
+    assert made("dss")[0].pool.positives == cut([[A], [], [C], [D]])
+    assert made("qcrd")[0].pool.positives == cut([s.positives for s in SETS])
     objective, figures = made("morsd", n=9, threshold=0.99)
     wanted = cut([[A, f"then {A}", B], [], [C, D, B], [D]])
-    assert list(map(sorted, objective.offers.positives)) == list(map(sorted, wanted))
+    assert list(map(sorted, objective.pool.positives)) == list(map(sorted, wanted))
     assert figures["selection/kept"] == pytest.approx(7 / 4)
     assert figures["selection/wrong"] == pytest.approx(5 / 4)
     assert figures["selection/near_duplicate"] == pytest.approx(1 / 4)
@@ -54,10 +54,10 @@ def test_what_a_method_offers_by_itself():
 
 def test_without_the_accuracy_filter_wrong_ones_are_offered_as_drawn_and_none_is_a_negative():
     objective, figures = made("qcrd", accuracy=False, rule="first", n=3)
-    assert objective.offers.positives == cut([[A, C, A], [A], [C, D, B], [D, D, A]])
-    assert objective.offers.negatives == [[], [], [], []]
+    assert objective.pool.positives == cut([[A, C, A], [A], [C, D, B], [D, D, A]])
+    assert objective.pool.negatives == [[], [], [], []]
     assert (figures["selection/wrong"], figures["selection/left"]) == (0, 3 / 4)
-    assert [len(group) for group in made("qcrd")[0].offers.negatives] == [2, 1, 0, 2]
+    assert [len(group) for group in made("qcrd")[0].pool.negatives] == [2, 1, 0, 2]
 
 
 @pytest.mark.parametrize("method", ["morsd", "qcrd", "dss"])
@@ -75,7 +75,7 @@ def test_every_method_learns_from_what_is_of_least_or_greatest_difficulty_to_it_
             student, asked, labels, rows, student.completions(["The answer is"], 9)[0][:-1]
         )
         sign = 1 if rule == "min_rd" else -1
-        for group, values, found in zip(rows, difficulty, objective.offers.positives, strict=True):
+        for group, values, found in zip(rows, difficulty, objective.pool.positives, strict=True):
             order = sorted(range(len(group)), key=lambda n, values=values: sign * values[n])
             assert found == [group[n] for n in order[:2]]
         every = [value for values in difficulty for value in values]
@@ -89,20 +89,20 @@ def test_every_method_learns_from_what_is_of_least_or_greatest_difficulty_to_it_
 
 def test_only_the_questions_of_an_iteration_are_measured_for_it(monkeypatch):
     objective, _ = made("morsd", n=1, diversity=False)
-    before = list(objective.offers.positives)
-    monkeypatch.setattr(objective.offers, "seed", 1)
+    before = list(objective.pool.positives)
+    monkeypatch.setattr(objective.pool, "seed", 1)
     figures = objective.begin_iteration(1, Snapshots(0), [2, 3])
-    assert objective.offers.positives[:2] == before[:2]
+    assert objective.pool.positives[:2] == before[:2]
     assert figures["selection/left"] == pytest.approx((2 + 0) / 2)
 
 
 def test_chance_takes_others_in_each_iteration_and_the_same_for_a_seed():
     def drawn(iterations):
         objective, _ = made("morsd", rule="random", n=1, diversity=False)
-        found = [objective.offers.positives[2]]
+        found = [objective.pool.positives[2]]
         for iteration in range(1, iterations):
             objective.begin_iteration(iteration, Snapshots(0), range(4))
-            found.append(objective.offers.positives[2])
+            found.append(objective.pool.positives[2])
         return found
 
     first = drawn(12)
@@ -115,7 +115,7 @@ def test_another_model_measures_once_with_its_own_tokenizer_and_is_let_go():
     rules = {"rule": "min_rd", "n": 1, "diversity": False, "measured_by": "another"}
     objective, figures = made("morsd", measurer=lambda: loaded.append(1) or other, **rules)
     by_itself, _ = made("morsd", student=other, rule="min_rd", n=1, diversity=False)
-    assert objective.offers.positives == by_itself.offers.positives
+    assert objective.pool.positives == by_itself.pool.positives
     assert figures["selection/rd"] == pytest.approx(
         by_itself.begin_iteration(1, Snapshots(0), range(4))["selection/rd"]
     )
@@ -135,9 +135,9 @@ def test_a_questions_rationale_loss_is_the_mean_over_its_selected_ones():
     predict = torch.stack([naive(student, objective.predict[i], objective.labels[i]) for i in BATCH]).mean()
     explain = []
     for i in BATCH:
-        rows = [naive(student, objective.explain[i], r) for r in objective.offers.positives[i]]
+        rows = [naive(student, objective.explain[i], r) for r in objective.pool.positives[i]]
         explain += [torch.stack(rows).mean()] if rows else []
-    assert {len(group) for group in objective.offers.positives} == {0, 1, 2}
+    assert {len(group) for group in objective.pool.positives} == {0, 1, 2}
     slow = 0.4 * predict + 0.6 * torch.stack(explain).mean()
     fast = objective.loss(BATCH, 1)["loss"]
     torch.testing.assert_close(fast.double(), slow, rtol=1e-5, atol=1e-6)
@@ -148,11 +148,11 @@ def test_a_questions_rationale_loss_is_the_mean_over_its_selected_ones():
 
 
 def test_qcrd_contrasts_the_selected_with_all_negatives_and_its_judge_still_sees_all():
-    judge = small_judge(update_steps=0)
-    objective, _ = made("qcrd", judge=judge, rule="min_rd", n=1)
-    assert [len(group) for group in objective.offers.positives] == [1, 0, 1, 1]
-    assert [len(group) for group in objective.offers.negatives] == [2, 1, 0, 2]
-    assert [len(q.positives) for q in objective.judged] == [3, 0, 3, 1]
+    discriminator = small_discriminator(update_steps=0)
+    objective, _ = made("qcrd", discriminator=discriminator, rule="min_rd", n=1)
+    assert [len(group) for group in objective.pool.positives] == [1, 0, 1, 1]
+    assert [len(group) for group in objective.pool.negatives] == [2, 1, 0, 2]
+    assert [len(q.positives) for q in objective.discriminator_questions] == [3, 0, 3, 1]
     assert torch.isfinite(objective.loss(BATCH, 1)["loss"])
 
 
@@ -173,7 +173,7 @@ def test_a_rule_that_chooses_what_is_not_there_is_named_with_the_question(monkey
 def test_a_rule_may_give_its_numbers_as_a_tensor(monkeypatch):
     rule = Rule("mine", lambda candidates, n, chance: torch.arange(len(candidates)))
     monkeypatch.setitem(SELECTIONS, "mine", rule)
-    assert made("dss", rule="mine")[0].offers.positives == cut([s.positives for s in SETS])
+    assert made("dss", rule="mine")[0].pool.positives == cut([s.positives for s in SETS])
 
 
 def test_a_set_knows_in_which_order_its_rationales_were_drawn():

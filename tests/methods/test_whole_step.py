@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small import arithmetic_questions, lengths, objective_of, small_judge, small_student
+from small import arithmetic_questions, lengths, objective_of, small_discriminator, small_student
 from torch.nn.functional import cross_entropy
 
 from qcrd import config
@@ -44,32 +44,32 @@ def separate(student, source, target, weights=None):
     return nats.mean() if weights is None else nats @ torch.tensor(weights).double() / sum(weights)
 
 
-def naive_step(objective, student, batch, step, scheme, judge, negative, delta):
+def naive_step(objective, student, batch, step, scheme, discriminator, negative, delta):
     """Encoder and decoder run once for every rationale, all with gradient, then the equations."""
     predict = torch.stack([separate(student, objective.predict[i], objective.labels[i]) for i in batch])
-    contrasted = [i for i in batch if objective.offers.positives[i]]
+    contrasted = [i for i in batch if objective.pool.positives[i]]
     total = torch.zeros((), dtype=torch.float64)
     drawn = draws(objective, contrasted, step) if scheme == "sampling" else None
     for i in contrasted:
         sides = []
-        positives = objective.offers.positives[i]
-        negatives = objective.offers.negatives[i] + objective.played[i]
+        positives = objective.pool.positives[i]
+        negatives = objective.pool.negatives[i] + objective.played[i]
         weights = iter(key_weights(positives, negatives, objective.settings.key_weight))
         for positive, rows in ((True, positives), (False, negatives)):
             loss = [separate(student, objective.explain[i], r, next(weights)) for r in rows]
             value = loss if positive else [torch.relu(delta - v) for v in loss]
-            s = [quality(judge, objective, i, r) for r in rows]
-            weight = s if positive or judge is None else [1 - v for v in s]
+            s = [quality(discriminator, objective, i, r) for r in rows]
+            weight = s if positive or discriminator is None else [1 - v for v in s]
             sides.append(one_side(scheme, positive, value, weight, drawn and drawn.get((i, positive))))
         total = total + sides[0] + (BETA if negative == "hinge" else -BETA) * sides[1]
     return ALPHA1 * predict.mean() + ALPHA2 * total / max(len(contrasted), 1)
 
 
-def quality(judge, objective, i, rationale):
-    if judge is None:
+def quality(discriminator, objective, i, rationale):
+    if discriminator is None:
         return 1.0
-    score = judge.model.eval()([objective.judged[i].text + rationale]).double()
-    return torch.sigmoid(score - judge.model.center)[0].item()
+    score = discriminator.model.eval()([objective.discriminator_questions[i].text + rationale]).double()
+    return torch.sigmoid(score - discriminator.model.center)[0].item()
 
 
 def one_side(scheme, positive, value, weight, place):
@@ -89,7 +89,7 @@ def draws(objective, contrasted, step):
     """(question, side) -> which rationale the sampling scheme draws at this step."""
     question, positive, place = [], [], []
     for number, i in enumerate(contrasted):
-        sides = (objective.offers.positives[i], objective.offers.negatives[i] + objective.played[i])
+        sides = (objective.pool.positives[i], objective.pool.negatives[i] + objective.played[i])
         for kind, rows in zip((True, False), sides, strict=True):
             question += [number] * len(rows)
             positive += [kind] * len(rows)
@@ -118,13 +118,13 @@ def assert_same_step(student, fast, slow):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize(
-    "judged, k, negative, key",
+    "weighs, k, negative, key",
     [(True, 2, "hinge", 1.0), (False, 0, "printed", 1.0), (False, 1, "hinge", 5.0)],
 )
-def test_qcrd_equals_the_naive_computation(scheme, judged, k, negative, key):
+def test_qcrd_equals_the_naive_computation(scheme, weighs, k, negative, key):
     questions, sets = questions_and_sets()
     student = double_student()
-    judge = small_judge(update_steps=0) if judged else None
+    discriminator = small_discriminator(update_steps=0) if weighs else None
 
     def objective_with(delta):
         made = objective_of(
@@ -132,7 +132,7 @@ def test_qcrd_equals_the_naive_computation(scheme, judged, k, negative, key):
             student,
             questions,
             sets,
-            judge,
+            discriminator,
             scheme,
             config.SelfPlay(k=k, lag=2),
             beta=BETA,
@@ -154,23 +154,23 @@ def test_qcrd_equals_the_naive_computation(scheme, judged, k, negative, key):
         assert 0 < parts["negatives/active"] < 1, "the case must have hinges of both kinds"
     fast = parts["loss"]
     assert_same_step(
-        student, fast, naive_step(objective, student, BATCH, step, scheme, judge, negative, delta)
+        student, fast, naive_step(objective, student, BATCH, step, scheme, discriminator, negative, delta)
     )
 
 
 def step_under(form, scheme="minmax"):
     questions, sets = questions_and_sets()
-    judge, student = small_judge(update_steps=0, weights=form), double_student()
-    for q in judge_scores(judge, questions, sets):
+    discriminator, student = small_discriminator(update_steps=0, weights=form), double_student()
+    for q in discriminator_scores(discriminator, questions, sets):
         assert 0 < q < 1
-    made = objective_of("qcrd", student, questions, sets, judge, scheme, beta=BETA, delta=100.0)
+    made = objective_of("qcrd", student, questions, sets, discriminator, scheme, beta=BETA, delta=100.0)
     begin(made, student)
     return made, made.loss(BATCH, 7)
 
 
-def judge_scores(judge, questions, sets):
-    objective = objective_of("qcrd", double_student(), questions, sets, judge)
-    return [quality(judge, objective, i, r) for i in BATCH for r in objective.offers.positives[i]]
+def discriminator_scores(discriminator, questions, sets):
+    objective = objective_of("qcrd", double_student(), questions, sets, discriminator)
+    return [quality(discriminator, objective, i, r) for i in BATCH for r in objective.pool.positives[i]]
 
 
 @pytest.mark.parametrize("form", ["mean_one", "shuffled"])
@@ -242,8 +242,8 @@ def test_what_is_differentiated_after_scoring_has_the_values_and_gradients_of_on
 
 def test_a_batch_without_any_positive_has_its_label_loss_alone():
     questions, sets = questions_and_sets()
-    student, judge = double_student(), small_judge(update_steps=0)
-    objective = objective_of("qcrd", student, questions, sets, judge)
+    student, discriminator = double_student(), small_discriminator(update_steps=0)
+    objective = objective_of("qcrd", student, questions, sets, discriminator)
     parts = objective.loss([1], 1)
     label = separate(student, objective.predict[1], objective.labels[1])
     assert_same_step(student, parts["loss"], ALPHA1 * label)
@@ -293,7 +293,7 @@ def test_the_figures_of_the_negatives_are_of_all_that_were_chosen(scheme, dropou
     objective = objective_of("qcrd", student, questions, sets, scheme=scheme, section=section, delta=delta)
     parts = objective.loss(BATCH, 1)
     loss = {
-        i: [separate(student, objective.explain[i], r).item() for r in objective.offers.negatives[i]]
+        i: [separate(student, objective.explain[i], r).item() for r in objective.pool.negatives[i]]
         for i in (0, 3, 4)
     }
     if scheme == "minmax":  # where all are beyond the margin, the first of equals

@@ -15,10 +15,10 @@ from qcrd.cell.discriminator import ensure_discriminator, new_discriminator
 from qcrd.cell.finished import Ended, kept_student
 from qcrd.cell.preparation import prepare
 from qcrd.cell.run import run_cell
-from qcrd.discriminator.trainer import Judge
+from qcrd.discriminator.trainer import DiscriminatorTrainer
 from qcrd.errors import DataError
 from qcrd.hub.token_ids import tokenise
-from qcrd.provenance.entry import entry, judge_file
+from qcrd.provenance.entry import discriminator_file, entry
 from qcrd.provenance.question import trace
 from qcrd.provenance.samples import answers
 from qcrd.provenance.text import as_object, entry_text, trace_text
@@ -156,15 +156,15 @@ def test_minmax_takes_the_likeliest_of_each_side_under_the_kept_student(home, qc
 
 def test_scores_are_the_pretrained_discriminators(home, qcrd):
     path = ensure_discriminator(qcrd.cell, home)
-    assert judge_file(qcrd, home) == path
+    assert discriminator_file(qcrd, home) == path
     model = new_discriminator(qcrd.cell)
     set_weights(model, load_file(path))
-    judge = Judge(model, qcrd.cell.settings.discriminator, 0)
+    discriminator = DiscriminatorTrainer(model, qcrd.cell.settings.discriminator, 0)
     found = trace(qcrd, home, "0", "train")
     tokenizer = kept_student(qcrd.cell, qcrd.student).tokenizer
     text = tokenise(tokenizer, [found.question.text], 64)[0]
     rows = tokenise(tokenizer, [c.text for c in found.training.candidates], 24)
-    quality = judge.quality([(0, text, row) for row in rows]).tolist()
+    quality = discriminator.quality([(0, text, row) for row in rows]).tolist()
     assert [c.quality for c in found.training.candidates] == pytest.approx(quality, abs=1e-6)
     assert any("as pretrained; its updates during training are not kept" in note for note in found.notes)
 
@@ -257,7 +257,7 @@ def test_a_validation_question_has_the_votes_label_where_labels_are_the_teachers
 def test_what_is_gone_is_said_and_the_rest_still_told(home, qcrd, tmp_path):
     made, cell = copied(qcrd, home, tmp_path / "home")
     shutil.rmtree(cell.student)
-    judge_file(cell, made).unlink()
+    discriminator_file(cell, made).unlink()
     (cell.folder / "predictions.json").unlink()
     found = trace(cell, made, "1", "train")
     assert {(c.loss, c.quality, c.share) for c in found.training.candidates} == {(None, None, None)}

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small import arithmetic_questions, objective_of, small_judge, small_student, two_sided
+from small import arithmetic_questions, objective_of, small_discriminator, small_student, two_sided
 from torch.utils.flop_counter import FlopCounterMode
 
 from qcrd import config
@@ -45,7 +45,7 @@ def test_what_an_iteration_begins_with_is_counted():
 
 
 def test_the_judge_is_counted_but_for_its_two_small_layers():
-    judge = small_judge(update_steps=1)
-    objective = objective_of("qcrd", small_student(1), QUESTIONS, two_sided(QUESTIONS), judge)
+    discriminator = small_discriminator(update_steps=1)
+    objective = objective_of("qcrd", small_student(1), QUESTIONS, two_sided(QUESTIONS), discriminator)
     own, profiled = counted(lambda: objective.begin_iteration(0, Snapshots(0), range(6)))
     assert 0.99 * profiled < own < profiled

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from small import arithmetic_questions, objective_of, small_judge, small_student, two_sided
+from small import arithmetic_questions, objective_of, small_discriminator, small_student, two_sided
 
 from qcrd import config
 from qcrd.objectives import qcrd as qcrd_module
@@ -49,17 +49,17 @@ def test_qcrd_samples_from_that_snapshot(monkeypatch):
 
 def test_an_iteration_plays_for_its_own_questions_and_judges_them_alone(monkeypatch):
     questions = arithmetic_questions(4)
-    student, judge, seen = small_student(2), small_judge(), []
+    student, discriminator, seen = small_student(2), small_discriminator(), []
     objective = objective_of(
-        "qcrd", student, questions, two_sided(questions), judge, selfplay=config.SelfPlay(k=2, lag=2)
+        "qcrd", student, questions, two_sided(questions), discriminator, selfplay=config.SelfPlay(k=2, lag=2)
     )
-    monkeypatch.setattr(judge, "update", lambda asked, iteration: seen.append(asked) or {})
+    monkeypatch.setattr(discriminator, "update", lambda asked, iteration: seen.append(asked) or {})
     snapshots = Snapshots(objective.lag)
     for iteration, coming in enumerate(([1, 2], [0, 2])):
         snapshots.take(iteration, student)
         objective.begin_iteration(iteration, snapshots, coming)
         assert [i for i, group in enumerate(objective.played) if group] == coming
-        assert [q.text for q in seen[-1]] == [objective.judged[i].text for i in coming]
+        assert [q.text for q in seen[-1]] == [objective.discriminator_questions[i].text for i in coming]
         assert [q.played for q in seen[-1]] == [objective.played[i] for i in coming]
 
 

@@ -6,7 +6,7 @@ import logging
 import pytest
 import torch
 from safetensors.torch import load_file
-from small import arithmetic_questions, lengths, objective_of, small_judge, small_student, two_sided
+from small import arithmetic_questions, lengths, objective_of, small_discriminator, small_student, two_sided
 
 from qcrd import config, tasks
 from qcrd.errors import Diverged
@@ -48,7 +48,7 @@ def make(
         student,
         questions,
         sets,
-        small_judge(seed, update_steps=2),
+        small_discriminator(seed, update_steps=2),
         selfplay=config.SelfPlay(k=1, lag=2),
         section=section,
         seed=seed,

@@ -47,7 +47,7 @@ def train_cell(config: dict[str, Any], run: Run = run_cell) -> None:
     import torch
 
     torch.set_num_threads(config["threads"])
-    memory.settle()
+    memory.freeze_gc()
     last = 0.0
 
     def report(progress: Progress) -> None:

@@ -118,9 +118,9 @@ class Writer:
                 block.own.norm,
                 cast(block.own.q, block.own.k, block.own.v),
                 cast(block.own.o),
-                block.cross.norm,
-                cast(block.cross.q),
-                cast(block.cross.o),
+                block.crossing.norm,
+                cast(block.crossing.q),
+                cast(block.crossing.o),
                 FeedForward(
                     block.feed_forward.norm,
                     (cast(*block.feed_forward.inner),),
@@ -205,9 +205,11 @@ class Writer:
         width = slots.memory.keys_values[0][0].shape[3]
         shape = len(slots.job), self.stack.heads, room, width
         layers = range(len(self.layers))
-        return tuple(
-            [torch.zeros(shape, dtype=self.dtype, device=slots.job.device) for _ in layers] for _ in range(2)
-        )
+
+        def empty() -> list[Tensor]:
+            return [torch.zeros(shape, dtype=self.dtype, device=slots.job.device) for _ in layers]
+
+        return empty(), empty()
 
     def _move_in(self, slots: _Slots, rows: Tensor, new: _Slots) -> None:
         for name in ("job", "last", "position", "limit", "live"):

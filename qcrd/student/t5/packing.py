@@ -70,13 +70,13 @@ class Layout:
             for row in rows:
                 begin[row] = cells
                 cells += widest
-            numbers = sent([rows, [width[row] for row in rows]], device)
+            numbers = to_device([rows, [width[row] for row in rows]], device)
             rectangles.append(Rectangle(widest, *numbers))
         ranges = (
             range(begin[row] + left, begin[row] + left + length)
             for row, left, length in zip(group, column, lengths, strict=True)
         )
-        return cls(tuple(rectangles), sent(list(chain.from_iterable(ranges)), device))
+        return cls(tuple(rectangles), to_device(list(chain.from_iterable(ranges)), device))
 
     def spread(self, tokens: Tensor) -> list[Tensor]:
         """[N, ...] -> for each rectangle [r, width, ...], 0 where there is no token."""
@@ -102,7 +102,7 @@ class Layout:
         return found
 
 
-def sent(numbers: Sequence, device: torch.device, dtype: torch.dtype = torch.long) -> Tensor:
+def to_device(numbers: Sequence, device: torch.device, dtype: torch.dtype = torch.long) -> Tensor:
     """Numbers as a tensor; a GPU fetches them while the CPU goes on."""
     found = torch.tensor(numbers, dtype=dtype)
     return found.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else found.to(device)

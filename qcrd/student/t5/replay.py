@@ -36,7 +36,7 @@ class Arithmetic:
         """[N, ...] -> the same, with a share of its numbers 0 and the rest scaled up."""
         return dropout(tokens, self.rate) if self.rate else tokens
 
-    def thin(self, shares: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+    def attention_dropout(self, shares: Sequence[Tensor], layout: Layout) -> list[Tensor]:
         """Dropout of attention's probabilities, [r, H, width, S] for each rectangle of `layout`."""
         return [dropout(part, self.rate) for part in shares]
 
@@ -44,12 +44,14 @@ class Arithmetic:
 class _Taped(Arithmetic):
     """One that draws masks token by token, so that those of some tokens can be looked up."""
 
-    def thin(self, shares: Sequence[Tensor], layout: Layout) -> list[Tensor]:
-        """As `Arithmetic.thin`."""
+    def attention_dropout(self, shares: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        """As `Arithmetic.attention_dropout`."""
         widest = max(part.shape[3] for part in shares)
         wide = [pad(part, (0, widest - part.shape[3])).transpose(1, 2) for part in shares]
-        thin = layout.spread(self.dropout(layout.collect(wide)))
-        return [part.transpose(1, 2)[..., : share.shape[3]] for part, share in zip(thin, shares, strict=True)]
+        dropped = layout.spread(self.dropout(layout.collect(wide)))
+        return [
+            part.transpose(1, 2)[..., : share.shape[3]] for part, share in zip(dropped, shares, strict=True)
+        ]
 
 
 class Recorder(_Taped):

@@ -18,7 +18,7 @@ from qcrd.student.base import Kind, Student, TokenWeights
 from qcrd.student.t5.decoding import Head, Writer
 from qcrd.student.t5.forward import Memory, Stack
 from qcrd.student.t5.limits import RECORDED
-from qcrd.student.t5.packing import Layout, sent
+from qcrd.student.t5.packing import Layout, to_device
 from qcrd.student.t5.replay import Arithmetic, Recorder, Replay
 
 PREFIXES = {"predict": "predict: ", "explain": "explain: "}  # of DSS's tasks, section 3.1
@@ -77,7 +77,7 @@ class T5Student(Student):
 
     def read(self, prompts: Sequence[Sequence[int]]) -> Memory:
         """Encode B prompts, once for all completions that will attend to them."""
-        ids = sent([token for row in prompts for token in row], self.device)
+        ids = to_device([token for row in prompts for token in row], self.device)
         lengths = [len(row) for row in prompts]
         with self.precision():
             states = self.encoder.encode(ids, Layout.of(lengths, self.device))
@@ -120,13 +120,13 @@ class T5Student(Student):
         ids = [token for row in targets for token in row]
         shifted = [token for row in targets for token in (self.start_id, *row[:-1])]
         row = [number for number, length in enumerate(lengths) for _ in range(length)]
-        ids, shifted, row = sent([ids, shifted, row], self.device)
+        ids, shifted, row = to_device([ids, shifted, row], self.device)
         counted = values = None
         if weights is not None:
             flat = _flat(weights, lengths)
-            counted = sent([n for n, weight in enumerate(flat) if weight], self.device)
+            counted = to_device([n for n, weight in enumerate(flat) if weight], self.device)
             ids, row = ids.index_select(0, counted), row.index_select(0, counted)
-            values = sent([weight for weight in flat if weight], self.device, torch.float32)
+            values = to_device([weight for weight in flat if weight], self.device, torch.float32)
         return Targets(
             targets,
             source,
@@ -191,7 +191,7 @@ class T5Scored:
             [all_.rows[r] for r in chosen],
             [all_.by_row[r] for r in chosen] if all_.by_row is not None else None,
         )
-        replay = Replay(self._first, sent(tokens, student.device))
+        replay = Replay(self._first, to_device(tokens, student.device))
         return student._cross_entropy(self._memory, some, replay)
 
 

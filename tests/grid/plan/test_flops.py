@@ -4,10 +4,10 @@ import pytest
 from small import (
     SHAPE,
     arithmetic_questions,
-    judge_settings,
+    discriminator_settings,
     lengths,
     objective_of,
-    small_judge,
+    small_discriminator,
     small_student,
 )
 
@@ -50,11 +50,11 @@ def sets():
     ]
 
 
-def counted(tmp_path, method, judge=None, **changes):
+def counted(tmp_path, method, discriminator=None, **changes):
     """FLOP that a trainer has counted at its end."""
     student = small_student(1, max_rationale=24)
     objective = objective_of(
-        method, student, QUESTIONS, sets(), judge, section=STUDENT, delta=100.0, **changes
+        method, student, QUESTIONS, sets(), discriminator, section=STUDENT, delta=100.0, **changes
     )
     evaluators = {"validation": lambda: [], "test": lambda: []}
     with Journal(tmp_path / "journal.jsonl") as journal:
@@ -78,9 +78,9 @@ def test_qcrds_schemes_are_counted_within_a_tenth(tmp_path, scheme):
 
 def test_self_play_and_the_judge_are_in_it(tmp_path):
     play = config.SelfPlay(k=2, lag=1)
-    section = judge_settings(update_steps=2)
+    section = discriminator_settings(update_steps=2)
     before = flops_of(cell("qcrd", selfplay=play, discriminator=section))
-    after = counted(tmp_path, "qcrd", small_judge(update_steps=2), selfplay=play)
+    after = counted(tmp_path, "qcrd", small_discriminator(update_steps=2), selfplay=play)
     assert before.written > 0 < before.judged and before.training == pytest.approx(after, rel=0.15)
     assert flops_of(cell("qcrd", discriminator=section)).written == 0
     greedy = config.SelfPlay(k=2, tau=0.0)

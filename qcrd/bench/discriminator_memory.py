@@ -10,7 +10,7 @@ from transformers import T5Config
 
 from qcrd.bench.workload import RIGHT, SIZES, Lengths, Size
 from qcrd.discriminator.footprint import kept_bytes
-from qcrd.discriminator.questions import JudgedQuestion, Tokens, chunks
+from qcrd.discriminator.questions import DiscriminatorQuestion, Tokens, chunks
 
 GIB = 2**30
 
@@ -40,7 +40,7 @@ class StepMemory:
         )
 
 
-def bench_judge(
+def bench_discriminator(
     size: Size, m: int, batch: int, max_tokens: int, augment: int = 2, seed: int = 0
 ) -> StepMemory:
     """Count the bytes that a discriminator's step keeps for its gradient, in both ways.
@@ -68,16 +68,16 @@ def bench_judge(
     )
 
 
-def _question(dice: random.Random, m: int, augment: int) -> JudgedQuestion:
+def _question(dice: random.Random, m: int, augment: int) -> DiscriminatorQuestion:
     lengths = Lengths()
     right: list[Tokens] = []
     wrong: list[Tokens] = []
     for number in range(m):
         side = right if number == 0 or dice.random() < RIGHT else wrong
         side.append([0] * lengths.rationale(dice))
-    return JudgedQuestion([0] * lengths.question(dice), right, wrong, right * augment)
+    return DiscriminatorQuestion([0] * lengths.question(dice), right, wrong, right * augment)
 
 
-def _lengths(questions: Sequence[JudgedQuestion]) -> list[int]:
+def _lengths(questions: Sequence[DiscriminatorQuestion]) -> list[int]:
     groups = ((q.text, (*q.positives, *q.negatives, *q.augmented)) for q in questions)
     return [len(text) + len(rationale) for text, group in groups for rationale in group]
