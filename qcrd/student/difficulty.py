@@ -76,8 +76,7 @@ def _batches(
     for i in sorted((i for i, group in enumerate(distinct) if group), key=lambda i: -sizes[i]):
         if batch and size + sizes[i] > most:
             yield batch
-            batch: list[int] = []
-    size = 0
+            batch, size = [], 0
         batch.append(i)
         size += sizes[i]
     if batch:
