@@ -16,7 +16,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, choose, contrastive_loss
 from qcrd.objectives.qcrd import Contrastive
-from qcrd.student.base import Student
+from qcrd.student.t5.student import T5Student
 
 IGNORED = -100
 
@@ -25,7 +25,7 @@ Row = tuple[int, bool, list[int]]
 """Position of the question in the batch, whether it is a positive, and the rationale's tokens."""
 
 
-def distil(student: Student, objective, batch: Sequence[int]) -> Tensor:
+def distil(student: T5Student, objective, batch: Sequence[int]) -> Tensor:
     """0.5 * L_pred + 0.5 * l(f(x), r): two padded forward passes, as DSS's TaskPrefixTrainer."""
     rationales = [objective.pool.positives[i][0] for i in batch]
     predict = _pass(student, [objective.predict[i] for i in batch], [objective.labels[i] for i in batch])
@@ -33,7 +33,7 @@ def distil(student: Student, objective, batch: Sequence[int]) -> Tensor:
     return 0.5 * predict.mean() + 0.5 * explain.mean()
 
 
-def naive(student: Student, objective: Contrastive, batch: Sequence[int]) -> Tensor:
+def naive(student: T5Student, objective: Contrastive, batch: Sequence[int]) -> Tensor:
     """Eqs. 3-8 with a padded pass of encoder and decoder, with gradient, for each of the m + k rationales."""
     predict = _pass(student, [objective.predict[i] for i in batch], [objective.labels[i] for i in batch])
     positives = [objective.pool.positives[i] for i in batch]
@@ -71,7 +71,7 @@ def naive(student: Student, objective: Contrastive, batch: Sequence[int]) -> Ten
 
 
 def write(
-    student: Student,
+    student: T5Student,
     inputs: Sequence[Tokens],
     limits: Sequence[int],
     temperature: float,
@@ -115,7 +115,7 @@ def _turn(rows: Sequence[Sequence[Row]], turn: int) -> list[Row]:
     return [group[turn] for group in rows if len(group) > turn]
 
 
-def _pass(student: Student, inputs: Sequence[Tokens], targets: Sequence[Tokens]) -> Tensor:
+def _pass(student: T5Student, inputs: Sequence[Tokens], targets: Sequence[Tokens]) -> Tensor:
     """[R] token-mean cross entropy, by one padded pass of the whole model."""
     ids, mask = _pad(inputs, 0, student.device)
     labels, real = _pad(targets, 0, student.device)

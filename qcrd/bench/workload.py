@@ -21,7 +21,7 @@ from qcrd.discriminator.trainer import DiscriminatorTrainer
 from qcrd.hub.word_tokenizer import word_level_tokenizer
 from qcrd.methods import METHODS
 from qcrd.objectives.base import Ingredients, Objective
-from qcrd.student.base import Student
+from qcrd.student.t5.student import T5Student
 from qcrd.types import Question, RationaleSet
 
 Size = Literal["tiny", "small", "base"]
@@ -121,13 +121,13 @@ class Workload:
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(asked, sets, written, tokenizer, shape, place, bf16, m, k)
 
-    def student(self) -> Student:
+    def student(self) -> T5Student:
         """A student of its own, random but always the same."""
         torch.manual_seed(0)
-        return Student(T5ForConditionalGeneration(self.shape).to(self.device), self.tokenizer, self.bf16)
+        return T5Student(T5ForConditionalGeneration(self.shape).to(self.device), self.tokenizer, self.bf16)
 
     def objective(
-        self, method: str, student: Student, scheme: str, discriminator: bool, delta: float = PUSHING
+        self, method: str, student: T5Student, scheme: str, discriminator: bool, delta: float = PUSHING
     ) -> Objective:
         """A method's loss, with SPEC's defaults but for the margin.
 
