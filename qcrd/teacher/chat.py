@@ -13,7 +13,7 @@ Messages = list[dict[str, str]]
 NO_SYSTEM = (
     "teacher: %s has no system role in its chat template; the instructions go into the first user message"
 )
-"""What is said once, with the model's name."""
+"""Log message, written once per sampler; its argument is the model's name."""
 
 _PROBE = Prompt("What is left?", "qcrd0instructions", (("What is right?", "This."),))
 _OBJECTION = re.compile(r"\b(?:system|developer|roles?)\b", re.IGNORECASE)
@@ -30,22 +30,22 @@ def messages(prompt: Prompt, system_role: bool = True) -> Messages:
 def has_system_role(render: Callable[[Messages], str]) -> bool:
     """Whether a chat template writes the system message.
 
-    False only where instructions are lost or refused as a system message and kept in a user message, so that
-    what else a template may lack is left for the engine to say.
+    False only if the template drops or rejects a system message and keeps the same text in a user message.
+    Any other defect of the template is left for the engine to report.
 
     Args:
-        render: a conversation's text by the template; raises what the template raises.
+        render: applies the template to a conversation; may raise any exception of the template.
     """
 
     def keeps(system_role: bool) -> bool:
         try:
             return _PROBE.system in render(messages(_PROBE, system_role))
-        except Exception:  # a template raises what it likes
+        except Exception:  # templates raise arbitrary exceptions
             return False
 
     return keeps(True) or not keeps(False)
 
 
 def objects_to_roles(message: str) -> bool:
-    """Whether a server's refusal may be about the system role: templates and servers have their own words."""
+    """Whether a server's error message mentions message roles; its wording differs between servers."""
     return _OBJECTION.search(message) is not None

@@ -1,9 +1,10 @@
 """The embedded teacher: a small causal language model, trained here from scratch on generated problems.
 
-It is a real teacher with natural errors for machines without hub or GPU. Training stops at a *sampling*
-accuracy rather than at a step, because accuracy is steep in steps: within forty of them it may double. Which
-step that is hangs on the machine's rounding, so near the goal there are checks every few points: with a first
-check far past it every machine would have another teacher.
+It gives machines without Hub access or GPU a real teacher that makes natural errors. Training stops at a
+target *sampling* accuracy rather than at a fixed step, because accuracy rises steeply: it may double within
+forty steps. The step at which the target is reached depends on the machine's rounding. Accuracy is therefore
+measured more often near the target; with coarse checks the accuracy of the teachers would differ much more
+between machines.
 """
 
 from __future__ import annotations
@@ -38,21 +39,21 @@ from qcrd.types import Question
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, float, float | None], None]
-"""Step, most steps, loss in nats per token, sampling accuracy where it was just measured."""
+"""Called with step, maximum number of steps, loss in nats per token, and sampling accuracy or None."""
 
-FIGURES = "training.json"  # how the training went; with it a teacher's folder is whole
+FIGURES = "training.json"  # training statistics; written last, so its presence marks a complete folder
 _Example = tuple[list[int], int]
-"""Token ids of a prompt with its answer and </s>, and how many of them are the prompt."""
+"""Token ids of prompt, answer and </s>, and the number of prompt tokens."""
 _IGNORED = -100  # cross entropy skips these targets
 
 
 def ensure_embedded_teacher(
     root: Path, recipe: EmbeddedRecipe, progress: Progress, bucket: Bucket | None = None
 ) -> Path:
-    """Folder of the trained teacher in Hugging Face format, training it if it is not there yet.
+    """Return the folder of the trained teacher in Hugging Face format; train it if the folder is missing.
 
-    The folder appears whole, by rename; of several processes one trains and the others wait for it.
-    With a bucket, of processes on all machines. `FIGURES` in it has steps, seconds, loss and accuracy.
+    The folder is created atomically, by rename. If several processes ask for it, one trains and the rest
+    wait; with a bucket this holds across machines. Its file `FIGURES` has steps, seconds, loss and accuracy.
 
     Raises:
         QcrdError: if the accuracy is not reached within the recipe's steps.
@@ -73,14 +74,14 @@ def ensure_embedded_teacher(
             model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         (temporary / FIGURES).write_text(json.dumps({**asdict(recipe), **figures}, indent=2))
-        shutil.rmtree(folder, ignore_errors=True)  # a part of one, of a machine that was lost
+        shutil.rmtree(folder, ignore_errors=True)  # incomplete copy left by a machine that was lost
         temporary.rename(folder)
     return folder
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bar for a file of one megabyte."""
+    """Disable transformers' progress bar: the file has one megabyte."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
@@ -93,7 +94,7 @@ def _quiet() -> Iterator[None]:
 def _train(
     recipe: EmbeddedRecipe, progress: Progress
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, dict[str, float]]:
-    # One thread: the result must not depend on how many cores are free, and it is hardly slower.
+    # One thread: the result must not depend on the number of free cores, and it is hardly slower.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -163,7 +164,7 @@ def _model(recipe: EmbeddedRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaF
 
 
 def _example(question: Question, tokenizer: PreTrainedTokenizerFast) -> _Example:
-    """Token ids of a prompt with its answer and </s>, and how many of them are the prompt."""
+    """Token ids of prompt, answer and </s>, and the number of prompt tokens."""
     task = tasks.get("arithmetic")
     prompt = tokenizer(task.prompt(question).text).input_ids
     answer = tokenizer(task.target(question.rationale or "", question.label)).input_ids
@@ -171,7 +172,7 @@ def _example(question: Question, tokenizer: PreTrainedTokenizerFast) -> _Example
 
 
 def _batches(examples: Sequence[_Example], recipe: EmbeddedRecipe) -> Iterator[list[_Example]]:
-    """Batches without end, every epoch in another order; a batch at the end of an epoch may be smaller."""
+    """Endless batches, reshuffled every epoch; the last batch of an epoch may be smaller."""
     shuffle = random.Random(recipe.seed).shuffle
     order = list(examples)
     while True:
@@ -181,7 +182,7 @@ def _batches(examples: Sequence[_Example], recipe: EmbeddedRecipe) -> Iterator[l
 
 
 def _loss(model: LlamaForCausalLM, batch: Sequence[_Example], smoothing: float) -> torch.Tensor:
-    """Smoothed cross entropy of the answers, in nats per token; the prompts are not learned."""
+    """Label-smoothed cross entropy of the answers, in nats per token; prompt tokens are masked."""
     ids = pad_sequence([torch.tensor(i) for i, _ in batch], batch_first=True)  # the padding's id is 0
     labels = pad_sequence(
         [torch.tensor([_IGNORED] * n + i[n:]) for i, n in batch], batch_first=True, padding_value=_IGNORED
@@ -199,7 +200,7 @@ def sampling_accuracy(
     questions: Sequence[Question],
     temperature: float,
 ) -> float:
-    """Share of `questions` that one sampled answer each gets right."""
+    """Accuracy (0 to 1) on `questions` with one sampled answer per question."""
     task = tasks.get("arithmetic")
     model.eval()
     batch = tokenizer(

@@ -1,4 +1,4 @@
-"""What a teacher engine is: how its answers are known, which settings it reads, and how it samples."""
+"""The interface of teacher engines: the identity of their answers, the settings they read, and sampling."""
 
 from __future__ import annotations
 
@@ -14,50 +14,50 @@ from qcrd.samples.requests import Request, SampleFn
 from qcrd.types import Sample
 
 OPTIONAL = ("path", "base_url", "dtype", "quantization", "max_len")
-"""Settings of a teacher that some engines read and others do not."""
+"""Teacher settings that only some engines read."""
 
 
 class Engine:
-    """A way of getting answers, registered under its name; `LocalEngine` and `ActorEngine` say where."""
+    """Base class of teacher engines, registered by name; subclass `LocalEngine` or `ActorEngine`."""
 
     name: str
-    """What `teacher.engine` says."""
+    """Value of `teacher.engine` that selects it."""
     reads: frozenset[str] = frozenset()
-    """Those of `OPTIONAL` that it reads; the others are refused beside it."""
+    """The `OPTIONAL` settings that the engine reads; setting another one is an error."""
     needs: frozenset[str] = frozenset()
-    """Settings that it cannot do without: path, or model where `embedded` is none of its models."""
+    """Required settings: "path", or "model" for engines that cannot run the embedded model."""
     weights: bool = False
-    """Whether `teacher.model` is loaded here, from a folder or the Hub."""
+    """Whether the engine loads the weights of `teacher.model`, from a folder or the Hub."""
     draws: bool = True
-    """False for answers that are there already: some may be lacking, and no setting of sampling counts."""
+    """False for recorded answers: some may be missing, and sampling settings have no effect."""
     options: type[Section] | None = None
-    """What `teacher.options` may say; None is nothing."""
+    """Schema of `teacher.options`; None allows no options."""
 
     def settings(self, teacher: Teacher) -> Section:
-        """`teacher.options`, checked and with its defaults."""
+        """`teacher.options`, validated and completed with defaults."""
         return (self.options or Section).model_validate(dict(teacher.options))
 
     def faults(self, teacher: Teacher) -> Iterator[str]:
-        """What is wrong with the settings of a teacher of this engine."""
+        """Error messages about a teacher's settings for this engine."""
         if "path" in self.needs and not teacher.path:
             yield f"teacher.path is needed where teacher.engine is {self.name!r}"
         if "model" in self.needs and teacher.model == "embedded":
             yield f"teacher.model is needed where teacher.engine is {self.name!r}; 'embedded' is for vllm"
 
     def identity(self, teacher: Teacher, stop: Sequence[str]) -> dict[str, Any]:
-        """All that changes an answer besides the prompt, the number of the draw and `Teacher.limit`.
+        """Everything that determines an answer except the prompt, the draw's index and `Teacher.limit`.
 
         Raises:
-            ConfigError: where something that it depends on is not there.
+            ConfigError: if a file or library that it depends on is missing.
         """
         engine, version = self.build()
         return {
             "engine": engine,
             "version": version,
             "model": self.model(teacher),
-            # The tokenizer is the model's own, so its revision covers it and its chat template, which every
-            # prompt goes through as messages where there is one. Whether that has a system role follows from
-            # it too, and with it in which message the instructions stand.
+            # The tokenizer is the model's, so the revision also covers the tokenizer and its chat template.
+            # The template, applied to every prompt, also decides whether there is a system role, and thus
+            # which message holds the instructions.
             "tokenizer": "model",
             "chat": "messages",
             "temperature": float(teacher.temperature),
@@ -69,11 +69,14 @@ class Engine:
         }
 
     def build(self) -> tuple[str, str | None]:
-        """Name and version of what computes the answers, found without importing it; None for a server."""
+        """Name and version of the library that computes the answers, without importing it.
+
+        The version is None for a server.
+        """
         return self.name, None
 
     def model(self, teacher: Teacher) -> dict[str, Any]:
-        """The model's part of the identity: a local one's content, not its place."""
+        """The model's part of the identity; a local model is identified by its content, not its path."""
         if self.weights and Path(teacher.model).is_dir():
             return {"name": "folder", "content": fingerprint_path(Path(teacher.model))}
         return {"name": teacher.model, "revision": teacher.revision}
@@ -81,50 +84,50 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What an engine is opened for."""
+    """The work for which an engine is opened."""
 
-    requests: Sequence[Request]  # all that is wanted, stored or not
-    missing: Sequence[Request]  # those of them that will be asked
+    requests: Sequence[Request]  # all required requests, stored or not
+    missing: Sequence[Request]  # the subset that is not stored and will be sampled
     resources: Resources  # of the grid
-    say: Callable[[str], None]  # tells a person
+    say: Callable[[str], None]  # prints a line for the user
 
 
 class LocalEngine(Engine):
-    """An engine that works in the driver's own process, or asks somebody elsewhere from there."""
+    """An engine that runs in the driver's process, or calls a remote server from it."""
 
     def open(self, teacher: Teacher, stop: Sequence[str], job: Job) -> AbstractContextManager[SampleFn]:
-        """What answers requests, as long as the context lasts.
+        """Context manager that yields the function answering requests.
 
         Args:
-            teacher: its settings.
+            teacher: the teacher's settings.
             stop: strings at which an answer ends.
-            job: what it is opened for.
+            job: the requests and resources.
         """
         raise NotImplementedError
 
 
 class Sampler(Protocol):
-    """A model that is fed and asked what it has finished, by turns, so that it is never idle."""
+    """A model with asynchronous input: callers alternate `feed` and `take`, so that it is never idle."""
 
     def feed(self, requests: Sequence[Request]) -> None:
-        """Hand over more to do."""
+        """Queue more requests."""
         ...
 
     def take(self, seconds: float) -> list[Sample]:
-        """Work for about so long, or until all is done; returns what has been finished, each once."""
+        """Work for about `seconds` or until the queue is empty; returns newly finished samples."""
         ...
 
 
 class ActorEngine(Engine):
-    """An engine that works in Ray actors, replaced when they die; `resources.teacher_*` are theirs."""
+    """An engine that runs in Ray actors, which are restarted when they die; see `resources.teacher_*`."""
 
     def start(self, teacher: Teacher, stop: Sequence[str], resources: Resources, gpus: float) -> Sampler:
         """Load the model; called in the actor.
 
         Args:
-            teacher: its settings.
+            teacher: the teacher's settings.
             stop: strings at which an answer ends.
             resources: of the grid.
-            gpus: that the actor has.
+            gpus: number of GPUs assigned to the actor.
         """
         raise NotImplementedError

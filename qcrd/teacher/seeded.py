@@ -1,9 +1,9 @@
-"""Sampling in which an answer's seed decides each of its tokens, whatever is sampled beside it.
+"""Batched sampling with one seed per answer: its tokens do not depend on the rest of the batch.
 
-The Gumbel-max trick: the largest of scores plus Gumbel noise is a draw from their softmax. Every answer
-has a generator of its own for the noise, and greedy decoding does the rest. Unlike an inverted cumulative
-sum, whose many boundaries all move a little, it seldom changes its mind over the rounding that another
-shape of batch brings.
+Uses the Gumbel-max trick: the argmax of scores plus Gumbel noise is a draw from their softmax. Every answer
+has its own random generator for the noise, and decoding is greedy. The draw is robust to the rounding
+differences between batch shapes. Inverse-CDF sampling is less so, because rounding shifts all boundaries of
+the cumulative sum.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from qcrd.errors import ConfigError
 def processors(
     temperature: float, top_p: float, seeds: Sequence[int], device: torch.device
 ) -> list[LogitsProcessor]:
-    """What turns greedy decoding into sampling, for one batch.
+    """Logits processors that turn greedy decoding of one batch into sampling.
 
     Args:
-        temperature: 0 stays greedy.
+        temperature: sampling temperature; 0 keeps decoding greedy.
         top_p: nucleus mass.
-        seeds: one for each of the batch's answers.
-        device: of the scores. The noise is another on a GPU than on a CPU.
+        seeds: one per answer of the batch.
+        device: of the scores. CPU and GPU generate different noise from the same seed.
     """
-    made: list[LogitsProcessor] = [Finite()]
+    chain: list[LogitsProcessor] = [Finite()]
     if temperature > 0:
-        made.append(TemperatureLogitsWarper(float(temperature)))
+        chain.append(TemperatureLogitsWarper(float(temperature)))
         if top_p < 1:
-            made.append(TopPLogitsWarper(top_p))
-        made.append(GumbelNoise(seeds, device))
-    return made
+            chain.append(TopPLogitsWarper(top_p))
+        chain.append(GumbelNoise(seeds, device))
+    return chain
 
 
 class GumbelNoise(LogitsProcessor):
-    """Adds noise to the scores of one position after the other."""
+    """Adds Gumbel noise to the scores of each position, with one generator per row."""
 
     def __init__(self, seeds: Sequence[int], device: torch.device):
         self.generators = [Generator(device).manual_seed(seed) for seed in seeds]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Scores [B, V] in nats with their noise: the negative logarithm of an exponential variable."""
+        """Scores [B, V] in nats plus Gumbel noise, the negative logarithm of an exponential variable."""
         noise = torch.empty_like(scores)
         for row, generator in zip(noise, self.generators, strict=True):
             row.exponential_(generator=generator)
@@ -52,13 +52,13 @@ class GumbelNoise(LogitsProcessor):
 
 
 class Finite(LogitsProcessor):
-    """Refuses scores that are not numbers."""
+    """Raises an error on NaN scores."""
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """The scores as they are.
+        """Return the scores [B, V] unchanged.
 
         Raises:
-            ConfigError: if one is NaN.
+            ConfigError: if a score is NaN.
         """
         if scores.isnan().any():
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""The teacher in transformers, inside this process: encoder-decoders such as FLAN-T5, which vLLM lacks."""
+"""Teachers in transformers: encoder-decoders such as FLAN-T5, which vLLM does not support."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from qcrd.types import Sample
 
 log = logging.getLogger(__name__)
 
-CHECK = 8  # tokens between two looks for a stop string: each decodes the whole batch
+CHECK = 8  # tokens between two searches for a stop string: each search decodes the whole batch
 
 
 class Seq2SeqSampler:
-    """A SampleFn over an encoder-decoder in transformers, on the GPU where there is one.
+    """A SampleFn over an encoder-decoder in transformers, on the GPU if available.
 
-    A sample depends on its request alone, up to the rounding that the shape of a batch brings: its seed
-    decides every one of its tokens (see seeded.py). T5's tokenizer knows no newline and makes one space of
-    any white space, in prompts as in answers; so white space in a stop string stands for any of it.
+    A sample depends on its request alone, up to rounding differences between batch shapes: its seed
+    determines all of its tokens (see seeded.py). T5's tokenizer has no newline and collapses whitespace to
+    one space, in prompts and in answers; whitespace in a stop string therefore matches any whitespace.
 
     Args:
         model: Hub id or folder.
         revision: of a Hub model.
-        temperature: of the sampling; 0 is greedy.
+        temperature: sampling temperature; 0 is greedy.
         top_p: nucleus mass.
-        max_tokens: longest answer in tokens.
+        max_tokens: maximum answer length in tokens.
         stop: strings at which an answer ends; they are not part of it.
-        dtype: of the weights; None takes float32 on CPU and the model's own elsewhere.
-        batch_tokens: most tokens, of prompts and answers with their padding, that are worked on at once.
+        dtype: of the weights; None uses float32 on CPU and the model's dtype on GPU.
+        batch_tokens: maximum number of tokens per batch: prompts and answers, with padding.
 
     Raises:
-        ConfigError: if the model cannot be loaded, or cannot write as many tokens.
+        ConfigError: if the model cannot be loaded, or cannot generate `max_tokens` tokens.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Seq2SeqSampler:
         self._name = model
         self._tokenizer, network = _load(model, revision, dtype or ("auto" if on_gpu else "float32"))
         self._network = network.to("cuda" if on_gpu else "cpu").eval()
-        # T5's positions are relative and have no end; BART and its kin have a table of them.
+        # T5's relative positions are unlimited; BART and similar models have a fixed position table.
         self._positions = getattr(network.config, "max_position_embeddings", None)
         if self._positions is not None and max_tokens >= self._positions:
             raise ConfigError(
@@ -77,7 +77,7 @@ class Seq2SeqSampler:
         self._max_tokens, self._batch_tokens = max_tokens, batch_tokens
         self._stop = re.compile("|".join(map(_pattern, stop))) if stop else None
         self._network.generation_config = _plain(network.generation_config, max_tokens)
-        self._waiting: list[tuple[list[int], Request]] = []  # the longest prompts first
+        self._waiting: list[tuple[list[int], Request]] = []  # prompt tokens, longest first
         self._warned = False
 
     def __call__(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
@@ -87,10 +87,10 @@ class Seq2SeqSampler:
             yield self.take(0.0)
 
     def feed(self, requests: Sequence[Request]) -> None:
-        """Hand over more to do; it is worked on within `take`.
+        """Queue more requests; `take` processes them.
 
         Raises:
-            ConfigError: if a prompt is longer than the model can read.
+            ConfigError: if a prompt is longer than the model's maximum input.
         """
         if not requests:
             return
@@ -109,10 +109,14 @@ class Seq2SeqSampler:
                 *(longest, self._name, self._tokenizer.model_max_length),
             )
         self._waiting += zip(rows, requests, strict=True)
-        self._waiting.sort(key=lambda waiting: -len(waiting[0]))  # like lengths pad each other least
+        self._waiting.sort(key=lambda waiting: -len(waiting[0]))  # similar lengths need little padding
 
     def take(self, seconds: float) -> list[Sample]:
-        """Work for about `seconds`, one batch at least, or until all is done; returns what is finished."""
+        """Process at least one batch, for about `seconds` or until the queue is empty.
+
+        Returns:
+            The finished samples.
+        """
         until = time.monotonic() + seconds
         finished: list[Sample] = []
         while self._waiting and (not finished or time.monotonic() < until):
@@ -124,17 +128,17 @@ class Seq2SeqSampler:
     @torch.inference_mode()
     def _answer(self, batch: Sequence[tuple[list[int], Request]]) -> list[Sample]:
         device = self._network.device
-        asked = self._tokenizer.pad(
+        inputs = self._tokenizer.pad(
             {"input_ids": [tokens for tokens, _ in batch]}, padding_side="right", return_tensors="pt"
         ).to(device)
         seeds = [request.seed for _, request in batch]
-        written = self._network.generate(
-            input_ids=asked.input_ids,
-            attention_mask=asked.attention_mask,
+        outputs = self._network.generate(
+            input_ids=inputs.input_ids,
+            attention_mask=inputs.attention_mask,
             logits_processor=LogitsProcessorList(processors(self._temperature, self._top_p, seeds, device)),
             stopping_criteria=[_Stop(self._stop, self._tokenizer)] if self._stop else [],
         )
-        rows = written[:, 1:].tolist()  # without the token that every answer starts from
+        rows = outputs[:, 1:].tolist()  # without the decoder's start token
         return [self._sample(row, request) for row, (_, request) in zip(rows, batch, strict=True)]
 
     def _sample(self, row: list[int], request: Request) -> Sample:
@@ -142,33 +146,33 @@ class Seq2SeqSampler:
         return Sample(request.prompt_id, request.question_id, request.index, text, reason, tokens)
 
     def _read(self, row: list[int]) -> tuple[str, str, int]:
-        """Text, finish reason and number of tokens of an answer and what pads it."""
+        """Text, finish reason and number of tokens of an answer; `row` may be padded."""
         end = self._network.generation_config.eos_token_id
         ends = end if isinstance(end, list) else [end]
         ended = next((i for i, token in enumerate(row) if token in ends), None)
         tokens = row if ended is None else row[: ended + 1]
         text = _text(self._tokenizer, tokens)
         if self._stop and self._stop.search(text):
-            # The first tokens that hold it: how many came after them is chance.
+            # Cut at the shortest prefix with a stop string: how many tokens follow depends on the batch.
             for length in range(1, len(tokens) + 1):
                 text = _text(self._tokenizer, tokens[:length])
-                if found := self._stop.search(text):
-                    return text[: found.start()], "stop", length
+                if match := self._stop.search(text):
+                    return text[: match.start()], "stop", length
         return text, "length" if ended is None else "stop", len(tokens)
 
 
 class _Stop(StoppingCriteria):
-    """Ends the answers that hold a stop string, so that nobody waits for what is cut off."""
+    """Ends answers that contain a stop string, to save the decoding of text that would be cut off."""
 
     def __init__(self, pattern: re.Pattern[str], tokenizer: PreTrainedTokenizerBase):
         self.pattern, self.tokenizer = pattern, tokenizer
 
     def __call__(self, input_ids: Tensor, scores: object, **_: object) -> Tensor:
-        """[B] bool: which answers end here."""
+        """Tensor [B] of bool: which answers end here."""
         if input_ids.shape[1] % CHECK:
             return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
-        found = [bool(self.pattern.search(_text(self.tokenizer, row))) for row in input_ids.tolist()]
-        return torch.tensor(found, device=input_ids.device)
+        stopped = [bool(self.pattern.search(_text(self.tokenizer, row))) for row in input_ids.tolist()]
+        return torch.tensor(stopped, device=input_ids.device)
 
 
 def _load(model: str, revision: str | None, dtype: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
@@ -182,13 +186,13 @@ def _load(model: str, revision: str | None, dtype: str) -> tuple[PreTrainedToken
         raise ConfigError(
             f"teacher.model is {model!r}{at}, which teacher.engine transformers cannot load: {reason} "
             "Allowed: an encoder-decoder such as google/flan-t5-xl, a Hub id or a folder, with weights in "
-            "safetensors and without code of its own; for a causal model set teacher.engine: vllm"
+            "safetensors and without custom code; for a causal model set teacher.engine: vllm"
         ) from error
     return tokenizer, network
 
 
 def _plain(own: GenerationConfig, max_tokens: int) -> GenerationConfig:
-    """Greedy decoding (the draws are in the scores) without a checkpoint's own beams and penalties."""
+    """Greedy decoding (the noise is in the scores), without the checkpoint's beams and penalties."""
     return GenerationConfig(
         do_sample=False,
         num_beams=1,

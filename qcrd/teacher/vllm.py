@@ -1,4 +1,4 @@
-"""The teacher in vLLM, inside this process: the only module that imports vllm."""
+"""Teachers in vLLM, in this process. This is the only module that imports vllm."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ log = logging.getLogger(__name__)
 class VllmSampler:
     """A SampleFn over a causal language model in a vLLM engine.
 
-    One request per sample, each with its own seed, so that a sample depends on its request alone. Where
-    the tokenizer has a chat template the prompt goes through it as messages; one without a system role gets
-    the instructions in the first user message.
+    Each sample is one request with its own seed, so that it depends on its request alone. If the tokenizer
+    has a chat template, the prompt is formatted with it; without a system role, the instructions go into
+    the first user message.
 
     Args:
         model: Hub id or folder.
         revision: of a Hub model.
-        temperature: of the sampling; 0 is greedy.
+        temperature: sampling temperature; 0 is greedy.
         top_p: nucleus mass.
-        max_tokens: longest answer in tokens.
+        max_tokens: maximum answer length in tokens.
         stop: strings at which an answer ends; they are not part of it.
-        tensor_parallel: GPUs that share the model.
-        memory: share of a GPU's memory that the engine may take. On CPU, VLLM_CPU_KVCACHE_SPACE (GiB; 1
-            unless it is set) bounds the cache instead.
-        max_len: longest prompt plus answer in tokens; None takes the model's.
-        dtype: of the weights; None takes float32 on CPU and the model's own elsewhere.
-        quantization: what vLLM calls it; None takes what the model's files say.
+        tensor_parallel: number of GPUs across which the model is sharded.
+        memory: share of a GPU's memory that the engine may use. On CPU, VLLM_CPU_KVCACHE_SPACE (GiB; default
+            1) bounds the KV cache instead.
+        max_len: maximum length of prompt plus answer in tokens; None uses the model's.
+        dtype: of the weights; None uses float32 on CPU and the model's dtype on GPU.
+        quantization: vLLM's name of the method; None uses the model's configuration.
 
     Attributes:
-        chat: whether prompts go through a chat template.
-        system_role: whether that writes a system message.
+        chat: whether prompts are formatted with a chat template.
+        system_role: whether the chat template supports a system message.
         engine: the `vllm.LLM`.
-        parameters: its sampling parameters for a seed.
+        parameters: returns the sampling parameters for a seed.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class VllmSampler:
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # no child processes: 4 s to start, not 22
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # else it wants nearly all of the memory
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; the default reserves most of the memory
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # other actors share the cores
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])
@@ -84,19 +84,19 @@ class VllmSampler:
                 model=model,
                 revision=revision,
                 tokenizer_revision=revision,
-                load_format="safetensors",  # no pickles, and
-                trust_remote_code=False,  # no code from a model
+                load_format="safetensors",  # no pickle files
+                trust_remote_code=False,  # no code from the model's repository
                 dtype=dtype or ("float32" if on_cpu else "auto"),
                 quantization=quantization,
                 tensor_parallel_size=tensor_parallel,
-                # Left to itself vLLM asks Ray for GPUs that this very actor holds, and waits for ever.
+                # By default vLLM requests GPUs from Ray that this actor already holds, and waits forever.
                 distributed_executor_backend="mp" if tensor_parallel > 1 else None,
                 max_model_len=max_len,
                 seed=0,
                 use_tqdm_on_load=False,
                 **special,
             )
-        self._running: dict[str, Request] = {}  # by the engine's id
+        self._running: dict[str, Request] = {}  # by vLLM's request id
         self._refusal = VLLMValidationError
         self.parameters = lambda seed: SamplingParams(
             n=1, seed=seed, temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=list(stop)
@@ -104,22 +104,22 @@ class VllmSampler:
         tokenizer = self.engine.get_tokenizer()
         self.chat = bool(getattr(tokenizer, "chat_template", None))
         self.system_role = not self.chat or has_system_role(
-            lambda asked: tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+            lambda chat: tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         )
         if not self.system_role:
             log.warning(NO_SYSTEM, model)
 
     def __call__(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
-        """The samples of `requests`, in the order in which they are finished."""
+        """The samples of `requests`, in the order in which they finish."""
         self.feed(requests)
         while self._running:
             yield self.take(1.0)
 
     def feed(self, requests: Sequence[Request]) -> None:
-        """Hand the engine more to do; it works on it within `take`.
+        """Queue more requests; `take` processes them.
 
         Raises:
-            ConfigError: if the engine refuses a prompt, such as one that is longer than `max_len`.
+            ConfigError: if vLLM rejects a prompt, for example because it is longer than `max_len`.
         """
         parameters = [self.parameters(r.seed) for r in requests]
         try:
@@ -133,11 +133,11 @@ class VllmSampler:
                 f"vLLM refused a prompt: {error} If it is too long, raise teacher.max_len as far "
                 "as the model allows, or take another teacher.model"
             ) from error
-        # The engine appends a word of its own to the id under which it reports.
+        # `enqueue` returns the request id with a suffix that the outputs do not have.
         self._running |= {i.partition("-")[0]: r for i, r in zip(ids, requests, strict=True)}
 
     def take(self, seconds: float) -> list[Sample]:
-        """Work for about `seconds`, or until all is done, and return what has been finished."""
+        """Work for about `seconds` or until the queue is empty; returns newly finished samples."""
         until, finished = time.monotonic() + seconds, []
         while self._running and time.monotonic() < until:
             for output in self.engine.llm_engine.step():

@@ -203,7 +203,7 @@ def test_the_price_is_told_before_and_after(impatient):
             assert sample.estimate(requests) == said
             assert len(list(sample(requests))) == 100
             assert sample.cost() == pytest.approx((1000 * 1 + 300 * 200) / 1e6)
-            said = "200 calls (100 of them again), 1,000 prompt and 300 answer tokens, $0.06"
+            said = "200 calls (100 of them retries), 1,000 prompt and 300 answer tokens, $0.06"
             assert sample.summary() == said
         assert teacher(server).cost() is None and "$" not in teacher(server).estimate(requests)
 
@@ -305,7 +305,7 @@ def test_after_an_error_that_no_repetition_mends_nothing_is_begun_and_what_is_un
                 found += batch
     assert len(found) == len(server.calls) - 1
     assert 3 <= len(found) < 39
-    assert f"{len(found)} of 40 answers came and are kept" in str(caught.value)
+    assert f"{len(found)} of 40 answers were received and stored" in str(caught.value)
     assert sample.spent.calls == len(server.calls)
 
 
@@ -320,7 +320,7 @@ def test_when_all_repetitions_failed_the_same_command_goes_on_from_there(tmp_pat
         with teacher(server, retries=2, concurrency=1) as sample, pytest.raises(QcrdError) as caught:
             draw(store, requests, sample, ignore)
         assert "failed 3 times at one call" in str(caught.value) and "bad gateway" in str(caught.value)
-        assert "5 of 6 answers came and are kept; the same command goes on" in str(caught.value)
+        assert "5 of 6 answers were received and stored; run the same command" in str(caught.value)
         assert len(store.missing(requests)) == 1
         sick.clear()
         with teacher(server) as sample:
@@ -371,14 +371,14 @@ def test_a_key_that_is_not_accepted_or_not_there_is_said_with_its_variable(monke
 
 def test_the_key_is_in_no_error_and_no_log(monkeypatch, caplog, impatient):
     monkeypatch.setenv("OPENAI_API_KEY", f" {KEY}\n")
-    monkeypatch.setattr(calls, "SAID", 0.0)
+    monkeypatch.setattr(calls, "LOG_INTERVAL", 0.0)
     with caplog.at_level(logging.DEBUG):
         for status in (400, 418, 500):
             with always(failure(status, f"Bearer {KEY} did this")) as server:
                 said = error_of(server, retries=1)
                 assert "Bearer *** did this" in said and KEY not in said
             assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
-    assert "made again" in caplog.text and KEY not in caplog.text
+    assert "calls retried" in caplog.text and KEY not in caplog.text
 
 
 def test_settings_that_cannot_work_are_refused_before_anything_is_asked(monkeypatch):

@@ -1,4 +1,4 @@
-"""Asynchronous work behind a plain iterator."""
+"""Runs asynchronous code in a background thread and returns its results as a plain iterator."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ THREAD = "qcrd-background"
 
 
 def in_background(work: Callable[[Callable[[T], None]], Awaitable[None]]) -> Generator[T, None, None]:
-    """What `work` puts, as it comes, while it runs in a thread with an event loop of its own.
+    """Iterate over the items that `work` produces in a background thread with its own event loop.
 
-    It goes on while the reader is busy with something else. Closing the iterator, or an exception in the
-    reader such as an interrupt, cancels it and waits until it has ended.
+    `work` continues while the consumer is busy. Closing the iterator, or an exception in the consumer such
+    as an interrupt, cancels `work` and waits until it has ended.
 
     Args:
-        work: called with a function that takes an item; its exception is raised after the last item.
+        work: coroutine function, called with a function that takes an item. Its exception is raised after
+            the last item.
     """
     items: SimpleQueue[tuple[str, Any]] = SimpleQueue()
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = Future()
@@ -41,10 +42,10 @@ def in_background(work: Callable[[Callable[[T], None]], Awaitable[None]]) -> Gen
     thread = Thread(target=run, name=THREAD, daemon=True)
     thread.start()
     try:
-        while (found := items.get())[0] == "item":
-            yield found[1]
-        if found[0] == "error":
-            raise found[1]
+        while (message := items.get())[0] == "item":
+            yield message[1]
+        if message[0] == "error":
+            raise message[1]
     finally:
         loop, task = started.result()
         if task is not None:

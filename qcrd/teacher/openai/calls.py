@@ -1,4 +1,4 @@
-"""Calls to a server: paced, cut off when they hang, and made again where that can help."""
+"""Calls to a server, with a rate limit, a timeout, and retries of transient failures."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from qcrd.teacher.openai.spending import Spending
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-SAID = 30.0  # seconds between two lines about calls that are made again
-_backoff = wait_random_exponential(multiplier=1, max=60)  # anywhere in 0..1, 0..2, 0..4, ... seconds
+LOG_INTERVAL = 30.0  # minimum seconds between two log lines about retries
+_backoff = wait_random_exponential(multiplier=1, max=60)  # uniform in 0..1, 0..2, 0..4, ... seconds
 
 
 class Passing(Exception):
-    """A failure that may be gone the next time.
+    """A transient failure; the call may succeed on a retry.
 
     Attributes:
-        after: seconds that the server asks to wait; None leaves it to the back-off.
+        after: seconds to wait, as requested by the server; None uses exponential back-off.
     """
 
     def __init__(self, reason: str, after: float | None = None):
@@ -41,29 +41,29 @@ class Passing(Exception):
 
 
 class Stopped(Exception):
-    """A call that was not begun, because others have failed for good."""
+    """The call was not started, because another call has failed permanently."""
 
 
 class Calls:
     """Makes the calls of one round of sampling, in one event loop.
 
     Args:
-        api: how the server is asked.
-        spent: where calls and repetitions are counted.
+        api: rate limit, timeout and number of retries.
+        spent: counter of calls and retries; updated in place.
     """
 
     def __init__(self, api: Api, spent: Spending):
         self._spent = spent
         self._timeout, self._retries = api.timeout, api.retries
         self._gap = 60 / api.requests_per_minute if api.requests_per_minute else 0.0
-        self._next = self._said = time.monotonic()
+        self._next = self._logged = time.monotonic()
         self._stopping = asyncio.Event()
         self._attempts = AsyncRetrying(
             retry=retry_if_exception_type(Passing),
             stop=self._is_last,
             wait=_wait,
             sleep=self._pause,
-            before_sleep=self._note,
+            before_sleep=self._count_retry,
             reraise=True,
         )
 
@@ -71,17 +71,17 @@ class Calls:
         """The result of `call`.
 
         Raises:
-            Passing: the last failure, when there were more than may be.
-            Stopped: if `stop` was called before it began.
+            Passing: the last failure, after all retries have failed.
+            Stopped: if `stop` was called before `call` started.
         """
         return await self._attempts.copy()(self._once, call)
 
     def stop(self) -> None:
-        """Begin no more calls; what is under way may end."""
+        """Start no more calls; calls in flight may finish."""
         self._stopping.set()
 
     def _is_last(self, state: RetryCallState) -> bool:
-        """Whether a call that failed is not made again."""
+        """Whether a failed call is not retried."""
         return state.attempt_number > self._retries or self._stopping.is_set()
 
     async def _once(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -93,7 +93,7 @@ class Calls:
             raise Stopped
         self._spent.calls += 1
         try:
-            # The client's own limits are for each piece of an answer; a server that drips would never end.
+            # httpx2's timeouts apply per chunk of a reply; a server that sends slowly could take forever.
             async with asyncio.timeout(self._timeout):
                 return await call()
         except TimeoutError:
@@ -106,16 +106,16 @@ class Calls:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), seconds)
 
-    async def _note(self, state: RetryCallState) -> None:
+    async def _count_retry(self, state: RetryCallState) -> None:
         self._spent.repeated += 1
-        if time.monotonic() - self._said >= SAID:
-            self._said = time.monotonic()
-            again, reason = self._spent.repeated, _failure(state)
-            log.warning("teacher: %d calls made again so far, the last because of: %s", again, reason)
+        if time.monotonic() - self._logged >= LOG_INTERVAL:
+            self._logged = time.monotonic()
+            retries, reason = self._spent.repeated, _failure(state)
+            log.warning("teacher: %d calls retried so far, the last because of: %s", retries, reason)
 
 
 def _wait(state: RetryCallState) -> float:
-    """What the server asks for and a little more, so that not all come back at once; else the back-off."""
+    """Seconds to wait: the server's request plus jitter, which spreads the retries; else the back-off."""
     failure = _failure(state)
     if failure is None or failure.after is None:
         return _backoff(state)
@@ -123,6 +123,6 @@ def _wait(state: RetryCallState) -> float:
 
 
 def _failure(state: RetryCallState) -> Passing | None:
-    """Why the last call is made again."""
+    """The transient failure of the last attempt, if it failed with one."""
     error = state.outcome.exception() if state.outcome else None
     return error if isinstance(error, Passing) else None

@@ -1,4 +1,4 @@
-"""What a chat server's replies mean: an answer, a failure that may pass, or an error and what to do."""
+"""Parses a chat server's replies: an answer, a transient failure, or a permanent error with a remedy."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from qcrd.samples.finish import ending
 from qcrd.samples.received import whole
 from qcrd.teacher.openai.calls import Passing
 
-LONGEST = 600.0  # seconds that a server may ask to wait; beyond that a person should know
-_PASSING = {408, 409, 429}  # and all from 500 on
+LONGEST = 600.0  # seconds; a server that requests a longer wait causes an error instead of a retry
+_PASSING = {408, 409, 429}  # transient status codes, besides 500 and above
 
 
 def _text(value: Any) -> Any:
@@ -35,7 +35,7 @@ Counted = Annotated[int | None, BeforeValidator(_count)]
 
 
 class Message(BaseModel):
-    """The text of an answer, or why there is none."""
+    """The text of an answer, or the reason why it was refused."""
 
     content: Text = None
     refusal: Text = None
@@ -49,7 +49,7 @@ class Choice(BaseModel):
 
 
 class Tokens(BaseModel):
-    """What a call is paid for."""
+    """The tokens that a call is billed for."""
 
     prompt_tokens: Counted = None
     completion_tokens: Counted = None
@@ -60,7 +60,7 @@ def _usage(value: Any) -> Any:
 
 
 class Reply(BaseModel):
-    """A chat completion, as far as it is read."""
+    """A chat completion; fields that are not used are ignored."""
 
     choices: list[Choice] = Field(min_length=1)
     usage: Annotated[Tokens, BeforeValidator(lambda value: _usage(value) or Tokens())] = Tokens()
@@ -72,22 +72,22 @@ class Reply(BaseModel):
 
     @property
     def text(self) -> str:
-        """The answer; nothing where it was refused, since a filter's torso is none."""
+        """The answer; "" if it was refused, also if a filter cut off a started answer."""
         return "" if self.refused else self.choices[0].message.content or ""
 
     @property
     def finish_reason(self) -> Any:
-        """As the server says it; what it means is read where every engine's answers are received."""
+        """The server's finish reason, unparsed: it is normalised where the answers of all engines arrive."""
         return "stop" if self.refused else self.choices[0].finish_reason
 
 
 def read(response: httpx2.Response) -> Reply | None:
-    """The completion in a reply; None where it reports a failure.
+    """The completion in a reply; None if the reply reports a failure.
 
-    A filter that takes offence at the question itself (Azure's) says so with status 400: a refused answer.
+    Azure's content filter rejects a prompt with status 400; this counts as a refused answer.
 
     Raises:
-        Passing: if the status is 200 but there is none, or the server gave it up.
+        Passing: if the status is 200 but the reply has no completion, or the server aborted it.
     """
     if response.status_code == 400 and _error(response).get("code") == "content_filter":
         free = Tokens(prompt_tokens=0, completion_tokens=0)
@@ -95,7 +95,7 @@ def read(response: httpx2.Response) -> Reply | None:
     if response.status_code != 200:
         return None
     try:
-        # Not by pydantic: it refuses a whole reply for one byte or half a character that is none.
+        # Not by pydantic's JSON parser: it rejects a reply with one invalid byte or surrogate.
         reply = Reply.model_validate(json.loads(whole(response.content)))
     except (ValidationError, ValueError, RecursionError):
         raise Passing(f"a reply that is no chat completion: {shown(response)!r}") from None
@@ -105,7 +105,7 @@ def read(response: httpx2.Response) -> Reply | None:
 
 
 def passing(response: httpx2.Response) -> Passing | None:
-    """The failure that a reply reports, if it may be gone the next time."""
+    """The failure that a reply reports, if it is transient; else None."""
     status = response.status_code
     if (status not in _PASSING and status < 500) or _quota(response):
         return None
@@ -116,16 +116,16 @@ def passing(response: httpx2.Response) -> Passing | None:
 
 
 def final(response: httpx2.Response, teacher: Teacher, url: str, key: str, keyed: bool) -> QcrdError:
-    """The error for a reply after which asking again does not help, with what to do.
+    """The error for a permanent failure, with a remedy.
 
     Args:
         response: the reply.
-        teacher: the settings that asked.
+        teacher: the settings of the call.
         url: address of the server.
         key: name of the variable with the key.
         keyed: whether a key was sent.
     """
-    status, said = response.status_code, shown(response)
+    status, message = response.status_code, shown(response)
     if status in (401, 403):  # servers quote a part of the key here
         why = f"does not accept the key in {key}" if keyed else f"wants a key, and {key} is not set"
         return ConfigError(
@@ -134,31 +134,31 @@ def final(response: httpx2.Response, teacher: Teacher, url: str, key: str, keyed
         )
     if status == 402 or _quota(response):
         return QcrdError(
-            f"the account behind {key} has nothing left at {url} (status {status}: {said}); top it up or "
+            f"the account behind {key} has nothing left at {url} (status {status}: {message}); top it up or "
             "raise its limit"
         )
     if status in _PASSING or status >= 500:
         wait = retry_after(response.headers) or 0
         return QcrdError(
-            f"the server at {url} asks to wait {wait:.0f} s (status {status}: {said}); come back then"
+            f"the server at {url} asks to wait {wait:.0f} s (status {status}: {message}); come back then"
         )
     if status == 400:
         return ConfigError(
-            f"the server at {url} refuses to answer (status 400): {said}\n"
+            f"the server at {url} refuses to answer (status 400): {message}\n"
             f"If prompt and answer are too long together, lower teacher.max_tokens (now "
             f"{teacher.max_tokens}), give task.prompt a file with fewer examples, or take another "
             "teacher.model. If the model has no chat template, start the server with one (vLLM: "
             "--chat-template FILE)"
         )
     return ConfigError(
-        f"the server at {url} refuses the call (status {status}): {said}\n"
+        f"the server at {url} refuses the call (status {status}): {message}\n"
         "See that teacher.base_url is the address of an OpenAI-compatible API; such addresses mostly end "
         "in /v1"
     )
 
 
 def unknown_model(teacher: Teacher, url: str, offered: Sequence[str]) -> ConfigError:
-    """The error for a model that the server lacks, where it says which it has."""
+    """The error for a model that is not among those that the server lists."""
     some = ", ".join(offered[:20]) + (f" and {len(offered) - 20} more" if len(offered) > 20 else "")
     return ConfigError(
         f"teacher.model is {teacher.model!r}, which the server at {url} lacks; allowed: {some}"
@@ -166,7 +166,7 @@ def unknown_model(teacher: Teacher, url: str, offered: Sequence[str]) -> ConfigE
 
 
 def retry_after(headers: httpx2.Headers) -> float | None:
-    """Seconds that a reply asks to wait: a number of them, or a date."""
+    """Seconds that a reply asks to wait, from a number of (milli)seconds or a date; None without either."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             return max(0.0, float(headers[name]) * unit)
@@ -179,7 +179,7 @@ def retry_after(headers: httpx2.Headers) -> float | None:
 
 
 def shown(response: httpx2.Response) -> str:
-    """What a reply says, in one line of at most 300 characters, and without the key that it may quote."""
+    """A reply's error message in one line of at most 300 characters; an API key in it is masked."""
     message = whole(str(_error(response).get("message") or response.text))
     if key := response.request.headers.get("authorization", "").removeprefix("Bearer "):
         message = message.replace(key, "***")
@@ -187,7 +187,7 @@ def shown(response: httpx2.Response) -> str:
 
 
 def _error(response: httpx2.Response) -> dict[str, Any]:
-    """The reply's error object; servers put it below `error` or at the top."""
+    """The reply's error object, which servers put under `error` or at the top level."""
     try:
         body = response.json()
     except ValueError:

@@ -1,8 +1,8 @@
-"""The teacher behind a server that speaks OpenAI's chat protocol: vLLM's, OpenAI's own and many others.
+"""Teachers behind an OpenAI-compatible chat API, such as vLLM's server or OpenAI's.
 
-The calls are made with httpx2, which is there for the hub, and not with OpenAI's client: of that we would
-use one call, and neither what it cuts off (not a body that drips) nor what it makes again (not a garbled
-answer, but an account without quota) is what is wanted here.
+Calls use httpx2, which huggingface_hub requires anyway, and not OpenAI's client: only one endpoint is used,
+and the client's timeouts and retries do not fit. It does not time out on a slowly sent body, does not retry
+on a malformed answer, and retries when an account has no quota.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class ServerTeacher:
-    """A SampleFn over a server's chat completions; use it as a context, which cancels what is under way.
+    """A SampleFn over a server's chat completions; a context manager that cancels calls in flight on exit.
 
-    One call per request, with its own seed: 48 bits, within the 64 that OpenAI and vLLM take and within
-    what JSON keeps exactly. A server may do with a seed what it likes; what was drawn is stored.
-    vLLM's server adds a model's own top-k or penalties (its generation_config.json) to what is asked for;
-    started with `--generation-config vllm` it does not.
+    Makes one call per request, each with its own seed of 48 bits: within the 64 bits that OpenAI and vLLM
+    accept and exactly representable in JSON. Servers may ignore seeds; samples are stored, so results are
+    reproducible all the same. vLLM's server applies the top-k and penalties of a model's
+    generation_config.json unless it is started with `--generation-config vllm`.
 
-    A refused answer (by the model, or by a filter) is a sample with an empty text: it would be refused
-    again, and the reading of answers counts it as one without a label.
+    An answer refused by the model or a filter becomes a sample with an empty text: a retry would be refused
+    again, and an empty answer counts as one without a label.
 
-    A server that refuses a system message (its model's chat template has no such role) is asked again with
-    the instructions in the first user message, and so from then on.
+    If a server rejects a system message (the model's chat template has no such role), this and all later
+    calls put the instructions into the first user message.
 
     Args:
-        teacher: the model's name there, the address, and how it is sampled.
-        stop: strings at which an answer ends; OpenAI's own server takes at most four.
-        api: how the server is asked.
+        teacher: model name, server address and sampling settings.
+        stop: strings at which an answer ends; OpenAI's server allows at most four.
+        api: key, prices, concurrency, timeout and retries.
 
     Attributes:
         url: the server's address.
         spent: calls and tokens so far.
 
     Raises:
-        ConfigError: if the address is none, or the key is missing or malformed.
+        ConfigError: if the address is invalid, or the key is missing or malformed.
     """
 
     def __init__(self, teacher: Teacher, stop: Sequence[str], api: Api):
@@ -77,33 +77,32 @@ class ServerTeacher:
             self._round.close()
 
     def __call__(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
-        """The samples of `requests`, each as soon as it is there.
+        """The samples of `requests`, each as soon as it arrives.
 
-        After an error that asking again cannot mend no call is begun, but those under way may end: what
-        they bring is paid for.
+        After a permanent error no new call starts, but calls in flight finish: their answers are paid for.
 
         Raises:
-            QcrdError: for what the user can mend, and after as many failures of one call as are allowed.
+            QcrdError: on a permanent error, or if a call still fails after all retries.
         """
         self._round = in_background(partial(self._work, requests))
         return self._round
 
     def estimate(self, requests: Sequence[Request]) -> str:
-        """What asking them will cost at most, for people."""
+        """Upper estimate of calls, tokens and cost of the requests, as text."""
         about = spending.estimate(requests, self._teacher.max_tokens)
         tokens = f"about {about.prompt_tokens:,} prompt and at most {about.answer_tokens:,} answer tokens"
         return f"{about.calls:,} calls, {tokens}{self._dollars(about, 'at most about ')}"
 
     def summary(self) -> str:
-        """What was asked and what it cost, for people."""
+        """Calls, tokens and cost so far, as text."""
         spent = self.spent
         tokens = f"{spent.prompt_tokens:,} prompt and {spent.answer_tokens:,} answer tokens"
         refused = f", {spent.refused:,} answers refused" if spent.refused else ""
-        again = f" ({spent.repeated:,} of them again)" if spent.repeated else ""
-        return f"{spent.calls:,} calls{again}, {tokens}{refused}{self._dollars(spent)}"
+        retries = f" ({spent.repeated:,} of them retries)" if spent.repeated else ""
+        return f"{spent.calls:,} calls{retries}, {tokens}{refused}{self._dollars(spent)}"
 
     def cost(self) -> float | None:
-        """Dollars spent, where resources.api has both prices."""
+        """Cost so far in dollars; None unless resources.api has both prices."""
         return self.spent.cost(self._api)
 
     def _dollars(self, spending: Spending, how: str = "") -> str:
@@ -132,22 +131,22 @@ class ServerTeacher:
                 for _ in range(min(self._api.concurrency, len(requests))):
                     group.create_task(worker())
         if errors:
-            raise self._last_word(errors, f"{len(arrived):,} of {len(requests):,}")
+            raise self._final_error(errors, f"{len(arrived):,} of {len(requests):,}")
 
     def _client(self) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             limits=httpx2.Limits(max_connections=self._api.concurrency),
             timeout=self._api.timeout,
-            trust_env=self._host not in _LOOPBACK,  # no proxy between here and here
+            trust_env=self._host not in _LOOPBACK,  # no proxy for loopback addresses
         )
 
     async def _ask(self, client: httpx2.AsyncClient, request: Request) -> Reply:
-        """One call.
+        """Make one call, or two if the server rejects the system message.
 
         Raises:
-            Passing: if it may succeed the next time.
-            QcrdError: if not.
+            Passing: on a transient failure.
+            QcrdError: on a permanent error.
         """
         teacher, system_role = self._teacher, self._system_role
         response = await self._post(client, request, system_role)
@@ -160,8 +159,8 @@ class ServerTeacher:
             and objects_to_roles(replies.shown(response))
         ):
             self.spent.calls += 1
-            again = await self._post(client, request, system_role=False)
-            if reply := replies.read(again):
+            second = await self._post(client, request, system_role=False)
+            if reply := replies.read(second):
                 if self._system_role:
                     self._system_role = False
                     log.warning(NO_SYSTEM, teacher.model)
@@ -189,35 +188,35 @@ class ServerTeacher:
         return await client.post(f"{self.url}/chat/completions", json=body)
 
     async def _offered(self, client: httpx2.AsyncClient) -> list[str]:
-        """Names of the server's models; none where it does not tell."""
+        """Names of the server's models; empty if the server does not list them."""
         try:
-            found = (await client.get(f"{self.url}/models")).json()["data"]
-            return sorted(str(model["id"]) for model in found)
+            models = (await client.get(f"{self.url}/models")).json()["data"]
+            return sorted(str(model["id"]) for model in models)
         except (httpx2.HTTPError, ValueError, LookupError, TypeError):
             return []
 
     def _sample(self, request: Request, reply: Reply) -> Sample:
         prompt, tokens = reply.usage.prompt_tokens, reply.usage.completion_tokens
         reason = reply.finish_reason
-        if prompt is None:  # a server that does not count
+        if prompt is None:  # the server does not report usage
             prompt = spending.estimate([request], 0).prompt_tokens
         if tokens is None:
             tokens = spending.tokens_of(reply.text)
-            reason = reason or unsaid(reply.text, 0, self._teacher.max_tokens)  # not by an estimate
+            reason = reason or unsaid(reply.text, 0, self._teacher.max_tokens)  # 0: do not use the estimate
         self.spent.prompt_tokens += prompt
         self.spent.answer_tokens += tokens
         self.spent.refused += reply.refused
         return Sample(request.prompt_id, request.question_id, request.index, reply.text, reason, tokens)
 
-    def _last_word(self, errors: Sequence[Passing | QcrdError], share: str) -> QcrdError:
-        """The error to raise, with what is kept."""
+    def _final_error(self, errors: Sequence[Passing | QcrdError], share: str) -> QcrdError:
+        """The error to raise; its message names the number of answers that are stored."""
         final = [error for error in errors if isinstance(error, QcrdError)]
-        kept = f"{share} answers came and are kept; the same command goes on from there"
+        kept = f"{share} answers were received and stored; run the same command to continue"
         if final:
             return type(final[0])(f"{final[0]}\n{kept}")
         return QcrdError(
             f"the server at {self.url} failed {1 + self._api.retries} times at one call, the last time by "
-            f"{errors[0]}\n{kept}. See that the server is up and up to it; lower "
+            f"{errors[0]}\n{kept}. Check that the server is running and can handle the load; lower "
             "resources.api.concurrency, or raise resources.api.timeout or resources.api.retries"
         )
 
