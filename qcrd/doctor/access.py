@@ -1,4 +1,4 @@
-"""Who else may read and write what is ours."""
+"""Permission checks: secrets that others can read, and a home that every account can write to."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from qcrd.doctor.check import Check, error, ok, warning
 from qcrd.storage.home import Home
 
 SECRETS = ("local/ray_token", "local/mlflow_password")
-"""Files of `cluster/local.sh` below the home."""
+"""Files below the home that `cluster/local.sh` creates."""
 
 
 def access(home: Home) -> Iterator[Check]:
-    """Secrets that others may read, and a home that all may write; a group may share one."""
+    """Report secrets readable by others and a world-writable home; a group-writable home is allowed."""
     for path in (home.root / name for name in SECRETS):
-        if path.exists() and (found := private("secrets", path)).state != "ok":
-            yield found
+        if path.exists() and (check := private("secrets", path)).state != "ok":
+            yield check
     if home.root.exists() and home.root.stat().st_mode & stat.S_IWOTH:
         yield warning(
             "access",
-            f"every account may write in {home.root}, and so change results",
+            f"every account can write to {home.root} and change results",
             f"chmod o-w {home.root}",
         )
 
 
 def private(name: str, path: Path) -> Check:
-    """Whether a file with a secret is its user's alone.
+    """Check that only its owner can read a file with a secret.
 
     Raises:
-        OSError: where there is none.
+        OSError: if the file does not exist.
     """
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        return error(name, f"{path} has mode {mode:o}: others may read it", f"chmod 600 {path}")
+        return error(name, f"{path} has mode {mode:o}: others can read it", f"chmod 600 {path}")
     return ok(name, f"{path}, mode {mode:o}")

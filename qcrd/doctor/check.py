@@ -1,4 +1,4 @@
-"""One line of `qcrd doctor`: what was looked at, how it stands, and what to do about it."""
+"""One line of `qcrd doctor`: the name of the check, its result, and a remedy."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from qcrd.errors import QcrdError
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What one look found."""
+    """Result of one check."""
 
     name: str
-    state: Literal["ok", "warning", "error"]  # an error: a run would fail, or somebody could get in
-    found: str
-    remedy: str = ""  # "" where all is well
+    state: Literal["ok", "warning", "error"]  # error: a run would fail, or others could get access
+    found: str  # what the check observed
+    remedy: str = ""  # "" if the state is "ok"
 
 
 def ok(name: str, found: str) -> Check:
-    """Nothing to do."""
+    """A check that passed."""
     return Check(name, "ok", found)
 
 
 def warning(name: str, found: str, remedy: str) -> Check:
-    """Runs work, but not as well or as safely as they could."""
+    """Runs work, but slower or less safely than they could."""
     return Check(name, "warning", found, remedy)
 
 
 def error(name: str, found: str, remedy: str) -> Check:
-    """A run would fail, or strangers could get in."""
+    """A run would fail, or others could get access."""
     return Check(name, "error", found, remedy)
 
 
-def told(name: str, trouble: QcrdError) -> Check:
-    """An error of the project's own, which says what is wrong and, after a semicolon, what to do."""
+def from_error(name: str, trouble: QcrdError) -> Check:
+    """Convert a QcrdError; its message has the form "problem; remedy"."""
     message = str(trouble)
     if "\n" in message:
-        return error(name, message, "mend each line as it says")
+        return error(name, message, "fix each of these lines")
     found, _, remedy = message.partition("; ")
-    return error(name, found, remedy or "mend what it says, then ask again")
+    return error(name, found, remedy or "fix this, then run `qcrd doctor` again")
 
 
 Look = Callable[[], Iterable[Check]]
-"""Looks at something; may raise what it does not know how to judge."""
+"""Performs related checks; an exception that it raises becomes an error of its own."""
 
 
-def examined(looks: Iterable[tuple[str, Look]]) -> Iterator[Check]:
-    """The findings of each look; one that fails is a finding itself, and the others go on.
+def run_checks(looks: Iterable[tuple[str, Look]]) -> Iterator[Check]:
+    """Run all checks; a check that raises is reported as an error, and the remaining ones still run.
 
     Args:
         looks: name and function of each.
@@ -57,8 +57,6 @@ def examined(looks: Iterable[tuple[str, Look]]) -> Iterator[Check]:
         try:
             yield from look()
         except QcrdError as trouble:
-            yield told(name, trouble)
-        except Exception as trouble:  # the doctor is called where things are broken
-            yield error(
-                name, f"{type(trouble).__name__}: {trouble}", "unexpected; the message is all there is"
-            )
+            yield from_error(name, trouble)
+        except Exception as trouble:  # broken installations raise arbitrary exceptions
+            yield error(name, f"{type(trouble).__name__}: {trouble}", "unexpected error; see the message")

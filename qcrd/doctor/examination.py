@@ -1,4 +1,4 @@
-"""All that `qcrd doctor` looks at, in the order in which a run would stumble over it."""
+"""All checks of `qcrd doctor`, in the order in which a run would fail on them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from qcrd.doctor.check import Check, Look, examined
+from qcrd.doctor.check import Check, Look, run_checks
 from qcrd.storage.home import Home
 
 
 def examination(home: Home, tracking: str | None, grid: Path | None, preset: str | None) -> Iterator[Check]:
-    """Every check, each as soon as it is known.
+    """Run every check and yield its results as they arrive.
 
     Args:
-        home: where results are.
-        tracking: MLflow's address; None is none.
-        grid: whose needs are looked at too.
-        preset: instead of the grid's.
+        home: where results are stored.
+        tracking: MLflow's address, or None.
+        grid: YAML file of a grid whose requirements are also checked.
+        preset: overrides the grid's preset.
     """
     looks = [
         ("versions", _look("versions", "versions")),
@@ -38,11 +38,11 @@ def examination(home: Home, tracking: str | None, grid: Path | None, preset: str
     ]
     if grid:
         looks.append(("grid", lambda: _needs(grid, home, preset)))
-    yield from examined(looks)
+    yield from run_checks(looks)
 
 
 def _look(module: str, function: str, *arguments: Any) -> Look:
-    """A look whose module is imported when its turn comes: that a library is missing is a finding too."""
+    """A check whose module is imported only when it runs: a missing library is then reported as an error."""
     return lambda: getattr(import_module(f"qcrd.doctor.{module}"), function)(*arguments)
 
 

@@ -1,4 +1,4 @@
-"""The folder that holds everything: whether it can be written, locked and trusted."""
+"""Checks of QCRD_HOME: writing, renaming, locking, file system, bucket and disk space."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ELSEWHERE = "export QCRD_HOME=... to a folder on another file system"
 
 
 def folder(home: Home) -> Iterator[Check]:
-    """Whether files appear, move and lock there as they must, and on which file system it is."""
+    """Check that the home supports writing, atomic renames and locks, and name its file system."""
     root = home.root
     where = _existing(root)
     if not where.is_dir():
@@ -35,7 +35,7 @@ def folder(home: Home) -> Iterator[Check]:
     found = f"{root} on {kind} ({mount})" + ("" if where == root else ", not made yet")
     try:
         with tempfile.TemporaryDirectory(prefix=".doctor-", dir=where) as scratch:
-            broken, locked = trial(Path(scratch)), locks(Path(scratch))
+            broken, locked = folder_problem(Path(scratch)), locks(Path(scratch))
     except OSError as trouble:
         yield error(
             "home",
@@ -57,11 +57,13 @@ def folder(home: Home) -> Iterator[Check]:
         yield ok("home", f"{found}; can be written and locked")
 
 
-def trial(scratch: Path) -> str:
-    """What a run needs and a folder does not do, "" where it does all: rename onto a file, leases.
+def folder_problem(scratch: Path) -> str:
+    """The first of the required operations that fails in this folder, or "".
+
+    Tests atomic renames, exclusive creation of files, and leases.
 
     Raises:
-        OSError: where it cannot be written.
+        OSError: if the folder cannot be written.
     """
     old, new = scratch / "old", scratch / "new"
     for path in (old, new):
@@ -75,7 +77,7 @@ def trial(scratch: Path) -> str:
     lease = Lease(scratch / "lease")
     try:
         if not lease.acquire(0):
-            return "a lease that nobody holds cannot be taken"
+            return "a free lease cannot be acquired"
         lease.check()
     except StoreError as trouble:
         return str(trouble)
@@ -85,12 +87,12 @@ def trial(scratch: Path) -> str:
 
 
 def locks(scratch: Path) -> bool:
-    """Whether files can be locked there; runs do without, but SQLite and `cluster/local.sh` do not."""
-    with open(scratch / "lock", "w") as one, open(scratch / "lock", "w") as other:
+    """Whether the folder supports file locks; SQLite and `cluster/local.sh` need them, runs do not."""
+    with open(scratch / "lock", "w") as first, open(scratch / "lock", "w") as second:
         try:
-            fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # the second, as it should be
+            fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # raised by the second lock, as expected
             return True
         except OSError:
             return False
@@ -98,7 +100,7 @@ def locks(scratch: Path) -> bool:
 
 
 def store(home: Home) -> Iterator[Check]:
-    """The bucket behind it, if there is one."""
+    """Check the bucket behind the home, if one is configured."""
     if home.bucket is None:
         return
     try:
@@ -108,12 +110,12 @@ def store(home: Home) -> Iterator[Check]:
             "store", str(trouble), "set QCRD_STORE and its keys as docs/clusters.md says, or unset it"
         )
     else:
-        yield ok("store", f"{home.store}; takes, gives and lets one of many create an object")
+        yield ok("store", f"{home.store}; objects can be written, read and created exclusively")
 
 
 def disk(home: Home) -> Iterator[Check]:
-    """Room for results, and for Ray's session under the temporary folder."""
-    yield judge_disk("disk", home.root, shutil.disk_usage(_existing(home.root)).free)
+    """Check free space for results, and for Ray's session in the temporary folder."""
+    yield disk_space("disk", home.root, shutil.disk_usage(_existing(home.root)).free)
     temporary = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
     usage = shutil.disk_usage(temporary)
     full = 1 - usage.free / usage.total
@@ -121,13 +123,13 @@ def disk(home: Home) -> Iterator[Check]:
         yield warning(
             "disk of Ray",
             f"{temporary} is {100 * full:.0f}% full; above 95% Ray refuses to spill",
-            "make room there, or RAY_TMPDIR=... on another disk",
+            "free space there, or set RAY_TMPDIR=... to a folder on another disk",
         )
 
 
-def judge_disk(name: str, place: Path, free: int) -> Check:
-    """What so many free bytes mean."""
-    found = f"{free / GIB:.1f} GiB free for {place}"
+def disk_space(name: str, folder: Path, free: int) -> Check:
+    """Check `free` bytes against the limits."""
+    found = f"{free / GIB:.1f} GiB free for {folder}"
     remedy = "`qcrd samples gc`, resources.keep_students: false, or QCRD_HOME on another disk"
     if free < LEAST_DISK:
         return error(name, found, remedy)
@@ -135,7 +137,7 @@ def judge_disk(name: str, place: Path, free: int) -> Check:
 
 
 def file_system(path: Path) -> tuple[str, str]:
-    """(type, mount point) of the file system that a folder is on."""
+    """Type and mount point of the file system that contains a folder."""
     mounts = [
         (Path(part.mountpoint), part.fstype)
         for part in psutil.disk_partitions(all=True)
@@ -146,5 +148,5 @@ def file_system(path: Path) -> tuple[str, str]:
 
 
 def _existing(path: Path) -> Path:
-    """The folder itself, or the nearest above it that there is: asking makes nothing."""
+    """The folder, or its nearest existing parent; checks create nothing."""
     return next(each for each in (path, *path.parents) if each.exists())

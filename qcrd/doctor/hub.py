@@ -1,4 +1,4 @@
-"""The model hub: whether it answers, and sparing others the wait where it does not."""
+"""Whether the Hugging Face Hub is reachable, and a context that avoids its timeouts if it is not."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _OFFLINE = "HF_HUB_OFFLINE"
 
 
 def hub() -> Iterator[Check]:
-    """A warning where it is out of reach: only grids that name something of it need it."""
+    """Check the Hub; an unreachable one is a warning, since only grids that name Hub ids need it."""
     from huggingface_hub import constants
 
     if constants.is_offline_mode():
         yield ok("Hub", "offline mode is set (HF_HUB_OFFLINE); what is in the cache or in folders is used")
-    elif isinstance(answered := _asked(), str):
+    elif isinstance(answer := _status(), str):
         yield warning(
             "Hub",
-            f"{constants.ENDPOINT}: {answered}",
-            "grids that name folders need none; HF_HUB_OFFLINE=1 keeps others from waiting for it, "
-            "HTTPS_PROXY or HF_ENDPOINT where you have one",
+            f"{constants.ENDPOINT}: {answer}",
+            "grids that name folders do not need it; HF_HUB_OFFLINE=1 avoids timeouts, HTTPS_PROXY or "
+            "HF_ENDPOINT sets a proxy or mirror",
         )
     else:
         yield ok("Hub", f"{constants.ENDPOINT} answers")
@@ -33,35 +33,35 @@ def hub() -> Iterator[Check]:
 
 @contextmanager
 def unasked_if_out_of_reach() -> Iterator[None]:
-    """Offline mode within, where the Hub does not answer: its libraries ask six times, for 25 s each."""
-    if not isinstance(_asked(), str):
+    """Context in offline mode if the Hub does not answer: its libraries would retry six times for 25 s."""
+    if not isinstance(_status(), str):
         yield
         return
     from huggingface_hub import constants
 
-    # Both libraries read the variable when they are imported, and `datasets` may be imported within.
-    said, before = os.environ.get(_OFFLINE), constants.HF_HUB_OFFLINE
+    # Both libraries read the variable on import, and `datasets` may be imported inside the context.
+    variable, constant = os.environ.get(_OFFLINE), constants.HF_HUB_OFFLINE
     os.environ[_OFFLINE] = "1"
     _set_offline(True)
     try:
         yield
     finally:
-        if said is None:
+        if variable is None:
             del os.environ[_OFFLINE]
         else:
-            os.environ[_OFFLINE] = said
-        _set_offline(before)
+            os.environ[_OFFLINE] = variable
+        _set_offline(constant)
 
 
 def _set_offline(value: bool) -> None:
-    """In the libraries that are imported already; importing `datasets` for it would take seconds."""
+    """Set the constant in libraries that are already imported; importing `datasets` would take seconds."""
     for name in ("huggingface_hub.constants", "datasets.config"):
         if name in sys.modules:
             vars(sys.modules[name])["HF_HUB_OFFLINE"] = value
 
 
 @lru_cache(maxsize=1)
-def _asked() -> int | str:
+def _status() -> int | str:
     from huggingface_hub import constants
 
     return web.status(constants.ENDPOINT)

@@ -1,4 +1,4 @@
-"""What the machine has: GPUs, memory, open files."""
+"""Checks of the machine: GPUs, memory, limit of open files."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 from qcrd.doctor.check import Check, error, ok, warning
 from qcrd.grid.cluster.capacity import GIB, available
 
-LEAST_MEMORY = 2 * GIB  # bytes: an engine of vLLM's and a worker with torch
-GOOD_MEMORY = 6 * GIB  # with Ray's head, MLflow and two workers
-LEAST_FILES = 256  # a grid on two cores does with so many; each worker of a larger machine needs more
+LEAST_MEMORY = 2 * GIB  # bytes: one vLLM engine and one worker with torch
+GOOD_MEMORY = 6 * GIB  # bytes: also Ray's head, MLflow and a second worker
+LEAST_FILES = 256  # enough for a grid on two cores; the need grows with the number of workers
 GOOD_FILES = 4096
-LEAST_SHARED = GIB // 2  # bytes of /dev/shm: the object store of `cluster/local.sh`
+LEAST_SHARED = GIB // 2  # bytes of /dev/shm for the object store of `cluster/local.sh`
 
 
 def gpus() -> Iterator[Check]:
-    """Each GPU with its memory; an error where the machine has one that torch cannot use."""
+    """Check each GPU and its memory; a GPU that torch cannot use is an error."""
     import torch
 
     driver = _driver()
@@ -40,29 +40,31 @@ def gpus() -> Iterator[Check]:
         try:
             torch.zeros(1, device=f"cuda:{i}").add_(1).item()
             free, total = torch.cuda.mem_get_info(i)
-        except RuntimeError as trouble:  # a driver too old for this build, a broken or an occupied GPU
+        except RuntimeError as trouble:  # the driver is too old, or the GPU is broken or occupied
             yield error(
-                "GPU", f"{name}: {str(trouble).splitlines()[0]} ({build})", "a driver that fits torch's CUDA"
+                "GPU",
+                f"{name}: {str(trouble).splitlines()[0]} ({build})",
+                "install a driver for torch's CUDA version",
             )
             continue
         found = f"{name}, {free / GIB:.0f} of {total / GIB:.0f} GiB free, {build}"
         if free < total / 2:
-            yield warning("GPU", found, "another process holds the rest: nvidia-smi shows it")
+            yield warning("GPU", found, "another process uses the rest; see nvidia-smi")
         else:
             yield ok("GPU", found)
 
 
 def memory() -> Iterator[Check]:
-    """Memory that is free for this process, within its container's limit."""
+    """Check the memory available to this process, within its container's limit."""
     free, total = available()
     found = f"{free / GIB:.1f} of {total / GIB:.1f} GiB free"
     if free < LEAST_MEMORY:
-        yield error("memory", found, f"at least {LEAST_MEMORY // GIB} GiB; end what holds it")
+        yield error("memory", found, f"free at least {LEAST_MEMORY // GIB} GiB by ending other processes")
     elif free < GOOD_MEMORY:
-        yield warning("memory", found, "resources.concurrent_cells: 1, or end what holds it")
+        yield warning("memory", found, "resources.concurrent_cells: 1, or end other processes")
     else:
         yield ok("memory", found)
-    shared = Path("/dev/shm")  # noqa: S108 - looked at, never written to
+    shared = Path("/dev/shm")  # noqa: S108 - never written to
     if shared.is_dir() and (left := shutil.disk_usage(shared).free) < LEAST_SHARED:
         yield warning(
             "shared memory",
@@ -72,13 +74,13 @@ def memory() -> Iterator[Check]:
 
 
 def open_files() -> Iterator[Check]:
-    """The limit of open files; Ray raises its own to the hard one."""
+    """Check the limit of open files; Ray raises its soft limit to the hard one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    yield judge_open_files(soft, hard)
+    yield open_file_limits(soft, hard)
 
 
-def judge_open_files(soft: int, hard: int) -> Check:
-    """What a soft and a hard limit of open files mean; -1 (RLIM_INFINITY) is none."""
+def open_file_limits(soft: int, hard: int) -> Check:
+    """Check a soft and a hard limit of open files; -1 (RLIM_INFINITY) means unlimited."""
     found = f"{_number(soft)}, can be raised to {_number(hard)}"
     remedy = f"`ulimit -n {GOOD_FILES}` in the shell that starts Ray, or nofile in /etc/security/limits.conf"
     if 0 <= hard < LEAST_FILES:
@@ -89,16 +91,16 @@ def judge_open_files(soft: int, hard: int) -> Check:
 
 
 def _number(limit: int) -> str:
-    return "any number" if limit < 0 else str(limit)
+    return "unlimited" if limit < 0 else str(limit)
 
 
 def _driver() -> list[str]:
-    """Name and driver of each GPU by nvidia-smi; none where it is absent or sees none."""
+    """Name and driver version of each GPU from nvidia-smi; empty if it is not installed or sees no GPU."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
     try:
-        told = subprocess.run(
+        result = subprocess.run(
             [program, "--query-gpu=name,driver_version", "--format=csv,noheader"],
             capture_output=True,
             text=True,
@@ -106,6 +108,6 @@ def _driver() -> list[str]:
         )
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return [f"{line.replace(', ', ' with driver ')}" for line in told.stdout.splitlines()] * (
-        not told.returncode
-    )
+    if result.returncode:
+        return []
+    return [line.replace(", ", " with driver ") for line in result.stdout.splitlines()]

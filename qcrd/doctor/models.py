@@ -1,4 +1,4 @@
-"""Whether a model can be had: its files, in a folder, in the cache or on the Hub."""
+"""Whether the files of a model are available: in a folder, in the cache or on the Hub."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qcrd.hub.model_files import Files, find
 
 
 def model(name: str, place: str, revision: str | None) -> tuple[Check, Files | None]:
-    """Whether a checkpoint is there whole, and its files (None where it is not).
+    """Check that a checkpoint has its configuration and weights; also returns its files, or None on error.
 
     Args:
         name: of the check.
@@ -20,11 +20,9 @@ def model(name: str, place: str, revision: str | None) -> tuple[Check, Files | N
     at = f" (revision {revision})" if revision and not Path(place).is_dir() else ""
     try:
         files = find(place, revision)
-    except Exception as trouble:  # the library raises many kinds: no connection, no such model, no access
+    except Exception as trouble:  # the library raises many types: no connection, no such model, no access
         first = str(trouble).strip().splitlines()[0]
-        remedy = (
-            "`hf download` it where there is a connection and name the folder; `hf auth login` if it is gated"
-        )
+        remedy = "`hf download` it on a connected machine and name the folder; `hf auth login` if gated"
         return error(name, f"{place}{at}: not checked, {type(trouble).__name__}: {first}", remedy), None
     found = f"{place}{at} {files.where}"
     if "config.json" not in files.bytes:

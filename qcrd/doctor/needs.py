@@ -1,4 +1,4 @@
-"""What one grid needs of this machine and of others: data, models, engines, CPUs and GPUs."""
+"""Checks of a grid's requirements: data, models, engines, CPUs and GPUs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qcrd.cell.answers import sample_requests, sample_store
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.config import Cell, Teacher
 from qcrd.doctor import models, web
-from qcrd.doctor.check import Check, error, ok, told, warning
+from qcrd.doctor.check import Check, error, from_error, ok, warning
 from qcrd.errors import QcrdError
 from qcrd.grid.cluster.capacity import Capacity, misfit
 from qcrd.grid.cluster.shares import Node, Shares
@@ -27,19 +27,19 @@ from qcrd.teacher.engines import ENGINES, recorded_answers
 
 
 def needs(grid: Path, home: Home, preset: str | None, nodes: Sequence[Node]) -> Iterator[Check]:
-    """One check for each thing that the grid cannot do without.
+    """Check every requirement of a grid.
 
     Args:
         grid: its YAML file.
-        home: where stored samples are.
-        preset: instead of the file's.
-        nodes: of the cluster, or this machine.
+        home: where samples are stored.
+        preset: overrides the file's preset.
+        nodes: nodes of the cluster, or this machine.
     """
     gpus = sum(node.gpus for node in nodes)
     try:
         study = Study.open(grid, home, preset, gpus)
     except QcrdError as trouble:
-        yield told("grid", trouble)
+        yield from_error("grid", trouble)
         return
     yield ok("grid", f"{study.grid.name}: {len(study.cells)} cells, preset {study.preset}")
     yield resources(study, nodes)
@@ -55,7 +55,7 @@ def needs(grid: Path, home: Home, preset: str | None, nodes: Sequence[Node]) -> 
             yield ok(name, f"{sizes} questions for training, validation, test")
         except QcrdError as trouble:
             broken = True
-            yield told(name, trouble)
+            yield from_error(name, trouble)
     yield from checkpoints(cells)
     if not broken:
         for each in labels(cells):
@@ -69,34 +69,34 @@ def needs(grid: Path, home: Home, preset: str | None, nodes: Sequence[Node]) -> 
 
 
 def resources(study: Study, nodes: Sequence[Node]) -> Check:
-    """Whether one cell and one engine fit the cluster at all."""
+    """Check that one cell and one engine fit the cluster."""
     try:
         shares = Shares.of(study.grid.resources, nodes)
     except QcrdError as trouble:
-        return told("resources", trouble)
+        return from_error("resources", trouble)
     cpus, gpus = (sum(each) for each in zip(*nodes, strict=True))
     found = f"a cell takes {shares.cell_cpus:g} of {cpus:g} CPUs and {shares.cell_gpus:g} of {gpus:g} GPUs"
     if study.preset == "paper" and not gpus:
-        return warning("resources", f"{found}: T5 on CPUs alone takes days", "--preset embedded, or a GPU")
+        return warning("resources", f"{found}: T5 takes days on CPUs", "--preset embedded, or a GPU")
     return ok("resources", found)
 
 
 def checkpoints(cells: list[Cell]) -> Iterator[Check]:
-    """Each model that cells begin from, and each tokenizer that is named apart."""
+    """Check each checkpoint that cells start from, and each separately configured tokenizer."""
     for each in named(cells, teachers=False):
         yield models.model(each.what, each.place, each.revision)[0]
     for section in {c.student.tokenizer: c.student for c in cells if c.student.tokenizer}.values():
         try:
-            found = load_tokenizer(section)
-            yield ok("tokenizer", f"{section.tokenizer}, {len(found):,} tokens")
+            tokenizer = load_tokenizer(section)
+            yield ok("tokenizer", f"{section.tokenizer}, {len(tokenizer):,} tokens")
         except QcrdError as trouble:
-            yield told("tokenizer", trouble)
+            yield from_error("tokenizer", trouble)
 
 
 def teacher(study: Study, need: SampleNeed, cell: ResolvedCell, nodes: Sequence[Node]) -> Iterator[Check]:
-    """Whether the samples that are still missing can be drawn."""
-    asked = cell.settings.teacher
-    name = f"teacher: {asked.name}"
+    """Check that the missing samples can be drawn."""
+    settings = cell.settings.teacher
+    name = f"teacher: {settings.name}"
     try:
         store = sample_store(cell, study.home)
         requests = [r for split in need.splits for r in sample_requests(cell, split, need.m)]
@@ -105,43 +105,43 @@ def teacher(study: Study, need: SampleNeed, cell: ResolvedCell, nodes: Sequence[
             yield ok(name, f"all {len(requests)} answers to {need.task.name} are stored")
             return
         left = f"{len(missing)} of {len(requests)} answers to {need.task.name} are to be drawn"
-        if asked.engine == "recorded":
-            recorded_answers(asked).check(requests)
+        if settings.engine == "recorded":
+            recorded_answers(settings).check(requests)
             yield ok(name, f"{left}, from the file")
-        elif asked.engine == "openai":
-            yield _server(study, asked, name, left)
-        elif asked.embedded:
+        elif settings.engine == "openai":
+            yield _server(study, settings, name, left)
+        elif settings.embedded:
             yield ok(name, f"{left}; it is trained here")
-        elif not ENGINES[asked.engine].weights:
-            yield ok(name, f"{left}, by engine {asked.engine}")
+        elif not ENGINES[settings.engine].weights:
+            yield ok(name, f"{left}, by engine {settings.engine}")
         else:
-            found, files = models.model(name, asked.model, asked.revision)
-            yield found
+            check, files = models.model(name, settings.model, settings.revision)
+            yield check
             space = Capacity.of(study.grid.resources, nodes)
             if files and space:
-                why = misfit(asked, files, space, any(node.gpus for node in nodes))
-                yield told(f"{name}: room", QcrdError(why)) if why else ok(f"{name}: room", "it fits")
+                why = misfit(settings, files, space, any(node.gpus for node in nodes))
+                yield from_error(f"{name}: room", QcrdError(why)) if why else ok(f"{name}: room", "it fits")
     except QcrdError as trouble:
-        yield told(name, trouble)
+        yield from_error(name, trouble)
 
 
 def _server(study: Study, teacher: Teacher, name: str, left: str) -> Check:
-    """Whether a server answers, with the key where there is one."""
+    """Check that a teacher's server answers and accepts the key, if there is one."""
     from qcrd.teacher.openai.teacher import ServerTeacher
 
     api = study.grid.resources.api
     url = ServerTeacher(teacher, (), api).url
     key = os.environ.get(api.key, "").strip()
-    answered = web.status(f"{url}/models", {"Authorization": f"Bearer {key}"} if key else {})
-    if isinstance(answered, str):
-        return error(name, f"{url}: {answered}", "start the server, or mend teacher.base_url")
-    if answered in (401, 403):
+    answer = web.status(f"{url}/models", {"Authorization": f"Bearer {key}"} if key else {})
+    if isinstance(answer, str):
+        return error(name, f"{url}: {answer}", "start the server, or correct teacher.base_url")
+    if answer in (401, 403):
         return error(name, f"{url} refuses the key", f"export the right one in {api.key} (resources.api.key)")
     return ok(name, f"{url} answers; {left}")
 
 
 def offered(joined: list[Node] | str | None) -> list[Node]:
-    """The nodes of a cluster, or this machine where none was joined.
+    """The nodes of a cluster, or this machine if no cluster was joined.
 
     Args:
         joined: see `services.cluster`.

@@ -1,4 +1,4 @@
-"""What is in the home: its times against the clock, what killed runs left, whether the samples are whole."""
+"""Checks of the home's content: timestamps, leftovers of killed runs, damaged samples and results."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from qcrd.doctor.check import Check, error, ok, told, warning
+from qcrd.doctor.check import Check, error, from_error, ok, warning
 from qcrd.errors import DamagedResult
 from qcrd.samples import inventory
 from qcrd.samples.shards import DAMAGED
 from qcrd.storage.home import RECORD, Home
 
-AGE = 3600.0  # seconds without a change after which a temporary file is nobody's
-AHEAD = 60.0  # seconds that a file may be newer than the clock: hosts differ
-OTHERS = ("local",)  # folders of Ray and MLflow: theirs to keep in order
+AGE = 3600.0  # seconds without a change after which a temporary file counts as a leftover
+AHEAD = 60.0  # seconds that a file may be newer than the clock: the clocks of hosts differ
+OTHERS = ("local",)  # folders that Ray and MLflow manage
 TUNE = "grids/*/*/tune"
 
 
 @dataclass(slots=True)
-class Remains:
-    """What a walk through a home found."""
+class Scan:
+    """Result of a scan of a home."""
 
-    newest: tuple[float, Path] | None = None  # time of change, and of what
+    newest: tuple[float, Path] | None = None  # modification time and path of the newest file
     leftovers: list[Path] = field(default_factory=list)
 
 
-def walked(home: Home, now: float) -> Remains:
-    """The newest file, and the temporary files and Tune folders that nobody has touched for an hour.
+def scan(home: Home, now: float) -> Scan:
+    """Find the newest file, and temporary files and Tune folders that have not changed for an hour.
 
     Args:
-        home: that is walked through.
+        home: the home to scan.
         now: seconds since 1970.
     """
-    found = Remains()
+    found = Scan()
     for folder, folders, files in os.walk(home.root):
         here = Path(folder)
         if here == home.root:
@@ -45,7 +45,7 @@ def walked(home: Home, now: float) -> Remains:
             path = here / name
             try:
                 changed = path.lstat().st_mtime
-            except OSError:  # gone meanwhile
+            except OSError:  # deleted during the scan
                 continue
             if name in files and (found.newest is None or changed > found.newest[0]):
                 found.newest = changed, path
@@ -57,7 +57,7 @@ def walked(home: Home, now: float) -> Remains:
 
 
 def _inside(folder: Path) -> float:
-    """Time of the last change directly in a folder; 0 for a file, or an empty one."""
+    """Latest modification time of a folder's direct entries; 0 for a file or an empty folder."""
     try:
         return max((entry.stat(follow_symlinks=False).st_mtime for entry in os.scandir(folder)), default=0)
     except OSError:
@@ -65,37 +65,37 @@ def _inside(folder: Path) -> float:
 
 
 def order(home: Home) -> Iterator[Check]:
-    """The clock against the newest file, and leftovers."""
+    """Compare the clock with the newest file, and report leftovers."""
     now = time.time()
-    found = walked(home, now)
-    yield judge_clock(now, *(found.newest or (None, None)))
+    found = scan(home, now)
+    yield clock(now, *(found.newest or (None, None)))
     if found.leftovers:
         shown = ", ".join(str(path) for path in found.leftovers[:4])
         more = f" and {len(found.leftovers) - 4} more" if len(found.leftovers) > 4 else ""
         yield warning(
             "leftovers",
             f"of killed runs: {shown}{more}",
-            "`qcrd samples gc --yes` for those of samples; the others can be deleted by hand",
+            "`qcrd samples gc --yes` deletes those of samples; delete the rest by hand",
         )
     else:
         yield ok("leftovers", "none")
 
 
-def judge_clock(now: float, newest: float | None, path: Path | None) -> Check:
-    """What a file newer than the clock means."""
+def clock(now: float, newest: float | None, path: Path | None) -> Check:
+    """Check that no file is newer than the clock."""
     if newest is None or newest <= now + AHEAD:
-        return ok("clock", f"{_said(now)}; nothing in the home is newer")
+        return ok("clock", f"{_as_text(now)}; nothing in the home is newer")
     return warning(
         "clock",
-        f"{_said(now)}, but {path} is of {_said(newest)}",
+        f"{_as_text(now)}, but {path} is of {_as_text(newest)}",
         "set the clock (NTP): leases and results do not depend on it, the times in journals and MLflow do",
     )
 
 
 def store(home: Home) -> Iterator[Check]:
-    """Every stored file of samples against its checksum."""
+    """Verify the checksums of all stored samples."""
     samplers = inventory.samplers(home.samples)
-    # What was put aside before is a leftover: a run has dealt with it.
+    # Files that a run has already set aside as damaged count as leftovers.
     damaged = [
         (path, why)
         for sampler in samplers
@@ -108,7 +108,7 @@ def store(home: Home) -> Iterator[Check]:
         yield error(
             "samples",
             f"{path}: {why}{more}",
-            "`qcrd samples verify` lists all; the next run draws what is lost, and nothing else",
+            "`qcrd samples verify` lists all; the next run redraws only the lost samples",
         )
     else:
         shards = sum(len(list(sampler.glob("*.parquet"))) for sampler in samplers)
@@ -116,7 +116,7 @@ def store(home: Home) -> Iterator[Check]:
 
 
 def results(home: Home) -> Iterator[Check]:
-    """Every finished cell's record and answers against their checksums."""
+    """Verify the checksums of every finished cell's record and predictions."""
     folders = [path.parent for path in sorted((home.root / "cells").glob(f"*/{RECORD}"))]
     damaged = []
     for folder in folders:
@@ -125,12 +125,12 @@ def results(home: Home) -> Iterator[Check]:
         except DamagedResult as trouble:
             damaged.append(trouble)
     if damaged:
-        first = told("results", damaged[0])
+        first = from_error("results", damaged[0])
         more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
         yield replace(first, found=first.found + more)
     else:
         yield ok("results", f"{len(folders)} finished cells, nothing damaged")
 
 
-def _said(seconds: float) -> str:
+def _as_text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).isoformat(" ", "seconds")

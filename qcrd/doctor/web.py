@@ -1,4 +1,4 @@
-"""One short question to a server."""
+"""HTTP status requests with a short timeout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def status(url: str, headers: Mapping[str, str] | None = None) -> int | str:
-    """The status of a GET, or in words why there was no answer."""
+    """The status code of a GET request, or the error message if there was no answer."""
     import httpx2
 
     try:
@@ -20,7 +20,7 @@ def status(url: str, headers: Mapping[str, str] | None = None) -> int | str:
 
 
 def loopback(url: str) -> bool:
-    """Whether an address is this machine alone; a proxy could not see it."""
+    """Whether an address is a loopback address, which a proxy cannot reach."""
     import httpx2
 
     return httpx2.URL(url).host in LOOPBACK

@@ -1,4 +1,4 @@
-"""What must hold of a grid once it is through, whatever happened to it meanwhile."""
+"""Checks of a finished grid after injected faults: results, MLflow, reproducibility and leftovers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from qcrd.cell.run import run_cell
-from qcrd.doctor.remains import AGE, walked
+from qcrd.doctor.remains import AGE, scan
 from qcrd.faults.harm import belonging
 from qcrd.grid.plan.study import Study
 from qcrd.grid.run.mlflow_runs import sources
@@ -20,12 +20,12 @@ from qcrd.samples.shards import DAMAGED
 from qcrd.storage.home import PREDICTIONS, Home
 from qcrd.tracking.mlflow.audit import differences
 
-RESULTS = (PREDICTIONS, "student/model.safetensors")  # of a cell: what must be equal byte for byte
-ENDED = 20.0  # seconds that Ray's processes get to end
+RESULTS = (PREDICTIONS, "student/model.safetensors")  # files of a cell that must be identical
+ENDED = 20.0  # seconds to wait for Ray's processes to end
 
 
 def equal(cell_id: str, first: Home, second: Home) -> bool:
-    """Whether a cell ended with the same weights and predictions in both homes."""
+    """Whether a cell's weights and predictions are byte-identical in both homes."""
     return all(
         (first.cell(cell_id) / file).read_bytes() == (second.cell(cell_id) / file).read_bytes()
         for file in RESULTS
@@ -33,20 +33,20 @@ def equal(cell_id: str, first: Home, second: Home) -> bool:
 
 
 def faults(study: Study, tracking: str, sessions: Path, again: int, draw: random.Random) -> list[str]:
-    """All that does not hold, a line each.
+    """Check a finished grid; returns one line per violation.
 
     Args:
-        study: that has been worked off.
-        tracking: address of its MLflow, which has been sent everything.
-        sessions: folder of its Rays' sessions.
-        again: how many cells are trained once more, undisturbed, to compare weights and predictions.
-        draw: which.
+        study: the finished grid.
+        tracking: address of its MLflow server, after `qcrd sync`.
+        sessions: folder of Ray's sessions.
+        again: number of cells to retrain without faults, to compare weights and predictions.
+        draw: random generator that selects these cells.
     """
     return [
         *_cells(study),
         *differences(tracking, study.grid.name, sources(study)[1]),
-        *_otherwise(study, draw.sample(range(len(study.cells)), again)),
-        *_left(study, sessions),
+        *_not_reproduced(study, draw.sample(range(len(study.cells)), again)),
+        *_left_behind(study, sessions),
     ]
 
 
@@ -54,13 +54,13 @@ def _cells(study: Study) -> Iterator[str]:
     for planned, state in zip(study.cells, study.states(), strict=True):
         if state != "done":
             yield f"{planned.name}: {state}"
-    there = {folder.name for folder in (study.home.root / "cells").iterdir()}
-    if there != set(study.ids):
-        yield f"{len(there)} folders of cells for {len(study.ids)} cells"
+    folders = {folder.name for folder in (study.home.root / "cells").iterdir()}
+    if folders != set(study.ids):
+        yield f"{len(folders)} folders of cells for {len(study.ids)} cells"
 
 
-def _otherwise(study: Study, chosen: Sequence[int]) -> Iterator[str]:
-    """Cells that end otherwise where nothing disturbs them: in this process, in one thread as a cell has."""
+def _not_reproduced(study: Study, chosen: Sequence[int]) -> Iterator[str]:
+    """Retrain cells without faults, in this process and with one thread, and report differing results."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -71,15 +71,15 @@ def _otherwise(study: Study, chosen: Sequence[int]) -> Iterator[str]:
                 planned = study.cells[number]
                 run_cell(planned.cell, planned.name, alone)
                 if not equal(study.ids[number], study.home, alone):
-                    yield f"{planned.name}: other weights or predictions than undisturbed"
+                    yield f"{planned.name}: weights or predictions differ from a run without faults"
     finally:
         torch.set_num_threads(threads)
 
 
-def _left(study: Study, sessions: Path) -> Iterator[str]:
-    """Processes, sockets, leases and temporary files."""
-    patience = time.monotonic() + ENDED
-    while (left := belonging(study.home)) and time.monotonic() < patience:
+def _left_behind(study: Study, sessions: Path) -> Iterator[str]:
+    """Report processes, sockets, leases and temporary files that are left."""
+    deadline = time.monotonic() + ENDED
+    while (left := belonging(study.home)) and time.monotonic() < deadline:
         time.sleep(0.5)
     yield from (f"process left: {process.pid} {process.name()}" for process in left)
     for path in sessions.rglob("*"):
@@ -88,6 +88,6 @@ def _left(study: Study, sessions: Path) -> Iterator[str]:
     for path in study.home.root.rglob("lease/*"):
         if path.suffix != ".free":
             yield f"lease left: {path}"
-    for path in walked(study.home, time.time() + 2 * AGE).leftovers:
-        if path.suffix != DAMAGED:  # put aside on purpose: `qcrd samples verify` shows them
+    for path in scan(study.home, time.time() + 2 * AGE).leftovers:
+        if path.suffix != DAMAGED:  # kept on purpose: `qcrd samples verify` lists them
             yield f"left: {path}"

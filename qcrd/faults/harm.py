@@ -1,4 +1,4 @@
-"""The faults that `qcrd bench soak` injects: into processes, into files, into MLflow."""
+"""The faults that `qcrd bench soak` injects into processes, files and MLflow."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from qcrd.storage import journal
 from qcrd.storage.home import RECORD, Home
 from qcrd.tracking.server import Server
 
-PAUSE = 5.0  # seconds that something hangs, is locked or away
+PAUSE = 5.0  # seconds that a process is frozen or stopped, or a database locked
 
 
 def belonging(home: Home) -> list[psutil.Process]:
-    """Every process that works in this home, orphans too: they have it in their environment."""
-    found = []
+    """Every process that uses this home, orphans included, found by QCRD_HOME in its environment."""
+    processes = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             own = process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE
             if own and process.environ().get("QCRD_HOME") == str(home.root):
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
-def _nothing() -> threading.Thread:
+def _finished_thread() -> threading.Thread:
     thread = threading.Thread(target=lambda: None)
     thread.start()
     return thread
@@ -41,22 +41,22 @@ def _nothing() -> threading.Thread:
 
 @dataclass
 class Harm:
-    """Does harm to a grid that runs in `home`, and to its MLflow.
+    """Injects faults into a grid that runs in `home`, and into its MLflow server.
 
-    Each method says what it did, or None where there was nothing to hit.
+    Each method returns a description of the fault, or None if there was no target.
     """
 
     home: Home
     mlflow: Server
     draw: random.Random
-    _mlflow: threading.Thread = field(default_factory=_nothing, init=False)
+    _mlflow: threading.Thread = field(default_factory=_finished_thread, init=False)
 
     def anything(self) -> str | None:
-        """One of those that a running grid has to bear."""
+        """Inject a random fault that a running grid must tolerate."""
         return self.draw.choice(
             (
                 self.kill_worker,
-                self.kill_worker,  # the commonest: preempted, out of memory
+                self.kill_worker,  # twice, as the most common fault: preemption, out of memory
                 self.freeze_worker,
                 self.flip_bit,
                 self.cut_checkpoint,
@@ -67,43 +67,43 @@ class Harm:
         )()
 
     def anything_at_rest(self) -> str | None:
-        """One of those that strike files while nobody works: a crash of the machine, a bad disk."""
+        """Damage a random file while no driver runs, as after a machine crash or a disk error."""
         return self.draw.choice((self.tear_journal, self.tear_record, self.flip_bit, self.flip_sample))()
 
     def kill_worker(self) -> str | None:
-        """SIGKILL for a cell's or a discriminator's process."""
+        """Kill a cell's or a discriminator's process with SIGKILL."""
         return self._to_worker("worker killed", lambda worker: worker.kill())
 
     def freeze_worker(self) -> str | None:
-        """One that hangs for a while."""
+        """Suspend a cell's or a discriminator's process for `PAUSE` seconds."""
         return self._to_worker("worker frozen", lambda worker: _for_a_while(worker.suspend, worker.resume))
 
     def kill_raylet(self) -> str | None:
-        """The whole of Ray, as seen by its driver."""
+        """Kill the raylet; to the driver, all of Ray is gone."""
         raylets = [p for p in belonging(self.home) if _title(p).endswith("/raylet")]
         if not raylets:
             return None
         raylets[0].kill()
         return "raylet killed"
 
-    def _to_worker(self, what: str, act: Callable[[psutil.Process], object]) -> str | None:
+    def _to_worker(self, description: str, act: Callable[[psutil.Process], object]) -> str | None:
         workers = [p for p in belonging(self.home) if _title(p).startswith("ray::ImplicitFunc")]
         workers += [p for p in belonging(self.home) if _title(p).startswith("ray::_pretrain")]
         with contextlib.suppress(IndexError, psutil.NoSuchProcess):
             act(self.draw.choice(workers))
-            return what
+            return description
         return None
 
     def flip_bit(self) -> str | None:
-        """In a checkpoint."""
+        """Flip a random bit of a checkpoint."""
         return self._to_file("checkpoint's bit flipped", self._checkpoints(), self._flip)
 
     def cut_checkpoint(self) -> str | None:
-        """To half its length."""
+        """Truncate a checkpoint to half its length."""
         return self._to_file("checkpoint cut", self._checkpoints(), _halve)
 
     def tear_journal(self) -> str | None:
-        """In the middle of the last line of an unfinished cell's."""
+        """Truncate the journal of an unfinished cell in the middle of its last line."""
         unfinished = [
             f
             for f in self.home.root.glob(f"cells/*/{journal.FILE}")
@@ -112,11 +112,11 @@ class Harm:
         return self._to_file("journal torn", unfinished, lambda f: os.truncate(f, f.stat().st_size - 5))
 
     def tear_record(self) -> str | None:
-        """Of a finished cell, which so is unfinished again."""
+        """Truncate the record of a finished cell, which makes the cell unfinished."""
         return self._to_file("record torn", list(self.home.root.glob(f"cells/*/{RECORD}")), _halve)
 
     def flip_sample(self) -> str | None:
-        """In a file of the teacher's answers."""
+        """Flip a random bit of a file with teacher's answers."""
         return self._to_file("sample's bit flipped", list(self.home.samples.glob("*/*.parquet")), self._flip)
 
     def _checkpoints(self) -> list[Path]:
@@ -125,20 +125,20 @@ class Harm:
 
     def _flip(self, path: Path) -> None:
         with path.open("r+b") as file:
-            place = self.draw.randrange(path.stat().st_size)
-            file.seek(place)
+            offset = self.draw.randrange(path.stat().st_size)
+            file.seek(offset)
             byte = file.read(1)[0]
-            file.seek(place)
+            file.seek(offset)
             file.write(bytes([byte ^ 1 << self.draw.randrange(8)]))
 
-    def _to_file(self, what: str, files: list[Path], act: Callable[[Path], object]) -> str | None:
+    def _to_file(self, description: str, files: list[Path], act: Callable[[Path], object]) -> str | None:
         with contextlib.suppress(IndexError, FileNotFoundError, ValueError):
             act(self.draw.choice(sorted(files)))
-            return what
+            return description
         return None
 
     def kill_mlflow(self) -> str | None:
-        """And start it again after a while."""
+        """Kill the MLflow server and restart it after `PAUSE` seconds."""
 
         def act() -> None:
             self.mlflow.kill()
@@ -148,7 +148,7 @@ class Harm:
         return self._to_mlflow("MLflow killed", act)
 
     def freeze_mlflow(self) -> str | None:
-        """It takes calls and does not answer."""
+        """Suspend the MLflow server: it accepts connections and does not answer."""
 
         def act() -> None:
             self.mlflow.signal(signal.SIGSTOP)
@@ -158,7 +158,7 @@ class Harm:
         return self._to_mlflow("MLflow frozen", act)
 
     def lock_mlflow(self) -> str | None:
-        """Its database, as a backup does."""
+        """Lock the MLflow database, as a backup does."""
 
         def act() -> None:
             with contextlib.suppress(sqlite3.OperationalError), _locked(self.mlflow.database):
@@ -166,16 +166,16 @@ class Harm:
 
         return self._to_mlflow("MLflow's database locked", act)
 
-    def _to_mlflow(self, what: str, act: Callable[[], object]) -> str | None:
-        """One at a time, and beside the others: it takes a while to come back."""
+    def _to_mlflow(self, description: str, act: Callable[[], object]) -> str | None:
+        """Inject the fault in a background thread, unless another MLflow fault is still active."""
         if self._mlflow.is_alive():
             return None
         self._mlflow = threading.Thread(target=act)
         self._mlflow.start()
-        return what
+        return description
 
     def end(self) -> None:
-        """Wait until MLflow is there again."""
+        """Wait until the last MLflow fault is over."""
         self._mlflow.join()
 
 

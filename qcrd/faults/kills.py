@@ -1,4 +1,4 @@
-"""A grid whose driver is killed again and again, against the same grid left alone: time and results."""
+"""Compares a grid whose driver is killed repeatedly with the same grid undisturbed: time and results."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from qcrd.grid.cluster.engines import Say
 from qcrd.grid.plan.study import Study
 from qcrd.storage.home import Home
 
-ALLOWED = 1.5  # times the undisturbed grid's time
+ALLOWED = 1.5  # maximum ratio of the disturbed to the undisturbed time
 
 
 @dataclass(frozen=True, slots=True)
 class FaultFigures:
-    """What came of the two runs."""
+    """Result of the two runs."""
 
     undisturbed: float  # seconds
-    disturbed: float  # seconds, with all new starts
-    kills: list[float]  # seconds from the beginning at which the driver was killed
+    disturbed: float  # seconds, including all restarts
+    kills: list[float]  # seconds since the start at which the driver was killed
     cells: int
-    different: list[str]  # names of cells whose weights or predictions are not those of the undisturbed grid
+    different: list[str]  # names of cells whose weights or predictions differ between the runs
 
     @property
     def ratio(self) -> float:
-        """Time of the disturbed grid over the other's."""
+        """Time of the disturbed run divided by that of the undisturbed run."""
         return self.disturbed / self.undisturbed
 
     def text(self) -> str:
-        """For people."""
+        """Human-readable summary."""
         moments, same = ", ".join(f"{second:.0f}" for second in self.kills), self.cells - len(self.different)
         wrong = f"; different: {', '.join(self.different)}" if self.different else ""
         return (
-            f"{self.cells} cells, left alone {self.undisturbed:.0f} s\n"
+            f"{self.cells} cells, undisturbed {self.undisturbed:.0f} s\n"
             f"driver killed {len(self.kills)} times (after {moments} s): {self.disturbed:.0f} s, "
             f"{self.ratio:.2f} times (allowed: {ALLOWED})\n"
             f"{same} of {self.cells} cells have equal weights and predictions{wrong}"
@@ -49,43 +49,43 @@ class FaultFigures:
 
 
 def bench_kills(grid: Path, preset: str, kills: int, seed: int, say: Say) -> FaultFigures:
-    """Run a grid twice in homes of its own, once with its driver killed at random moments.
+    """Run a grid twice in temporary homes: undisturbed, and with its driver killed at random moments.
 
     Args:
-        grid: its YAML; ten minutes of work or more, since each new start takes some twenty seconds.
-        preset: instead of the file's.
-        kills: how often.
-        seed: of the moments, which are spread over the undisturbed grid's time.
-        say: what a person is told.
+        grid: its YAML file; should take at least ten minutes, since each restart takes about twenty seconds.
+        preset: overrides the file's preset.
+        kills: number of kills.
+        seed: of the moments, which are uniform over the undisturbed run's time.
+        say: prints a progress line.
 
     Raises:
-        QcrdError: where the grid does not run through.
+        QcrdError: if the grid fails.
     """
     with TemporaryDirectory(prefix="qcrd-faults-") as folder:
         alone, killed = (Home(Path(folder) / name) for name in ("alone", "killed"))
-        say(f"{grid}: left alone")
-        undisturbed, _ = worked_off(grid, preset, alone, [], say)
+        say(f"{grid}: undisturbed")
+        undisturbed, _ = run_with_kills(grid, preset, alone, [], say)
         draw = random.Random(seed)
         moments = sorted(draw.uniform(0, undisturbed) for _ in range(kills))
         say(f"{undisturbed:.0f} s; now killed after {', '.join(f'{m:.0f}' for m in moments)} s")
-        disturbed, done = worked_off(grid, preset, killed, moments, say)
+        disturbed, done = run_with_kills(grid, preset, killed, moments, say)
         study = Study.open(grid, alone, preset)
         names = dict(zip(study.ids, (planned.name for planned in study.cells), strict=True))
         different = [name for cell_id, name in names.items() if not equal(cell_id, alone, killed)]
     return FaultFigures(undisturbed, disturbed, done, len(names), different)
 
 
-def worked_off(
+def run_with_kills(
     grid: Path, preset: str, home: Home, moments: Sequence[float], say: Say
 ) -> tuple[float, list[float]]:
-    """Run a grid to its end, its driver killed at `moments` (seconds) and started anew each time.
+    """Run a grid to completion; kill and restart its driver at `moments` (seconds since the start).
 
     Returns:
-        Seconds in all, and when it was killed: not after it had ended.
+        Total seconds, and the moments of the kills; moments after completion are skipped.
     """
     begun, done = time.monotonic(), []
     environment = {**os.environ, "QCRD_HOME": str(home.root)}
-    environment.pop("MLFLOW_TRACKING_URI", None)  # these runs are nobody's results
+    environment.pop("MLFLOW_TRACKING_URI", None)  # do not log these runs
     for moment in [*moments, None]:
         process = subprocess.Popen(
             [sys.executable, "-m", "qcrd", "run", str(grid), "--preset", preset],
@@ -105,6 +105,6 @@ def worked_off(
             process.kill()
             process.wait()
         if process.returncode:
-            raise QcrdError(f"{grid} does not run through:\n{output[-2000:]}")
+            raise QcrdError(f"{grid} failed:\n{output[-2000:]}")
         break
     return time.monotonic() - begun, done

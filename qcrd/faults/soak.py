@@ -1,4 +1,4 @@
-"""Hundreds of small cells under a rain of faults, and what holds of them afterwards."""
+"""Soak test: runs hundreds of small cells under injected faults and checks the results afterwards."""
 
 from __future__ import annotations
 
@@ -42,49 +42,49 @@ base:
 product: {{method: [finetuning, dss, qcrd], training.steps: [30, 120]}}
 seeds: {seeds}
 """
-DRIVER_SHARE = 0.06  # of the faults that hit the driver or the whole of Ray: each costs a new start
-STARTS = 10  # at most so many once the faults are over
-SOON = 30.0  # seconds within which a driver that is told to stop has to end
+DRIVER_SHARE = 0.06  # share of faults that hit the driver or all of Ray; each costs a restart
+STARTS = 10  # maximum number of driver starts after the last fault
+STOP_LIMIT = 30.0  # seconds within which a driver must end after SIGINT or SIGTERM
 
 
 @dataclass(frozen=True, slots=True)
-class Soaked:
-    """What happened, and what came of it."""
+class SoakResult:
+    """Result of a soak test."""
 
     cells: int
-    seconds: float
-    finished: int  # cells, when the faults ended
+    seconds: float  # duration of the fault injection
+    finished: int  # cells finished when the fault injection ended
     starts: int  # of the driver
-    slowest_stop: float  # seconds from SIGINT or SIGTERM to the driver's end, at most
-    faults: dict[str, int]  # what was done, how often
-    trouble: list[str]  # what does not hold
+    slowest_stop: float  # maximum seconds from SIGINT or SIGTERM to the driver's end
+    faults: dict[str, int]  # number of faults by description
+    trouble: list[str]  # violations found afterwards
 
     def text(self) -> str:
-        """For people."""
-        harm = ", ".join(f"{what} {count}" for what, count in sorted(self.faults.items()))
+        """Human-readable summary."""
+        harm = ", ".join(f"{fault} {count}" for fault, count in sorted(self.faults.items()))
         return (
             f"{self.cells} cells, {sum(self.faults.values())} faults in {self.seconds:.0f} s ({harm}); "
             f"{self.finished} cells finished under them, the driver started {self.starts} times and was "
             f"stopped within {self.slowest_stop:.0f} s\n"
-            + ("\n".join(f"WRONG: {line}" for line in self.trouble) or "every promise held")
+            + ("\n".join(f"WRONG: {line}" for line in self.trouble) or "all checks passed")
         )
 
 
-def soak(cells: int, minutes: float, every: float, again: int, seed: int, say: Say) -> Soaked:
-    """Run a grid of its own under faults, in folders that go, and then look at everything.
+def soak(cells: int, minutes: float, every: float, again: int, seed: int, say: Say) -> SoakResult:
+    """Run a generated grid under injected faults, in temporary folders, and check the results.
 
     Args:
-        cells: how many, a multiple of six.
-        minutes: of faults, from when the driver has started.
+        cells: number of cells, a multiple of six.
+        minutes: duration of the fault injection, from the driver's start.
         every: mean seconds between two faults.
-        again: cells that are trained once more undisturbed, to compare.
-        seed: of what is hit and when.
-        say: what a person is told.
+        again: number of cells to retrain without faults, for comparison.
+        seed: of the faults and their times.
+        say: prints a progress line.
 
     Raises:
-        QcrdError: where MLflow does not start.
+        QcrdError: if MLflow does not start.
     """
-    # What a shell starts in the background ignores SIGINT, and so would every driver that is told to stop.
+    # A shell's background jobs ignore SIGINT, and the driver would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     draw = random.Random(seed)
     count: Counter[str] = Counter()
@@ -96,35 +96,35 @@ def soak(cells: int, minutes: float, every: float, again: int, seed: int, say: S
         end = begun + 60 * minutes
         while time.monotonic() < end and not driver.complete():
             time.sleep(draw.expovariate(1 / every))
-            done = None
+            fault = None
             if not driver.runs():
                 if driver.process.returncode and draw.random() < 0.5:
-                    done = harm.anything_at_rest()
+                    fault = harm.anything_at_rest()
                 driver.start()
             elif draw.random() < DRIVER_SHARE:
-                done = driver.hit(draw, harm)
+                fault = driver.hit(draw, harm)
             else:
-                done = harm.anything()
-            if done:
-                count[done] += 1
-                say(f"{time.monotonic() - begun:5.0f} s: {done}; {driver.finished()} of {cells} cells")
+                fault = harm.anything()
+            if fault:
+                count[fault] += 1
+                say(f"{time.monotonic() - begun:5.0f} s: {fault}; {driver.finished()} of {cells} cells")
         seconds = time.monotonic() - begun
         harm.end()
         finished, trouble = driver.finished(), []
         if not driver.finish():
-            trouble.append(f"the grid does not run through: {driver.log.read_text()[-1500:]}")
-        if driver.deaf:
+            trouble.append(f"the grid did not finish: {driver.log.read_text()[-1500:]}")
+        if driver.missed_stops:
             trouble.append(
-                f"the driver was told to stop and did not within {SOON:.0f} s, {driver.deaf} times"
+                f"the driver did not stop within {STOP_LIMIT:.0f} s of a signal, {driver.missed_stops} times"
             )
-        say("looking at what is there")
+        say("checking the results")
         study = Study.open(driver.grid, driver.home)
         trouble += aftermath.faults(study, mlflow.uri, driver.sessions, again, draw)
-        return Soaked(cells, seconds, finished, driver.starts, driver.slowest, dict(count), trouble)
+        return SoakResult(cells, seconds, finished, driver.starts, driver.slowest, dict(count), trouble)
 
 
 class _Driver:
-    """`qcrd run` in a process, again and again."""
+    """Runs `qcrd run` in a child process and restarts it."""
 
     process: subprocess.Popen[bytes]
 
@@ -140,7 +140,7 @@ class _Driver:
             "MLFLOW_TRACKING_URI": tracking,
             "RAY_TMPDIR": str(folder),
         }
-        self.starts, self.slowest, self.deaf = 0, 0.0, 0
+        self.starts, self.slowest, self.missed_stops = 0, 0.0, 0
 
     def start(self, *command: str) -> None:
         with self.log.open("ab") as output:
@@ -163,23 +163,23 @@ class _Driver:
         return len(list(self.home.root.glob("cells/*/record.json")))
 
     def hit(self, draw: random.Random, harm: Harm) -> str | None:
-        """The driver, or all of its Ray, or a second driver beside it."""
-        what = draw.choice(("SIGKILL", "SIGINT", "SIGTERM", "raylet", "second"))
-        if what == "raylet":
+        """Signal the driver, kill its raylet, or run a second driver for a while."""
+        target = draw.choice(("SIGKILL", "SIGINT", "SIGTERM", "raylet", "second"))
+        if target == "raylet":
             return harm.kill_raylet()
-        if what == "second":
+        if target == "second":
             return self._second(draw)
-        self.process.send_signal(getattr(signal, what))
-        told = time.monotonic()
+        self.process.send_signal(getattr(signal, target))
+        signalled = time.monotonic()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(SOON)
+            self.process.wait(STOP_LIMIT)
         if self.runs():
-            self.deaf += 1
+            self.missed_stops += 1
             self.process.kill()
             self.process.wait()
-        if what != "SIGKILL":
-            self.slowest = max(self.slowest, time.monotonic() - told)
-        return f"driver {what}"
+        if target != "SIGKILL":
+            self.slowest = max(self.slowest, time.monotonic() - signalled)
+        return f"driver {target}"
 
     def _second(self, draw: random.Random) -> str:
         first = self.process
@@ -191,7 +191,7 @@ class _Driver:
         return "second driver for a while"
 
     def finish(self) -> bool:
-        """Whether the same command ends the grid, and MLflow has everything."""
+        """Restart the driver until the grid is complete, then sync MLflow; returns whether both succeeded."""
         for _ in range(STARTS):
             if not self.runs():
                 if self.complete():
@@ -204,10 +204,10 @@ class _Driver:
 
 
 def recorded_answers(sizes: dict[str, int]) -> Iterator[str]:
-    """Lines of recorded answers to the arithmetic task: three a question, the last one wrong.
+    """JSON lines with recorded answers to the arithmetic task: three per question, the last one wrong.
 
     Args:
-        sizes: of its splits.
+        sizes: number of questions by split.
     """
     splits = tasks.get("arithmetic").load(Task.model_validate(sizes))
     for question in (*splits.train, *splits.validation):

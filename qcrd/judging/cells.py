@@ -1,4 +1,4 @@
-"""The two cells whose rationales are compared, and the questions that both are asked."""
+"""The two cells whose rationales are compared, and the test questions for the comparison."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from qcrd.types import Question
 
 @dataclass(frozen=True, slots=True)
 class Explainer:
-    """A finished cell whose student was taught to explain, and is still there."""
+    """A finished cell with a stored student that was trained to write rationales."""
 
     id: str
-    name: str  # for people, as its grid named it
+    name: str  # display name from its grid
     cell: ResolvedCell
     folder: Path
 
     @property
     def student(self) -> Path:
-        """Its student in the Hugging Face format."""
+        """Folder of the student in Hugging Face format."""
         return self.folder / STUDENT
 
     @classmethod
@@ -34,8 +34,9 @@ class Explainer:
         """The cell whose id begins with `prefix`.
 
         Raises:
-            ConfigError: where no cell or several have such an id, or its settings are of another version.
-            DataError: where it is not finished, writes no rationales, kept no student, or its data changed.
+            ConfigError: if no cell or several cells match, or the cell's settings have another version.
+            DataError: if the cell is not finished, writes no rationales, has no stored student, or its data
+                has changed.
         """
         ended = Ended.find(home, prefix)
         if ended.record.status != "done":
@@ -45,10 +46,10 @@ class Explainer:
         explainer = cls(ended.id, ended.name, ended.cell, ended.folder)
         method = ended.cell.method
         if not method.explains:
-            able = [name for name, each in METHODS.items() if each.explains]
+            allowed = [name for name, each in METHODS.items() if each.explains]
             raise DataError(
                 f"cell {ended.id} ({ended.name}): its method {method.name!r} teaches no rationales; "
-                f"allowed: {', '.join(able)}"
+                f"allowed: {', '.join(allowed)}"
             )
         if not explainer.student.is_dir():
             raise DataError(
@@ -60,13 +61,13 @@ class Explainer:
 
 
 def common_questions(first: Explainer, second: Explainer, n: int, seed: int) -> list[Question]:
-    """`n` random test questions of the task that both cells have, the same whichever comes first.
+    """`n` random test questions of the cells' common task; independent of the order of the cells.
 
-    They are the first n of a random order that depends on the seed and the questions' ids alone, so that
-    asking for more keeps those that have been judged already.
+    They are the first n in a random order that depends only on the seed and the question ids, so that a
+    larger n includes the questions of a smaller one.
 
     Raises:
-        DataError: where the cells' tasks or test sets differ, or there are fewer questions.
+        DataError: if the cells' tasks or test sets differ, or there are fewer than n questions.
     """
     tests = [side.cell.splits.test for side in (first, second)]
     names = [side.cell.settings.task.name for side in (first, second)]

@@ -1,4 +1,4 @@
-"""Rankings as text and as JSON, beside the paper's (Table 9)."""
+"""Formats rankings as text and JSON, next to the paper's results (Table 9)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADER = (
 
 
 def text(rankings: Sequence[Ranking], judge: Teacher, seed: int) -> str:
-    """Markdown that reads in a terminal too."""
+    """Rankings as Markdown that is also readable in a terminal."""
     pairs = list(dict.fromkeys((r.comparison.a, r.comparison.b) for r in rankings))
     rows = [HEADER, *(_row(r, 1 + pairs.index((r.comparison.a, r.comparison.b))) for r in rankings)]
     if all(row[HEADER.index("paper")] == "" for row in rows[1:]):
@@ -37,7 +37,7 @@ def text(rankings: Sequence[Ranking], judge: Teacher, seed: int) -> str:
 
 
 def as_object(rankings: Sequence[Ranking], judge: Teacher, seed: int) -> dict[str, Any]:
-    """All of it for programs: counts, shares, and every question with rationales, answers and verdict."""
+    """Rankings for JSON: counts, shares, and every question with rationales, answers and verdict."""
     return {
         "judge": judge.model_dump(mode="json"),
         "sampler": sampler_key(sampler_identity(judge, STOP)),  # where its answers are stored
@@ -60,7 +60,7 @@ def as_object(rankings: Sequence[Ranking], judge: Teacher, seed: int) -> dict[st
 
 
 def paper(comparison: Comparison) -> dict[str, int] | None:
-    """Table 9's counts for the same task and temperature, as a, both and b; None where it has none."""
+    """Table 9's counts for the same task and temperature, by a, both and b; None if it has none."""
     methods = (comparison.a.cell.method.name, comparison.b.cell.method.name)
     if set(methods) != {"dss", "qcrd"}:
         return None
@@ -72,20 +72,20 @@ def paper(comparison: Comparison) -> dict[str, int] | None:
 
 
 def _row(ranking: Ranking, number: int) -> list[str]:
-    found, published_counts = ranking.tally, paper(ranking.comparison)
+    counts, published_counts = ranking.tally, paper(ranking.comparison)
     return [
         f"[{number}]",
         _task(ranking.comparison),
         f"{ranking.comparison.tau:g}",
-        str(found.a),
-        str(found.both),
-        str(found.b),
-        str(found.unread),
-        _percent(found.b_share),
-        _p_value(found),
+        str(counts.a),
+        str(counts.both),
+        str(counts.b),
+        str(counts.unread),
+        _percent(counts.b_share),
+        _p_value(counts),
         "/".join(map(str, published_counts.values())) if published_counts else "",
-        _percent(found.shown_first),
-        _percent(found.consistent),
+        _percent(counts.shown_first),
+        _percent(counts.consistent),
     ]
 
 
@@ -107,10 +107,10 @@ def _notes(rankings: Sequence[Ranking], pairs: Sequence[tuple[Explainer, Explain
     return notes
 
 
-def _p_value(found: Tally) -> str:
-    if not found.b_share:
-        return "-"  # nothing was decided
-    return "<0.001" if found.p < 0.001 else f"{found.p:.3f}"
+def _p_value(counts: Tally) -> str:
+    if not counts.b_share:
+        return "-"  # no question was decided
+    return "<0.001" if counts.p < 0.001 else f"{counts.p:.3f}"
 
 
 def _percent(share: Share | None) -> str:

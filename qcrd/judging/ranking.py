@@ -1,4 +1,4 @@
-"""An LLM ranks the rationales of two cells (section 5.4), asked about each pair in both orders."""
+"""An LLM judge compares the rationales of two cells (section 5.4), with each pair in both orders."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ from qcrd.storage.home import Home
 from qcrd.teacher.engines import sampler_identity
 from qcrd.types import Prompt, Question, Sample
 
-STOP = ()  # strings at which an answer ends: none, the verdict stands at its end
+STOP = ()  # no stop strings: the verdict is at the end of an answer
 
-Asking = Callable[[Sequence[Request]], AbstractContextManager[SampleFn]]
-"""Makes ready whom to ask, given all that he will be asked."""
+OpenJudge = Callable[[Sequence[Request]], AbstractContextManager[SampleFn]]
+"""Opens the judge's engine for the given requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What two cells' students wrote about the same questions at one temperature."""
+    """Rationales of two cells' students for the same questions at one temperature."""
 
     a: Explainer
     b: Explainer
-    tau: float
+    tau: float  # sampling temperature of the students
     questions: Sequence[Question]
-    rationales: Sequence[tuple[str, str]]  # A's and B's for each question
+    rationales: Sequence[tuple[str, str]]  # (A's, B's) per question
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """A comparison as the judge saw it."""
+    """A comparison with the judge's verdicts."""
 
     comparison: Comparison
-    judged: Sequence[Judged]  # one for each question
+    judged: Sequence[Judged]  # one per question
     tally: Tally
 
 
 def compare(a: Explainer, b: Explainer, taus: Iterable[float], n: int, seed: int) -> list[Comparison]:
-    """Let both students explain the same `n` test questions, once for each temperature.
+    """Let both students write rationales for the same `n` test questions, once per temperature.
 
     Raises:
-        DataError: where the cells have no such questions in common.
+        DataError: if the cells do not have n test questions in common.
     """
     questions = common_questions(a, b, n, seed)
     return [
@@ -70,41 +70,43 @@ def rank(
     judge: Teacher,
     template: str,
     home: Home,
-    asking: Asking,
+    open_judge: OpenJudge,
     progress: Progress,
 ) -> list[Ranking]:
-    """Have the judge answer what is not stored yet, and count.
+    """Let the judge decide each pair in both orders, and count the verdicts.
 
-    Its answers are kept with the teachers' samples, under the identity of its sampler: what has been asked
-    once, in this or any other comparison, is not asked again.
+    The judge's answers are stored with the teachers' samples, under the identity of its sampler, and reused
+    in all comparisons.
 
     Args:
-        comparisons: what to judge.
-        judge: who judges, and how it is sampled.
+        comparisons: comparisons to judge.
+        judge: model and sampling settings of the judge.
         template: of the prompt.
-        home: where answers are kept.
-        asking: makes the judge ready; not called where nothing is missing.
-        progress: told how far it is.
+        home: where answers are stored.
+        open_judge: opens the judge's engine; not called if all answers are stored.
+        progress: reports the progress of drawing.
     """
     pairs = [_pairs(comparison, template, judge.seed) for comparison in comparisons]
-    asked = [request for found in pairs for both in found if both for request in both]
+    needed = [request for of_comparison in pairs for both in of_comparison if both for request in both]
     store = SampleStore(home.samples, sampler_identity(judge, STOP), judge.limit, bucket=home.bucket)
-    if store.missing(asked):
-        with asking(asked) as sample:
-            draw(store, asked, sample, progress)
-    stored = store.load(asked)
+    if store.missing(needed):
+        with open_judge(needed) as sample:
+            draw(store, needed, sample, progress)
+    stored = store.load(needed)
     rankings = []
-    for comparison, found in zip(comparisons, pairs, strict=True):
+    for comparison, of_comparison in zip(comparisons, pairs, strict=True):
         judged = [
             _judged(question, texts, both, stored)
-            for question, texts, both in zip(comparison.questions, comparison.rationales, found, strict=True)
+            for question, texts, both in zip(
+                comparison.questions, comparison.rationales, of_comparison, strict=True
+            )
         ]
         rankings.append(Ranking(comparison, judged, tally(judged)))
     return rankings
 
 
 def _pairs(comparison: Comparison, template: str, seed: int) -> list[tuple[Request, Request] | None]:
-    """For each question the requests with A first and with B first; None where both are the same."""
+    """Per question the requests with A first and with B first; None if the rationales are the same."""
     task = comparison.a.cell.task
 
     def request(question: Question, first: str, second: str) -> Request:
@@ -116,10 +118,10 @@ def _pairs(comparison: Comparison, template: str, seed: int) -> list[tuple[Reque
     ]
 
 
-def _request(asked: Prompt, question: Question, seed: int) -> Request:
-    """The id holds the prompt's, so that recorded answers are found for this pair in this order alone."""
-    whole = Question(f"{question.id}:{fingerprint(asked.text)}", question.text, question.label)
-    return requests([whole], lambda _: asked, 1, seed)[0]
+def _request(prompt: Prompt, question: Question, seed: int) -> Request:
+    """The question id includes the prompt's fingerprint, so that recorded answers match a single order."""
+    ordered = Question(f"{question.id}:{fingerprint(prompt.text)}", question.text, question.label)
+    return requests([ordered], lambda _: prompt, 1, seed)[0]
 
 
 def _same(a: str, b: str) -> bool:

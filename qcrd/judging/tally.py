@@ -1,4 +1,4 @@
-"""The figures of one comparison: how often which side was better, and how far the judge is to be trusted."""
+"""Statistics of one comparison: how often each side was better, and how consistent the judge is."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from qcrd.report.statistics import mcnemar, wilson
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One question's pair of rationales, and what the judge said about both orders."""
+    """One question's pair of rationales, and the judge's answers for both orders."""
 
     question_id: str
-    a: str  # rationales
-    b: str
-    shown_ab: Answer | None = None  # None where the rationales are the same, which nobody was asked about
+    a: str  # A's rationale
+    b: str  # B's rationale
+    shown_ab: Answer | None = None  # None if the rationales are the same, so that the judge was not asked
     shown_ba: Answer | None = None
     texts: tuple[str | None, str | None] = (None, None)  # the raw answers
     prompts: tuple[str | None, str | None] = (None, None)  # ids under which they are stored
 
     @property
     def verdict(self) -> Verdict | None:
-        """Which is better; None where an answer could not be read."""
+        """The better side; None if an answer could not be parsed."""
         if self.shown_ab is None or self.shown_ba is None:
             return "both"
         return verdict(self.shown_ab, self.shown_ba)
@@ -37,11 +37,17 @@ class Share:
     share: float
     low: float
     high: float
-    n: int  # of independent trials that the interval is for
+    n: int  # number of independent trials behind the interval
 
     @classmethod
     def of(cls, part: int, whole: int, n: int | None = None) -> Share | None:
-        """`part` of `whole`, which are `n` independent trials (None: `whole`); None where `whole` is 0."""
+        """The share `part` / `whole`; None if `whole` is 0.
+
+        Args:
+            part: count of successes.
+            whole: count of observations.
+            n: number of independent trials; None means `whole`.
+        """
         if not whole:
             return None
         n = n or whole
@@ -50,26 +56,26 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counts of questions, and what they mean."""
+    """Counts of questions and statistics of a comparison."""
 
     questions: int
-    a: int  # A's rationale is better, whichever was shown first
-    both: int  # the two orders contradict each other or one says both, or the rationales are the same
-    b: int
-    unread: int  # at least one of the two answers could not be read
-    identical: int  # of `both`: the same rationale, so that the judge was not asked
-    b_share: Share | None  # of B among the questions that were decided; None where none was
-    p: float  # sign test, two-sided: that A and B are equally often better
-    shown_first: Share | None  # how often the explanation shown first was chosen, where one was
-    consistent: Share | None  # pairs whose two orders agree, of those whose answers could both be read
-    unreadable: dict[str, int]  # answers by the reason why they could not be read
+    a: int  # A's rationale is better in both orders
+    both: int  # the two orders contradict each other, an answer is "both", or the rationales are the same
+    b: int  # B's rationale is better in both orders
+    unread: int  # at least one of the two answers could not be parsed
+    identical: int  # subset of `both`: same rationale, so that the judge was not asked
+    b_share: Share | None  # share of B among the decided questions; None if there are none
+    p: float  # two-sided sign test of the hypothesis that A and B are equally often better
+    shown_first: Share | None  # how often the explanation shown first was chosen, if one was chosen
+    consistent: Share | None  # pairs whose two orders agree, among pairs with two parsed answers
+    unreadable: dict[str, int]  # number of unparsed answers by reason
 
 
 def tally(judged: Sequence[Judged]) -> Tally:
-    """Count one comparison.
+    """Compute the statistics of one comparison.
 
-    The interval of `shown_first` is for as many trials as pairs, not answers, since the judge's two answers
-    about a pair are not independent of each other.
+    The interval of `shown_first` uses the number of pairs, not answers, as the number of trials, since the
+    judge's two answers about a pair are not independent.
     """
     counts = Counter(each.verdict for each in judged)
     asked = [(each.shown_ab, each.shown_ba) for each in judged if each.shown_ab and each.shown_ba]

@@ -1,4 +1,4 @@
-"""Reads what the judge answered, and makes one verdict of its answers to both orders of a pair."""
+"""Parses the judge's answers, and combines the answers for both orders of a pair into one verdict."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Choice = Literal["1", "2", "both"]  # of the explanations as they were shown
-Verdict = Literal["a", "both", "b"]  # of the cells as they were named
+Choice = Literal["1", "2", "both"]  # explanation by the order in which they were shown
+Verdict = Literal["a", "both", "b"]  # cell
 
-# Not "explanation 1 is better: 2 and 2 are ...", where what follows is a reason.
+# Does not match "explanation 1 is better: 2 and 2 are ...", where a reason follows the colon.
 _CUE = r"(?<!\bis )\bbetter(?:\s+explanation)?[\s*_]*(?::|\bis\b)"
 _MARKS = r"[\s*_`\"'“”()\[\]<>:#]*"
 _CHOICES = {
@@ -28,29 +28,29 @@ _MORE = re.compile(rf"{_MARKS}(?:and|or|[,/&|]){_CHOICE}", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the judge said about one order of a pair. `choice` is None exactly where `reason` says why."""
+    """The judge's answer for one order of a pair. Exactly one of `choice` and `reason` is None."""
 
     choice: Choice | None
     reason: str | None = None  # "no cue", "no choice", "several choices", "truncated", "no answer"
 
 
 def read(text: str | None, finish_reason: str = "stop") -> Answer:
-    """The choice in a judge's answer, before which it may reason. Never raises.
+    """Parse the choice in a judge's answer, which may contain reasoning before it. Never raises.
 
-    The last line with a cue (`Better:`, `The better explanation is`) and a choice counts; without any cue,
-    an answer that is nothing but a choice does.
+    Uses the last line with a cue (`Better:`, `The better explanation is`) and a choice. Without any cue, the
+    answer must consist of a choice alone.
 
     Args:
-        text: the raw answer, None where the engine had none.
-        finish_reason: "length" where the token limit cut it off.
+        text: the raw answer; None if the engine returned none.
+        finish_reason: "length" if the answer was truncated by the token limit.
     """
     if text is None:
         return Answer(None, "no answer")
     for line in reversed(text.splitlines()):
-        found = list(_CUED.finditer(line))
-        if found:
-            choices = {_chosen(match) for match in found}
-            several = len(choices) > 1 or _MORE.match(line, found[-1].end())
+        matches = list(_CUED.finditer(line))
+        if matches:
+            choices = {_chosen(match) for match in matches}
+            several = len(choices) > 1 or _MORE.match(line, matches[-1].end())
             return Answer(None, "several choices") if several else Answer(choices.pop())
     if bare := _BARE.fullmatch(text):
         return Answer(_chosen(bare))
@@ -60,14 +60,14 @@ def read(text: str | None, finish_reason: str = "stop") -> Answer:
 
 
 def verdict(shown_ab: Answer, shown_ba: Answer) -> Verdict | None:
-    """What both orders come to: what they agree on, else both are good.
+    """Combine the answers for both orders: the side on which they agree, else "both".
 
     Args:
-        shown_ab: the answer where A's explanation was shown first.
-        shown_ba: the answer where B's was.
+        shown_ab: the answer with A's explanation shown first.
+        shown_ba: the answer with B's explanation shown first.
 
     Returns:
-        None where one of the answers could not be read.
+        The verdict, or None if one of the answers could not be parsed.
     """
     sides = {cell(shown_ab, "ab"), cell(shown_ba, "ba")}
     if None in sides:
@@ -76,7 +76,7 @@ def verdict(shown_ab: Answer, shown_ba: Answer) -> Verdict | None:
 
 
 def cell(answer: Answer, order: Literal["ab", "ba"]) -> Verdict | None:
-    """The cell whose explanation an answer chose, given which was shown first."""
+    """The cell whose explanation an answer chose, given the order in which they were shown."""
     if answer.choice is None or answer.choice == "both":
         return answer.choice
     return "a" if (answer.choice == "1") == (order == "ab") else "b"

@@ -15,8 +15,8 @@ def typed(tmp_path, monkeypatch):
     for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("QCRD_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(hub, "_asked", lambda: "no network")
-    services.cluster.cache_clear()
+    monkeypatch.setattr(hub, "_status", lambda: "no network")
+    services._nodes.cache_clear()
     return lambda *arguments: CliRunner().invoke(app, ["doctor", *arguments], catch_exceptions=False)
 
 

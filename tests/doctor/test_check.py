@@ -1,6 +1,6 @@
 """Findings, and looks that fail."""
 
-from qcrd.doctor.check import examined, ok
+from qcrd.doctor.check import ok, run_checks
 from qcrd.errors import DataError
 
 
@@ -13,7 +13,7 @@ def raising(error):
 
 def test_a_look_that_fails_is_a_finding_and_the_others_go_on():
     found = list(
-        examined(
+        run_checks(
             [
                 ("data", raising(DataError("no file there; name another"))),
                 ("odd", raising(KeyError("x"))),
@@ -27,6 +27,6 @@ def test_a_look_that_fails_is_a_finding_and_the_others_go_on():
 
 
 def test_errors_and_warnings_come_with_a_remedy_and_what_is_well_without():
-    for check in examined([("a", raising(DataError("one\ntwo"))), ("b", raising(ValueError()))]):
+    for check in run_checks([("a", raising(DataError("one\ntwo"))), ("b", raising(ValueError()))]):
         assert check.state == "error" and check.remedy
     assert ok("c", "fine").remedy == ""

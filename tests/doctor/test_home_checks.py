@@ -37,7 +37,7 @@ def test_a_home_that_is_a_file_is_an_error(tmp_path):
 
 
 def test_everything_that_runs_rest_on_works_in_a_plain_folder(tmp_path):
-    assert place.trial(tmp_path) == ""
+    assert place.folder_problem(tmp_path) == ""
 
 
 def test_leases_that_do_not_work_are_an_error(tmp_path, monkeypatch):
@@ -52,7 +52,7 @@ def test_leases_that_do_not_work_are_an_error(tmp_path, monkeypatch):
 
 def test_a_file_system_that_makes_a_file_twice_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(place, "open", lambda path, mode: io.StringIO(), raising=False)
-    assert "created twice" in place.trial(tmp_path)
+    assert "created twice" in place.folder_problem(tmp_path)
 
 
 @pytest.mark.parametrize("trouble", [None, OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))])
@@ -83,4 +83,4 @@ def test_the_file_system_of_a_folder_is_that_of_the_nearest_mount(tmp_path, monk
 
 @pytest.mark.parametrize("free, state", [(0.5, "error"), (5, "warning"), (50, "ok")])
 def test_the_disk_is_judged_by_what_is_free(tmp_path, free, state):
-    assert place.judge_disk("disk", tmp_path, free * place.GIB).state == state
+    assert place.disk_space("disk", tmp_path, free * place.GIB).state == state

@@ -19,7 +19,7 @@ from qcrd.doctor.check import Check
     ],
 )
 def test_few_open_files_are_said_with_the_command_that_raises_them(soft, hard, state):
-    found = machine.judge_open_files(soft, hard)
+    found = machine.open_file_limits(soft, hard)
     assert found.state == state
     assert ("ulimit -n" in found.remedy) == (state != "ok")
 

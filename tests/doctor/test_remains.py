@@ -26,7 +26,7 @@ def left(path, folder=False, changed=LONG_AGO):
 
 
 def leftovers(home):
-    return sorted(remains.walked(home, time.time()).leftovers)
+    return sorted(remains.scan(home, time.time()).leftovers)
 
 
 def test_what_nobody_has_touched_for_an_hour_is_left_over(tmp_path):

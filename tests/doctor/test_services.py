@@ -36,7 +36,7 @@ def no_cluster(monkeypatch):
     for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     services._nodes.cache_clear()
-    hub._asked.cache_clear()
+    hub._status.cache_clear()
 
 
 def closed():
@@ -56,7 +56,7 @@ def test_a_jobs_page_that_refuses_strangers_and_takes_the_token_is_well():
 def test_a_jobs_page_that_is_open_to_all_is_an_error():
     with answering(lambda _: 200) as page:
         found = services.jobs(page, "any")
-    assert found.state == "error" and "lets anybody run programs" in found.found
+    assert found.state == "error" and "lets every caller run programs" in found.found
 
 
 def test_a_jobs_page_that_does_not_answer_or_is_none_is_an_error():
@@ -127,13 +127,13 @@ def test_a_hub_out_of_reach_is_a_warning_and_is_not_asked_again(monkeypatch):
     with hub.unasked_if_out_of_reach():
         assert constants.is_offline_mode() and datasets.config.HF_HUB_OFFLINE
     assert not constants.is_offline_mode() and before == datasets.config.HF_HUB_OFFLINE
-    hub._asked.cache_clear()
+    hub._status.cache_clear()
     with answering(lambda _: 200) as address:
         monkeypatch.setattr(constants, "ENDPOINT", address)
         assert [check.state for check in hub.hub()] == ["ok"]
         with hub.unasked_if_out_of_reach():
             assert not constants.is_offline_mode()
-    hub._asked.cache_clear()
+    hub._status.cache_clear()
 
 
 def test_an_address_that_is_none_is_said_and_not_raised():

@@ -8,7 +8,7 @@ import pytest
 
 from qcrd.errors import QcrdError
 from qcrd.faults.aftermath import RESULTS, equal
-from qcrd.faults.kills import FaultFigures, worked_off
+from qcrd.faults.kills import FaultFigures, run_with_kills
 from qcrd.storage.home import Home
 
 
@@ -46,7 +46,7 @@ def program(tmp_path, monkeypatch):
 def test_a_killed_driver_is_started_anew_until_it_ends(program, tmp_path, monkeypatch):
     monkeypatch.setitem(os.environ, "END", "0")
     said = []
-    seconds, kills = worked_off(
+    seconds, kills = run_with_kills(
         Path("grid.yaml"), "auto", Home(tmp_path / "home"), [0.2, 0.4, 50.0], said.append
     )
     assert (tmp_path / "home").read_text().split() == ["begun"] * 3
@@ -55,8 +55,8 @@ def test_a_killed_driver_is_started_anew_until_it_ends(program, tmp_path, monkey
 
 def test_a_grid_that_does_not_run_through_is_no_measurement(program, tmp_path, monkeypatch):
     monkeypatch.setitem(os.environ, "END", "1")
-    with pytest.raises(QcrdError, match="does not run through:\nended with 1"):
-        worked_off(Path("grid.yaml"), "auto", Home(tmp_path / "home"), [0.1, 0.2], str)
+    with pytest.raises(QcrdError, match="failed:\nended with 1"):
+        run_with_kills(Path("grid.yaml"), "auto", Home(tmp_path / "home"), [0.1, 0.2], str)
 
 
 def test_the_ratio_is_of_the_undisturbed_time_and_differences_are_named():
