@@ -161,7 +161,7 @@ def test_a_grid_with_all_of_them_runs_on_ray(no_plugins, tmp_path):
     kept = {path.stem: path.read_text() for path in home.plugins.iterdir()}
     assert kept == {plugin.code: plugin.text.decode() for plugin in plugins.loaded()}
     assert study.states() == ["done", "done"]
-    settings = {name for identity in study.identities for name in identity["plugins"]}
+    settings = {name for planned in study.cells for name in planned.cell.identity["plugins"]}
     assert settings == {"method", "contrastive.scheme", "selection.rule"}
 
 
