@@ -1,4 +1,4 @@
-"""The command line. Imports wait until a command needs them, so that --help answers at once."""
+"""The command line. Commands import their modules when they run, so that --help is fast."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="""Distil chain-of-thought rationales into small students, and compare the ways of doing so.
+    help="""Distil chain-of-thought rationales into small students, and compare distillation methods.
 
     A grid is one YAML file; see grids/. Results are kept in QCRD_HOME (default ~/.qcrd).
     """,
@@ -37,7 +37,7 @@ app.command()(why.why)
 
 
 class Format(StrEnum):
-    """Forms of a table."""
+    """Output formats of a table."""
 
     md = "md"
     csv = "csv"
@@ -47,7 +47,7 @@ class Format(StrEnum):
 
 
 class PresetName(StrEnum):
-    """Presets that can be asked for."""
+    """Values of --preset."""
 
     auto = "auto"
     embedded = "embedded"
@@ -55,7 +55,7 @@ class PresetName(StrEnum):
 
 
 Grid = Annotated[Path, typer.Argument(help="The grid's YAML file, such as grids/quickstart.yaml.")]
-Preset = Annotated[PresetName | None, typer.Option(help="Instead of the file's preset.")]
+Preset = Annotated[PresetName | None, typer.Option(help="Overrides the file's preset.")]
 
 
 @app.command()
@@ -64,13 +64,13 @@ def run(
     preset: Preset = None,
     tracking: Tracking = None,
 ) -> None:
-    """Work a grid off, or go on where it was interrupted.
+    """Run a grid, or resume an interrupted one.
 
-    Joins the Ray cluster that RAY_ADDRESS names (a Ray job has it set), else starts one on this machine.
+    Joins the Ray cluster of RAY_ADDRESS (set in a Ray job), or else starts Ray on this machine.
 
     Examples:
 
-      cluster/local.sh run grids/quickstart.yaml     everything, on this machine
+      cluster/local.sh run grids/quickstart.yaml     with Ray and MLflow on this machine
 
       ray job submit grids/ablation.yaml             as a Ray job
 
@@ -84,7 +84,7 @@ def run(
 
 
 class SplitName(StrEnum):
-    """Parts of a data set."""
+    """Splits of a data set."""
 
     train = "train"
     validation = "validation"
@@ -96,10 +96,11 @@ def sample(
     grid: Grid,
     preset: Preset = None,
     split: Annotated[
-        list[SplitName] | None, typer.Option(help="Besides those that the cells read; repeatable.")
+        list[SplitName] | None,
+        typer.Option(help="Additional split to sample; repeatable."),
     ] = None,
 ) -> None:
-    """Draw what a grid needs of its teachers, and train nothing; what is stored is never drawn again.
+    """Draw the teacher samples that a grid needs, without training; stored samples are reused.
 
     Examples:
 
@@ -119,7 +120,7 @@ def plan(
     preset: Preset = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
-    """List the cells of a grid: what is done, what will be sampled and trained, and how long it takes.
+    """List a grid's cells: which are done, what will be sampled and trained, and the estimated time.
 
     Examples:
 
@@ -142,7 +143,7 @@ def plan(
 
 @app.command()
 def status(grid: Grid, preset: Preset = None) -> None:
-    """Say how far a grid is: its cells by state, with step and accuracy of those that run.
+    """Show a grid's progress: cells by state, with step and accuracy of the running ones.
 
     Example: qcrd status grids/ablation.yaml
     """
@@ -156,10 +157,10 @@ def status(grid: Grid, preset: Preset = None) -> None:
 @app.command()
 def table(
     grid: Grid,
-    format: Annotated[Format, typer.Option(help="Form of the table.")] = Format.md,
+    format: Annotated[Format, typer.Option(help="Output format.")] = Format.md,
     preset: Preset = None,
 ) -> None:
-    """Print the table of a grid from the cells that are finished.
+    """Print a grid's table from its finished cells.
 
     Examples:
 
@@ -174,19 +175,19 @@ def table(
     from qcrd.storage.home import Home
 
     study = Study.open(grid, Home.default(), preset)
-    found = tables(study)
+    grid_tables = tables(study)
     if format == Format.html:
-        from qcrd.grid.results.report import html  # imports what draws the figures
+        from qcrd.grid.results.report import html  # imports matplotlib
 
-        typer.echo(html(study, found), nl=False)
+        typer.echo(html(study, grid_tables), nl=False)
     else:
         from qcrd.report.formats import render
 
-        typer.echo(render(found, format), nl=False)
+        typer.echo(render(grid_tables, format), nl=False)
 
 
 class Picture(StrEnum):
-    """Forms of a figure."""
+    """File formats of a figure."""
 
     svg = "svg"
     png = "png"
@@ -197,11 +198,11 @@ def figure(
     grid: Grid,
     out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("figures"),
     format: Annotated[
-        list[Picture] | None, typer.Option(help="Repeatable; without it both svg and png.")
+        list[Picture] | None, typer.Option(help="svg or png; repeatable. [default: both]")
     ] = None,
     preset: Preset = None,
 ) -> None:
-    """Draw a grid's sections, the paper's figures among the measured ones, and say where the files are.
+    """Draw a figure for each section of a grid, with the paper's results, and print the files' paths.
 
     Examples:
 
@@ -215,9 +216,9 @@ def figure(
     from qcrd.report.drawing import FORMATS
     from qcrd.storage.home import Home
 
-    found = tables(Study.open(grid, Home.default(), preset))
+    grid_tables = tables(Study.open(grid, Home.default(), preset))
     forms = [form for picture in format or Picture for form in FORMATS if form == picture.value]
-    files = figures(found, out, forms)
+    files = figures(grid_tables, out, forms)
     if not files:
         raise QcrdError(f"{grid}: no cell is finished yet, so there is nothing to draw; `qcrd run` it first")
     for path in files:
@@ -230,7 +231,7 @@ def sync(
     preset: Preset = None,
     tracking: Tracking = None,
 ) -> None:
-    """Send to MLflow what it does not have yet, from the local journals; nothing is sent twice.
+    """Send the local journals to MLflow; data that the server already has is skipped.
 
     Example: qcrd sync grids/quickstart.yaml --tracking http://127.0.0.1:5000
     """
@@ -241,36 +242,36 @@ def sync(
     if not tracking:
         raise QcrdError("no MLflow server is named; give --tracking URI or set MLFLOW_TRACKING_URI")
     study = Study.open(grid, Home.default(), preset)
-    with study.alone(typer.echo):  # the driver of a running grid feeds MLflow itself
-        shown = mirror(study, tracking, live="running" in study.states())
-        report = shown.push()
+    with study.alone(typer.echo):  # the driver of a running grid sends to MLflow itself
+        grid_mirror = mirror(study, tracking, live="running" in study.states())
+        report = grid_mirror.push()
     if report.error:
-        raise QcrdError(f"{report.said()}, {report.pending} left: {report.error}")
-    page = shown.page()
-    typer.echo(f"{report.said()}, everything is on {page.comparison if page else tracking}")
+        raise QcrdError(f"{report.summary()}, {report.pending} left: {report.error}")
+    page = grid_mirror.page()
+    typer.echo(f"{report.summary()}, everything is on {page.comparison if page else tracking}")
 
 
 def main() -> None:
-    """Run the command line; what a user can mend is said in one line, without a traceback."""
+    """Run the command line; user errors are printed in one line, without a traceback."""
     if not os.environ.get("RAY_ADDRESS"):
-        # Read when Ray is imported: all of a Ray of our own binds 127.0.0.1.
+        # Ray reads this on import; with 0, a Ray that we start binds to 127.0.0.1 only.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:
-        code = app(standalone_mode=False)  # the code of typer.Exit; 130 after Ctrl-C or SIGTERM
+        code = app(standalone_mode=False)  # exit code of typer.Exit; 130 after Ctrl-C or SIGTERM
     except QcrdError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         code = STOPPED
-    except Exception as error:  # click's usage errors know how to show themselves
+    except Exception as error:  # click's usage errors have a method `show`
         if not hasattr(error, "show"):
             raise
         error.show()
         sys.exit(getattr(error, "exit_code", 2))
     if code == STOPPED:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("stopped; run the same command to continue", file=sys.stderr)
     sys.exit(code)
 
 

@@ -1,4 +1,4 @@
-"""`qcrd bench`: how fast this machine is at what the project does, ours against the plain way, in ratios."""
+"""`qcrd bench`: benchmarks of this implementation against baselines, reported as ratios."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Measure speed, in ratios of ours to the plain way.")
+app = typer.Typer(no_args_is_help=True, help="Benchmark this implementation against baselines.")
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object in the last line, for programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object in the last line.")]
 
 
 class Student(StrEnum):
-    """Sizes of the student that is measured."""
+    """Sizes of the benchmarked model."""
 
     TINY = "tiny"
     SMALL = "small"
@@ -26,35 +26,35 @@ class Student(StrEnum):
 SizeOption = Annotated[
     Student, typer.Option(help="tiny: the embedded preset's; small: T5-small (60M); base: T5-base (220M).")
 ]
-Rounds = Annotated[int, typer.Option(min=1, help="How often each way is timed.")]
-Bf16 = Annotated[bool, typer.Option("--bf16", help="With autocast to bf16.")]
-Device = Annotated[str | None, typer.Option(help="cpu or cuda; without it the GPU where there is one.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Number of timings per implementation.")]
+Bf16 = Annotated[bool, typer.Option("--bf16", help="Use autocast to bf16.")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda. [default: cuda if available]")]
 
 
 @app.callback()
 def bench() -> None:
-    """Measure speed, in ratios of ours to the plain way: by turns in one run, several times, medians."""
+    """Benchmark this implementation against baselines: interleaved runs, medians, reported as ratios."""
 
 
 @app.command()
 def step(
     size: SizeOption = Student.SMALL,
     m: Annotated[
-        list[int] | None, typer.Option(min=1, help="Teacher's rationales per question; may be repeated.")
+        list[int] | None, typer.Option(min=1, help="Teacher's rationales per question; repeatable.")
     ] = None,
-    k: Annotated[int, typer.Option(min=0, help="Self-play's rationales per question.")] = 1,
+    k: Annotated[int, typer.Option(min=0, help="Self-play rationales per question.")] = 1,
     batch: Annotated[int, typer.Option(min=1, help="Questions per step.")] = 32,
     scheme: Annotated[str, typer.Option(help="minmax, maxmin, sampling, mean or wmean.")] = "minmax",
     delta: Annotated[
         float,
         typer.Option(
             min=0,
-            help="Margin, nats per token. 100 lets every chosen negative push, as in a student that has "
-            "learnt something; within the paper's 4 a random one has none.",
+            help="Margin, nats per token. With 100, every selected negative is active, as in a trained "
+            "student; with the paper's 4, a randomly initialised student has no active negatives.",
         ),
     ] = 100.0,
     discriminator: Annotated[
-        bool, typer.Option("--discriminator", help="Weigh by a discriminator of the student's size.")
+        bool, typer.Option("--discriminator", help="Weight by a discriminator of the student's size.")
     ] = False,
     dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Of the student.")] = 0.0,
     bf16: Bf16 = False,
@@ -62,12 +62,12 @@ def step(
     rounds: Rounds = 3,
     as_json: Json = False,
 ) -> None:
-    """A QCRD step, self-play and optimiser included, against the naive one and that of DSS's trainer.
+    """Time a QCRD step, including self-play and optimiser, against a naive implementation and DSS's trainer.
 
-    The student is random and its texts have the lengths of SVAMP. DSS's trainer runs transformers' modules
-    twice over padded batches; naive QCRD does that for each rationale. Besides the times the matrix products
-    are counted: what the arithmetic alone would allow. With several --m, --json has the ratios of the first,
-    and those of all in `curve`.
+    The student is randomly initialised, and the lengths of its texts are those of SVAMP. DSS's trainer runs
+    transformers' modules twice over padded batches; naive QCRD does so for each rationale. FLOPs of the
+    matrix products are also reported, as the speed-up that the arithmetic alone would allow. With several
+    --m, the top level of --json has the ratios of the first; `curve` has those of all.
 
     Examples:
 
@@ -83,29 +83,14 @@ def step(
 
     if scheme not in SCHEMES:
         raise ConfigError(f"--scheme {scheme!r}; allowed: {', '.join(SCHEMES)}")
-    found = [
-        bench_step(
-            size.value,
-            number,
-            k,
-            batch,
-            scheme,
-            delta,
-            discriminator,
-            dropout,
-            bf16,
-            _device(device),
-            rounds,
-            _say,
-        )
-        for number in dict.fromkeys(m or [5])
-    ]
-    growth = slope(found) if len(found) > 1 else None
+    options = (k, batch, scheme, delta, discriminator, dropout, bf16, _device(device), rounds, _say)
+    results = [bench_step(size.value, number, *options) for number in dict.fromkeys(m or [5])]
+    growth = slope(results) if len(results) > 1 else None
     if as_json:
-        rest = {"curve": [each.plain() for each in found], "naive_slope_over_ours": growth}
-        typer.echo(json.dumps(found[0].plain() | rest))
+        rest = {"curve": [each.plain() for each in results], "naive_slope_over_ours": growth}
+        typer.echo(json.dumps(results[0].plain() | rest))
         return
-    typer.echo("\n".join(each.text() for each in found))
+    typer.echo("\n".join(each.text() for each in results))
     if growth is not None:
         typer.echo(f"one more teacher's rationale costs the naive step {growth:.1f} times what it costs ours")
 
@@ -113,16 +98,16 @@ def step(
 @app.command()
 def generate(
     size: SizeOption = Student.SMALL,
-    questions: Annotated[int, typer.Option(min=1, help="Questions, a rationale for each.")] = 128,
-    batch: Annotated[int, typer.Option(min=1, help="Sequences side by side, in both ways.")] = 32,
-    temperature: Annotated[float, typer.Option(min=0.01, help="Of sampling.")] = 1.5,
-    top_k: Annotated[int, typer.Option(min=0, help="Likeliest tokens to draw among; 0 is all.")] = 50,
+    questions: Annotated[int, typer.Option(min=1, help="Questions, with one rationale each.")] = 128,
+    batch: Annotated[int, typer.Option(min=1, help="Batch size of both implementations.")] = 32,
+    temperature: Annotated[float, typer.Option(min=0.01, help="Sampling temperature.")] = 1.5,
+    top_k: Annotated[int, typer.Option(min=0, help="Top-k of sampling; 0 is off.")] = 50,
     bf16: Bf16 = False,
     device: Device = None,
     rounds: Rounds = 3,
     as_json: Json = False,
 ) -> None:
-    """Rationales per second that a student writes in self-play: our decoding against transformers'.
+    """Measure rationales per second in self-play: our decoding against transformers'.
 
     Both sample from the same distribution, with the same model, lengths and batch size.
 
@@ -134,45 +119,46 @@ def generate(
     """
     from qcrd.bench.writing import bench_writing
 
-    found = bench_writing(
+    result = bench_writing(
         size.value, questions, batch, temperature, top_k or None, bf16, _device(device), rounds, _say
     )
-    typer.echo(json.dumps(found.plain()) if as_json else found.text())
+    typer.echo(json.dumps(result.plain()) if as_json else result.text())
 
 
 @app.command()
 def negatives(
     tau: Annotated[
-        list[float] | None, typer.Option(min=0, help="Temperature; may be repeated. 0 is greedy.")
+        list[float] | None, typer.Option(min=0, help="Sampling temperature; repeatable. 0 is greedy.")
     ] = None,
     top_k: Annotated[
         list[int] | None,
-        typer.Option(min=0, help="Likeliest tokens to draw among; may be repeated. 0 is all."),
+        typer.Option(min=0, help="Top-k of sampling; repeatable. 0 is off."),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Of training before it writes.")] = 350,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps before self-play.")] = 350,
     data: Annotated[
         Path | None,
         typer.Option(
             envvar="QCRD_DATA",
-            help="Folder with dss/datasets.zip and tokenizer_t5/: SVAMP, PaLM's recorded rationales, T5's "
-            "32,000 pieces. Without it generated word problems in their own words.",
+            help="Folder with dss/datasets.zip and tokenizer_t5/: SVAMP, PaLM's recorded rationales and T5's "
+            "vocabulary of 32,000 tokens. Without it, generated word problems with a word-level vocabulary.",
         ),
     ] = None,
-    questions: Annotated[int, typer.Option(min=1, help="To train on.")] = 720,
-    answered: Annotated[int, typer.Option(min=1, help="Of these, to write a rationale for.")] = 128,
+    questions: Annotated[int, typer.Option(min=1, help="Training questions.")] = 720,
+    answered: Annotated[int, typer.Option(min=1, help="Number of them used in self-play.")] = 128,
     batch: Annotated[int, typer.Option(min=1, help="Questions per step.")] = 32,
     delta: Annotated[float, typer.Option(min=0, help="Margin, nats per token (contrastive.delta).")] = 4.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of all chance.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """What self-play writes at each temperature, and whether any of it is within the margin.
+    """Measure which self-play rationales are active negatives, by temperature.
 
-    A small T5 from random weights learns from right rationales, and then writes as in self-play. l is the
-    mean of its own nats per token; a negative is active, and pushes, where l is below --delta.
+    Trains a small, randomly initialised T5 on correct rationales and then runs self-play. l is the
+    mean negative log-likelihood per token (nats) of a rationale under the student; a negative is active if l
+    is below --delta.
 
     Examples:
 
-      qcrd bench negatives --data /data              SVAMP, some six minutes on one core
+      qcrd bench negatives --data /data              SVAMP, about six minutes on one core
 
       qcrd bench negatives --tau 1.5 --top-k 10 --top-k 50 --top-k 0 --steps 200
     """
@@ -183,52 +169,54 @@ def negatives(
     settings = [
         SelfPlay(tau=t, top_k=k or None) for t in dict.fromkeys(taus) for k in (tops if t > 0 else tops[:1])
     ]
-    given = recorded(data, questions) if data is not None else generated(questions)
-    found = bench_negatives(given, settings, steps, batch, answered, delta, seed, _say)
-    typer.echo(json.dumps(found.plain()) if as_json else found.text())
+    material = recorded(data, questions) if data is not None else generated(questions)
+    result = bench_negatives(material, settings, steps, batch, answered, delta, seed, _say)
+    typer.echo(json.dumps(result.plain()) if as_json else result.text())
 
 
 @app.command()
 def discriminator(
     size: SizeOption = Student.BASE,
     m: Annotated[
-        list[int] | None, typer.Option(min=1, help="Teacher's rationales per question; may be repeated.")
+        list[int] | None, typer.Option(min=1, help="Teacher's rationales per question; repeatable.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Questions per step (discriminator.batch).")] = 32,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Of a chunk; without it discriminator.max_tokens' default.")
+        int | None, typer.Option(min=1, help="Tokens per chunk. [default: that of discriminator.max_tokens]")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Memory of a discriminator's step with SVAMP's lengths: in one graph, and in chunks by max_tokens.
+    """Compute the activation memory of a discriminator step: in one graph, and in chunks of max_tokens.
 
-    Counted is all that a forward pass keeps for the gradient, in fp32, without the weights. It follows from
-    shapes alone, so a model can be measured that would not fit here.
+    Counts the tensors that a forward pass saves for the gradient, in fp32, without the weights, for texts
+    with SVAMP's lengths. Computed from shapes alone, so that the model need not fit into memory.
 
     Example: qcrd bench discriminator --m 5 --m 20
     """
     from qcrd.bench.discriminator_memory import bench_discriminator
     from qcrd.config import Discriminator
 
-    most = max_tokens or Discriminator().max_tokens
-    found = [bench_discriminator(size.value, number, batch, most) for number in dict.fromkeys(m or [5, 20])]
-    lines = (each.text() for each in found)
-    typer.echo(json.dumps({"steps": [each.plain() for each in found]}) if as_json else "\n".join(lines))
+    limit = max_tokens or Discriminator().max_tokens
+    results = [
+        bench_discriminator(size.value, number, batch, limit) for number in dict.fromkeys(m or [5, 20])
+    ]
+    lines = (each.text() for each in results)
+    typer.echo(json.dumps({"steps": [each.plain() for each in results]}) if as_json else "\n".join(lines))
 
 
 @app.command()
 def sampling(
     grid: Annotated[
-        Path | None, typer.Argument(help="Whose teacher and task; without one the embedded preset's.")
+        Path | None, typer.Argument(help="Grid with teacher and task. [default: the embedded preset's]")
     ] = None,
     questions: Annotated[int, typer.Option(min=1, help="Training questions.")] = 400,
     m: Annotated[int, typer.Option(min=1, help="Answers per question.")] = 5,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each way is timed.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of timings per implementation.")] = 5,
     as_json: Json = False,
 ) -> None:
-    """Our way from requests to stored samples against one call of vllm.LLM.generate on the same engine.
+    """Time sampling, from requests to stored samples, against vllm.LLM.generate on the same engine.
 
-    Start-up is apart. Two engines side by side are measured as well where there is room.
+    Start-up time is reported separately. Two parallel engines are also timed if they fit.
 
     Examples:
 
@@ -252,8 +240,8 @@ def sampling(
         if not needs:
             raise ConfigError(f"{grid}: none of its cells samples a teacher with vLLM; give a grid that does")
         cell = needs[0]
-    found = bench_sampling(cell, home, m, questions, rounds, lambda line: typer.echo(line, err=True))
-    typer.echo(json.dumps({"ratio": found.ratio, **asdict(found)}) if as_json else found.text())
+    result = bench_sampling(cell, home, m, questions, rounds, lambda line: typer.echo(line, err=True))
+    typer.echo(json.dumps({"ratio": result.ratio, **asdict(result)}) if as_json else result.text())
 
 
 def _say(line: str) -> None:
@@ -274,15 +262,15 @@ def _device(name: str | None) -> str | None:
 
 @app.command()
 def grid(
-    cells: Annotated[int, typer.Option(min=2, help="Cells that train nothing.")] = 40,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each way is timed.")] = 3,
+    cells: Annotated[int, typer.Option(min=2, help="Number of cells; they train nothing.")] = 40,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of timings per implementation.")] = 3,
     as_json: Json = False,
 ) -> None:
-    """What a grid costs beyond its cells' own work, what a second worker brings, and what MLflow takes.
+    """Measure a grid's overhead per cell, the speed-up from a second worker, and the cost of MLflow.
 
-    The peer is a hand-made Tune script: the same cells that train nothing, a process for each, no MLflow; the
-    ratio is of cells per second. About two minutes a round, on Ray and MLflow of its own where RAY_ADDRESS
-    is not set.
+    The baseline is a plain Ray Tune script that runs the same empty cells, one process each, without MLflow;
+    the ratio compares cells per second. Takes about two minutes per round. Without RAY_ADDRESS it starts its
+    own Ray and MLflow.
 
     Examples:
 
@@ -292,48 +280,48 @@ def grid(
     """
     from qcrd.grid.bench.throughput import bench_grid
 
-    found = bench_grid(cells, rounds, lambda line: typer.echo(line, err=True))
-    typer.echo(json.dumps(found.summary()) if as_json else found.text())
+    result = bench_grid(cells, rounds, lambda line: typer.echo(line, err=True))
+    typer.echo(json.dumps(result.summary()) if as_json else result.text())
 
 
 @app.command()
 def faults(
     grid: Annotated[Path, typer.Argument(help="A grid of ten minutes or more.")] = Path("grids/table1.yaml"),
     preset: Annotated[str, typer.Option(help="auto, embedded or paper.")] = "embedded",
-    kills: Annotated[int, typer.Option(min=1, help="How often the driver is killed.")] = 5,
-    seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
+    kills: Annotated[int, typer.Option(min=1, help="Number of times that the driver is killed.")] = 5,
+    seed: Annotated[int, typer.Option(help="Random seed of the moments.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """What killing a grid's driver again and again costs, and whether it changes any result.
+    """Measure the time lost when a grid's driver is killed repeatedly, and check that results do not change.
 
-    The grid runs twice, in folders that are removed: left alone, and killed (SIGKILL) at random moments with
-    the same command after each. Weights and predictions are compared byte for byte. Ends with 1 where one
-    differs.
+    Runs the grid twice, in temporary folders: undisturbed, and with the driver killed (SIGKILL) at random
+    moments and restarted with the same command. Compares weights and predictions byte for byte. Exits with 1
+    if any differ.
 
     Example: qcrd bench faults grids/table1.yaml --kills 5     half an hour on two cores
     """
     from qcrd.faults.kills import bench_kills
 
-    found = bench_kills(grid, preset, kills, seed, _say)
-    typer.echo(json.dumps({"ratio": found.ratio, **asdict(found)}) if as_json else found.text())
-    raise typer.Exit(1 if found.different else 0)
+    result = bench_kills(grid, preset, kills, seed, _say)
+    typer.echo(json.dumps({"ratio": result.ratio, **asdict(result)}) if as_json else result.text())
+    raise typer.Exit(1 if result.different else 0)
 
 
 @app.command()
 def soak(
-    cells: Annotated[int, typer.Option(min=6, help="Small ones of three methods; a multiple of six.")] = 300,
-    minutes: Annotated[float, typer.Option(min=0.1, help="Of faults.")] = 20.0,
+    cells: Annotated[int, typer.Option(min=6, help="Number of small cells; a multiple of six.")] = 300,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Duration of the fault injection.")] = 20.0,
     every: Annotated[float, typer.Option(min=0.1, help="Mean seconds between two faults.")] = 4.0,
-    again: Annotated[int, typer.Option(min=0, help="Cells trained once more undisturbed, to compare.")] = 12,
-    seed: Annotated[int, typer.Option(help="Of what is hit, and when.")] = 0,
+    again: Annotated[int, typer.Option(min=0, help="Cells to retrain without faults, to compare.")] = 12,
+    seed: Annotated[int, typer.Option(help="Random seed of the faults and their times.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Hundreds of small cells under a rain of faults: is everything there once, and nothing left behind?
+    """Soak test: run hundreds of small cells under injected faults, and check results and leftovers.
 
-    Workers, the driver, Ray and MLflow are killed, frozen and locked, files are torn, bits flipped, a second
-    driver comes and goes. Afterwards the same command finishes the grid, journals and MLflow are compared
-    figure by figure, some cells are trained again undisturbed and compared byte for byte, and processes,
-    sockets, leases and temporary files are looked for. Ends with 1 where something does not hold.
+    Kills, freezes or locks workers, the driver, Ray and MLflow, truncates files, flips bits, and starts a
+    second driver for a while. Afterwards the same command finishes the grid. Then journals and MLflow are
+    compared value by value, some cells are retrained without faults and compared byte for byte, and leftover
+    processes, sockets, leases and temporary files are reported. Exits with 1 if a check fails.
 
     Examples:
 
@@ -343,6 +331,6 @@ def soak(
     """
     from qcrd.faults.soak import soak as run
 
-    found = run(cells, minutes, every, again, seed, _say)
-    typer.echo(json.dumps(asdict(found)) if as_json else found.text())
-    raise typer.Exit(1 if found.trouble else 0)
+    result = run(cells, minutes, every, again, seed, _say)
+    typer.echo(json.dumps(asdict(result)) if as_json else result.text())
+    raise typer.Exit(1 if result.trouble else 0)

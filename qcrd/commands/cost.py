@@ -1,4 +1,4 @@
-"""`qcrd cost`: what grids take in GPU hours, counted from their settings alone."""
+"""`qcrd cost`: GPU hours of grids, estimated from their settings."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import typer
 
 
 def cost(
-    grids: Annotated[list[Path], typer.Argument(help="Grid files; cells that several have count once.")],
-    preset: Annotated[str, typer.Option(help="embedded or paper; auto is paper here.")] = "paper",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    grids: Annotated[list[Path], typer.Argument(help="Grid files; shared cells count once.")],
+    preset: Annotated[str, typer.Option(help="embedded or paper; auto means paper here.")] = "paper",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Count what grids compute, and give GPU hours of named cards, before anything has run.
+    """Estimate the FLOPs of grids and their GPU hours on several GPU models, before running them.
 
-    Needs no data, model, GPU or network. What the hours rest on is said last.
+    Needs no data, model, GPU or network. The assumptions are printed at the end.
 
     Example: qcrd cost grids/table?.yaml grids/figure5.yaml
     """
@@ -25,19 +25,19 @@ def cost(
     from qcrd.grid.plan.cost import cost as counted
     from qcrd.grid.plan.file import read_grid
 
-    found, everything = {}, []
+    costs, all_cells = {}, []
     for path in grids:
         file = read_grid(path)
         cells = [planned.cell.settings for planned in file.cells(resolve(preset, 1))]
-        found[file.grid.name] = counted(cells)
-        everything += cells
-    whole = counted(everything)
+        costs[file.grid.name] = counted(cells)
+        all_cells += cells
+    total = counted(all_cells)
     if as_json:
-        each = {name: one.as_object() for name, one in found.items()}
-        typer.echo(json.dumps({"grids": each, "all": whole.as_object()}, indent=1))
+        grid_costs = {name: grid_cost.as_object() for name, grid_cost in costs.items()}
+        typer.echo(json.dumps({"grids": grid_costs, "all": total.as_object()}, indent=1))
         return
-    for name, one in found.items():
-        typer.echo(text(name, one))
-    if len(found) > 1:
-        typer.echo(text("all, what they share once", whole))
+    for name, grid_cost in costs.items():
+        typer.echo(text(name, grid_cost))
+    if len(costs) > 1:
+        typer.echo(text("all, shared cells counted once", total))
     typer.echo(basis())

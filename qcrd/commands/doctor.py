@@ -1,4 +1,4 @@
-"""`qcrd doctor`: what would stop a run, or let somebody in, found before it does."""
+"""`qcrd doctor`: checks the installation, machine and services before a run."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from qcrd.commands.tracking import Tracking
 
 
 def doctor(
-    grid: Annotated[Path | None, typer.Argument(help="A grid, to see what it needs as well.")] = None,
-    preset: Annotated[str | None, typer.Option(help="Instead of the file's: auto, embedded, paper.")] = None,
+    grid: Annotated[Path | None, typer.Argument(help="A grid whose requirements to check.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Overrides the file's: auto, embedded, paper.")] = None,
     tracking: Tracking = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON list, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
 ) -> None:
-    """Check all that can be checked before a run: a line for each thing, and what to do where it is wrong.
+    """Check the installation before a run; prints one line per check, with a remedy for each problem.
 
-    Versions, GPU, memory, disk, the home and what is in it, Ray, MLflow, the Hub; with a grid also its data,
-    models, engines and resources. Changes nothing. Ends with 1 where there is an error.
+    Checks versions, GPU, memory, disk, QCRD_HOME and its content, Ray, MLflow and the Hub; with a grid also
+    its data, models, engines and resources. Changes nothing. Exits with 1 if there is an error.
 
     Examples:
 
@@ -34,13 +34,13 @@ def doctor(
     from qcrd.doctor.examination import examination
     from qcrd.storage.home import Home
 
-    found = []
+    checks = []
     for check in examination(Home.default(), tracking or None, grid, preset):
-        found.append(check)
+        checks.append(check)
         if not as_json:
             typer.echo(f"{check.state:8} {check.name}: {check.found}")
             if check.remedy:
                 typer.echo(f"{'':8} -> {check.remedy}")
     if as_json:
-        typer.echo(json.dumps([asdict(check) for check in found], indent=1))
-    raise typer.Exit(1 if any(check.state == "error" for check in found) else 0)
+        typer.echo(json.dumps([asdict(check) for check in checks], indent=1))
+    raise typer.Exit(1 if any(check.state == "error" for check in checks) else 0)

@@ -1,4 +1,4 @@
-"""`qcrd judge`: whose rationales are better, by an LLM (Tables 8 and 9)."""
+"""`qcrd judge`: an LLM judge compares the rationales of two cells (Tables 8 and 9)."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ from qcrd.commands.terminal import plain
 
 def judge(
     a: Annotated[
-        str, typer.Argument(metavar="A", help="Id of a cell or its beginning; with --grid a method or name.")
+        str, typer.Argument(metavar="A", help="Id of a cell or a prefix of it; with --grid a method or name.")
     ],
-    b: Annotated[str, typer.Argument(metavar="B", help="The same for the cell to compare it with.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The cell to compare it with, likewise.")],
     teacher: Annotated[
-        Path, typer.Option(help="The judge: a YAML file with the section `teacher:`, perhaps `resources:`.")
+        Path,
+        typer.Option(help="The judge's YAML file, with `teacher:` and optionally `resources:`."),
     ],
     grid: Annotated[
-        Path | None, typer.Option(help="Pair the cells of this grid that have the same task and seed.")
+        Path | None, typer.Option(help="Compare the cells of this grid that have the same task and seed.")
     ] = None,
-    questions: Annotated[int, typer.Option(min=1, help="Test questions, drawn at random.")] = 50,
-    seed: Annotated[int, typer.Option(min=0, help="Of drawing them.")] = 0,
+    questions: Annotated[int, typer.Option(min=1, help="Number of random test questions.")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the questions.")] = 0,
     tau: Annotated[
         list[float] | None,
-        typer.Option(min=0, help="Temperature of the students; may be given again. [default: 0 and 0.7]"),
+        typer.Option(min=0, help="Temperature of the students; repeatable. [default: 0 and 0.7]"),
     ] = None,
     prompt: Annotated[
-        str | None, typer.Option(help="File with your own prompt instead of judging/prompts/pair.txt.")
+        str | None, typer.Option(help="File with a prompt template that replaces judging/prompts/pair.txt.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Let a language model say which of two cells' students explains better, in both orders of each pair.
+    """Let an LLM judge which of two cells' students explains better; each pair is shown in both orders.
 
-    The judge is set up as a teacher is, in a file such as
+    The judge is configured like a teacher, in a file such as
 
       teacher: {engine: openai, model: gpt-3.5-turbo, max_tokens: 128}
 
-    Its answers are stored like samples, so that none is asked for twice.
+    Its answers are stored like samples and reused.
 
     Examples:
 
@@ -59,15 +60,15 @@ def judge(
     from qcrd.judging.ranking import compare, rank
     from qcrd.storage.home import Home
 
-    home, chosen, asked = Home.default(), read_judge(teacher), template(prompt)
+    home, chosen, prompt_template = Home.default(), read_judge(teacher), template(prompt)
     taus = list(dict.fromkeys(tau or (0.0, 0.7)))
-    with redirect_stdout(sys.stderr):  # what is said meanwhile; the result alone goes to stdout
+    with redirect_stdout(sys.stderr):  # progress goes to stderr, only the result to stdout
         pairs = [(a, b)]
         if grid:
             pairing = pair_cells(Study.open(grid, home), a, b)
             pairs = pairing.pairs
             for name in pairing.unfinished:
-                say(f"left out, for it is not finished: {name}")
+                say(f"skipped, since it is not finished: {name}")
         comparisons = []
         for ids in pairs:
             first, second = (Explainer.find(home, each) for each in ids)
@@ -78,7 +79,7 @@ def judge(
         rankings = rank(
             comparisons,
             chosen.teacher,
-            asked,
+            prompt_template,
             home,
             lambda requests: asking(chosen, requests, home, say),
             Sampling(who="judge"),

@@ -1,4 +1,4 @@
-"""`qcrd open`: the page where a grid's runs are compared."""
+"""`qcrd open`: opens MLflow's page that compares a grid's runs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from qcrd.errors import QcrdError
 
 def open_page(
     grid: Annotated[Path, typer.Argument(help="The grid's YAML file, such as grids/quickstart.yaml.")],
-    only_print: Annotated[bool, typer.Option("--print", help="Print addresses, open nothing.")] = False,
-    preset: Annotated[str | None, typer.Option(help="Instead of the file's: auto, embedded, paper.")] = None,
+    only_print: Annotated[bool, typer.Option("--print", help="Only print the addresses.")] = False,
+    preset: Annotated[str | None, typer.Option(help="Overrides the file's: auto, embedded, paper.")] = None,
     tracking: Tracking = None,
 ) -> None:
-    """Open MLflow's page that compares a grid's runs; prints its address, and that of the grid's report.
+    """Open MLflow's page that compares a grid's runs, and print its address and that of the grid's report.
 
     Examples:
 
@@ -36,4 +36,4 @@ def open_page(
     page = find(tracking, study.folder, study.id)
     typer.echo(f"runs: {page.comparison}\nreport: {page.report}")
     if not only_print:
-        webbrowser.open(page.comparison)  # False without a browser, for which the addresses are there
+        webbrowser.open(page.comparison)  # returns False without a browser; the addresses are printed above

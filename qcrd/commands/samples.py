@@ -1,4 +1,4 @@
-"""`qcrd samples`: what the teachers have answered, and keeping it in order."""
+"""`qcrd samples`: lists, checks, exports and cleans up the teachers' stored answers."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from qcrd.commands.terminal import plain
 if TYPE_CHECKING:
     from qcrd.storage.home import Home
 
-app = typer.Typer(no_args_is_help=True, help="Look at the teachers' stored answers, check them, tidy up.")
+app = typer.Typer(no_args_is_help=True, help="List, check and clean up the teachers' stored answers.")
 
 SamplerId = Annotated[
-    str, typer.Argument(metavar="SAMPLER", help="Its id in `qcrd samples ls`, or how that begins.")
+    str, typer.Argument(metavar="SAMPLER", help="Id of `qcrd samples ls`, or a prefix of it.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON list, for programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON list.")]
 
 
 @app.callback()
 def samples() -> None:
-    """Look at the teachers' stored answers, check them, tidy up. They are in QCRD_HOME/samples."""
+    """List, check and clean up the teachers' stored answers in QCRD_HOME/samples."""
 
 
 @app.command("ls")
 def list_samplers(as_json: Json = False) -> None:
-    """List the samplers: a teacher with all its settings has one, whichever grids use it.
+    """List the samplers; each stores the answers of a teacher with given settings, for all grids.
 
     Examples:
 
@@ -44,15 +44,15 @@ def list_samplers(as_json: Json = False) -> None:
 
     from qcrd.samples.inventory import samplers, summary
 
-    found = [summary(folder) for folder in samplers(_root())]
+    summaries = [summary(folder) for folder in samplers(_root())]
     if as_json:
-        typer.echo(json.dumps([asdict(s) for s in found], indent=1))
+        typer.echo(json.dumps([asdict(s) for s in summaries], indent=1))
         return
     table = Table("sampler", "engine", "model", "temperature", box=None)
     for name in ("questions", "samples", "cut off", "shards", "size"):
         table.add_column(name, justify="right")
     table.add_column("last written")
-    for s in found:
+    for s in summaries:
         temperature = "" if s.temperature is None else f"{s.temperature:g}"
         counts = (s.questions, s.samples, s.cut_off, s.shards)
         note = f"{s.written} ({s.damaged} damaged)" if s.damaged else s.written
@@ -60,7 +60,7 @@ def list_samplers(as_json: Json = False) -> None:
             s.id, s.engine, s.model, temperature, *(f"{n:,}" for n in counts), decimal(s.bytes), note
         )
     Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
-    if not found:
+    if not summaries:
         typer.echo(f"{_root()} holds no samples; `qcrd sample GRID` draws some")
 
 
@@ -68,11 +68,11 @@ def list_samplers(as_json: Json = False) -> None:
 def show(
     sampler: SamplerId,
     id: Annotated[
-        str | None, typer.Argument(help="Of a question or a prompt; without it the first ones.")
+        str | None, typer.Argument(help="Id of a question or a prompt. [default: the first prompts]")
     ] = None,
-    n: Annotated[int, typer.Option(min=1, help="Prompts to show where no id is given.")] = 1,
+    n: Annotated[int, typer.Option(min=1, help="Number of prompts to show without an id.")] = 1,
 ) -> None:
-    """Print prompts and answers as they were asked and drawn.
+    """Print prompts and raw answers.
 
     Examples:
 
@@ -82,23 +82,23 @@ def show(
     """
     from qcrd.samples.inventory import answers, find
 
-    found = answers(find(_root(), sampler), id)
-    for asked in found if id else found[:n]:
-        typer.echo(plain(f"=== question {asked.question_id}, prompt {asked.prompt_id}\n{asked.prompt}"))
-        for i in sorted(asked.texts):
-            head = f"--- answer {i}: {asked.finish_reasons[i]}, {asked.tokens[i]} tokens"
-            typer.echo(plain(f"{head}\n{asked.texts[i]}"))
+    prompts = answers(find(_root(), sampler), id)
+    for prompt in prompts if id else prompts[:n]:
+        typer.echo(plain(f"=== question {prompt.question_id}, prompt {prompt.prompt_id}\n{prompt.prompt}"))
+        for i in sorted(prompt.texts):
+            head = f"--- answer {i}: {prompt.finish_reasons[i]}, {prompt.tokens[i]} tokens"
+            typer.echo(plain(f"{head}\n{prompt.texts[i]}"))
 
 
 @app.command()
 def export(
     sampler: SamplerId,
-    out: Annotated[Path | None, typer.Option(help="File to write; without it the lines are printed.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write. [default: standard output]")] = None,
 ) -> None:
-    """Write the answers as JSON lines, which `teacher: {engine: recorded, path: FILE}` reads back.
+    """Write the answers as JSON lines that `teacher: {engine: recorded, path: FILE}` can read.
 
-    A line has id and samples, and for the reader prompt, prompt_id, finish_reasons and tokens. Questions
-    with the same prompt share their answers, which have the id of one of them.
+    A line has id and samples, and for information prompt, prompt_id, finish_reasons and tokens. Questions
+    with the same prompt share their answers, which are exported under the id of one of them.
 
     Examples:
 
@@ -110,30 +110,30 @@ def export(
     from qcrd.storage.files import atomic
 
     folder = find(_root(), sampler)
-    found = list(lines(folder))
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in found)
+    exported = list(lines(folder))
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in exported)
     if out is None:
         typer.echo(text, nl=False)
     else:
         with atomic(out.absolute()) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    doubles = len(found) - len({line["id"] for line in found})
-    typer.echo(f"{len(found) - doubles} questions", err=True)
-    if doubles:
+    duplicates = len(exported) - len({line["id"] for line in exported})
+    typer.echo(f"{len(exported) - duplicates} questions", err=True)
+    if duplicates:
         typer.echo(
-            f"{doubles} lines are of questions that were asked with several prompts. Recorded answers "
-            "have one line per question: keep that with the prompt you mean",
+            f"{duplicates} lines are of questions that were asked with several prompts. Recorded answers "
+            "need one line per question: keep the line with the prompt that you want",
             err=True,
         )
 
 
 @app.command()
 def verify(
-    sampler: Annotated[str | None, typer.Argument(metavar="[SAMPLER]", help="One; without it all.")] = None,
+    sampler: Annotated[str | None, typer.Argument(metavar="[SAMPLER]", help="The default is all.")] = None,
 ) -> None:
     """Check every stored file against its checksum, and each identity against its folder. Changes nothing.
 
-    Ends with 1 where something is damaged.
+    Exits with 1 if something is damaged.
 
     Examples:
 
@@ -144,13 +144,13 @@ def verify(
     from qcrd.samples.inventory import faults, find, samplers
 
     folders = [find(_root(), sampler)] if sampler else samplers(_root())
-    found = [fault for folder in folders for fault in faults(folder)]
-    for path, why in found:
+    damaged = [fault for folder in folders for fault in faults(folder)]
+    for path, why in damaged:
         typer.echo(f"{path}: {why}")
-    if found:
+    if damaged:
         typer.echo(
-            f"{len(found)} files are damaged. Only the samples in them are drawn again, by the next run that "
-            "needs them; all others stay. `qcrd samples gc --yes` deletes what was put aside."
+            f"{len(damaged)} files are damaged. The next run that needs their samples draws them again; all "
+            "other samples stay. `qcrd samples gc --yes` deletes damaged files that a run has set aside."
         )
         raise typer.Exit(1)
     typer.echo(f"{len(folders)} samplers, nothing damaged")
@@ -158,18 +158,18 @@ def verify(
 
 @app.command()
 def gc(
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this it is only said.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Apply the changes, not only print them.")] = False,
     sampler: Annotated[
         str | None, typer.Option(metavar="ID", help="Delete this sampler with all its samples instead.")
     ] = None,
 ) -> None:
-    """Delete what killed jobs and damage have left behind, and merge small files into large ones.
+    """Delete leftovers of killed jobs and damaged files, and merge small files into large ones.
 
-    Samplers that a job is writing to are left alone.
+    Skips samplers that a job is writing to.
 
     Examples:
 
-      qcrd samples gc                      what would be done
+      qcrd samples gc                      only prints what would be done
 
       qcrd samples gc --yes
 
@@ -179,11 +179,11 @@ def gc(
 
     if sampler:
         folder = inventory.find(_root(), sampler)
-        found = inventory.summary(folder)
-        what = f"{folder}: {found.samples:,} samples to {found.questions:,} questions of {found.model}"
+        summary = inventory.summary(folder)
+        content = f"{summary.samples:,} samples to {summary.questions:,} questions of {summary.model}"
         if yes:
             inventory.remove(folder, _home())
-        typer.echo(f"{'deleted' if yes else 'would delete'} {what}")
+        typer.echo(f"{'deleted' if yes else 'would delete'} {folder}: {content}")
     else:
         for folder in inventory.samplers(_root()):
             files, before = inventory.rubbish(folder), len(list(folder.glob("*.parquet")))
@@ -192,7 +192,7 @@ def gc(
                 for file in files:
                     typer.echo(f"  {file}")
             elif holder := inventory.tidy(folder, _home()):
-                typer.echo(f"{folder.name}: left alone, in use by {holder}")
+                typer.echo(f"{folder.name}: skipped, in use by {holder}")
             else:
                 after = len(list(folder.glob("*.parquet")))
                 typer.echo(f"{folder.name}: {len(files)} files deleted, {before} shards are now {after}")
@@ -209,5 +209,5 @@ def _home() -> Home:
 
 
 def _root() -> Path:
-    """Where all samples are, with those that other machines have brought to the bucket."""
+    """Folder of all samples, after fetching those of other machines from the bucket."""
     return _home().fetch(_home().samples)

@@ -1,20 +1,20 @@
-"""Texts that models and data sets wrote, as a terminal may have them."""
+"""Makes untrusted texts (from models and data sets) safe to print to a terminal."""
 
 from __future__ import annotations
 
 import unicodedata
 
 _KEPT = "\n\t"
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of writing, and so what seems to stand where."""
+_BIDIRECTIONAL = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that change the direction of writing and so the visible order of the text."""
 
 
 def plain(text: str) -> str:
-    """`text` with control characters written out: to a terminal they are commands.
+    """`text` with control characters escaped, since terminals execute them.
 
-    They move the cursor over what was printed, set its title, and in some terminals type for the user.
+    They can overwrite printed text, set the terminal's title and, in some terminals, insert user input.
     """
-    return "".join(_escaped(c) if c in _TURNING or _controls(c) else c for c in text)
+    return "".join(_escaped(c) if c in _BIDIRECTIONAL or _controls(c) else c for c in text)
 
 
 def _controls(character: str) -> bool:

@@ -1,4 +1,4 @@
-"""The address of MLflow, as commands take it."""
+"""The option --tracking of commands that use MLflow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qcrd.errors import QcrdError
 
 
 def _without_password(uri: str | None) -> str | None:
-    """An address that can be printed and kept: it is said in the first lines of every run."""
+    """Reject an address with credentials, since runs print and store it."""
     if uri and "@" in urlsplit(uri).netloc:
         raise QcrdError(
             "the address of MLflow (--tracking, MLFLOW_TRACKING_URI) holds a name or password; take it out, "

@@ -1,4 +1,4 @@
-"""`qcrd why`: an entry of a table, followed back to predictions, rationales, samples, prompt and teacher."""
+"""`qcrd why`: traces a table entry back to predictions, rationales, samples, prompt and teacher."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 def why(
     cell: Annotated[
-        str, typer.Argument(metavar="CELL", help="Id of a cell or its beginning; with --grid its name.")
+        str, typer.Argument(metavar="CELL", help="Id of a cell or a prefix of it; with --grid its name.")
     ],
     question: Annotated[
-        str | None, typer.Option(metavar="N|ID", help="Follow this question: its number from 0, or its id.")
+        str | None, typer.Option(metavar="N|ID", help="Question to trace: its number from 0, or its id.")
     ] = None,
     split: Annotated[
-        Literal["test", "validation", "train"], typer.Option(help="Whose number it is.")
+        Literal["test", "validation", "train"], typer.Option(help="Split to which the number refers.")
     ] = "test",
-    grid: Annotated[Path | None, typer.Option(help="The grid whose cell is named.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    grid: Annotated[Path | None, typer.Option(help="Grid of the named cell.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say where a figure comes from: cell, predictions, rationales and choices, samples, prompt, teacher.
+    """Show the provenance of a result: cell, predictions, rationales, samples, prompt and teacher.
 
-    Without --question: what the cell scored and all that it depends on. With a test question: what the
-    student answered. With a training question: its rationales with their scores, which of them the method
-    takes, the vote, and the teacher's raw answers with the prompt.
+    Without --question: the cell's scores and everything that it depends on. With a test question: the
+    student's answer. With a training question: its rationales with their scores, which of them the method
+    selects, the vote, and the teacher's raw answers with the prompt.
 
     Examples:
 
@@ -55,40 +55,40 @@ def why(
     from qcrd.storage.home import Home
 
     home = Home.default()
-    name = None  # the one of the grid that is asked about; a cell may have been trained for another
+    name = None  # the cell's name in --grid; the cell may have been trained for another grid
     if grid is not None:
         cell, name = _named(Study.open(grid, home), cell)
     ended = Ended.find(home, cell)
-    found = entry(ended, home)
-    found = replace(found, name=name or found.name)
-    followed = trace(ended, home, question, split) if question is not None else None
+    result = entry(ended, home)
+    result = replace(result, name=name or result.name)
+    question_trace = trace(ended, home, question, split) if question is not None else None
     if as_json:
-        whole = {"cell": as_object(found), "question": as_object(followed)}
-        typer.echo(json.dumps(whole, indent=1, ensure_ascii=False))
-    elif followed is None:
-        typer.echo(plain(entry_text(found)))
+        output = {"cell": as_object(result), "question": as_object(question_trace)}
+        typer.echo(json.dumps(output, indent=1, ensure_ascii=False))
+    elif question_trace is None:
+        typer.echo(plain(entry_text(result)))
     else:
-        typer.echo(plain(f"cell {found.id}: {found.name}\n{trace_text(followed, found)}"))
+        typer.echo(plain(f"cell {result.id}: {result.name}\n{trace_text(question_trace, result)}"))
 
 
 def _named(study: Study, name: str) -> tuple[str, str | None]:
-    """Id and name of the grid's finished cell of that name, with or without its seed, or of that id."""
+    """Id and name of the grid's finished cell with this name (with or without seed) or id."""
     names = [each for planned in study.cells for each in planned.names]
-    found = [
+    matches = [
         (cell_id, planned.name)
         for cell_id, planned in zip(study.ids, study.cells, strict=True)
         if planned.is_called(name)
     ]
-    if len(found) == 1:
-        cell_id, full = found[0]
+    if len(matches) == 1:
+        cell_id, full = matches[0]
         study.home.check_result(cell_id)
         if study.home.record(cell_id) is None:
             raise DataError(f"{study.grid.name}: {full!r} is not finished; `qcrd run` the grid first")
         return cell_id, full
-    if found:
+    if matches:
         raise ConfigError(
-            f"{study.grid.name}: {name!r} is {len(found)} cells; allowed: one of "
-            + ", ".join(repr(full) for _, full in found)
+            f"{study.grid.name}: {name!r} is {len(matches)} cells; allowed: one of "
+            + ", ".join(repr(full) for _, full in matches)
         )
     by_id = [
         (i, planned.name) for i, planned in zip(study.ids, study.cells, strict=True) if i.startswith(name)

@@ -27,7 +27,7 @@ FAMILY: dict[str, dict[str, type[PreTrainedModel]]] = {
     "t5": {"whole": T5ForConditionalGeneration, "encoder": T5EncoderModel},  # v1.1 and FLAN-T5 too
     "mt5": {"whole": MT5ForConditionalGeneration, "encoder": MT5EncoderModel},
 }
-"""By `model_type` in a checkpoint's config.json."""
+"""Model classes by `model_type` in a checkpoint's config.json."""
 
 
 def pretrained(
@@ -38,24 +38,24 @@ def pretrained(
     tokenizer: PreTrainedTokenizerBase,
     **changes: Any,
 ) -> PreTrainedModel:
-    """The model of a checkpoint, in float32.
+    """Load the model of a checkpoint, in float32.
 
     Args:
-        field: the setting that names it, for messages.
+        field: name of the setting, for error messages.
         name: folder or Hub id.
-        revision: of a Hub id; None is the newest. A commit (see `commit`) keeps transformers from having the
-            Hub convert a "main" without safetensors, and taking what comes of it.
+        revision: of a Hub id; None is the newest. With a commit hash (see `commit`), transformers does not
+            fall back to the Hub's automatic conversion of a "main" branch without safetensors.
         part: encoder and decoder, or the encoder alone.
-        tokenizer: that the model is to be used with.
-        changes: of its configuration.
+        tokenizer: the tokenizer that the model is used with.
+        changes: overrides of the model's configuration.
 
     Raises:
-        ConfigError: where it is absent or out of reach, is of another family, has no weights in safetensors,
-            lacks some of them, or knows fewer tokens than the tokenizer.
+        ConfigError: if the checkpoint is missing or unreachable, is of another family, has no weights in
+            safetensors, lacks some weights, or has a smaller vocabulary than the tokenizer.
     """
     shape = _shape(field, name, revision)
     try:
-        model, found = FAMILY[shape.model_type][part].from_pretrained(
+        model, loading = FAMILY[shape.model_type][part].from_pretrained(
             name,
             revision=revision,
             use_safetensors=True,
@@ -64,13 +64,13 @@ def pretrained(
             **changes,
         )
     except OSError as error:
-        # transformers' advice to set use_safetensors=False is left out: a .bin can execute code.
+        # Do not show transformers' advice to set use_safetensors=False: a .bin file can execute code.
         unsafe = "file named" in str(error) and "safetensors" in str(error)
         raise _unsafe(field, name, revision) if unsafe else _unreachable(field, name, error) from error
-    if lacking := found["missing_keys"]:
+    if missing := loading["missing_keys"]:
         raise ConfigError(
-            f"{field}: {name!r} lacks {len(lacking)} weights ({min(lacking)}, ...), which would be random; "
-            "name a whole checkpoint"
+            f"{field}: {name!r} lacks {len(missing)} weights ({min(missing)}, ...), which would be random; "
+            "name a complete checkpoint"
         )
     if shape.vocab_size < len(tokenizer):
         raise ConfigError(
@@ -81,21 +81,21 @@ def pretrained(
 
 
 def commit(name: str, revision: str | None) -> str | None:
-    """The commit that a revision of a Hub id is now; None for a folder, or where nobody can say."""
+    """The commit hash of a revision of a Hub id; None for a folder, or if it cannot be resolved."""
     if Path(name).exists():
         return None
-    found = resolve_revision(name, revision)
-    if isinstance(found, ResolvedRevision):
-        resolved: str | None = found.resolved
+    resolution = resolve_revision(name, revision)
+    if isinstance(resolution, ResolvedRevision):
+        resolved: str | None = resolution.resolved
         return resolved
-    return found if found is not None and REGEX_COMMIT_HASH.match(found) else None
+    return resolution if resolution is not None and REGEX_COMMIT_HASH.match(resolution) else None
 
 
 def pretrained_tokenizer(field: str, name: str, revision: str | None) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder or Hub id; the same object for the same files, not to be changed.
+    """The tokenizer of a folder or Hub id. The object is cached and shared: do not modify it.
 
     Raises:
-        ConfigError: where it is absent or out of reach.
+        ConfigError: if it is missing or unreachable.
     """
     try:
         content = fingerprint_path(Path(name)) if Path(name).is_dir() else None
@@ -106,7 +106,7 @@ def pretrained_tokenizer(field: str, name: str, revision: str | None) -> PreTrai
 
 @lru_cache(maxsize=4)
 def _tokenizer(name: str, revision: str | None, content: str | None) -> PreTrainedTokenizerBase:
-    """Loaded once per process; `content` tells a folder from what it was before."""
+    """Load a tokenizer once per process; `content` changes the cache key if a folder's files change."""
     return AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
 
 

@@ -1,9 +1,8 @@
-"""A Llama model in a GGUF file as a folder in the Hugging Face format, with float32 weights in safetensors.
+"""Converts a Llama model in a GGUF file to a folder in Hugging Face format, with float32 safetensors.
 
-The same file gives the same bytes on every machine: the arithmetic is elementwise float32, and nothing that
-is written names a time, a path or a version of a library. torch and transformers are not needed. transformers
-has a reader of its own, which gives the same weights, but a tokenizer that does not split digits first and
-has one id for pad and end.
+The output is byte-identical on every machine: the arithmetic is elementwise float32, and no file contains a
+time, a path or a library version. torch and transformers are not needed. transformers' own GGUF reader gives
+the same weights, but its tokenizer does not split digits first and uses one id for padding and end.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from qcrd.errors import DataError
 if TYPE_CHECKING:
     from gguf import GGUFReader
 
-NORMAL, CONTROL = 1, 3  # types of tokens in the header
+NORMAL, CONTROL = 1, 3  # token types in the header
 LAYER = re.compile(r"blk\.(\d+)\.(\w+)\.weight")
-OF_LAYER = {  # GGUF's names of a layer's weights in those of transformers
+OF_LAYER = {  # a layer's weights: GGUF's name to transformers' name
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -41,8 +40,8 @@ OF_MODEL = {
     "output_norm.weight": "model.norm.weight",
     "output.weight": "lm_head.weight",
 }
-# What llama.cpp's name of a pre-tokenizer stands for. Digits first: without it a space or a newline before a
-# digit would be a token together with others.
+# Pre-tokenizers by llama.cpp's name. Digits are split first: otherwise whitespace before a digit could merge
+# with other characters.
 BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 PRE_TOKENIZERS: dict[str, dict[str, Any]] = {
     "smollm": {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, BYTES]},
@@ -50,20 +49,20 @@ PRE_TOKENIZERS: dict[str, dict[str, Any]] = {
 
 
 def write_folder(file: Path, folder: Path, origin: dict[str, str]) -> None:
-    """Write weights, configuration and tokenizer of a GGUF file to `folder`, which is made.
+    """Write weights, configuration and tokenizer of a GGUF file to the new folder `folder`.
 
-    Pad is the header's padding token, or its unknown token where padding and end are one: who leaves pad out
-    of a loss would leave the end out too.
+    The padding token is the header's, or the unknown token if padding and end are the same: a loss that masks
+    padding must not mask the end token.
 
     Args:
-        file: GGUF with a Llama (tensors of any type that `gguf` can dequantise) and a byte-level BPE.
-        folder: gets config.json, generation_config.json, model.safetensors, tokenizer.json and
+        file: GGUF file with a Llama (tensors of any type that `gguf` can dequantise) and a byte-level BPE.
+        folder: receives config.json, generation_config.json, model.safetensors, tokenizer.json and
             tokenizer_config.json.
-        origin: where the model is from. It becomes `origin` in config.json, with the number of tensors by
-            type, and stays there when transformers saves the model elsewhere.
+        origin: provenance of the model. Stored as `origin` in config.json, with the number of tensors by
+            type; transformers preserves it when it saves the model elsewhere.
 
     Raises:
-        DataError: for another architecture, tokenizer or tensor than these.
+        DataError: for an unsupported architecture, tokenizer or tensor.
     """
     from gguf import GGUFReader
 
@@ -79,12 +78,12 @@ def write_folder(file: Path, folder: Path, origin: dict[str, str]) -> None:
     _write(folder / "config.json", config)
     weights = folder / "model.safetensors"
     save_file(_weights(reader, config, file), weights, metadata={"format": "pt"})
-    shutil.copymode(folder / "config.json", weights)  # the library lets nobody else read it
+    shutil.copymode(folder / "config.json", weights)  # the library creates it without group permissions
     _write(folder / "generation_config.json", special)
     _write(folder / "tokenizer.json", _tokenizer(header))
     tokens = header["tokenizer.ggml.tokens"]
     tokenizer_config = {
-        # No class of transformers that would build the pre-tokenizer anew, without the digits.
+        # A model-specific class would rebuild the pre-tokenizer without the split of digits.
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": tokens[config["bos_token_id"]],
         "eos_token": tokens[config["eos_token_id"]],
@@ -111,7 +110,7 @@ class _Header:
         return self[key] if key in self._fields else default
 
     def number(self, key: str) -> float:
-        """A float32 as the shortest decimal that stands for it: 1e-05, not 9.999999747378752e-06."""
+        """A float32 value as its shortest decimal: 1e-05, not 9.999999747378752e-06."""
         return float(str(np.float32(self[key])))
 
     def expect(self, key: str, allowed: list[Any]) -> Any:
@@ -178,7 +177,7 @@ def _halves(rows: np.ndarray, heads: int) -> np.ndarray:
 
 
 def _tokenizer(header: _Header) -> dict[str, Any]:
-    """What tokenizer.json holds. Written out here, since the library's own file differs by its version."""
+    """Content of tokenizer.json. Written by hand, since the library's output depends on its version."""
     pre = header.expect("tokenizer.ggml.pre", list(PRE_TOKENIZERS))
     tokens = header["tokenizer.ggml.tokens"]
     types = header["tokenizer.ggml.token_type"]

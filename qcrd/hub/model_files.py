@@ -1,4 +1,4 @@
-"""A model's weights before anybody loads them: which files there are, and what they will take of memory."""
+"""Files of a model and an estimate of the memory for its weights, without loading them."""
 
 from __future__ import annotations
 
@@ -8,33 +8,38 @@ from pathlib import Path
 
 from qcrd.config import Teacher
 
-FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # bytes; what is stored so is loaded as `teacher.dtype`
+FLOATS = {
+    "F64": 8,
+    "F32": 4,
+    "F16": 2,
+    "BF16": 2,
+}  # bytes; converted to `teacher.dtype`
 WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """A model in a folder, in the cache or on the Hub."""
+    """Files of a model in a folder, in the cache or on the Hub."""
 
-    where: str  # for people
-    bytes: dict[str, int]  # by file name
-    elements: dict[str, int]  # of its tensors, by safetensors' names of types; {} where that is not known
+    where: str  # location for messages
+    bytes: dict[str, int]  # file sizes by name
+    elements: dict[str, int]  # number of tensor elements by safetensors' dtype; {} if unknown
 
     @property
     def stored(self) -> int:
-        """Bytes of the weights in safetensors."""
+        """Total size of the safetensors files in bytes."""
         return sum(size for name, size in self.bytes.items() if name.endswith(".safetensors"))
 
 
 def find(place: str, revision: str | None) -> Files:
-    """The files of a model.
+    """Find the files of a model.
 
     Args:
         place: folder or Hub id.
         revision: of a Hub id; None is the newest.
 
     Raises:
-        Exception: of many kinds, the library's own: no connection, no such model, no access.
+        Exception: various exceptions of huggingface_hub: no connection, no such model, no access.
     """
     from huggingface_hub import HfApi, try_to_load_from_cache
 
@@ -44,21 +49,21 @@ def find(place: str, revision: str | None) -> Files:
     cached = try_to_load_from_cache(place, "config.json", revision=revision)
     if isinstance(cached, str) and any(Path(cached).parent.glob("*.safetensors")):
         return _of_folder(Path(cached).parent, "(in the cache)")
-    found = HfApi().model_info(place, revision=revision, files_metadata=True, timeout=10)
-    elements = dict(found.safetensors.parameters) if found.safetensors else {}
-    return Files("(on the Hub)", {file.rfilename: file.size or 0 for file in found.siblings}, elements)
+    info = HfApi().model_info(place, revision=revision, files_metadata=True, timeout=10)
+    elements = dict(info.safetensors.parameters) if info.safetensors else {}
+    return Files("(on the Hub)", {file.rfilename: file.size or 0 for file in info.siblings}, elements)
 
 
 def loaded_bytes(files: Files, teacher: Teacher, on_gpu: bool) -> int:
-    """Bytes that an engine holds for the weights alone, at least; 0 where that cannot be known.
+    """Lower bound of an engine's memory for the weights, in bytes; 0 if unknown.
 
     Args:
-        files: of its model.
-        teacher: whose `dtype` and `quantization` count.
-        on_gpu: whether it works there: then types are the model's own, in two bytes, if nobody says.
+        files: of the model.
+        teacher: settings with `dtype` and `quantization`.
+        on_gpu: whether the engine runs on a GPU; without `dtype`, two bytes per element are then assumed.
     """
     if teacher.quantization and not any(kind not in FLOATS for kind in files.elements):
-        return 0  # made smaller while it is loaded
+        return 0  # quantised while loading, to an unknown size
     width = WIDTHS.get(teacher.dtype or ("auto" if on_gpu else "float32"), 2)
     if not files.elements:
         return files.stored
@@ -72,12 +77,12 @@ def _of_folder(folder: Path, where: str) -> Files:
     for path in folder.glob("*.safetensors"):
         try:
             with safe_open(path, "pt") as file:
-                for name in file.keys():  # noqa: SIM118 - it is no dictionary
+                for name in file.keys():  # noqa: SIM118 - not a dictionary
                     tensor, size = file.get_slice(name), 1
                     for length in tensor.get_shape():
                         size *= length
                     elements[tensor.get_dtype()] += size
-        except (OSError, SafetensorError):  # whoever loads it says what is wrong
+        except (OSError, SafetensorError):  # reported when the model is loaded
             elements.clear()
             break
     return Files(where, {f.name: f.stat().st_size for f in folder.iterdir() if f.is_file()}, dict(elements))

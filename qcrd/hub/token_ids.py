@@ -1,4 +1,4 @@
-"""Token ids of texts, computed once per process: the cells of a grid read the same texts again and again."""
+"""Token ids of texts, cached per process, since the cells of a grid use the same texts."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
     from qcrd.hub.word_tokenizer import WordTokenizer
 
-MOST = 16_000_000  # tokens that are kept of one tokenizer, with their texts about a quarter of a GiB
+MOST = 16_000_000  # maximum number of cached tokens per tokenizer; with their texts about 256 MiB
 
-_kept: WeakKeyDictionary[PreTrainedTokenizerBase | WordTokenizer, Kept] = WeakKeyDictionary()
+_caches: WeakKeyDictionary[PreTrainedTokenizerBase | WordTokenizer, Cache] = WeakKeyDictionary()
 
 
-class Kept(dict[str, "array[int]"]):
-    """Texts with their ids, in four bytes each; where there would be too many, all go but the newest."""
+class Cache(dict[str, "array[int]"]):
+    """Token ids by text, four bytes each. When it is full, it is cleared before new texts are added."""
 
     tokens = 0
 
     def add(self, rows: dict[str, array[int]]) -> None:
-        """Keep `rows`, none of which is here yet, if they are not too many by themselves."""
+        """Add new texts; does nothing if they alone exceed the limit."""
         more = sum(map(len, rows.values()))
         if self.tokens + more > MOST:
             self.clear()
@@ -34,22 +34,22 @@ class Kept(dict[str, "array[int]"]):
 
 
 def token_ids(tokenizer: PreTrainedTokenizerBase | WordTokenizer, texts: Sequence[str]) -> list[array[int]]:
-    """Token ids of each text, uncut and without special tokens; not to be changed, since others read them."""
-    kept = _kept.setdefault(tokenizer, Kept())
-    rows = {text: kept[text] for text in texts if text in kept}
+    """Token ids of each text, untruncated and without special tokens. The arrays are shared: do not edit."""
+    cache = _caches.setdefault(tokenizer, Cache())
+    rows = {text: cache[text] for text in texts if text in cache}
     if new := [text for text in dict.fromkeys(texts) if text not in rows]:
-        found = tokenizer(new, add_special_tokens=False, verbose=False)["input_ids"]
-        made = {text: array("i", ids) for text, ids in zip(new, found, strict=True)}
-        kept.add(made)
-        rows |= made
+        encoded = tokenizer(new, add_special_tokens=False, verbose=False)["input_ids"]
+        new_rows = {text: array("i", ids) for text, ids in zip(new, encoded, strict=True)}
+        cache.add(new_rows)
+        rows |= new_rows
     return [rows[text] for text in texts]
 
 
 def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: int) -> list[list[int]]:
-    """Token ids of each text with the end-of-sequence token, at most `limit` in all."""
+    """Token ids of each text with the end-of-sequence token, truncated to `limit` in total."""
     return [[*row[: limit - 1], tokenizer.eos_token_id] for row in token_ids(tokenizer, texts)]
 
 
 def token_counts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:
-    """How many tokens each text has uncut, with the end-of-sequence token."""
+    """Number of tokens of each untruncated text, including the end-of-sequence token."""
     return [len(row) + 1 for row in token_ids(tokenizer, texts)]

@@ -1,7 +1,7 @@
 """A word-level tokenizer over a closed list of words, for the embedded teacher and its students.
 
-There are two forms of it: transformers', which models are used with, and `WordTokenizer`, which gives the
-same ids and texts without the import of transformers, for planning.
+There are two implementations: a transformers tokenizer for use with models, and `WordTokenizer` for planning,
+which gives the same ids and texts without importing transformers.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, proce
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-PAD, EOS, UNK = "<pad>", "</s>", "<unk>"  # ids 0, 1, 2, as in T5, whose decoder starts with the padding
+PAD, EOS, UNK = "<pad>", "</s>", "<unk>"  # ids 0, 1, 2, as in T5, whose decoder starts with <pad>
 
 
 def word_level_tokenizer(vocabulary: Sequence[str], append_eos: bool) -> PreTrainedTokenizerFast:
-    """Tokens are the words and punctuation marks of `vocabulary`; numbers stay whole.
+    """Tokenizer whose tokens are the words and punctuation marks of `vocabulary`; numbers are not split.
 
-    Text comes back from its tokens with single spaces, and none before . , ? ! ; and :.
+    Decoding joins tokens with single spaces, without a space before . , ? ! ; and :.
 
     Args:
-        vocabulary: the closed list; its order gives the ids from 3 on.
-        append_eos: whether encoding ends with </s>: yes for T5 students, no for prompts to be continued.
+        vocabulary: the list of words; ids start at 3, in its order.
+        append_eos: whether to append </s>: true for T5 students, false for prompts of causal models.
     """
     from transformers import PreTrainedTokenizerFast
 
@@ -43,14 +43,14 @@ def word_level_tokenizer(vocabulary: Sequence[str], append_eos: bool) -> PreTrai
 
 
 class WordTokenizer:
-    """The same, without transformers: calls that `hub.token_ids` and `student.writable` make."""
+    """The same tokenizer without transformers, with the methods that planning calls."""
 
     def __init__(self, vocabulary: Sequence[str]):
         self._tokenizer = _tokenizer(vocabulary)
         self._tokenizer.add_special_tokens([PAD, EOS, UNK])
 
     def __call__(self, texts: Sequence[str], **_: bool) -> dict[str, list[list[int]]]:
-        """`input_ids` of each text, without special tokens at its ends."""
+        """`input_ids` of each text, without special tokens."""
         encoded = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return {"input_ids": [each.ids for each in encoded]}
 

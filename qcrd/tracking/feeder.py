@@ -1,4 +1,4 @@
-"""A thread that pushes again and again, and waits longer while pushing fails."""
+"""A background thread that pushes periodically, with exponential back-off while pushes fail."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Outcome of one push."""
+    """Result of one push."""
 
     sent: int  # metric events and artifacts that reached the server in this push
-    pending: int  # those in the journals that have not reached it yet
-    error: str | None  # why not, in one line; None where the server took everything
-    made: int = 0  # runs that the server did not have
-    moved: int = 0  # runs that now hang under the grid's, whose own was made anew
-    students: int = 0  # logged as models
+    pending: int  # metric events and artifacts in the journals that have not reached the server yet
+    error: str | None  # one line; None if the push succeeded
+    made: int = 0  # created runs
+    moved: int = 0  # runs moved under the grid's run, which was recreated
+    students: int = 0  # students logged as models
 
-    def said(self) -> str:
-        """What was sent, for people."""
-        counts = {"runs made": self.made, "runs moved under the grid's": self.moved}
+    def summary(self) -> str:
+        """Human-readable summary of what was sent."""
+        counts = {"runs created": self.made, "runs moved under the grid's": self.moved}
         counts |= {"students": self.students}
-        return ", ".join([f"{self.sent} events sent", *(f"{n} {what}" for what, n in counts.items() if n)])
+        return ", ".join([f"{self.sent} events sent", *(f"{n} {label}" for label, n in counts.items() if n)])
 
 
 class Feeder:
-    """Calls `push` every `interval` seconds in the background.
+    """Calls `push` every `interval` seconds in a background thread.
 
-    After an error the wait doubles up to `limit` seconds. `say` gets one line when pushing begins to
-    fail and one when it works again, however long that takes.
+    After an error the interval doubles, up to `limit` seconds. `say` is called with one line when pushes
+    start to fail and one when they succeed again.
     """
 
     def __init__(
@@ -49,17 +49,17 @@ class Feeder:
         self._failing = False
         self._stopping = threading.Event()
         self._last: Report | None = None
-        # a daemon, so that a server that hangs cannot keep the process alive
+        # daemon: a server that hangs must not keep the process alive
         self._thread = threading.Thread(target=self._run, name="qcrd-tracking", daemon=True)
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, timeout: float = 30.0) -> Report | None:
-        """Push once more and end; returns the last push's report, None where `timeout` seconds ran out.
+        """Push once more and stop; returns the last push's report, or None after `timeout` seconds.
 
-        What was not sent stays in the journals for a later push.
+        Events that were not sent stay in the journals for a later push.
         """
         self._stopping.set()
         self._thread.join(timeout)
@@ -68,15 +68,15 @@ class Feeder:
     def _run(self) -> None:
         wait = self._interval
         while not self._stopping.is_set():
-            wait = self._interval if self._once() else min(2 * wait, self._limit)
+            wait = self._interval if self._push_once() else min(2 * wait, self._limit)
             self._stopping.wait(wait)
-        self._once()
+        self._push_once()
 
-    def _once(self) -> bool:
+    def _push_once(self) -> bool:
         report = self._last = self._push()
         if report.error and not self._failing:
-            self._say(f"MLflow does not answer, training goes on and the rest is sent later: {report.error}")
+            self._say(f"MLflow does not answer; training continues, the rest is sent later: {report.error}")
         if self._failing and not report.error:
-            self._say(f"MLflow is back, {report.sent} waiting events sent")
+            self._say(f"MLflow answers again, {report.sent} pending events sent")
         self._failing = bool(report.error)
         return not report.error

@@ -1,6 +1,6 @@
-"""What of a grid's journals is on an MLflow server: one small file in the grid's folder.
+"""How much of a grid's journals an MLflow server has, in a small file in the grid's folder.
 
-It only saves asking. Where it is lost or of another server, the server itself is asked.
+The file is a cache: if it is missing or belongs to another server, the server is queried instead.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ FILE = "mlflow.json"
 
 @dataclass(slots=True)
 class Progress:
-    """How far one journal has come on the server."""
+    """How much of one journal the server has."""
 
     run_id: str
-    sent: int = 0  # metric events and artifacts that are there, from the journal's beginning
-    doubt: bool = True  # the server may have more than `sent` of them
+    sent: int = 0  # number of metric events and artifacts sent, from the journal's beginning
+    doubt: bool = True  # whether the server may have more than `sent` of them
 
 
 def load(path: Path, server: str) -> dict[str, Progress]:
-    """Source id to progress on this server; empty where nothing readable is known about it."""
+    """Source id to progress on this server; empty if the file is missing, unreadable or of another server."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         state = json.loads(path.read_text())
         if state["server"] == server:
@@ -34,5 +34,5 @@ def load(path: Path, server: str) -> dict[str, Progress]:
 
 
 def save(path: Path, server: str, runs: dict[str, Progress]) -> None:
-    """Replace the file at once; it is on disk when this returns."""
+    """Replace the file atomically; it is on disk when this returns."""
     write_json(path, {"server": server, "runs": {i: asdict(progress) for i, progress in runs.items()}})

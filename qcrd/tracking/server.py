@@ -1,4 +1,4 @@
-"""An MLflow server of one's own: on loopback, in a folder, for as long as it is wanted."""
+"""A temporary MLflow server on loopback, with its store in a folder."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EX
 
 
 class Server:
-    """An MLflow server that can be killed, and started again on the same store and address.
+    """An MLflow server that can be killed and restarted on the same store and address.
 
     Attributes:
         uri: its address.
-        process: of the server; its workers are in the same process group.
+        process: the server's process; its workers are in the same process group.
     """
 
     process: subprocess.Popen[bytes]
 
     def __init__(self, folder: Path):
-        """Its store is to be in `folder`; see `start`."""
+        """Choose a free port for a server with its store in `folder`; call `start` to start it."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -47,10 +47,10 @@ class Server:
         ]
 
     def start(self) -> None:
-        """Start it and wait until it answers.
+        """Start the server and wait until it answers.
 
         Raises:
-            QcrdError: where it does not in time; its log says why.
+            QcrdError: if it does not answer in time; the message has the end of its log.
         """
         with self._log.open("ab") as output:
             self.process = subprocess.Popen(
@@ -61,7 +61,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot see loopback
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach loopback
         deadline = time.monotonic() + START_LIMIT
         while self.process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(OSError, urllib.error.URLError):
@@ -72,17 +72,17 @@ class Server:
         raise QcrdError(f"no MLflow server answers at {self.uri}; its log: {self._log.read_text()[-500:]}")
 
     def signal(self, number: int) -> None:
-        """Send a signal to all its processes."""
+        """Send a signal to all processes of the server."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 
     def kill(self) -> None:
-        """End it without warning."""
+        """Kill the server with SIGKILL."""
         self.signal(signal.SIGKILL)
         self.process.wait()
 
     def cpu_seconds(self) -> float:
-        """CPU time of all its processes so far."""
+        """Total CPU time of all processes of the server, in seconds."""
         first = psutil.Process(self.process.pid)
         spent = 0.0
         for process in (first, *first.children(recursive=True)):
@@ -93,10 +93,10 @@ class Server:
 
 @contextlib.contextmanager
 def served(folder: Path) -> Iterator[Server]:
-    """A server whose store is in `folder`; it ends with the context.
+    """Context manager that runs a server with its store in `folder`.
 
     Raises:
-        QcrdError: as `Server.start`.
+        QcrdError: if the server does not start; see `Server.start`.
     """
     server = Server(folder)
     server.start()

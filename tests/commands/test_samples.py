@@ -154,7 +154,7 @@ def test_verify_names_what_is_damaged_and_changes_nothing(store):
         result = qcrd("verify", *arguments)
         assert result.exit_code == 1
         assert f"{victim}: its checksum does not match" in result.stdout
-        assert "Only the samples in them are drawn again" in result.stdout
+        assert "that needs their samples draws them again" in result.stdout
     assert victim.exists()
 
 
@@ -192,7 +192,7 @@ def test_gc_leaves_alone_what_a_job_writes_to(store):
     (store.folder / ".abc.parquet.1.tmp").write_bytes(b"PAR1")
     store.acquire()
     (store.folder / ".live.parquet.1.tmp").write_bytes(b"PAR1")
-    assert "left alone, in use by process" in qcrd("gc", "--yes").stdout
+    assert "skipped, in use by process" in qcrd("gc", "--yes").stdout
     assert (store.folder / ".live.parquet.1.tmp").exists()
     with pytest.raises(StoreError, match="is in use by process"):
         qcrd("gc", "--sampler", store.folder.name, "--yes")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import lengths
 
-from qcrd.hub.token_ids import _kept, token_counts, token_ids, tokenise
+from qcrd.hub.token_ids import _caches, token_counts, token_ids, tokenise
 from qcrd.student.tokenizer import load_tokenizer
 
 TOKENIZER = load_tokenizer(lengths())
@@ -55,7 +55,7 @@ def test_no_more_than_the_bound_is_kept_and_nothing_is_missing(monkeypatch, text
     token_ids(tokenizer, ["7 8 9"])
     found = token_ids(tokenizer, ["7 8 9", *texts])
     assert [len(ids) for ids in found] == [3, *(len(text.split()) for text in texts)]
-    kept = _kept[tokenizer]
+    kept = _caches[tokenizer]
     assert kept.tokens == sum(map(len, kept.values())) <= 5
 
 

@@ -32,7 +32,7 @@ def test_each_figure_and_run_that_is_missing_or_too_many_is_named(pushed):
     uri, cells = pushed
     with Journal(cells[0].folder / FILE) as log:
         log.metrics(3, loss=0.125)
-    assert differences(uri, "audited", cells) == ["cell 0: the server lacks 1 figures, such as loss at 3"]
+    assert differences(uri, "audited", cells) == ["cell 0: the server lacks 1 metrics, such as loss at 3"]
 
     client = open_client(uri)
     experiment = client.get_experiment_by_name("audited").experiment_id
@@ -42,7 +42,7 @@ def test_each_figure_and_run_that_is_missing_or_too_many_is_named(pushed):
     found = differences(uri, "audited", [*cells, Source("id2", "cell 2", cells[0].folder)])
     assert found == [
         "cell 0: 2 runs",
-        "cell 1: the server has besides 1 figures, such as loss at 9",
+        "cell 1: the server additionally has 1 metrics, such as loss at 9",
         "cell 2: 0 runs",
     ]
     assert differences(uri, "other", cells) == ["no experiment other"]
@@ -60,6 +60,6 @@ def test_what_a_cell_measured_again_on_the_machine_is_no_difference(pushed):
     client.log_metric(run.info.run_id, "loss", 0.25, step=3)
     found = differences(uri, "audited", cells[:1])
     assert found == [
-        "cell 0: the server lacks 1 figures, such as loss at 3",
-        "cell 0: the server has besides 1 figures, such as loss at 3",
+        "cell 0: the server lacks 1 metrics, such as loss at 3",
+        "cell 0: the server additionally has 1 metrics, such as loss at 3",
     ]

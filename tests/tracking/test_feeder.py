@@ -31,7 +31,7 @@ def test_trouble_is_said_once_and_so_is_its_end():
     feeder.start()
     wait_for(lambda: len(lines) == 2)
     assert feeder.stop() == FINE
-    assert "connection refused" in lines[0] and "back" in lines[1] and len(lines) == 2
+    assert "connection refused" in lines[0] and "answers again" in lines[1] and len(lines) == 2
 
 
 def test_the_wait_grows_while_pushing_fails():

@@ -249,7 +249,7 @@ def test_cells_hang_under_the_grids_new_run_where_the_old_one_was_deleted(served
         grid.client.delete_run(old)
         train(second, range(2))
         again = grid.mirror().push()
-    assert again.said() == "3 events sent, 2 runs made, 1 runs moved under the grid's"
+    assert again.summary() == "3 events sent, 2 runs created, 1 runs moved under the grid's"
     runs = grid.runs()
     new = runs.pop(None).info.run_id
     assert new != old and len(runs) == 2
@@ -257,7 +257,7 @@ def test_cells_hang_under_the_grids_new_run_where_the_old_one_was_deleted(served
     note = grid.client.get_experiment_by_name(grid.name).tags["mlflow.note.content"]
     assert note.startswith("ours: ") and new in note and old not in note
     grid.assert_equal()
-    assert grid.mirror().push().said() == "0 events sent"
+    assert grid.mirror().push().summary() == "0 events sent"
 
 
 def test_a_journal_left_running_by_a_dead_process_is_shown_as_killed(grid):

@@ -1,4 +1,4 @@
-"""Whether an MLflow server has exactly what a grid's journals say."""
+"""Compares the metrics on an MLflow server with a grid's journals."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from qcrd.tracking.mlflow.client import all_runs, open_client
 from qcrd.tracking.mlflow.source import Source
 
 Figures = Counter[tuple[str, int, str]]
-"""How often there is a figure: its name, step and value."""
+"""Number of occurrences of each (metric name, step, value)."""
 
 MEASURED = ("time/", "memory/", "system/")
-"""Groups of figures that follow from the machine and not from the step. A cell that was killed measures them
-again, and the server keeps the first attempt's: of these, name and step are compared alone."""
+"""Prefixes of metrics that depend on the machine. A restarted cell measures them again while the server keeps
+the values of the first attempt, so only their name and step are compared."""
 
 
 def differences(uri: str, experiment: str, cells: Sequence[Source]) -> list[str]:
-    """Where server and journals disagree, a line each: runs, and figures one by one.
+    """Compare each cell's journal with its run; returns one line per difference.
 
     Args:
         uri: tracking URI.
         experiment: name of the experiment.
-        cells: whose journals are compared with their runs.
+        cells: cells to compare.
     """
     client = open_client(uri)
-    found = client.get_experiment_by_name(experiment)
-    if found is None:
+    existing = client.get_experiment_by_name(experiment)
+    if existing is None:
         return [f"no experiment {experiment}"]
-    runs = list(all_runs(client, found.experiment_id))
+    runs = list(all_runs(client, existing.experiment_id))
     wrong = []
     for cell in cells:
         own = [run for run in runs if run.data.tags.get("qcrd.cell") == cell.id]
@@ -42,17 +42,17 @@ def differences(uri: str, experiment: str, cells: Sequence[Source]) -> list[str]
             for name in own[0].data.metrics
             for metric in client.get_metric_history(own[0].info.run_id, name)
         )
-        told = _told(cell)
-        for kind, rest in (("lacks", told - shown), ("has besides", shown - told)):
+        logged = _logged(cell)
+        for difference, rest in (("lacks", logged - shown), ("additionally has", shown - logged)):
             if rest:
                 name, step, *_ = next(iter(rest))
                 wrong.append(
-                    f"{cell.name}: the server {kind} {rest.total()} figures, such as {name} at {step}"
+                    f"{cell.name}: the server {difference} {rest.total()} metrics, such as {name} at {step}"
                 )
     return wrong
 
 
-def _told(cell: Source) -> Figures:
+def _logged(cell: Source) -> Figures:
     return Counter(
         _figure(name, event.step, value)
         for event in journal.read(cell.folder / journal.FILE)

@@ -1,4 +1,4 @@
-"""A client of an MLflow server that gives up soon, and what it answers when something is wrong."""
+"""An MLflow client with short timeouts, and helpers for its errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the next push is the retry
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds; a server beside busy cells has needed ten
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds; a server on a loaded machine may need ten
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
@@ -20,7 +20,7 @@ _ENVIRONMENT = {
 
 
 def open_client(uri: str) -> Any:
-    """A client of the server; the import takes seconds and reads the environment, hence here and late."""
+    """A client of the server. Imports mlflow here, since this takes seconds and reads the environment."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
@@ -31,7 +31,7 @@ def open_client(uri: str) -> Any:
 
 
 def all_runs(client: Any, experiment_id: str, query: str = "") -> Iterator[Any]:
-    """The runs of an experiment that match, the earliest first, page by page."""
+    """The matching runs of an experiment, in order of start time; fetches page by page."""
     token = None
     while token != "":
         page = client.search_runs(
@@ -42,22 +42,22 @@ def all_runs(client: Any, experiment_id: str, query: str = "") -> Iterator[Any]:
 
 
 def refusal(uri: str) -> str:
-    """Why a server does not let us in, asked as runs are sent; "" where it does."""
+    """The error message of a server that refuses our credentials; "" if it accepts them."""
     try:
         open_client(uri).search_experiments(max_results=1)
-    except Exception as trouble:  # whatever the client library raises
+    except Exception as trouble:  # the client raises arbitrary exceptions
         return one_line(trouble)
     return ""
 
 
 def is_refusal(trouble: Exception) -> bool:
-    """Whether the server answered and refused this one run (deleted meanwhile, an illegal value)."""
+    """Whether the server answered and refused this run only (deleted run, invalid value)."""
     code = getattr(trouble, "error_code", None)
     return code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE")
 
 
 def one_line(trouble: BaseException) -> str:
-    """The error in one line; of a failed connection only what the system said, not the layers around it."""
+    """The error in one line of at most 300 characters; for a failed connection the system's root error."""
     root = trouble
     while cause := root.__cause__ or root.__context__:
         root = cause

@@ -1,4 +1,4 @@
-"""A grid's experiment on the server: found or made, with the note and the view that its page opens with."""
+"""A grid's experiment on the server: looks it up or creates it, and sets its note and saved view."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _KIND = "mlflow.experimentKind"
 
 
 def find_or_create(client: Any, name: str) -> tuple[str, dict[str, str]]:
-    """Id and tags of the experiment.
+    """Id and tags of the experiment; creates it if necessary.
 
     Raises:
         ValueError: if it was deleted on the server.
     """
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        # the kind opens the page with the views for training, not those for chats
+    existing = client.get_experiment_by_name(name)
+    if existing is None:
+        # this kind selects the UI for model training instead of the one for GenAI
         return client.create_experiment(name, tags={_KIND: "custom_model_development"}), {}
-    if found.lifecycle_stage != "active":
+    if existing.lifecycle_stage != "active":
         raise ValueError(
             f"experiment {name!r} was deleted on the server; restore it with "
-            f"`mlflow experiments restore --experiment-id {found.experiment_id}` or rename the grid"
+            f"`mlflow experiments restore --experiment-id {existing.experiment_id}` or rename the grid"
         )
-    return found.experiment_id, found.tags
+    return existing.experiment_id, existing.tags
 
 
-def furnish(
+def set_note_and_view(
     client: Any,
     page: Page,
     tags: dict[str, str],
@@ -39,19 +39,19 @@ def furnish(
     varied: Sequence[str],
     former: Collection[str],
 ) -> None:
-    """Give the experiment's page its view of this grid, once: what people change there stays.
+    """Set the experiment's note and this grid's saved view, unless the view exists: user changes stay.
 
     Args:
-        client: of the server.
-        page: of the grid.
+        client: MLflow client.
+        page: the grid's page.
         tags: of the experiment.
         grid: the grid.
-        varied: names of the parameters that it varies.
-        former: ids of runs that the grid had before, to which the note above the runs may lead.
+        varied: names of the parameters that the grid varies.
+        former: ids of the grid's former runs; links to them in the note are updated.
     """
     note = tags.get(NOTE, "")
-    if gone := [run_id for run_id in former if run_id in note]:
-        for run_id in gone:
+    if outdated := [run_id for run_id in former if run_id in note]:
+        for run_id in outdated:
             note = note.replace(run_id, page.run_id)
         client.set_experiment_tag(page.experiment_id, NOTE, note)
     view = f"{TAG}{grid.id}"

@@ -1,9 +1,9 @@
-"""Mirrors the journals of a grid into an MLflow server: one parent run, one child run per cell.
+"""Mirrors the journals of a grid to an MLflow server: one parent run, one child run per cell.
 
-It reads journals and never writes them, so nothing here can disturb a training. The server gets every
-metric once, though pushes fail half-way, processes are killed and cells rewind: each run's count of events
-sent is kept in `mlflow.json`; while a push is under way, or the count is lost, the run is in doubt, and the
-server itself is asked what it has.
+Only reads journals, so that it cannot disturb training. The server gets every metric exactly once, even if
+pushes fail half-way, processes are killed and cells resume from checkpoints: `mlflow.json` stores the number
+of events sent per run. During a push, or if that number is lost, the run is marked as in doubt, and the
+server is queried for the metrics that it has.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from qcrd.storage import journal
 from qcrd.storage.journal import Artifact, Event, Metrics, Params, Status, Tail
 from qcrd.tracking.feeder import Report
 from qcrd.tracking.mlflow.client import all_runs, is_refusal, one_line, open_client
-from qcrd.tracking.mlflow.experiment import find_or_create, furnish
+from qcrd.tracking.mlflow.experiment import find_or_create, set_note_and_view
 from qcrd.tracking.mlflow.page import Page
 from qcrd.tracking.mlflow.source import Data, Source
 from qcrd.tracking.mlflow.students import Student, log_student
@@ -43,7 +43,7 @@ _LONGEST_VALUE = 500  # characters of a parameter or tag; longer ones make the c
 
 @dataclass(slots=True)
 class _Sent:
-    """What reached the server in one push."""
+    """Counts of what reached the server in one push."""
 
     events: int = 0
     made: int = 0  # runs
@@ -53,7 +53,7 @@ class _Sent:
 
 @dataclass(slots=True)
 class _Shown:
-    """What the server shows of a run, as read when connecting and changed since."""
+    """State of a run on the server, read when connecting and updated with each push."""
 
     status: str
     params: set[str]
@@ -63,24 +63,24 @@ class _Shown:
 
 @dataclass(slots=True)
 class _Batch:
-    """Metrics of some events, on their way."""
+    """Metrics that are collected for one request, and the number of their events."""
 
     metrics: list[Any] = field(default_factory=list)
     events: int = 0
 
 
 class Mirror:
-    """Brings one grid's journals to one server, as often as `push` is called.
+    """Sends one grid's journals to one server with each call of `push`.
 
     Args:
         uri: tracking URI, such as http://127.0.0.1:5000.
         experiment: name of the experiment (the grid's name).
-        grid: the grid, whose folder also gets the state file. Its own journal tells the parent run's
-            status, summary metrics and artifacts.
-        cells: the cells, finished ones included. A cell gets its run once its journal has something.
-        live: whether cells may be running. Where not (`qcrd sync` after a crash), a journal that
-            ends with "running" is shown as killed.
-        varied: names of the parameters that the grid varies, against which the page draws accuracy.
+        grid: the grid; its folder also contains the state file. Its journal has the status, summary metrics
+            and artifacts of the parent run.
+        cells: the cells, including finished ones. A cell's run is created with its first journal event.
+        live: whether cells may be running. If not (`qcrd sync` after a crash), a journal that ends with
+            "running" is shown as killed.
+        varied: names of the parameters that the grid varies; the page plots accuracy against them.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Mirror:
         self._state = grid.folder / FILE
         self._progress = load(self._state, uri)
         self._shown: dict[str, _Shown] = {}
-        self._tails = self._untouched()
+        self._tails = self._new_tails()
         self._students: dict[str, Student] = {}
         self._client: Any = None
         self._experiment_id = ""  # until it is connected
@@ -110,75 +110,75 @@ class Mirror:
         self._sent = _Sent()
 
     def push(self) -> Report:
-        """Send what the server lacks; never raises for trouble with the server, but reports it."""
+        """Send what the server lacks. Errors of the server are reported, not raised."""
         with self._lock:
             self._sent = _Sent()
             try:
                 error = self._push()
-            except Exception as trouble:  # whatever the client library raises, training must go on
+            except Exception as trouble:  # no error of the client library may stop training
                 error = one_line(trouble)
             if error:
-                self._connected = False  # look again at what there is before sending more
+                self._connected = False  # query the server's state before the next push
             sent = self._sent
             return Report(sent.events, self._pending(), error, sent.made, sent.moved, sent.students)
 
     def offer(self, students: Mapping[str, Student]) -> None:
-        """Have the next push log these students, by cell; those that were logged before stay."""
+        """Set the students, by cell id, that the next push logs; logged students stay."""
         self._students = dict(students)
 
     def page(self) -> Page | None:
-        """Where people look at the grid; None before the first push, and where the uri is no address."""
+        """The grid's page in MLflow's UI; None before the first push, and without an HTTP server."""
         progress = self._progress.get(self._grid.id)
         if not self._experiment_id or not progress or not self.uri.startswith("http"):
             return None
         return Page(self.uri, self._experiment_id, self._grid.id, progress.run_id)
 
-    def _untouched(self) -> dict[str, Tail]:
+    def _new_tails(self) -> dict[str, Tail]:
         return {source.id: Tail(source.folder / journal.FILE) for source in self._sources}
 
     def _push(self) -> str | None:
         if not self._connected:
             self._connect()
-        news = [source for source in self._sources if self._is_news(source)]
-        if not news:
+        outdated = [source for source in self._sources if self._is_outdated(source)]
+        if not outdated:
             return None
         errors = []
-        doubts = {i: self._progress[i].doubt for i in (s.id for s in news) if i in self._progress}
+        doubts = {i: self._progress[i].doubt for i in (s.id for s in outdated) if i in self._progress}
         for i in doubts:
             self._progress[i].doubt = True
-        save(self._state, self.uri, self._progress)  # on disk all are in doubt until they are through
+        save(self._state, self.uri, self._progress)  # on disk, runs are in doubt until their push completes
         for i, doubt in doubts.items():
             self._progress[i].doubt = doubt
         try:
-            for source in news:
+            for source in outdated:
                 try:
-                    self._bring(source)
+                    self._update(source)
                 except Exception as trouble:
                     errors.append(f"{source.name}: {one_line(trouble)}")
                     if not is_refusal(trouble):
-                        break  # the server, not the run: the others would fail as well
+                        break  # a problem of the server, not of this run: the remaining runs would fail too
         finally:
             save(self._state, self.uri, self._progress)
         return errors[0] if errors else None
 
     def _connect(self) -> None:
-        """Find or create the experiment and the parent; find the children that there are."""
+        """Find or create the experiment and the parent run, and find the existing child runs."""
         if self._client is None:
             self._client = open_client(self.uri)
         self._experiment_id, tags = find_or_create(self._client, self._experiment)
-        found: dict[str, dict[str, Any]] = {}
+        existing: dict[str, dict[str, Any]] = {}
         for run in all_runs(self._client, self._experiment_id, f"tags.`qcrd.grid_id` = '{self._grid.id}'"):
-            found.setdefault(run.data.tags.get("qcrd.cell", self._grid.id), {})[run.info.run_id] = run
+            existing.setdefault(run.data.tags.get("qcrd.cell", self._grid.id), {})[run.info.run_id] = run
         self._shown = {}
         for source in self._sources:
-            runs = found.get(source.id, {})
-            known = self._progress.get(source.id)
-            if known is None or known.run_id not in runs:  # new, deleted, or created just before a crash
+            runs = existing.get(source.id, {})
+            progress = self._progress.get(source.id)
+            if progress is None or progress.run_id not in runs:  # new, deleted, or created before a crash
                 self._progress.pop(source.id, None)
                 if not runs:
                     continue
-                self._progress[source.id] = known = Progress(run_id=next(iter(runs)))
-            run = runs[known.run_id]
+                self._progress[source.id] = progress = Progress(run_id=next(iter(runs)))
+            run = runs[progress.run_id]
             self._shown[source.id] = _Shown(
                 run.info.status,
                 set(run.data.params),
@@ -187,28 +187,28 @@ class Mirror:
             )
         if self._grid.id not in self._progress:
             self._create(self._grid, {})
-        former = self._adopt(found)
-        with suppress(Exception):  # a page without its view is no reason to send nothing
-            own = self._progress[self._grid.id].run_id
-            page = Page(self.uri, self._experiment_id, self._grid.id, own)
-            furnish(self._client, page, tags, self._grid, self._varied, former)
-        self._tails = self._untouched()  # it may have lost what it had
+        former = self._move_under_parent(existing)
+        with suppress(Exception):  # metrics are sent even if the page's view cannot be set
+            parent = self._progress[self._grid.id].run_id
+            page = Page(self.uri, self._experiment_id, self._grid.id, parent)
+            set_note_and_view(self._client, page, tags, self._grid, self._varied, former)
+        self._tails = self._new_tails()  # the server may have lost data
         self._connected = True
 
-    def _adopt(self, found: Mapping[str, Mapping[str, Any]]) -> set[str]:
-        """Hang the cells' runs under the grid's, which is another where theirs was deleted.
+    def _move_under_parent(self, existing: Mapping[str, Mapping[str, Any]]) -> set[str]:
+        """Move the cells' runs under the grid's run, which is new if the former one was deleted.
 
         Returns:
-            The ids of the runs under which they were.
+            The ids of the former parent runs.
         """
-        own, former = self._progress[self._grid.id].run_id, set()
+        parent, former = self._progress[self._grid.id].run_id, set()
         for source in self._sources:
-            known = self._progress.get(source.id)
-            if source is self._grid or known is None:
+            progress = self._progress.get(source.id)
+            if source is self._grid or progress is None:
                 continue
-            before = found[source.id][known.run_id].data.tags.get(_PARENT)
-            if before != own:
-                self._client.set_tag(known.run_id, _PARENT, own)
+            before = existing[source.id][progress.run_id].data.tags.get(_PARENT)
+            if before != parent:
+                self._client.set_tag(progress.run_id, _PARENT, parent)
                 self._sent.moved += 1
                 former |= {before} - {None}
         return former
@@ -232,7 +232,7 @@ class Mirror:
         self._shown[source.id] = _Shown(run.info.status, set(), set(), False)
         self._sent.made += 1
 
-    def _is_news(self, source: Source) -> bool:
+    def _is_outdated(self, source: Source) -> bool:
         tail, progress = self._tails[source.id], self._progress.get(source.id)
         if progress is None:
             return bool(tail.events())
@@ -252,8 +252,8 @@ class Mirror:
         tail.settle()
         return False
 
-    def _bring(self, source: Source) -> None:
-        """Make the server's run equal to the source's journal."""
+    def _update(self, source: Source) -> None:
+        """Send what the server's run lacks compared with the source's journal."""
         if source.id not in self._progress:
             parent = self._progress[self._grid.id].run_id
             self._create(source, {_PARENT: parent, "qcrd.cell": source.id})
@@ -274,7 +274,7 @@ class Mirror:
     def _send_params(self, run_id: str, shown: _Shown, params: dict[str, str]) -> None:
         from mlflow.entities import Param
 
-        # a parameter cannot be changed once it is there, and an attempt fails its whole batch
+        # parameters are immutable, and an attempt to change one fails its whole batch
         missing = [Param(name, value) for name, value in params.items() if name not in shown.params]
         for start in range(0, len(missing), _PARAMS_PER_BATCH):
             batch = missing[start : start + _PARAMS_PER_BATCH]
@@ -282,20 +282,20 @@ class Mirror:
             shown.params |= {param.key for param in batch}
 
     def _send_data(self, run_id: str, shown: _Shown, data: Sequence[Data]) -> None:
-        lacking = [each for each in data if each.name not in shown.data]
-        if lacking:
-            self._client.log_inputs(run_id, [each.as_input() for each in lacking])
-            shown.data |= {each.name for each in lacking}
+        missing = [each for each in data if each.name not in shown.data]
+        if missing:
+            self._client.log_inputs(run_id, [each.as_input() for each in missing])
+            shown.data |= {each.name for each in missing}
 
     def _send_events(self, source: Source, progress: Progress, events: list[Metrics | Artifact]) -> None:
         from mlflow.entities import Metric
 
         if len(events) <= progress.sent and not progress.doubt:
             return
-        there = self._on_server(progress.run_id) if progress.doubt else Counter()
+        on_server = self._on_server(progress.run_id) if progress.doubt else Counter()
         progress.doubt = True
         batch = _Batch()
-        for index in range(0 if there else progress.sent, len(events)):
+        for index in range(0 if on_server else progress.sent, len(events)):
             event = events[index]
             if isinstance(event, Artifact):
                 if index >= progress.sent:
@@ -307,8 +307,8 @@ class Mirror:
             new = []
             for name, value in event.values.items():
                 key = (_legal(name), event.step)
-                if there[key] > 0:
-                    there[key] -= 1
+                if on_server[key] > 0:
+                    on_server[key] -= 1
                 elif index >= progress.sent:
                     new.append(Metric(key[0], value, event.time, event.step))
             if len(batch.metrics) + len(new) > _METRICS_PER_BATCH:
@@ -316,11 +316,11 @@ class Mirror:
             batch.metrics += new
             batch.events += bool(new)
         self._flush(progress, batch, len(events))
-        # the server still has more where the journal was rewound: ask again once it has grown
-        progress.doubt = there.total() > 0
+        # after a resume from a checkpoint the server has more than the journal: query it again next time
+        progress.doubt = on_server.total() > 0
 
     def _flush(self, progress: Progress, batch: _Batch, upto: int) -> None:
-        """Send `batch`, after which the first `upto` events are known to be there; empties it."""
+        """Send and clear `batch`; afterwards the server has the first `upto` events."""
         for start in range(0, len(batch.metrics), _METRICS_PER_BATCH):
             self._client.log_batch(progress.run_id, metrics=batch.metrics[start : start + _METRICS_PER_BATCH])
         self._sent.events += batch.events
@@ -328,7 +328,7 @@ class Mirror:
         progress.sent = max(progress.sent, upto)
 
     def _on_server(self, run_id: str) -> Counter[tuple[str, int]]:
-        """How often the run has each (metric name, step)."""
+        """Number of values that the run has for each (metric name, step)."""
         names = self._client.get_run(run_id).data.metrics
         return Counter(
             (name, metric.step) for name in names for metric in self._client.get_metric_history(run_id, name)
@@ -336,8 +336,8 @@ class Mirror:
 
     def _send_artifact(self, source: Source, run_id: str, event: Artifact) -> None:
         path = (source.folder / event.path).resolve()
-        # A line that was changed by hand could name any file of the machine. One that is not there was
-        # removed since, and never will be.
+        # The path is checked because an edited journal could name any file of the machine. A missing file was
+        # removed since.
         if path.is_relative_to(source.folder.resolve()) and path.exists():
             folder = Path(event.path).parent.as_posix()
             self._client.log_artifact(run_id, str(path), None if folder == "." else folder)
@@ -369,7 +369,7 @@ class Mirror:
 
 
 def _countable(events: list[Event]) -> list[Metrics | Artifact]:
-    """Events that a server must get exactly once; of statuses and parameters only the last matters."""
+    """Events that the server must get exactly once; of statuses and parameters only the last matters."""
     return [event for event in events if isinstance(event, Metrics | Artifact)]
 
 
@@ -382,12 +382,12 @@ def _params(source: Source, events: list[Event]) -> dict[str, str]:
 
 
 def _legal(name: str) -> str:
-    """`name` with what MLflow refuses in names replaced."""
+    """`name` with characters replaced that MLflow does not allow."""
     return re.sub(r"[^\w.\-: /]", "_", name)
 
 
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # a container without an entry for its user
+    except (OSError, KeyError):  # a container without a passwd entry for its user
         return "unknown"

@@ -1,4 +1,4 @@
-"""What becomes a run in MLflow."""
+"""The sources of MLflow runs: cells, grids and the data sets that they use."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Data:
 
     name: str  # such as "svamp train"
     context: str  # training, validation or testing
-    digest: str  # changes with its content
-    source: str  # where it is from, as JSON
+    digest: str  # of its content
+    source: str  # its origin, as JSON
     rows: int
 
     def as_input(self) -> Any:
-        """As MLflow's client takes it."""
+        """Convert to MLflow's DatasetInput."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         profile = json.dumps({"num_rows": self.rows})
@@ -29,11 +29,11 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is to become one run: a cell, or the grid itself."""
+    """A cell or a grid, mirrored to one run."""
 
     id: str  # the cell's or the grid's id
-    name: str  # what people see
-    folder: Path  # holds the journal and the artifacts that it names
+    name: str  # display name
+    folder: Path  # contains the journal and the artifacts that it names
     params: dict[str, Any] = field(default_factory=dict)  # flat
     tags: dict[str, str] = field(default_factory=dict)
     data: tuple[Data, ...] = ()

@@ -1,4 +1,4 @@
-"""Trained students as MLflow's logged models, which can be registered, loaded and served."""
+"""Logs trained students as MLflow models, which can be registered, loaded and served."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ _PACKAGE = Path(qcrd.__file__).parent
 class Student:
     """A finished cell's student."""
 
-    name: str  # what people see
+    name: str  # display name
     cell: Path  # the cell's `cell.json`
-    weights: Path  # folder in the Hugging Face format
-    step: int  # optimiser step of which it is
+    weights: Path  # folder in Hugging Face format
+    step: int  # optimiser step of its checkpoint
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
 
 def log_student(client: Any, experiment_id: str, run_id: str, student: Student) -> str:
-    """Make the student a logged model of a run; returns its id.
+    """Log the student as a model of a run; returns the model's id.
 
-    An earlier attempt that was cut off leaves a model that is not ready, which is removed.
+    Deletes models of interrupted attempts, whose status is not READY.
 
     Args:
-        client: of the server.
+        client: MLflow client.
         experiment_id: the run's experiment.
         run_id: the cell's run.
-        student: what is logged.
+        student: the student to log.
     """
     from mlflow.entities import LoggedModelOutput
 
-    found = client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{run_id}'")
-    for earlier in found:
+    existing = client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{run_id}'")
+    for earlier in existing:
         if earlier.status != "READY":
             client.delete_logged_model(earlier.model_id)
-    ready = next((model for model in found if model.status == "READY"), None)
+    ready = next((model for model in existing if model.status == "READY"), None)
     if ready is None:
-        name = re.sub(r"[/:.%\"']", "_", student.name)  # MLflow refuses these
+        name = re.sub(r"[/:.%\"']", "_", student.name)  # MLflow does not allow these characters
         model = client.create_logged_model(experiment_id, name, run_id, student.tags, student.params)
         with tempfile.TemporaryDirectory() as folder:
             _save(Path(folder) / "model", model, student)
@@ -58,7 +58,7 @@ def log_student(client: Any, experiment_id: str, run_id: str, student: Student) 
 
 
 def _save(folder: Path, model: Any, student: Student) -> None:
-    """The model as files: code, weights, signature, requirements."""
+    """Save the model to a folder: code, weights, signature, requirements."""
     from mlflow import pyfunc
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
@@ -74,7 +74,7 @@ def _save(folder: Path, model: Any, student: Student) -> None:
         Schema([ColSpec(DataType.string, "label"), ColSpec(DataType.string, "rationale")]),
         ParamSchema([ParamSpec("explain", DataType.boolean, False)]),
     )
-    with warnings.catch_warnings(record=True):  # its advice to who writes such code helps no user
+    with warnings.catch_warnings(record=True):  # MLflow's warnings are for model authors
         pyfunc.save_model(
             str(folder),
             python_model=str(Path(__file__).with_name("served.py")),

@@ -1,7 +1,7 @@
-"""How MLflow's page opens on a grid: columns, order and charts, as one of its saved views.
+"""A saved view of MLflow's experiment page for a grid: columns, order and charts.
 
-A saved view is a tag of the experiment that MLflow's page reads (`mlflow.sharedViewState.<id>`, seen in
-3.17): it stands in the page's list of views, and an address can name it.
+A saved view is an experiment tag that MLflow's UI reads (`mlflow.sharedViewState.<id>`, as of MLflow 3.17).
+It appears in the page's list of views, and a URL can select it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from typing import Any
 
 TAG = "mlflow.sharedViewState."
 TEST, VALIDATION = "final/test", "final/validation"
-SETTING = "qcrd.setting"  # tag: a cell's name without its seed, by which the page can group
+SETTING = "qcrd.setting"  # tag with a cell's name without its seed, for grouping
 _SECTION = "qcrd"
 
 
 def saved_view(name: str, grid_id: str, varied: Sequence[str], now: int) -> str:
-    """The view's tag: accuracy against each varied setting, the most accurate run first.
+    """The value of the view's tag: accuracy against each varied setting, sorted by descending accuracy.
 
-    A run is a dot. Seeds are not grouped: of a group the page draws no setting that is a word.
+    Each run is one point. Runs are not grouped over seeds, because the UI does not plot non-numeric settings
+    of groups.
 
     Args:
-        name: what the page's list calls it.
-        grid_id: whose runs it shows.
+        name: display name of the view.
+        grid_id: the grid whose runs are shown.
         varied: names of the parameters that the grid varies.
         now: milliseconds since the epoch.
     """
@@ -43,7 +44,7 @@ def saved_view(name: str, grid_id: str, varied: Sequence[str], now: int) -> str:
         "compareRunSections": [
             {"uuid": _SECTION, "name": "Accuracy", "display": True, "isReordered": True, "deleted": False}
         ],
-        "isAccordionReordered": True,  # or the sections are sorted by name
+        "isAccordionReordered": True,  # else the sections are sorted by name
     }
     packed = base64.b64encode(zlib.compress(json.dumps(state, separators=(",", ":")).encode())).decode()
     return json.dumps({"name": name, "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"})
