@@ -1,14 +1,14 @@
 from dataclasses import replace
 
 import pytest
-from small import arithmetic_questions, judge_settings, lengths, two_sided
+from small import arithmetic_questions, discriminator_settings, lengths, two_sided
 
 from qcrd.discriminator.questions import (
     MOST_HELD_OUT,
     augmentation,
     chunks,
+    discriminator_questions,
     held_out,
-    judged,
     with_augmented,
 )
 from qcrd.hub.token_ids import tokenise
@@ -17,7 +17,7 @@ from qcrd.types import RationaleSet
 
 
 def made(sets, epoch=0, seed=0, **settings):
-    return augmentation(sets, judge_settings(**settings), seed)(epoch)
+    return augmentation(sets, discriminator_settings(**settings), seed)(epoch)
 
 
 def test_augmented_negatives_are_wrong_and_the_same_for_a_seed_and_an_epoch():
@@ -41,7 +41,7 @@ def test_questions_without_positives_leave_the_augmentation_of_the_others_alone(
 def test_augmented_negatives_join_their_questions_but_for_those_that_are_a_positive_in_tokens():
     questions, tokenizer = arithmetic_questions(6), load_tokenizer(lengths())
     sets = two_sided(questions)
-    plain = judged(tokenizer, [q.text for q in questions], sets, lengths())
+    plain = discriminator_questions(tokenizer, [q.text for q in questions], sets, lengths())
     texts = [(f"{group.positives[0]} and more", group.negatives[0]) for group in sets]
     found = with_augmented(tokenizer, plain, texts, lengths(max_rationale=64))
     assert [len(q.augmented) for q in found] == [2] * 6
@@ -79,7 +79,9 @@ def test_which_questions_are_held_out_depends_on_seed_and_ids_and_not_on_their_o
 
 def test_chunks_hold_whole_questions_in_order_and_one_beyond_the_bound_stands_alone():
     questions = arithmetic_questions(6)
-    seen = judged(load_tokenizer(lengths()), [q.text for q in questions], two_sided(questions), lengths())
+    seen = discriminator_questions(
+        load_tokenizer(lengths()), [q.text for q in questions], two_sided(questions), lengths()
+    )
     sizes = [q.tokens for q in seen]
     assert sizes[0] == sum(len(seen[0].text) + len(r) for r in (*seen[0].positives, *seen[0].negatives))
     for most in (1, max(sizes), sum(sizes[:2]), sum(sizes)):
