@@ -43,7 +43,7 @@ def ensure_discriminator(cell: ResolvedCell, home: Home, prepared: Prepared | No
     """Weights of the discriminator that the cell needs, pretraining it if nobody has; one process does."""
     path = home.discriminators / f"{cell.discriminator_id}.safetensors"
     home.discriminators.mkdir(parents=True, exist_ok=True)
-    with home.hold(path.parent, lease=path.with_suffix(".lease"), wanted=lambda n: n.startswith(path.stem)):
+    with home.lock(path.parent, lease=path.with_suffix(".lease"), wanted=lambda n: n.startswith(path.stem)):
         if path.exists():  # pretrained while this process waited, or on another machine
             return path
         prepared, settings = prepared or prepare(cell, home), cell.settings

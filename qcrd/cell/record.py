@@ -60,7 +60,7 @@ def record_once(cell: ResolvedCell, name: str, home: Home, work: Work) -> CellRe
     """
     folder = home.cell(cell.id)
     folder.mkdir(parents=True, exist_ok=True)
-    with home.hold_cell(folder.name) as hold:
+    with home.lock_cell(folder.name) as lock:
         record = home.record(folder.name)
         if record is not None:
             return record
@@ -68,7 +68,7 @@ def record_once(cell: ResolvedCell, name: str, home: Home, work: Work) -> CellRe
             leftover.unlink()
         settings = cell.settings.model_dump(mode="json")
         write_json(folder / "cell.json", {"name": name, "identity": cell.identity, "settings": settings})
-        with Journal(folder / FILE, hold.check) as journal:
+        with Journal(folder / FILE, lock.check) as journal:
             try:
                 outcome = work(folder, journal)
             except Exception as trouble:
@@ -82,7 +82,7 @@ def record_once(cell: ResolvedCell, name: str, home: Home, work: Work) -> CellRe
             _end(journal, outcome)
             record = _record(folder, name, cell.identity, settings, outcome)
             write_sealed(folder / RECORD, asdict(record))
-        hold.push()
+        lock.push()
         # Only now: killed before the record, the cell goes on from its checkpoint and needs both again.
         checkpoint.clear(folder)
         (folder / WEIGHTS).unlink(missing_ok=True)

@@ -93,7 +93,7 @@ def resolve(name: str, home: Home) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from error
-    with home.hold(folder, lease=folder.with_suffix(".lease")):
+    with home.lock(folder, lease=folder.with_suffix(".lease")):
         if not _is_whole(folder, packaged):  # another process or the bucket may have provided it
             _convert(name, packaged, folder)
     return folder

@@ -15,7 +15,7 @@ from qcrd.samples import shards
 from qcrd.samples.requests import sampler_key
 from qcrd.samples.store import IDENTITY
 from qcrd.storage.files import read_json
-from qcrd.storage.folder_lock import Hold
+from qcrd.storage.folder_lock import FolderLock
 from qcrd.storage.home import Home
 from qcrd.storage.lease import Holder
 
@@ -195,15 +195,15 @@ def tidy(folder: Path, home: Home) -> Holder | str | None:
     Raises:
         StoreError: if the folder cannot be written.
     """
-    hold = home.hold(folder)
-    if not hold.acquire(0):
-        return _holder(hold)
+    lock = home.lock(folder)
+    if not lock.acquire(0):
+        return _holder(lock)
     try:
         for file in rubbish(folder):
             file.unlink(missing_ok=True)
-        hold.push(gone=shards.merge(folder, hold.check))
+        lock.push(gone=shards.merge(folder, lock.check))
     finally:
-        hold.release()
+        lock.release()
     return None
 
 
@@ -213,16 +213,16 @@ def remove(folder: Path, home: Home) -> None:
     Raises:
         StoreError: if a job uses it.
     """
-    hold = home.hold(folder)
-    if not hold.acquire(0):
-        raise StoreError(f"sampler {folder.name} is in use by {_holder(hold)}; end that job first")
+    lock = home.lock(folder)
+    if not lock.acquire(0):
+        raise StoreError(f"sampler {folder.name} is in use by {_holder(lock)}; end that job first")
     gone = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}{REMOVED}")
     try:
         if home.bucket:
             home.bucket.remove(folder / name for name in home.bucket.list(folder))
         folder.rename(gone)  # at once: nobody sees half a sampler
     finally:
-        hold.release(bring=False)
+        lock.release(bring=False)
     clear(folder.parent)
 
 
@@ -232,8 +232,8 @@ def clear(root: Path) -> None:
         shutil.rmtree(gone, ignore_errors=True)
 
 
-def _holder(hold: Hold) -> Holder | str:
-    return hold.holder() or "a process that died just now; try again in a minute"
+def _holder(lock: FolderLock) -> Holder | str:
+    return lock.holder() or "a process that died just now; try again in a minute"
 
 
 def _rows(table: pa.Table, *columns: str) -> Iterator[tuple[Any, ...]]:

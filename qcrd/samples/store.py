@@ -19,7 +19,7 @@ from qcrd.samples import shards
 from qcrd.samples.requests import Request, sampler_key
 from qcrd.storage.bucket import Bucket
 from qcrd.storage.files import read_json, write_json
-from qcrd.storage.folder_lock import Hold
+from qcrd.storage.folder_lock import FolderLock
 from qcrd.storage.lease import EXPIRY
 from qcrd.types import Limit, Sample
 
@@ -66,7 +66,7 @@ class SampleStore:
         self.damaged: list[Path] = []
         self._identity = identity
         self._bucket = bucket
-        self._hold = Hold(self.folder, bucket, wanted=_lasting, expiry=expiry)
+        self._lock = FolderLock(self.folder, bucket, wanted=_lasting, expiry=expiry)
         self._check()
 
     def load(self, requests: Iterable[Request] | None = None) -> dict[Key, Sample]:
@@ -123,17 +123,17 @@ class SampleStore:
         columns["prompt"] = [(prompts or {}).get(s.prompt_id, "") for s in samples]
         columns["max_tokens"] = [self.limit.max_tokens] * len(samples)
         columns["max_len"] = [self.limit.max_len] * len(samples)
-        shards.write(self.folder, columns, self._hold.check)
-        self._hold.push()
+        shards.write(self.folder, columns, self._lock.check)
+        self._lock.push()
 
     def compact(self) -> None:
         """Merge small shards, of which a slow teacher leaves many. Needs the lease."""
-        merged = shards.merge(self.folder, self._hold.check, FEW)
-        self._hold.push(gone=merged)
+        merged = shards.merge(self.folder, self._lock.check, FEW)
+        self._lock.push(gone=merged)
 
     def acquire(self, timeout: float | None = None) -> bool:
         """Take the lease that writing needs, waiting up to `timeout` seconds; see `Lease.acquire`."""
-        if not self._hold.acquire(timeout):
+        if not self._lock.acquire(timeout):
             return False
         try:
             self._claim()  # the folder may have been removed while we waited
@@ -141,15 +141,15 @@ class SampleStore:
                 leftover.unlink(missing_ok=True)
             if self._bucket:
                 self._drop_merged()
-                self._hold.push()  # what was drawn before there was a bucket
+                self._lock.push()  # what was drawn before there was a bucket
         except BaseException:
-            self._hold.release(bring=False)
+            self._lock.release(bring=False)
             raise
         return True
 
     def release(self) -> None:
         """Give the lease back."""
-        self._hold.release()
+        self._lock.release()
 
     def _claim(self) -> None:
         """Write the identity, or check the one that is there."""
@@ -165,7 +165,7 @@ class SampleStore:
         """Remove shards that another machine has merged into others since they were brought here."""
         unknown: dict[Path, set[tuple[Any, ...]]] = {}
         for shard in shards.shards(self.folder):
-            if not self._hold.is_there(shard.name):
+            if not self._lock.in_bucket(shard.name):
                 with suppress(FileNotFoundError, shards.DamagedShard):
                     unknown[shard] = set(shards.versions(shards.read(shard, shards.VERSION)))
         for shard in shards.shards(self.folder) if unknown else ():

@@ -29,7 +29,7 @@ from qcrd.storage.files import unwritable
 T = TypeVar("T")
 
 PATIENCE = 600.0  # seconds that the storage may be away before what needs it is given up
-HURRY = 3.0  # the same for what must not wait
+SHORT_PATIENCE = 3.0  # the same for what must not wait
 SIDE_BY_SIDE = 8  # files on their way
 LAST = ("record.json", "training.json")  # what says that the rest of its folder is there
 LINES = ".jsonl"  # ending of files that lines are appended to; they name other files
@@ -70,9 +70,9 @@ class Bucket:
             raise StoreError("QCRD_STORE has a password in it, and is printed; keys go into the environment")
         self.url, self.root, self.patience = url.rstrip("/"), root, patience
 
-    def hurried(self) -> Bucket:
-        """The same for who cannot wait: it is given up after `HURRY` seconds."""
-        return Bucket(self.url, self.root, HURRY)
+    def with_short_timeout(self) -> Bucket:
+        """The same for who cannot wait: it is given up after `SHORT_PATIENCE` seconds."""
+        return Bucket(self.url, self.root, SHORT_PATIENCE)
 
     def __reduce__(self) -> tuple[type[Bucket], tuple[str, Path, float]]:
         return Bucket, (self.url, self.root, self.patience)  # connections stay in their process
@@ -109,7 +109,7 @@ class Bucket:
 
         def attempt(number: int) -> bool:
             try:
-                self.write(probe, f"{number}".encode(), alone=True)
+                self.write(probe, f"{number}".encode(), exclusive=True)
             except FileExistsError:
                 return False
             return True
@@ -135,7 +135,7 @@ class Bucket:
         """Objects of a folder of the home, by name below it."""
         fs, _ = self._storage
         base = self._key(folder) + "/"
-        objects: dict[str, dict[str, Any]] = self._patiently(lambda: fs.find(base, detail=True))
+        objects: dict[str, dict[str, Any]] = self._retry(lambda: fs.find(base, detail=True))
         found = {}
         for key, info in objects.items():
             name = key.removeprefix(base)
@@ -179,8 +179,8 @@ class Bucket:
                 content = path.read_bytes()
                 self.write(path, content[: content.rfind(b"\n") + 1])
             else:
-                self._patiently(lambda: fs.put_file(str(path), key))
-            info = self._patiently(lambda: fs.info(key))
+                self._retry(lambda: fs.put_file(str(path), key))
+            info = self._retry(lambda: fs.info(key))
             if look(path) == before and before[0] == info["size"]:  # nobody wrote meanwhile
                 os.utime(path, (_seconds(info), _seconds(info)))
                 after = look(path)
@@ -198,31 +198,31 @@ class Bucket:
             FileNotFoundError: where there is none.
         """
         fs, _ = self._storage
-        content: bytes = self._patiently(lambda: fs.cat_file(self._key(path)))
+        content: bytes = self._retry(lambda: fs.cat_file(self._key(path)))
         return content
 
-    def write(self, path: Path, content: bytes, *, alone: bool = False) -> None:
+    def write(self, path: Path, content: bytes, *, exclusive: bool = False) -> None:
         """Write an object.
 
         Args:
             path: in the home.
             content: all of it.
-            alone: of many that write it so, one is to succeed, and only where there was none.
+            exclusive: of many that write it so, one is to succeed, and only where there was none.
 
         Raises:
-            FileExistsError: where there is one that is to be written `alone`, unless with this content.
+            FileExistsError: where there is one that is to be written exclusively, unless with this content.
         """
         fs, _ = self._storage
 
         def act() -> None:
-            if alone and self._local:  # fsspec would look first
+            if exclusive and self._local:  # fsspec would look first
                 with fs.open(self._key(path), "xb") as file:
                     file.write(content)
             else:
-                fs.pipe_file(self._key(path), content, **({"mode": "create"} if alone else {}))
+                fs.pipe_file(self._key(path), content, **({"mode": "create"} if exclusive else {}))
 
         try:
-            self._patiently(act)
+            self._retry(act)
         except FileExistsError:
             with suppress(FileNotFoundError):  # whose it was has removed it
                 if self.read(path) == content:  # ours: the answer to a first attempt was lost
@@ -236,11 +236,11 @@ class Bucket:
         fs, _ = self._storage
         for path in paths:
             with suppress(FileNotFoundError):
-                self._patiently(partial(fs.rm_file, self._key(path)))
+                self._retry(partial(fs.rm_file, self._key(path)))
 
-    def place(self, lease: Path) -> Objects:
+    def lease_store(self, lease: Path) -> BucketLeases:
         """Where the lease of a folder is in the bucket, for `Lease`."""
-        return Objects(self, self.root / LEASES / lease.relative_to(self.root))
+        return BucketLeases(self, self.root / LEASES / lease.relative_to(self.root))
 
     def _get(self, path: Path) -> None:
         fs, _ = self._storage
@@ -249,8 +249,8 @@ class Bucket:
             temporary.parent.mkdir(parents=True, exist_ok=True)
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                info = self._patiently(lambda: fs.info(key))
-                self._patiently(lambda: fs.get_file(key, str(temporary)))
+                info = self._retry(lambda: fs.info(key))
+                self._retry(lambda: fs.get_file(key, str(temporary)))
             except FileNotFoundError:  # gone meanwhile
                 return
             os.utime(temporary, (_seconds(info), _seconds(info)))
@@ -266,7 +266,7 @@ class Bucket:
     def _absent(self) -> StoreError:
         return StoreError(f"{self.url}: there is no such bucket; create it, or set QCRD_STORE to another")
 
-    def _patiently(self, action: Callable[[], T]) -> T:
+    def _retry(self, action: Callable[[], T]) -> T:
         """What an action returns, tried again while the storage does not answer.
 
         Raises:
@@ -276,7 +276,7 @@ class Bucket:
         tries = Retrying(
             stop=stop_after_delay(self.patience),
             wait=wait_random_exponential(max=10),
-            retry=retry_if_exception(_passes),
+            retry=retry_if_exception(_is_transient),
             before_sleep=before_sleep_log(log, logging.WARNING),
             reraise=True,
         )
@@ -289,8 +289,8 @@ class Bucket:
             raise StoreError(f"{self.url} does not take or give: {error}; {remedy}") from error
 
 
-class Objects:
-    """Numbered objects of a bucket; a `qcrd.storage.lease.Place`."""
+class BucketLeases:
+    """Numbered objects of a bucket; a `qcrd.storage.lease.LeaseStore`."""
 
     beats = 4  # each is a request, which costs
 
@@ -298,9 +298,9 @@ class Objects:
         self._bucket, self._folder = bucket, folder
         self._text, self._beat = "", 0
 
-    def hurry(self) -> None:
+    def shorten_timeout(self) -> None:
         """Wait for nothing any more."""
-        self._bucket = self._bucket.hurried()
+        self._bucket = self._bucket.with_short_timeout()
 
     def __str__(self) -> str:
         return f"{self._bucket.url}/{self._folder.relative_to(self._bucket.root / LEASES).parent}"
@@ -315,7 +315,7 @@ class Objects:
         # The second line is its own: an attempt whose answer was lost knows itself by it.
         self._text = f"{text}\n{uuid4().hex}\n"
         with _os_errors():
-            self._bucket.write(self._folder / name, self._text.encode(), alone=True)
+            self._bucket.write(self._folder / name, self._text.encode(), exclusive=True)
 
     def look(self, name: str) -> tuple[str, str]:
         """Text, and what changes with a heartbeat."""
@@ -376,7 +376,7 @@ _FINAL = (
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
-def _passes(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     """Whether the same may go well a little later."""
     if not isinstance(error, Exception) or isinstance(error, (*_FINAL, NotImplementedError)):
         return False
@@ -385,7 +385,7 @@ def _passes(error: BaseException) -> bool:
 
 @contextmanager
 def _os_errors() -> Iterator[None]:
-    """What a `Place` may raise."""
+    """What a `LeaseStore` may raise."""
     try:
         yield
     except StoreError as error:

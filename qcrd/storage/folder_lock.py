@@ -29,16 +29,16 @@ class _Remote:
     """The bucket behind a hold, with the lease on the folder that all machines share."""
 
     def __init__(self, bucket: Bucket, lease: Path, expiry: float):
-        self.bucket, self._objects = bucket, bucket.place(lease)
+        self.bucket, self._objects = bucket, bucket.lease_store(lease)
         self.lease = Lease(self._objects, expiry=expiry)
 
-    def hurry(self) -> None:
+    def shorten_timeout(self) -> None:
         """Wait for nothing any more."""
-        self.bucket = self.bucket.hurried()
-        self._objects.hurry()
+        self.bucket = self.bucket.with_short_timeout()
+        self._objects.shorten_timeout()
 
 
-class Hold:
+class FolderLock:
     """A lease on a folder; a context that waits for it.
 
     Args:
@@ -91,7 +91,7 @@ class Hold:
                 self._lost = None
                 self._fetch(self._remote)
         except BaseException:
-            self._let_go()
+            self._release_leases()
             raise
         if not taken:
             self._here.release()
@@ -156,7 +156,7 @@ class Hold:
             self._lost = error
             raise
 
-    def is_there(self, name: str) -> bool:
+    def in_bucket(self, name: str) -> bool:
         """Whether the bucket has a file of that name, as far as was seen when the hold was taken."""
         return name in self._sent
 
@@ -172,16 +172,16 @@ class Hold:
                 if bring:
                     self.push()
         finally:
-            self._let_go()
+            self._release_leases()
 
     def holder(self) -> Holder | None:
         """Who holds it, here or elsewhere; None where nobody is known to."""
         found = self._here.holder()
         if found or self._remote is None:
             return found
-        return Lease(self._remote.bucket.hurried().place(self._lease)).holder()
+        return Lease(self._remote.bucket.with_short_timeout().lease_store(self._lease)).holder()
 
-    def __enter__(self) -> Hold:
+    def __enter__(self) -> FolderLock:
         self.acquire()
         return self
 
@@ -190,13 +190,13 @@ class Hold:
             self.release()
             return
         if self._remote is not None:  # who was stopped does not wait
-            self._remote.hurry()
+            self._remote.shorten_timeout()
         try:
             self.release()
         except Exception as trouble:
             log.warning("%s", trouble)  # what went wrong first is what is raised
 
-    def _let_go(self) -> None:
+    def _release_leases(self) -> None:
         self._stop.set()
         if self._remote is not None:
             self._remote.lease.release()
@@ -207,7 +207,7 @@ class Hold:
         there = {name: stamp for name, stamp in remote.bucket.list(self.folder).items() if self._kept(name)}
         here, number = self._files(), remote.lease.number
         held_last = read_json(self._note) == number - 1  # since then nobody could bring anything there
-        if there and not held_last and not _further(here, there):
+        if there and not held_last and not _is_ahead(here, there):
             remote.bucket.pull(self.folder, self._kept)
             if self._exact:
                 for name in here.keys() - there.keys():
@@ -264,7 +264,7 @@ def _rank(name: str) -> tuple[int, str]:
     return (LATE if last in LAST else 1), name
 
 
-def _further(here: Mapping[str, object], there: Mapping[str, object]) -> bool:
+def _is_ahead(here: Mapping[str, object], there: Mapping[str, object]) -> bool:
     """Whether this machine alone has finished what is in the folder, or alone has a checkpoint."""
     if any(name in here and name not in there for name in LAST):
         return True

@@ -14,7 +14,7 @@ from pathlib import Path
 from qcrd.errors import DamagedResult
 from qcrd.storage.bucket import Bucket, stamp_of
 from qcrd.storage.files import atomic, read_json, read_sealed
-from qcrd.storage.folder_lock import Hold
+from qcrd.storage.folder_lock import FolderLock
 from qcrd.storage.lease import Lease
 from qcrd.types import CellRecord, Prediction
 
@@ -66,7 +66,7 @@ class Home:
         if self.bucket:
             self.bucket.check()
 
-    def hold(
+    def lock(
         self,
         folder: Path,
         *,
@@ -74,13 +74,13 @@ class Home:
         wanted: Callable[[str], bool] = bool,
         exact: bool = False,
         background: bool = False,
-    ) -> Hold:
-        """The right to write in a folder; see `Hold`."""
-        return Hold(folder, self.bucket, lease=lease, wanted=wanted, exact=exact, background=background)
+    ) -> FolderLock:
+        """The right to write in a folder; see `FolderLock`."""
+        return FolderLock(folder, self.bucket, lease=lease, wanted=wanted, exact=exact, background=background)
 
-    def hold_cell(self, cell_id: str) -> Hold:
+    def lock_cell(self, cell_id: str) -> FolderLock:
         """The right to train a cell."""
-        return self.hold(self.cell(cell_id), exact=True, background=True)
+        return self.lock(self.cell(cell_id), exact=True, background=True)
 
     def fetch(self, folder: Path) -> Path:
         """The folder, with all that the bucket has of it."""
@@ -88,7 +88,7 @@ class Home:
             self.bucket.pull(folder, lambda name: not name.startswith("."))
         return folder
 
-    def keep(self, path: Path) -> None:
+    def upload(self, path: Path) -> None:
         """Bring a file to the bucket that was written without a hold."""
         if self.bucket:
             self.bucket.put(path)
@@ -97,9 +97,9 @@ class Home:
         """Folder of the student that a cell ended with; not there where it was not kept."""
         return self.fetch(self.cell(cell_id) / STUDENT)
 
-    def hurried(self) -> Home:
+    def with_short_timeout(self) -> Home:
         """The same for who cannot wait for the bucket."""
-        return Home(self.root, self.bucket.hurried() if self.bucket else None)
+        return Home(self.root, self.bucket.with_short_timeout() if self.bucket else None)
 
     def refresh(self, cells: Iterable[str] | None = None, patience: float = 0.0) -> None:
         """Bring here what other machines have said of these cells (None: of all): no weights.
@@ -120,9 +120,9 @@ class Home:
         for cell_id in sorted(there) if cells is None else cells:
             names = there.get(cell_id, {})
             if RECORD not in names and self.record(cell_id) is not None:
-                hold = self.hold_cell(cell_id)
-                if hold.acquire(timeout=0):
-                    hold.release()
+                lock = self.lock_cell(cell_id)
+                if lock.acquire(timeout=0):
+                    lock.release()
                 continue
             folder = self.cell(cell_id)
             news = [n for n, stamp in names.items() if _small(n) and stamp_of(folder / n) != stamp]

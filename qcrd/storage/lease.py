@@ -51,7 +51,7 @@ class LeaseLost(StoreError):
     """Another process went on in the place of this one."""
 
 
-class Place(Protocol):
+class LeaseStore(Protocol):
     """Where numbered files are. What fails raises an OSError."""
 
     beats: int  # heartbeats in the time after which a holder counts as dead
@@ -78,8 +78,8 @@ class Place(Protocol):
         """Whether it is there or not."""
 
 
-class Folder:
-    """Numbered files in a folder; a `Place`."""
+class FolderLeases:
+    """Numbered files in a folder; a `LeaseStore`."""
 
     beats = 12
 
@@ -127,11 +127,11 @@ class Lease:
     not moved for `expiry` seconds of the waiter's own steady clock, so that no two clocks are compared.
 
     Attributes:
-        place: where the numbered files are.
+        store: where the numbered files are.
     """
 
-    def __init__(self, place: Place | Path, *, expiry: float = EXPIRY):
-        self.place: Place = Folder(place) if isinstance(place, Path) else place
+    def __init__(self, store: LeaseStore | Path, *, expiry: float = EXPIRY):
+        self.store: LeaseStore = FolderLeases(store) if isinstance(store, Path) else store
         self.expiry = expiry
         self._number: int | None = None  # of the file that is ours
         self._stop = threading.Event()
@@ -155,7 +155,7 @@ class Lease:
                     return False
                 time.sleep(POLL if end is None else max(0.0, min(POLL, end - time.monotonic())))
         except OSError as error:
-            raise StoreError(f"cannot write to {self.place}: {error}") from error
+            raise StoreError(f"cannot write to {self.store}: {error}") from error
         return True
 
     def check(self) -> None:
@@ -168,14 +168,14 @@ class Lease:
         number = self.number
         try:
             with suppress(FileNotFoundError):
-                self.place.beat(str(number))  # asks the server, where a listing may come from a cache
+                self.store.beat(str(number))  # asks the server, where a listing may come from a cache
                 if self._highest()[0] == number:
                     return
         except OSError as error:
-            raise StoreError(f"cannot see who holds the lease of {self.place}: {error}") from error
+            raise StoreError(f"cannot see who holds the lease of {self.store}: {error}") from error
         raise LeaseLost(
             f"this process gave no sign of life for {self.expiry:.0f} s and another went on in its place "
-            f"({self.holder() or 'done by now'}); nothing was written to {self.place}; run it again"
+            f"({self.holder() or 'done by now'}); nothing was written to {self.store}; run it again"
         )
 
     def release(self) -> None:
@@ -184,7 +184,7 @@ class Lease:
         number, self._number = self._number, None
         if number is not None:
             with suppress(OSError):  # gone if it was taken over
-                self.place.rename(str(number), f"{number}{_FREE}")
+                self.store.rename(str(number), f"{number}{_FREE}")
 
     def __enter__(self) -> Lease:
         """Take the lease, however long that takes."""
@@ -203,7 +203,7 @@ class Lease:
             StoreError: while it is not held.
         """
         if self._number is None:
-            raise StoreError(f"{self.place} may be changed only by who holds its lease")
+            raise StoreError(f"{self.store} may be changed only by who holds its lease")
         return self._number
 
     def holder(self) -> Holder | None:
@@ -221,25 +221,25 @@ class Lease:
             return False
         ours = str(number + 1)
         try:
-            self.place.create(ours, json.dumps(asdict(_this_process())))
+            self.store.create(ours, json.dumps(asdict(_this_process())))
         except FileExistsError:
             return False
         if self._highest() != (number + 1, ours):
             # We looked long ago: others have taken that number since, and cleared it away.
-            self.place.remove(ours)
+            self.store.remove(ours)
             return False
         for lower, other in self._files():
             if lower <= number:
-                self.place.remove(other)
+                self.store.remove(other)
         self._number, self._stop = number + 1, threading.Event()
-        rhythm = self.expiry / self.place.beats
-        threading.Thread(target=_beat, args=(self.place, ours, rhythm, self._stop), daemon=True).start()
+        rhythm = self.expiry / self.store.beats
+        threading.Thread(target=_beat, args=(self.store, ours, rhythm, self._stop), daemon=True).start()
         return True
 
     def _dead(self, name: str) -> bool:
         """Whether the holder of the lease in that file is, as far as can be seen from here."""
         try:
-            text, heartbeat = self.place.look(name)
+            text, heartbeat = self.store.look(name)
         except FileNotFoundError:  # given back just now
             return False
         now = time.monotonic()
@@ -251,15 +251,15 @@ class Lease:
         self._looked = now
         holder = _read(text)
         if self._still >= self.expiry or (holder and _gone(holder)):
-            log.warning("%s: going on in the place of %s, which is dead", self.place, holder or "another")
+            log.warning("%s: going on in the place of %s, which is dead", self.store, holder or "another")
             return True
         if now - self._said >= SAY:
             self._said = now
-            log.warning("%s is in use; waiting for %s", self.place, holder or "another process")
+            log.warning("%s is in use; waiting for %s", self.store, holder or "another process")
         return False
 
     def _files(self) -> list[tuple[int, str]]:
-        names = ((name.split(".")[0], name) for name in self.place.names())
+        names = ((name.split(".")[0], name) for name in self.store.names())
         return [(int(stem), name) for stem, name in names if stem.isdecimal()]
 
     def _highest(self) -> tuple[int, str | None]:
@@ -267,7 +267,7 @@ class Lease:
 
     def _written(self, name: str) -> Holder | None:
         with suppress(OSError):
-            return _read(self.place.look(name)[0])
+            return _read(self.store.look(name)[0])
         return None
 
 
@@ -278,10 +278,10 @@ def _read(text: str) -> Holder | None:
     return None
 
 
-def _beat(place: Place, name: str, every: float, stop: threading.Event) -> None:
+def _beat(store: LeaseStore, name: str, every: float, stop: threading.Event) -> None:
     while not stop.wait(every):
         with suppress(OSError):  # what it means is seen when something is to be written
-            place.beat(name)
+            store.beat(name)
 
 
 def _this_process() -> Holder:

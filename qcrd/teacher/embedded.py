@@ -31,7 +31,7 @@ from qcrd import tasks
 from qcrd.errors import QcrdError
 from qcrd.hub.word_tokenizer import word_level_tokenizer
 from qcrd.storage.bucket import Bucket
-from qcrd.storage.folder_lock import Hold
+from qcrd.storage.folder_lock import FolderLock
 from qcrd.tasks.arithmetic import vocabulary
 from qcrd.teacher.recipe import EmbeddedRecipe
 from qcrd.types import Question
@@ -63,7 +63,7 @@ def ensure_embedded_teacher(
     if done.exists() and bucket is None:
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with Hold(folder, bucket, lease=folder.with_suffix(".lease")):
+    with FolderLock(folder, bucket, lease=folder.with_suffix(".lease")):
         if done.exists():  # trained while this process waited, or on another machine
             return folder
         for leftover in folder.parent.glob(f"{folder.name}.*.tmp"):

@@ -116,12 +116,12 @@ def test_a_holder_that_was_thought_dead_writes_nothing_any_more(cell, home):
 
 def test_the_lease_is_given_back_whatever_happens(cell, home):
     def work(folder, journal):
-        assert str(os.getpid()) in str(home.hold_cell(folder.name).holder())
+        assert str(os.getpid()) in str(home.lock_cell(folder.name).holder())
         raise ValueError("mine")
 
     with pytest.raises(ValueError, match="mine"):
         record_once(cell, "cell", home, work)
-    assert home.hold_cell(folder_of(cell, home).name).holder() is None
+    assert home.lock_cell(folder_of(cell, home).name).holder() is None
 
 
 def test_a_clock_that_is_set_back_changes_no_result(home, monkeypatch):

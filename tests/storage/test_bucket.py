@@ -13,7 +13,7 @@ from object_storage import files
 from qcrd.errors import StoreError
 from qcrd.storage import bucket as buckets
 from qcrd.storage.bucket import Bucket, stamp_of
-from qcrd.storage.folder_lock import Hold
+from qcrd.storage.folder_lock import FolderLock
 from qcrd.storage.lease import Lease
 
 
@@ -74,7 +74,7 @@ def test_of_many_that_write_an_object_alone_one_succeeds(two):
 
     def attempt(number):
         try:
-            (a, b)[number % 2].write((a, b)[number % 2].root / "one", str(number).encode(), alone=True)
+            (a, b)[number % 2].write((a, b)[number % 2].root / "one", str(number).encode(), exclusive=True)
         except FileExistsError:
             return None
         return number
@@ -87,10 +87,10 @@ def test_of_many_that_write_an_object_alone_one_succeeds(two):
 
 def test_an_attempt_whose_answer_was_lost_is_known_again(two):
     a, _ = two
-    a.write(a.root / "one", b"mine", alone=True)
-    a.write(a.root / "one", b"mine", alone=True)
+    a.write(a.root / "one", b"mine", exclusive=True)
+    a.write(a.root / "one", b"mine", exclusive=True)
     with pytest.raises(FileExistsError):
-        a.write(a.root / "one", b"another's", alone=True)
+        a.write(a.root / "one", b"another's", exclusive=True)
 
 
 def test_storage_on_which_two_could_hold_one_lease_is_refused(two, monkeypatch):
@@ -174,7 +174,7 @@ def test_a_bucket_travels_to_other_processes(two):
 
 
 def test_a_lease_in_a_bucket_is_one_machines_until_it_gives_it_back(two):
-    a, b = (Lease(each.place(each.root / "x/lease"), expiry=60) for each in two)
+    a, b = (Lease(each.lease_store(each.root / "x/lease"), expiry=60) for each in two)
     with a:
         a.check()
         assert str(os.getpid()) in str(b.holder())
@@ -187,7 +187,7 @@ def test_a_lease_in_a_bucket_is_one_machines_until_it_gives_it_back(two):
 
 
 def test_a_lease_in_a_bucket_falls_to_the_next_when_its_holders_heartbeat_stops(two, monkeypatch):
-    a, b = (Lease(each.place(each.root / "x/lease"), expiry=1.5) for each in two)
+    a, b = (Lease(each.lease_store(each.root / "x/lease"), expiry=1.5) for each in two)
     monkeypatch.setattr("qcrd.storage.lease._machine", lambda: "another")  # so that no process id tells it
     a.acquire()
     monkeypatch.undo()
@@ -202,7 +202,7 @@ def test_a_lease_in_a_bucket_falls_to_the_next_when_its_holders_heartbeat_stops(
 
 
 def test_a_lease_survives_storage_that_is_away_for_longer_than_it_lasts(two, storage):
-    a, b = (Hold(each.root / "x", each, expiry=2) for each in two)
+    a, b = (FolderLock(each.root / "x", each, expiry=2) for each in two)
     with a:
         with storage.frozen():
             waiting = threading.Thread(target=b.acquire, args=(2,))

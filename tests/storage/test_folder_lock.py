@@ -1,4 +1,4 @@
-"""A hold on a folder that several machines share through a bucket."""
+"""A lock on a folder that several machines share through a bucket."""
 
 import shutil
 import threading
@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from object_storage import below, files
 
 from qcrd.errors import StoreError
-from qcrd.storage import folder_lock as holds
+from qcrd.storage import folder_lock
 from qcrd.storage.bucket import LEASES, Bucket
-from qcrd.storage.folder_lock import Hold
+from qcrd.storage.folder_lock import FolderLock
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def url(tmp_path):
 
 
 def machine(url, root, **options):
-    return Hold(root / "x", Bucket(url, root), **options)
+    return FolderLock(root / "x", Bucket(url, root), **options)
 
 
 def there(url):
@@ -103,11 +103,11 @@ def test_of_two_machines_one_works_and_the_other_waits_and_finds_what_was_done(u
     done = []
 
     def work(name):
-        with machine(url, tmp_path / name) as hold:
-            if not (hold.folder / "record.json").exists():
+        with machine(url, tmp_path / name) as lock:
+            if not (lock.folder / "record.json").exists():
                 time.sleep(0.2)
                 done.append(name)
-                (hold.folder / "record.json").write_text(name)
+                (lock.folder / "record.json").write_text(name)
 
     threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
     for thread in threads:
@@ -122,8 +122,8 @@ def test_who_was_taken_for_dead_may_push_no_more(url, tmp_path):
     a.acquire()
     (a.folder / "file").write_text("a")
     a.push()
-    number = max(int(name) for name in a._remote.lease.place.names())
-    a._remote.lease.place.create(str(number + 1), "{}")  # as another machine does
+    number = max(int(name) for name in a._remote.lease.store.names())
+    a._remote.lease.store.create(str(number + 1), "{}")  # as another machine does
     (a.folder / "file").write_text("what it did before it knew")
     with pytest.raises(StoreError, match="another went on in its place"):
         a.push()
@@ -146,7 +146,7 @@ def test_lines_that_are_half_written_stay_here_until_they_are_whole(url, tmp_pat
 
 
 def test_changes_are_brought_as_time_goes_by_and_an_outage_is_said_once(url, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(holds, "EVERY", 0.05)
+    monkeypatch.setattr(folder_lock, "EVERY", 0.05)
     with machine(url, tmp_path / "a", background=True) as a:
         (a.folder / "file").write_text("1")
         _until(lambda: there(url) == {"x/file": b"1"})
@@ -161,10 +161,10 @@ def test_changes_are_brought_as_time_goes_by_and_an_outage_is_said_once(url, tmp
 
 
 def test_without_a_bucket_a_hold_is_a_lease(tmp_path):
-    with Hold(tmp_path / "x") as a:
+    with FolderLock(tmp_path / "x") as a:
         a.check()
         a.push()
-        assert not Hold(tmp_path / "x").acquire(timeout=0)
+        assert not FolderLock(tmp_path / "x").acquire(timeout=0)
     assert {p.split("/")[0] for p in below(tmp_path / "x")} == {"lease"}
 
 
@@ -177,16 +177,16 @@ def test_after_any_loss_of_the_machine_the_bucket_has_a_checkpoint_with_all_it_p
     """A training of a few iterations, during each of which the bucket may get a push that breaks off."""
     folder = tmp_path_factory.mktemp("any")
     url = f"file://{folder / 'bucket'}"
-    hold = machine(url, folder / "a")
-    hold.acquire()
+    lock = machine(url, folder / "a")
+    lock.acquire()
     journal = b""
-    put = hold._remote.bucket.put
+    put = lock._remote.bucket.put
     for iteration in range(data.draw(st.integers(1, 5))):
         journal += b"line\n" * data.draw(st.integers(0, 3))
-        (hold.folder / "journal.jsonl").write_bytes(journal)
+        (lock.folder / "journal.jsonl").write_bytes(journal)
         best = data.draw(st.integers(0, iteration))
-        (hold.folder / f"best-{best}").write_text("weights")
-        _checkpoint(hold.folder, iteration, best, len(journal))
+        (lock.folder / f"best-{best}").write_text("weights")
+        _checkpoint(lock.folder, iteration, best, len(journal))
         left = data.draw(st.integers(0, 5))
 
         def some(path):
@@ -194,12 +194,12 @@ def test_after_any_loss_of_the_machine_the_bucket_has_a_checkpoint_with_all_it_p
             left -= 1
             return put(path) if left >= 0 else _away()
 
-        hold._remote.bucket.put = some
+        lock._remote.bucket.put = some
         with suppress(StoreError):
-            hold.push()
+            lock.push()
         _check(there(url))
-    hold._remote.bucket.put = put
-    hold.release()
+    lock._remote.bucket.put = put
+    lock.release()
     _check(there(url), must=True)
 
 

@@ -81,25 +81,25 @@ def test_a_cell_of_a_lost_machine_goes_on_elsewhere_to_the_same_bytes(machines, 
     def report(progress):
         steps.append(progress.step)
         if len(steps) == 3:
-            hold[0].push()  # as it does by itself every few seconds
+            lock[0].push()  # as it does by itself every few seconds
         if len(steps) == 4:
             raise Killed
 
-    hold, folder = [], b.cell(whole.id)
-    plain = Home.hold_cell
+    lock, folder = [], b.cell(whole.id)
+    plain = Home.lock_cell
 
     def holding(self, cell_id):
-        hold[:] = [plain(self, cell_id)]
-        return hold[0]
+        lock[:] = [plain(self, cell_id)]
+        return lock[0]
 
-    monkeypatch.setattr(Home, "hold_cell", holding)
+    monkeypatch.setattr(Home, "lock_cell", holding)
     with monkeypatch.context() as lost:
         lost.setattr(
-            "qcrd.storage.folder_lock.Hold.release", lambda self: self._let_go()
+            "qcrd.storage.folder_lock.FolderLock.release", lambda self: self._release_leases()
         )  # nothing more is brought
         with pytest.raises(Killed):
             run_cell(cell, "cell", a, report)
-    monkeypatch.setattr(Home, "hold_cell", plain)
+    monkeypatch.setattr(Home, "lock_cell", plain)
     assert not (b.root / "cells").exists()
 
     seen = []
@@ -134,11 +134,11 @@ def test_cells_that_run_elsewhere_are_seen_as_running(machines):
 
     def report(progress):
         b.refresh([cell_id])
-        states.append(b.hold_cell(cell_id).holder())
+        states.append(b.lock_cell(cell_id).holder())
 
     run_cell(cell, "cell", a, report)
     assert str(os.getpid()) in str(states[0])
-    assert b.hold_cell(cell_id).holder() is None
+    assert b.lock_cell(cell_id).holder() is None
 
 
 def test_a_discriminator_is_pretrained_once_for_all_machines(machines, monkeypatch):

@@ -81,17 +81,17 @@ class Study:
         """Note the preset, so that `qcrd table` looks at what ran last."""
         path = self.home.grid(self.grid.name) / LATEST
         write_json(path, {"preset": self.preset, "id": self.id})
-        self.home.keep(path)
+        self.home.upload(path)
 
     @contextmanager
     def alone(self, say: Callable[[str], None]) -> Iterator[None]:
         """Be the only one that works on this grid; a second waits, and then finds the work done."""
-        hold = self.home.hold(self.folder, wanted=_shared, background=True)
-        if not hold.acquire(timeout=0):
-            say(f"another process works on this grid; waiting for it ({hold.holder() or 'it just ended'})")
-            hold.acquire()
+        lock = self.home.lock(self.folder, wanted=_shared, background=True)
+        if not lock.acquire(timeout=0):
+            say(f"another process works on this grid; waiting for it ({lock.holder() or 'it just ended'})")
+            lock.acquire()
         with ExitStack() as stack:
-            stack.push(hold)
+            stack.push(lock)
             if self.home.bucket:  # another machine may have sent more since: the server is asked
                 (self.folder / progress.FILE).unlink(missing_ok=True)
             yield
@@ -148,7 +148,7 @@ def state(home: Home, cell_id: str) -> str:
     folder = home.cell(cell_id)
     if not (folder / journal.FILE).exists():
         return "planned"
-    if home.hold_cell(cell_id).holder():
+    if home.lock_cell(cell_id).holder():
         return "running"
     return "failed" if last_status(home, cell_id)[0] == "failed" else "interrupted"
 

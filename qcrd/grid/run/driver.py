@@ -328,7 +328,7 @@ def _mark_stopped(study: Study) -> None:
         for cell_id, found in zip(study.ids, states, strict=True):
             if found == "interrupted":
                 what = "the grid was stopped; the same command goes on"
-                _append(study.home.hurried(), cell_id, "stopped", what)
+                _append(study.home.with_short_timeout(), cell_id, "stopped", what)
 
 
 def _append(home: Home, cell_id: str, status: str, message: str) -> None:
@@ -336,23 +336,23 @@ def _append(home: Home, cell_id: str, status: str, message: str) -> None:
         with Journal(home.cell(cell_id) / journal.FILE) as log:
             log.status(status, message)
         return
-    hold = home.hold_cell(cell_id)
-    if hold.acquire(timeout=0):  # else somebody works on it, elsewhere
+    lock = home.lock_cell(cell_id)
+    if lock.acquire(timeout=0):  # else somebody works on it, elsewhere
         with contextlib.ExitStack() as stack:
-            stack.push(hold)
+            stack.push(lock)
             with Journal(home.cell(cell_id) / journal.FILE) as log:
                 log.status(status, message)
 
 
 def _keep_plugins(home: Home) -> None:
     for path in plugins.keep(home.plugins):
-        home.keep(path)
+        home.upload(path)
 
 
 def _push(study: Study, shown: Mirror) -> Report:
     """Send to MLflow what this machine's cells have written, and others'."""
     with _unless_away():
-        study.home.hurried().refresh(study.ids)
+        study.home.with_short_timeout().refresh(study.ids)
     return shown.push()
 
 
