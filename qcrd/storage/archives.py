@@ -1,6 +1,6 @@
-"""Files that others have put into a folder or a zip: read in place, and nothing from outside of it.
+"""Read files from a folder or a zip archive without following paths that lead out of it.
 
-A zip's members are read in memory and never extracted, so that a name in it can overwrite nothing.
+Members of a zip are read in memory and never extracted, so that no member can overwrite a file.
 """
 
 from __future__ import annotations
@@ -15,26 +15,30 @@ from pathlib import Path, PurePosixPath
 
 from qcrd.errors import DataError
 
-LARGEST = 1 << 30  # bytes of one member; the largest of Distilling Step-by-Step's has a tenth of that
+LARGEST = 1 << 30  # bytes of one member; ten times the largest file of Distilling Step-by-Step
 Reader = Callable[[], bytes]
 _TORN = (OSError, EOFError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error, struct.error)
-"""What zipfile raises where bytes are missing or altered."""
+"""Exceptions that zipfile raises for a truncated or corrupted archive."""
 
 
 def files(path: Path, wanted: Callable[[str], bool]) -> dict[str, Reader]:
-    """What a folder or zip has of the wanted files: name, with / between its parts, to what reads it.
+    """List the wanted files of a folder or zip archive.
 
     Args:
-        path: the folder, whose files' names are absolute, or the zip.
-        wanted: by name.
+        path: a folder or a zip archive.
+        wanted: predicate on a file's name.
+
+    Returns:
+        A function that reads each file, by the file's name. Names use "/" as separator; those of files in a
+        folder are absolute.
 
     Raises:
-        DataError: where the zip is torn, or a wanted file leads out of it or is too large; readers raise it
-            where their member is torn.
+        DataError: if the archive is corrupted, or a wanted file is outside of `path` or too large. A
+            reader raises it if its member is corrupted.
     """
     if path.is_dir():
-        found = {file.absolute().as_posix(): file for file in sorted(path.rglob("*"))}
-        return {name: _inside(path, file).read_bytes for name, file in found.items() if wanted(name)}
+        by_name = {file.absolute().as_posix(): file for file in sorted(path.rglob("*"))}
+        return {name: _inside(path, file).read_bytes for name, file in by_name.items() if wanted(name)}
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if wanted(member.filename)]
@@ -47,20 +51,20 @@ def files(path: Path, wanted: Callable[[str], bool]) -> dict[str, Reader]:
 
 
 def _inside(folder: Path, file: Path) -> Path:
-    """The file, once it is sure that no link in it leads elsewhere.
+    """Return the file after checking that it does not link out of the folder.
 
-    A snapshot in the Hub's cache is made of links into the `blobs` beside it.
+    A snapshot in the Hub's cache consists of links into the `blobs` folder beside it, which are allowed.
     """
-    home = folder.resolve()
-    snapshots = [each.parent for each in (home, *home.parents) if each.name == "snapshots"]
-    places = [home, *(repository / "blobs" for repository in snapshots)]
-    if not any(file.resolve().is_relative_to(place) for place in places):
+    resolved = folder.resolve()
+    repositories = [parent.parent for parent in (resolved, *resolved.parents) if parent.name == "snapshots"]
+    allowed = [resolved, *(repository / "blobs" for repository in repositories)]
+    if not any(file.resolve().is_relative_to(parent) for parent in allowed):
         raise DataError(f"{file} is a link to {file.resolve()}, out of {folder}; put a copy in its place")
     return file
 
 
 def _fault(member: zipfile.ZipInfo) -> str:
-    """What is wrong with a member before it is read, "" where nothing is."""
+    """Why a member must not be read; "" if it may be."""
     name = PurePosixPath(member.filename.replace("\\", "/"))
     if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
         return "has a name that leads out of the archive"
@@ -74,7 +78,7 @@ def _fault(member: zipfile.ZipInfo) -> str:
 
 
 def _read(path: Path, member: zipfile.ZipInfo) -> bytes:
-    """A member's content; zipfile gives no more than the size it names, and checks its sum."""
+    """Read a member; zipfile returns at most its declared size and verifies its CRC."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.read(member)

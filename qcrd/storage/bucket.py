@@ -1,8 +1,8 @@
-"""Object storage behind a home, through fsspec: takes and gives whole objects, knows no rename and no append.
+"""Object storage behind a home, accessed through fsspec. Objects are read and written whole.
 
-Each machine works in a folder of its own, its home; what is there is brought to the bucket and from there to
-the others (`qcrd.storage.folder_lock`). A file and its object are the same where size and time of change
-are: whoever brings one over gives the file the object's time.
+Each machine works in a local folder, its home. Files are uploaded to the bucket and downloaded from there by
+other machines (`qcrd.storage.folder_lock`). A file and its object are considered equal if they have the same
+size and modification time; every upload and download sets the file's time to the object's.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from qcrd.storage.files import unwritable
 
 T = TypeVar("T")
 
-PATIENCE = 600.0  # seconds that the storage may be away before what needs it is given up
-SHORT_PATIENCE = 3.0  # the same for what must not wait
-SIDE_BY_SIDE = 8  # files on their way
-LAST = ("record.json", "training.json")  # what says that the rest of its folder is there
-LINES = ".jsonl"  # ending of files that lines are appended to; they name other files
-INCOMING = ".incoming"  # where files are until they are whole, in the home: nobody tidies there
-STALE = 86_400.0  # seconds after which one is of a process that was killed
-LEASES = "leases"  # where they are in the bucket, outside of what is brought over
-PACKAGES = {  # by protocol
+PATIENCE = 600.0  # seconds for which an operation is retried while the storage is unreachable
+SHORT_PATIENCE = 3.0  # the same for operations that must not wait
+SIDE_BY_SIDE = 8  # parallel transfers
+LAST = ("record.json", "training.json")  # transferred last: they mark the folder as complete
+LINES = ".jsonl"  # suffix of append-only files; transferred late because they name other files
+INCOMING = ".incoming"  # folder of the home for partial downloads
+STALE = 86_400.0  # seconds after which a partial download is deleted: its process was killed
+LEASES = "leases"  # prefix of leases in the bucket, which are not transferred
+PACKAGES = {  # packages to install, by protocol
     "s3": "`pip install 'qcrd[s3]'`",
     "gs": "`pip install 'qcrd[gcs]'`",
     "az": "`pip install adlfs`",
@@ -45,24 +45,25 @@ PACKAGES = {  # by protocol
 log = logging.getLogger(__name__)
 
 Stamp = tuple[int, int]
-"""Size in bytes, and time of change in whole seconds: finer ones are not told everywhere."""
+"""Size in bytes and modification time in whole seconds, the finest resolution of some storage."""
 
 
 Look = tuple[int, int, int]
-"""Of a file of this machine: bytes, time of change in nanoseconds, inode."""
+"""State of a local file: size in bytes, modification time in nanoseconds, inode."""
 
 
 class Bucket:
-    """What a URL such as s3://bucket/folder names; keys and endpoint come from the environment.
+    """Object storage at a URL such as s3://bucket/folder; keys and endpoint come from the environment.
 
-    Every method tries again for `PATIENCE` seconds where the storage does not answer.
+    Every method retries for `patience` seconds while the storage does not respond.
 
     Args:
-        url: as fsspec reads it.
-        root: the home, a folder of this machine.
+        url: fsspec URL.
+        root: the home, a local folder.
+        patience: seconds.
 
     Raises:
-        StoreError: where the URL cannot be used, or the storage refuses or stays away.
+        StoreError: if the URL cannot be used, or the storage refuses the request or stays unreachable.
     """
 
     def __init__(self, url: str, root: Path, patience: float = PATIENCE):
@@ -71,21 +72,21 @@ class Bucket:
         self.url, self.root, self.patience = url.rstrip("/"), root, patience
 
     def with_short_timeout(self) -> Bucket:
-        """The same for who cannot wait: it is given up after `SHORT_PATIENCE` seconds."""
+        """A copy that gives up after `SHORT_PATIENCE` seconds."""
         return Bucket(self.url, self.root, SHORT_PATIENCE)
 
     def __reduce__(self) -> tuple[type[Bucket], tuple[str, Path, float]]:
-        return Bucket, (self.url, self.root, self.patience)  # connections stay in their process
+        return Bucket, (self.url, self.root, self.patience)  # connections cannot be pickled
 
     @cached_property
     def _storage(self) -> tuple[Any, str]:
         import fsspec
 
         protocol = self.url.partition("://")[0]
-        own = {"auto_mkdir": True} if self._local else {}
+        options = {"auto_mkdir": True} if self._local else {}
         try:
             fs, path = fsspec.core.url_to_fs(
-                self.url, use_listings_cache=False, skip_instance_cache=True, **own
+                self.url, use_listings_cache=False, skip_instance_cache=True, **options
             )
             return fs, path
         except ImportError as error:
@@ -100,10 +101,10 @@ class Bucket:
         return self.url.startswith(("file:", "local:"))
 
     def check(self) -> None:
-        """See that objects can be written, listed and created by one of many alone, which leases need.
+        """Check that objects can be written, listed and created exclusively, as leases require.
 
         Raises:
-            StoreError: where they cannot, with what to do.
+            StoreError: if not; the message says what to do.
         """
         probe = self.root / "probes" / uuid4().hex
 
@@ -115,7 +116,7 @@ class Bucket:
             return True
 
         try:
-            # At the same time: some look first and then write, which goes well only one after the other.
+            # In parallel: some storage checks and then writes, which is exclusive only in sequence.
             with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
                 created = sum(pool.map(attempt, range(SIDE_BY_SIDE)))
             if created != 1 or attempt(-1) or probe.name not in self.list(probe.parent):
@@ -126,50 +127,54 @@ class Bucket:
         finally:
             with suppress(StoreError):
                 self.remove([probe])
-        for left in (self.root / INCOMING).glob("*"):
+        for partial_file in (self.root / INCOMING).glob("*"):
             with suppress(FileNotFoundError):
-                if time.time() - left.stat().st_mtime > STALE:
-                    left.unlink()
+                if time.time() - partial_file.stat().st_mtime > STALE:
+                    partial_file.unlink()
 
     def list(self, folder: Path) -> dict[str, Stamp]:
-        """Objects of a folder of the home, by name below it."""
+        """Objects below a folder of the home, by their name relative to it."""
         fs, _ = self._storage
         base = self._key(folder) + "/"
         objects: dict[str, dict[str, Any]] = self._retry(lambda: fs.find(base, detail=True))
-        found = {}
+        stamps = {}
         for key, info in objects.items():
             name = key.removeprefix(base)
-            # What is written here by that name must not lie elsewhere, whoever wrote the object.
+            # The name becomes a local path: it must not lead out of the folder.
             if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
                 raise StoreError(f"{self.url}: object {key!r} has a name that leads out of its folder")
             if name and info.get("type") != "directory":
-                found[name] = info["size"], _seconds(info)
-        return found
+                stamps[name] = info["size"], _seconds(info)
+        return stamps
 
     def get(self, paths: Iterable[Path]) -> None:
-        """Bring these files here, each whole or not at all; one that has gone meanwhile is left out."""
+        """Download these files, each atomically; those that no longer exist are skipped."""
         early: list[Path] = []
         late: list[Path] = []
         for path in paths:
             (late if path.name in LAST or path.suffix == LINES else early).append(path)
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
             for batch in (early, late):
-                for done in [pool.submit(self._get, path) for path in batch]:
-                    done.result()
+                for future in [pool.submit(self._get, path) for path in batch]:
+                    future.result()
 
     def pull(self, folder: Path, wanted: Callable[[str], bool] = bool) -> dict[str, Stamp]:
-        """Bring here what a folder lacks or has otherwise; returns what the bucket has of it."""
-        there = {name: stamp for name, stamp in self.list(folder).items() if wanted(name)}
-        news = [folder / name for name, stamp in there.items() if stamp_of(folder / name) != stamp]
-        self.get(news)
-        return there
-
-    def put(self, path: Path) -> Look | None:
-        """Bring a file to the bucket, one of lines up to its last whole line.
+        """Download the missing and changed files of a folder.
 
         Returns:
-            How the file looked that is there now, None where it has gone meanwhile. Whatever is written to it
-            from the beginning of this on gives it another look.
+            All wanted objects of the folder, with their stamps.
+        """
+        objects = {name: stamp for name, stamp in self.list(folder).items() if wanted(name)}
+        changed = [folder / name for name, stamp in objects.items() if stamp_of(folder / name) != stamp]
+        self.get(changed)
+        return objects
+
+    def put(self, path: Path) -> Look | None:
+        """Upload a file; a JSON-lines file up to its last complete line.
+
+        Returns:
+            State of the uploaded file; None if it no longer exists. Any write to the file after this call
+            began changes its state.
         """
         fs, _ = self._storage
         key = self._key(path)
@@ -181,7 +186,7 @@ class Bucket:
             else:
                 self._retry(lambda: fs.put_file(str(path), key))
             info = self._retry(lambda: fs.info(key))
-            if look(path) == before and before[0] == info["size"]:  # nobody wrote meanwhile
+            if look(path) == before and before[0] == info["size"]:  # not written to meanwhile
                 os.utime(path, (_seconds(info), _seconds(info)))
                 after = look(path)
                 return after if (after[0], after[2]) == (before[0], before[2]) else before
@@ -192,10 +197,10 @@ class Bucket:
             return None
 
     def read(self, path: Path) -> bytes:
-        """An object's content.
+        """Read an object.
 
         Raises:
-            FileNotFoundError: where there is none.
+            FileNotFoundError: if it does not exist.
         """
         fs, _ = self._storage
         content: bytes = self._retry(lambda: fs.cat_file(self._key(path)))
@@ -205,17 +210,17 @@ class Bucket:
         """Write an object.
 
         Args:
-            path: in the home.
-            content: all of it.
-            exclusive: of many that write it so, one is to succeed, and only where there was none.
+            path: path of the object in the home.
+            content: the whole object.
+            exclusive: create the object; of concurrent calls, exactly one succeeds.
 
         Raises:
-            FileExistsError: where there is one that is to be written exclusively, unless with this content.
+            FileExistsError: if `exclusive` and the object exists with different content.
         """
         fs, _ = self._storage
 
         def act() -> None:
-            if exclusive and self._local:  # fsspec would look first
+            if exclusive and self._local:  # fsspec would check and then write, which is not atomic
                 with fs.open(self._key(path), "xb") as file:
                     file.write(content)
             else:
@@ -224,22 +229,22 @@ class Bucket:
         try:
             self._retry(act)
         except FileExistsError:
-            with suppress(FileNotFoundError):  # whose it was has removed it
-                if self.read(path) == content:  # ours: the answer to a first attempt was lost
+            with suppress(FileNotFoundError):  # removed by its owner
+                if self.read(path) == content:  # ours: the response to an earlier attempt was lost
                     return
             raise
         except FileNotFoundError:
             raise self._absent() from None
 
     def remove(self, paths: Iterable[Path]) -> None:
-        """Remove these objects, whether they are there or not."""
+        """Delete these objects; missing ones are ignored."""
         fs, _ = self._storage
         for path in paths:
             with suppress(FileNotFoundError):
                 self._retry(partial(fs.rm_file, self._key(path)))
 
     def lease_store(self, lease: Path) -> BucketLeases:
-        """Where the lease of a folder is in the bucket, for `Lease`."""
+        """Storage in the bucket for a folder's `Lease`."""
         return BucketLeases(self, self.root / LEASES / lease.relative_to(self.root))
 
     def _get(self, path: Path) -> None:
@@ -251,7 +256,7 @@ class Bucket:
             try:
                 info = self._retry(lambda: fs.info(key))
                 self._retry(lambda: fs.get_file(key, str(temporary)))
-            except FileNotFoundError:  # gone meanwhile
+            except FileNotFoundError:  # deleted meanwhile
                 return
             os.utime(temporary, (_seconds(info), _seconds(info)))
             os.replace(temporary, path)
@@ -267,11 +272,11 @@ class Bucket:
         return StoreError(f"{self.url}: there is no such bucket; create it, or set QCRD_STORE to another")
 
     def _retry(self, action: Callable[[], T]) -> T:
-        """What an action returns, tried again while the storage does not answer.
+        """Run an action, retrying it on transient errors.
 
         Raises:
-            FileNotFoundError, FileExistsError: as the action does.
-            StoreError: where the storage refuses or stays away.
+            FileNotFoundError, FileExistsError: from the action.
+            StoreError: if the storage refuses the request or stays unreachable.
         """
         tries = Retrying(
             stop=stop_after_delay(self.patience),
@@ -299,68 +304,72 @@ class BucketLeases:
         self._text, self._beat = "", 0
 
     def shorten_timeout(self) -> None:
-        """Wait for nothing any more."""
+        """Give up after `SHORT_PATIENCE` seconds from now on."""
         self._bucket = self._bucket.with_short_timeout()
 
     def __str__(self) -> str:
         return f"{self._bucket.url}/{self._folder.relative_to(self._bucket.root / LEASES).parent}"
 
     def names(self) -> list[str]:
-        """Of all files."""
+        """Names of all files."""
         with _os_errors():
             return list(self._bucket.list(self._folder))
 
     def create(self, name: str, text: str) -> None:
-        """Write a file that is not there yet."""
-        # The second line is its own: an attempt whose answer was lost knows itself by it.
+        """Create a file exclusively."""
+        # The unique second line lets a retry recognise the file that an earlier attempt created.
         self._text = f"{text}\n{uuid4().hex}\n"
         with _os_errors():
             self._bucket.write(self._folder / name, self._text.encode(), exclusive=True)
 
     def look(self, name: str) -> tuple[str, str]:
-        """Text, and what changes with a heartbeat."""
+        """The file's text, and a value that changes with every heartbeat."""
         with _os_errors():
             text = self._bucket.read(self._folder / name).decode()
         return text.partition("\n")[0], text
 
     def beat(self, name: str) -> None:
-        """Give a sign of life."""
+        """Send a heartbeat."""
         self._beat += 1
         with _os_errors():
             self._bucket.write(self._folder / name, f"{self._text}{self._beat}".encode())
 
     def rename(self, name: str, new: str) -> None:
-        """Give a file another name."""
+        """Rename a file."""
         with _os_errors():
             self._bucket.write(self._folder / new, self._text.encode())
         self.remove(name)
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Delete a file if it exists."""
         with _os_errors():
             self._bucket.remove([self._folder / name])
 
 
 def look(path: Path) -> Look:
-    """At a file of this machine; FileNotFoundError where there is none."""
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    """State of a local file.
+
+    Raises:
+        FileNotFoundError: if it does not exist.
+    """
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """Of a file of this machine; None where there is none."""
+    """Stamp of a local file; None if it does not exist."""
     with suppress(FileNotFoundError):
-        found = path.stat()
-        return found.st_size, int(found.st_mtime)
+        status = path.stat()
+        return status.st_size, int(status.st_mtime)
     return None
 
 
 def _seconds(info: dict[str, Any]) -> int:
-    """When an object was last written, in seconds since the epoch; each storage has its own name for it."""
-    found = next(info[name] for name in _TIMES if info.get(name) is not None)
-    if isinstance(found, str):
-        found = datetime.fromisoformat(found)
-    return int(found.timestamp() if isinstance(found, datetime) else found)
+    """Modification time of an object in seconds since the epoch; its key differs between storage systems."""
+    modified = next(info[name] for name in _TIMES if info.get(name) is not None)
+    if isinstance(modified, str):
+        modified = datetime.fromisoformat(modified)
+    return int(modified.timestamp() if isinstance(modified, datetime) else modified)
 
 
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
@@ -377,7 +386,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 def _is_transient(error: BaseException) -> bool:
-    """Whether the same may go well a little later."""
+    """Whether a retry may succeed."""
     if not isinstance(error, Exception) or isinstance(error, (*_FINAL, NotImplementedError)):
         return False
     return getattr(error, "errno", None) not in _FULL and "Credentials" not in type(error).__name__
@@ -385,7 +394,7 @@ def _is_transient(error: BaseException) -> bool:
 
 @contextmanager
 def _os_errors() -> Iterator[None]:
-    """What a `LeaseStore` may raise."""
+    """Convert StoreError to OSError, which a `LeaseStore` raises."""
     try:
         yield
     except StoreError as error:

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent."""
+"""Atomic writes, and JSON files with a checksum."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from uuid import uuid4
 
 from qcrd.errors import StoreError
 
-_ROOM = "free some space (`qcrd samples gc`), then run it again; what was there before is whole"
+_FREE_SPACE = "free some space (`qcrd samples gc`), then run it again; what was there before is whole"
 REMEDIES = {  # by error number
-    errno.ENOSPC: _ROOM,
-    errno.EDQUOT: _ROOM,
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
     errno.EFBIG: "raise the limit on the size of files (`ulimit -f`), then run it again",
     errno.EROFS: "its file system is read-only; export QCRD_HOME=... to a folder that can be written",
     errno.EACCES: "make it writable for this user, or export QCRD_HOME=... to a folder that is",
     errno.EPERM: "make it writable for this user, or export QCRD_HOME=... to a folder that is",
     errno.EMFILE: "allow more open files (`ulimit -n 4096`), then run it again",
 }
-SEAL = "sha256"  # name of the checksum in a JSON file that has its own
-ELSE = "mend that, then run it again; what was there before is whole"
+SEAL = "sha256"  # key of the checksum in a JSON file
+ELSE = "mend that, then run it again; what was there before is whole"  # remedy for other errors
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a name beside `path` to write to; on success it is flushed to disk and renamed to `path`.
+    """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`.
 
-    Whoever reads `path` sees the old file or the whole new one, also after a power cut. On failure nothing
-    is left behind.
+    Readers of `path` see either the old file or the complete new one, even after a power failure. On failure
+    the temporary file is deleted.
 
     Raises:
-        StoreError: for any OSError, such as a full disk, with what to do.
+        StoreError: for any OSError, such as a full disk; the message says what to do.
     """
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
@@ -47,18 +47,18 @@ def atomic(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)  # the name too
+            os.fsync(folder)  # makes the rename durable
         finally:
             os.close(folder)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
-        with suppress(OSError):  # a folder that cannot be made or searched
+        with suppress(OSError):  # if the folder cannot be created or searched
             temporary.unlink(missing_ok=True)
 
 
 def unwritable(path: Path, error: OSError) -> StoreError:
-    """What to say and do where `path` could not be written; what was there before is whole."""
+    """The error to raise if `path` could not be written; the previous file is intact."""
     return StoreError(f"cannot write {path}: {error}; {REMEDIES.get(error.errno or 0, ELSE)}")
 
 
@@ -69,7 +69,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any | None:
-    """The value in a JSON file, or None where the file is absent or torn."""
+    """Read a JSON file; None if it is missing or not valid JSON."""
     try:
         return json.loads(path.read_text())
     except (FileNotFoundError, ValueError, RecursionError):
@@ -77,14 +77,14 @@ def read_json(path: Path) -> Any | None:
 
 
 def write_sealed(path: Path, value: dict[str, Any]) -> None:
-    """`write_json` with a checksum of the rest beside it, so that a flipped bit is found."""
+    """`write_json` with a checksum of the content, which detects corruption."""
     write_json(path, {**value, SEAL: _seal(value)})
 
 
 def read_sealed(path: Path) -> dict[str, Any] | None:
-    """What `write_sealed` wrote, or None where the file is absent, torn or has another checksum.
+    """Read a file of `write_sealed`; None if it is missing, not valid JSON or fails its checksum.
 
-    A file of earlier times, without a checksum, is taken as it is.
+    Files of earlier versions have no checksum and are read without verification.
     """
     value = read_json(path)
     if not isinstance(value, dict):

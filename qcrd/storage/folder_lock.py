@@ -1,8 +1,8 @@
-"""The right to write in a folder of the home, and with a bucket behind it, the folder as the bucket has it.
+"""Exclusive access to a folder of the home, synchronised with the bucket if there is one.
 
-On one machine, or on storage that all machines share, a hold is a lease and nothing else. With a bucket it is
-two, one for the processes of this machine and one for all machines, and the folder is brought here when it is
-taken, to the bucket while it is held, and once more before it is given back.
+Without a bucket (one machine, or storage that all machines share) a folder lock is a single lease. With a
+bucket it is two leases, one among the processes of this machine and one among all machines. The folder is
+downloaded when the lock is acquired, and uploaded while it is held and before it is released.
 """
 
 from __future__ import annotations
@@ -18,38 +18,39 @@ from qcrd.storage.bucket import LAST, LINES, Bucket, Look, look, stamp_of
 from qcrd.storage.files import read_json, write_json
 from qcrd.storage.lease import EXPIRY, Holder, Lease, LeaseLost
 
-LATE = 3  # rank of `LAST`
-EVERY = 10.0  # seconds between two looks for what the bucket does not have: what the loss of a machine costs
+_LAST_RANK = 3  # upload rank of the files in `LAST`
+EVERY = 10.0  # seconds between background uploads: the most work lost with a machine
 _CHECKPOINT = "checkpoint-"
 
 log = logging.getLogger(__name__)
 
 
 class _Remote:
-    """The bucket behind a hold, with the lease on the folder that all machines share."""
+    """The bucket of a folder lock, with the lease that all machines share."""
 
     def __init__(self, bucket: Bucket, lease: Path, expiry: float):
-        self.bucket, self._objects = bucket, bucket.lease_store(lease)
-        self.lease = Lease(self._objects, expiry=expiry)
+        self.bucket, self._store = bucket, bucket.lease_store(lease)
+        self.lease = Lease(self._store, expiry=expiry)
 
     def shorten_timeout(self) -> None:
-        """Wait for nothing any more."""
+        """Give up after `bucket.SHORT_PATIENCE` seconds from now on."""
         self.bucket = self.bucket.with_short_timeout()
-        self._objects.shorten_timeout()
+        self._store.shorten_timeout()
 
 
 class FolderLock:
-    """A lease on a folder; a context that waits for it.
+    """Exclusive write access to a folder; as a context manager it waits until it acquires the lock.
 
     Args:
-        folder: of the home.
-        bucket: what is behind the home, if anything.
-        lease: where its numbered files are; in the folder unless it is said.
-        wanted: of the folder's files, by name below it; temporary ones and leases never.
-        exact: whether files go from here that the bucket does not have, and from there that have gone here.
-            Where this machine held it last, or alone is further, the folder counts as it is here.
-        background: whether what changes is brought to the bucket as time goes by, not only by `push`.
-        expiry: of the lease.
+        folder: folder of the home.
+        bucket: the home's bucket, if it has one.
+        lease: path of the lease; default `folder/lease`.
+        wanted: predicate on the files to synchronise, by their name relative to the folder. Temporary files
+            and leases are never synchronised.
+        exact: whether deletions are synchronised too, in both directions. The local folder is kept as it is
+            if this machine held the lock last, or if only this machine has a result or a checkpoint.
+        background: whether to upload changes every `EVERY` seconds, in addition to calls of `push`.
+        expiry: seconds without a heartbeat after which the lease expires.
     """
 
     def __init__(
@@ -70,15 +71,18 @@ class FolderLock:
         self._lease, self._note = lease, lease.with_name(f".{lease.name}-held")
         self._lost: LeaseLost | None = None
         self._wanted, self._exact, self._background = wanted, exact, background
-        self._sent: dict[str, Look | None] = {}  # what the bucket has, and how it looked here
+        self._sent: dict[str, Look | None] = {}  # files in the bucket, with the local state when uploaded
         self._busy, self._stop = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
 
     def acquire(self, timeout: float | None = None) -> bool:
-        """Take it, waiting up to `timeout` seconds (None: as long as it takes); see `Lease.acquire`.
+        """Acquire the lock, waiting up to `timeout` seconds (None: without limit); see `Lease.acquire`.
+
+        Returns:
+            Whether the lock was acquired.
 
         Raises:
-            StoreError: where folder or bucket cannot be written.
+            StoreError: if the folder or the bucket cannot be written.
         """
         end = None if timeout is None else time.monotonic() + timeout
         if not self._here.acquire(timeout):
@@ -102,54 +106,54 @@ class FolderLock:
         return taken
 
     def check(self) -> None:
-        """Make sure that nobody has taken it: of the processes of this machine, or as the last `push` saw.
+        """Check that this process still holds the lock, among all machines as of the last `push`.
 
         Raises:
-            StoreError: where one has.
+            StoreError: if another process has taken it over.
         """
         if self._lost:
             raise self._lost
         self._here.check()
 
     def push(self, gone: Iterable[str] = ()) -> None:
-        """Bring what has changed to the bucket, and take away there what has gone here.
+        """Upload changed files to the bucket and delete removed ones from it.
 
-        Whoever goes on from there after any interruption finds whole what it needs: journals come before
-        checkpoints that point into them, a checkpoint after what it says was best, the record last.
+        The order of uploads keeps the bucket consistent after an interruption: journals precede checkpoints
+        that refer to them, a checkpoint follows the best weights that it names, and the record comes last.
 
         Args:
-            gone: files to be taken away there; an exact folder's are found.
+            gone: names of files to delete from the bucket; with `exact`, deleted files are detected.
 
         Raises:
-            StoreError: where the bucket does not take it, or another machine went on in this one's place.
+            StoreError: if the upload fails, or another machine has taken over the lock.
         """
         remote = self._remote
         if remote is None:
             return
         with self._busy:
-            self._here.check()  # a folder that was removed is no reason to remove what the bucket has
+            self._here.check()  # if the whole folder was removed, the bucket's files must stay
             files = self._files()
-            news = sorted((name for name in files if self._sent.get(name) != files[name]), key=_rank)
+            changed = sorted((name for name in files if self._sent.get(name) != files[name]), key=_rank)
             gone = {*gone, *(self._sent.keys() - files.keys() if self._exact else ())}
-            if not news and not gone:
+            if not changed and not gone:
                 return
-            self._check_everywhere(remote)
-            all_there = True
-            for name in news:
-                if _rank(name)[0] == LATE:
-                    self._check_everywhere(remote)  # it took a while to get here
+            self._check_remote(remote)
+            complete = True
+            for name in changed:
+                if _rank(name)[0] == _LAST_RANK:
+                    self._check_remote(remote)  # the uploads before may have taken long
                 sent = remote.bucket.put(self.folder / name)
                 if sent is None:
-                    all_there = False
+                    complete = False
                 else:
                     self._sent[name] = sent
-            # A checkpoint that has gone before it was there must not cost the one that is there.
-            if all_there:
+            # If a new checkpoint vanished before its upload, the old one in the bucket must stay.
+            if complete:
                 remote.bucket.remove(self.folder / name for name in gone)
                 for name in gone:
                     self._sent.pop(name, None)
 
-    def _check_everywhere(self, remote: _Remote) -> None:
+    def _check_remote(self, remote: _Remote) -> None:
         try:
             remote.lease.check()
         except LeaseLost as error:
@@ -157,14 +161,17 @@ class FolderLock:
             raise
 
     def in_bucket(self, name: str) -> bool:
-        """Whether the bucket has a file of that name, as far as was seen when the hold was taken."""
+        """Whether the bucket had a file of that name when the lock was acquired or has received it since."""
         return name in self._sent
 
     def release(self, bring: bool = True) -> None:
-        """Give the lease back, in any case, and before that bring the rest to the bucket, if that is wanted.
+        """Release the lock.
+
+        Args:
+            bring: whether to upload remaining changes first; the lock is released even if that fails.
 
         Raises:
-            StoreError: where the bucket did not take the rest.
+            StoreError: if the upload fails.
         """
         try:
             if self._remote is not None:
@@ -175,10 +182,10 @@ class FolderLock:
             self._release_leases()
 
     def holder(self) -> Holder | None:
-        """Who holds it, here or elsewhere; None where nobody is known to."""
-        found = self._here.holder()
-        if found or self._remote is None:
-            return found
+        """The process that holds the lock, on this machine or another; None if none is known."""
+        local_holder = self._here.holder()
+        if local_holder or self._remote is None:
+            return local_holder
         return Lease(self._remote.bucket.with_short_timeout().lease_store(self._lease)).holder()
 
     def __enter__(self) -> FolderLock:
@@ -189,12 +196,12 @@ class FolderLock:
         if error is None:
             self.release()
             return
-        if self._remote is not None:  # who was stopped does not wait
+        if self._remote is not None:  # an interrupted process must not wait for the bucket
             self._remote.shorten_timeout()
         try:
             self.release()
         except Exception as trouble:
-            log.warning("%s", trouble)  # what went wrong first is what is raised
+            log.warning("%s", trouble)  # the first error is the one that is raised
 
     def _release_leases(self) -> None:
         self._stop.set()
@@ -203,50 +210,51 @@ class FolderLock:
         self._here.release()
 
     def _fetch(self, remote: _Remote) -> None:
-        """Make the folder what the bucket has, unless what is here is newer."""
-        there = {name: stamp for name, stamp in remote.bucket.list(self.folder).items() if self._kept(name)}
-        here, number = self._files(), remote.lease.number
-        held_last = read_json(self._note) == number - 1  # since then nobody could bring anything there
-        if there and not held_last and not _is_ahead(here, there):
-            remote.bucket.pull(self.folder, self._kept)
+        """Update the folder from the bucket, unless the local files are newer."""
+        objects = {n: stamp for n, stamp in remote.bucket.list(self.folder).items() if self._synchronised(n)}
+        local, number = self._files(), remote.lease.number
+        held_last = read_json(self._note) == number - 1  # so the bucket has not changed since
+        if objects and not held_last and not _is_ahead(local, objects):
+            remote.bucket.pull(self.folder, self._synchronised)
             if self._exact:
-                for name in here.keys() - there.keys():
+                for name in local.keys() - objects.keys():
                     (self.folder / name).unlink(missing_ok=True)
         elif not self._exact:
-            remote.bucket.pull(self.folder, lambda name: self._kept(name) and name not in here)
+            remote.bucket.pull(self.folder, lambda name: self._synchronised(name) and name not in local)
         write_json(self._note, number)
-        self._sent = dict.fromkeys(there)
-        for name, stamp in there.items():
+        self._sent = dict.fromkeys(objects)
+        for name, stamp in objects.items():
             with suppress(FileNotFoundError):
                 if stamp_of(self.folder / name) == stamp:
                     self._sent[name] = look(self.folder / name)
 
     def _files(self) -> dict[str, Look]:
-        """How what is here looks."""
-        found = {}
+        """State of all local files to synchronise, by name."""
+        states = {}
         for path in self.folder.rglob("*"):
             name = path.relative_to(self.folder).as_posix()
             with suppress(FileNotFoundError):
-                if self._kept(name) and path.is_file() and not path.is_symlink():
-                    found[name] = look(path)
-        for path in self.folder.rglob(f"*{LINES}"):  # once more: a checkpoint may point to the last lines
+                if self._synchronised(name) and path.is_file() and not path.is_symlink():
+                    states[name] = look(path)
+        # JSON lines again: a checkpoint seen above may refer to lines written since.
+        for path in self.folder.rglob(f"*{LINES}"):
             name = path.relative_to(self.folder).as_posix()
             with suppress(FileNotFoundError):
-                if self._kept(name):
-                    found[name] = look(path)
-        return found
+                if self._synchronised(name):
+                    states[name] = look(path)
+        return states
 
-    def _kept(self, name: str) -> bool:
+    def _synchronised(self, name: str) -> bool:
         parts = name.split("/")
-        ours = any(part.startswith(".") or part == "lease" or part.endswith(".lease") for part in parts)
-        return not ours and self._wanted(name)
+        internal = any(part.startswith(".") or part == "lease" or part.endswith(".lease") for part in parts)
+        return not internal and self._wanted(name)
 
     def _keep_pushing(self) -> None:
         failing = False
         while not self._stop.wait(EVERY):
             try:
                 self.push()
-            except Exception as error:  # whatever it is, the next one may go well
+            except Exception as error:  # of any kind: the next upload may succeed
                 if not failing:
                     log.warning("%s; the work goes on and the rest is brought there later", error)
                 failing = True
@@ -255,18 +263,18 @@ class FolderLock:
 
 
 def _rank(name: str) -> tuple[int, str]:
-    """Where a file comes in the order of bringing."""
-    last = name.rpartition("/")[2]
-    if last.endswith(LINES):
+    """Sort key of a file in the order of uploads."""
+    file_name = name.rpartition("/")[2]
+    if file_name.endswith(LINES):
         return 0, name
-    if last.startswith(_CHECKPOINT):
+    if file_name.startswith(_CHECKPOINT):
         return 2, name
-    return (LATE if last in LAST else 1), name
+    return (_LAST_RANK if file_name in LAST else 1), name
 
 
-def _is_ahead(here: Mapping[str, object], there: Mapping[str, object]) -> bool:
-    """Whether this machine alone has finished what is in the folder, or alone has a checkpoint."""
-    if any(name in here and name not in there for name in LAST):
+def _is_ahead(local: Mapping[str, object], objects: Mapping[str, object]) -> bool:
+    """Whether only the local folder has a result, or only it has a checkpoint."""
+    if any(name in local and name not in objects for name in LAST):
         return True
-    begun = any(name.startswith(_CHECKPOINT) for name in here)
-    return begun and not any(name.startswith(_CHECKPOINT) or name in LAST for name in there)
+    begun = any(name.startswith(_CHECKPOINT) for name in local)
+    return begun and not any(name.startswith(_CHECKPOINT) or name in LAST for name in objects)

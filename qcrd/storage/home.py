@@ -1,6 +1,6 @@
-"""Where everything that lasts is kept: one folder, shared by all grids of a user or a cluster.
+"""The home: the folder with all persistent data, shared by all grids of a user or a cluster.
 
-Where machines share no folder, a bucket is behind the folders of all of them.
+Machines without a shared folder each have a home, and synchronise them through a bucket.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from qcrd.storage.folder_lock import FolderLock
 from qcrd.storage.lease import Lease
 from qcrd.types import CellRecord, Prediction
 
-RECORD, PREDICTIONS = "record.json", "predictions.json"  # of a cell
-STUDENT = "student"  # folder of its student, in the Hugging Face format
+RECORD, PREDICTIONS = "record.json", "predictions.json"  # files in a cell's folder
+STUDENT = "student"  # folder of a cell's student, in the Hugging Face format
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folders below QCRD_HOME (default ~/.qcrd), of one machine or on storage that all machines share.
+    """The folders below QCRD_HOME (default ~/.qcrd), on one machine or on shared storage.
 
     Attributes:
         root: the folder.
-        bucket: object storage behind it, which machines share that share no folder.
+        bucket: object storage that machines without a shared folder synchronise through.
     """
 
     root: Path
@@ -36,28 +36,28 @@ class Home:
 
     @classmethod
     def default(cls) -> Home:
-        """What QCRD_HOME names, or ~/.qcrd, with the bucket that QCRD_STORE names, if any."""
+        """The home at QCRD_HOME (default ~/.qcrd), with the bucket at QCRD_STORE if that is set."""
         root = Path(os.environ.get("QCRD_HOME") or "~/.qcrd").expanduser().absolute()
         return cls.at(root, os.environ.get("QCRD_STORE") or None)
 
     @classmethod
     def at(cls, root: Path, store: str | None) -> Home:
-        """The home in a folder, with the bucket of that URL behind it."""
+        """The home in a folder, with a bucket if a URL is given."""
         return cls(root, Bucket(store, root) if store else None)
 
     @property
     def store(self) -> str | None:
-        """URL of the bucket."""
+        """URL of the bucket; None without one."""
         return self.bucket.url if self.bucket else None
 
     def __str__(self) -> str:
         return f"{self.store} (here: {self.root})" if self.bucket else str(self.root)
 
     def check(self) -> None:
-        """See that files, and objects, can be written there, before anything that takes long begins.
+        """Check, before long work begins, that the folder and the bucket are writable.
 
         Raises:
-            StoreError: where they cannot, with what to do.
+            StoreError: if not; the message says what to do.
         """
         probe = self.root / f"probe-{os.getpid()}"
         with atomic(probe) as temporary:
@@ -75,96 +75,97 @@ class Home:
         exact: bool = False,
         background: bool = False,
     ) -> FolderLock:
-        """The right to write in a folder; see `FolderLock`."""
+        """A lock on a folder, not yet acquired; see `FolderLock` for the arguments."""
         return FolderLock(folder, self.bucket, lease=lease, wanted=wanted, exact=exact, background=background)
 
     def lock_cell(self, cell_id: str) -> FolderLock:
-        """The right to train a cell."""
+        """A lock on a cell's folder, which training requires; not yet acquired."""
         return self.lock(self.cell(cell_id), exact=True, background=True)
 
     def fetch(self, folder: Path) -> Path:
-        """The folder, with all that the bucket has of it."""
+        """Download a folder's files from the bucket, if there is one; returns the folder."""
         if self.bucket:
             self.bucket.pull(folder, lambda name: not name.startswith("."))
         return folder
 
     def upload(self, path: Path) -> None:
-        """Bring a file to the bucket that was written without a hold."""
+        """Upload a file that was written without a lock to the bucket, if there is one."""
         if self.bucket:
             self.bucket.put(path)
 
     def student(self, cell_id: str) -> Path:
-        """Folder of the student that a cell ended with; not there where it was not kept."""
+        """Folder of a cell's final student; it does not exist if the student was not kept."""
         return self.fetch(self.cell(cell_id) / STUDENT)
 
     def with_short_timeout(self) -> Home:
-        """The same for who cannot wait for the bucket."""
+        """A copy whose bucket operations give up after a few seconds."""
         return Home(self.root, self.bucket.with_short_timeout() if self.bucket else None)
 
     def refresh(self, cells: Iterable[str] | None = None, patience: float = 0.0) -> None:
-        """Bring here what other machines have said of these cells (None: of all): no weights.
+        """Synchronise results and journals of cells with the bucket, without weights.
 
-        What only this machine knows to be finished, from a time before there was a bucket or while it was
-        away, is brought there.
+        Downloads what other machines have written. Uploads cells that only this machine has finished, before
+        the bucket was configured or while it was unreachable.
 
         Args:
-            cells: their ids.
-            patience: seconds that a cell which somebody holds here is waited for.
+            cells: ids of the cells; None: all in the bucket.
+            patience: seconds to wait for a cell that another process of this machine has locked.
         """
         if self.bucket is None:
             return
-        there: dict[str, dict[str, tuple[int, int]]] = {}
+        objects: dict[str, dict[str, tuple[int, int]]] = {}
         for name, stamp in self.bucket.list(self.cell("_").parent).items():
             cell_id, _, file = name.partition("/")
-            there.setdefault(cell_id, {})[file] = stamp
-        for cell_id in sorted(there) if cells is None else cells:
-            names = there.get(cell_id, {})
+            objects.setdefault(cell_id, {})[file] = stamp
+        for cell_id in sorted(objects) if cells is None else cells:
+            names = objects.get(cell_id, {})
             if RECORD not in names and self.record(cell_id) is not None:
                 lock = self.lock_cell(cell_id)
                 if lock.acquire(timeout=0):
                     lock.release()
                 continue
             folder = self.cell(cell_id)
-            news = [n for n, stamp in names.items() if _small(n) and stamp_of(folder / n) != stamp]
-            here = Lease(folder / "lease")
-            if news and here.acquire(patience):  # who holds it here knows more than the bucket
+            changed = [n for n, stamp in names.items() if _small(n) and stamp_of(folder / n) != stamp]
+            local_lease = Lease(folder / "lease")
+            # A local process that trains the cell has newer files than the bucket.
+            if changed and local_lease.acquire(patience):
                 try:
-                    self.bucket.get(folder / name for name in news)
+                    self.bucket.get(folder / name for name in changed)
                 finally:
-                    here.release()
+                    local_lease.release()
 
     @property
     def samples(self) -> Path:
-        """The teacher's samples, a folder for each sampler."""
+        """Folder of the teachers' samples, with a folder per sampler."""
         return self.root / "samples"
 
     @property
     def teachers(self) -> Path:
-        """Teachers trained here."""
+        """Folder of teachers that qcrd trains itself."""
         return self.root / "teachers"
 
     @property
     def models(self) -> Path:
-        """Pretrained models that came with packages, a folder for each."""
+        """Folder of pretrained models from Python packages, with a folder per model."""
         return self.root / "models"
 
     @property
     def yields(self) -> Path:
-        """What the teacher's answers are worth, a file for each split of a task."""
+        """Folder of statistics of the teachers' accuracy, with a file per split of a task."""
         return self.root / "yields"
 
     @property
     def plugins(self) -> Path:
-        """Files of code that grids ran with, to be read by people alone."""
+        """Folder with copies of the plugins that grids used, for reference; never executed."""
         return self.root / "plugins"
 
     def rate(self, sampler: str) -> Path:
-        """How fast a sampler was, for estimates."""
+        """File with the measured throughput of a sampler, for estimates."""
         return self.root / "rates" / f"{sampler}.json"
 
     @property
     def discriminators(self) -> Path:
-        """Pretrained discriminators."""
+        """Folder of pretrained discriminators."""
         return self.root / "discriminators"
 
     def cell(self, cell_id: str) -> Path:
@@ -172,41 +173,41 @@ class Home:
         return self.root / "cells" / cell_id
 
     def grid(self, name: str) -> Path:
-        """Folder of one grid: what was last run under its name, its runs in MLflow, its tables."""
+        """Folder of one grid: its last configuration, its MLflow runs, its tables."""
         return self.root / "grids" / name
 
     def record(self, cell_id: str) -> CellRecord | None:
-        """The record of a finished cell; None where it is not finished or its record is damaged."""
+        """The record of a finished cell; None if it is not finished or its record is damaged."""
         fields = read_sealed(self.cell(cell_id) / RECORD)
         if fields is None:
             return None
         try:
             return CellRecord(**fields)
-        except TypeError:  # not the fields of a record
+        except TypeError:  # unexpected fields
             return None
 
     def predictions(self, record: CellRecord) -> dict[str, list[Prediction]]:
-        """A finished cell's answers at the chosen step by split; {} where there are none.
+        """Predictions of a finished cell at the chosen step, by split; {} if there are none.
 
         Raises:
-            DamagedResult: where they are not those that the record is of.
+            DamagedResult: if they do not match the record's checksum.
         """
         path = self._checked(record)
-        found = read_json(path) or {}
+        by_split = read_json(path) or {}
         try:
             return {
                 split: [Prediction(**row) for row in rows]
-                for split, rows in found.items()
+                for split, rows in by_split.items()
                 if isinstance(rows, list)
             }
-        except TypeError as error:  # of earlier times, when there was no checksum
+        except TypeError as error:  # damaged predictions of an earlier version, which has no checksum
             raise DamagedResult(path) from error
 
     def check_result(self, cell_id: str) -> None:
-        """Make sure that a cell's record and answers, where there are any, are as they were written.
+        """Check that a cell's record and predictions, if any, are undamaged; restore them from the bucket.
 
         Raises:
-            DamagedResult: where they are not, nor in the bucket.
+            DamagedResult: if they are damaged, in the bucket as well.
         """
         try:
             self._check_result(cell_id)
@@ -220,7 +221,7 @@ class Home:
         path, record = self.cell(cell_id) / RECORD, self.record(cell_id)
         if record is not None and record.predictions_sha256:
             self._checked(record)
-        elif record is not None:  # of earlier times: whether it can be read is all that can be seen
+        elif record is not None:  # an earlier version without checksum: check that it can be parsed
             self.predictions(record)
         elif path.exists():
             raise DamagedResult(path)
@@ -232,7 +233,7 @@ class Home:
         return path
 
     def forget_result(self, cell_id: str) -> None:
-        """Take a cell's record away, so that it is trained again."""
+        """Delete a cell's record, so that the cell is trained again."""
         path = self.cell(cell_id) / RECORD
         path.unlink(missing_ok=True)
         if self.bucket:
@@ -240,12 +241,12 @@ class Home:
 
 
 def _small(name: str) -> bool:
-    """Whether a cell's file is one to look at: neither weights nor in a folder."""
+    """Whether a cell's file is small: not weights and not in a subfolder."""
     return "/" not in name and name.endswith((".json", ".jsonl", ".txt")) and not name.startswith("best-")
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file's bytes; "" where there is none."""
+    """SHA-256 of a file's bytes; "" if it does not exist."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,8 +1,8 @@
-"""A cell's local record of what happened: one JSON object a line, appended as it happens.
+"""The journal: a cell's local event log in JSON lines, appended to as events happen.
 
-Cells write here and nowhere else. Whoever shows runs (an MLflow server, a progress line) reads the
-file, so that no outside service can stop, slow or lose a training. A cell that resumes rewinds its
-journal to where its checkpoint was taken, because it will write the events after it again.
+Cells write events only to this file. The MLflow mirror and the progress display read it, so that no external
+service can block, slow down or lose a training run. A cell that resumes truncates its journal to the position
+in its checkpoint, because it will write the later events again.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from typing import Any
 from qcrd.errors import StoreError
 from qcrd.storage.files import unwritable
 
-FILE = "journal.jsonl"  # its name in a cell's folder, and in a grid's
+FILE = "journal.jsonl"  # file name in a cell's or a grid's folder
 STATUSES = ("running", "done", "failed", "diverged", "stopped")
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Figures measured at one step."""
+    """Metrics measured at one step."""
 
     step: int  # optimiser steps taken
-    values: dict[str, float]  # may hold NaN and infinities
+    values: dict[str, float]  # may contain NaN and infinities
     time: int  # milliseconds since the epoch
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What became of the cell; the last one holds."""
+    """Status of the cell; the last status event is the current one."""
 
     status: str  # one of STATUSES
     message: str
@@ -45,7 +45,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """Settings that are only known once the cell runs, such as the device that it ran on."""
+    """Settings that are only known at run time, such as the device."""
 
     values: dict[str, Any]  # flat: name to None, bool, int, float or str
     time: int  # milliseconds since the epoch
@@ -53,7 +53,7 @@ class Params:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A file worth keeping beside the run."""
+    """A file to keep with the run."""
 
     path: str  # relative to the journal's folder
     time: int  # milliseconds since the epoch
@@ -67,58 +67,58 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 class Journal:
-    """Appends events to `path`; each is handed to the operating system before the call returns.
+    """Appends events to a file; each event is passed to the operating system before the call returns.
 
-    One writer per file. Opening removes a line that an earlier writer left unfinished.
+    Only one process may write to a file. Opening it removes an incomplete last line of an earlier writer.
     """
 
     def __init__(self, path: str | Path, guard: Callable[[], None] = lambda: None):
-        """Open the journal, which is made where it is not there.
+        """Open the journal, creating it if necessary.
 
         Args:
-            path: its file.
-            guard: called before anything is written; raises unless this process may still do so.
+            path: the file.
+            guard: called before each write; raises if this process may no longer write.
 
         Raises:
-            StoreError: where the file cannot be written; so do all that write to it.
+            StoreError: if the file cannot be written; all writing methods raise it too.
         """
         self.path = Path(path)
         self._guard = guard
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Unbuffered: what a full disk refused must not be tried again when the file is closed.
+            # Unbuffered: a write that failed on a full disk must not be repeated when the file is closed.
             self._file = open(self.path, "a+b", buffering=0)  # noqa: SIM115 - open as long as the journal is
             self._drop_torn_line()
         except OSError as error:
             raise unwritable(self.path, error) from error
 
     def metrics(self, step: int, /, **values: float) -> None:
-        """Record figures measured after `step` optimiser steps; anything that `float` takes will do.
+        """Record metrics measured after `step` optimiser steps; values are converted by `float`.
 
-        When to record must follow from the step, never from the clock: a resumed cell has to write the
-        same metrics and artifacts in the same order again, for that is how readers know what they have.
+        Whether to record must depend on the step, never on the clock: a resumed cell must write the same
+        metrics and artifacts in the same order again, because readers identify events by their position.
         """
         self._append(Metrics(int(step), {name: float(value) for name, value in values.items()}, _now()))
 
     def status(self, status: str, message: str = "") -> None:
-        """Record what became of the cell.
+        """Record the status of the cell.
 
         Raises:
-            ValueError: where `status` is none of `STATUSES`.
+            ValueError: if `status` is not in `STATUSES`.
         """
         if status not in STATUSES:
             raise ValueError(f"status is {status!r}; allowed: {', '.join(STATUSES)}")
         self._append(Status(status, message, _now()))
 
     def params(self, **values: Any) -> None:
-        """Record settings found at run time: flat names with None, bool, int, float or str."""
+        """Record settings determined at run time; values are None, bool, int, float or str."""
         self._append(Params(values, _now()))
 
     def artifact(self, path: str | Path) -> None:
-        """Record a file of the cell, absolute or relative to the journal's folder.
+        """Record a file of the cell, by its path, absolute or relative to the journal's folder.
 
         Raises:
-            ValueError: where the file lies outside that folder.
+            ValueError: if the file is outside that folder.
         """
         folder = self.path.parent.resolve()
         absolute = (folder / path).resolve()
@@ -127,16 +127,16 @@ class Journal:
         self._append(Artifact(absolute.relative_to(folder).as_posix(), _now()))
 
     def position(self) -> int:
-        """Bytes written so far, all of them on disk: a checkpoint holding this never points past the end."""
+        """Flush to disk and return the file's size in bytes, so that a checkpoint can refer to it."""
         self._guard()
         self.sync()
         return self._file.seek(0, os.SEEK_END)
 
     def truncate(self, position: int) -> None:
-        """Forget everything after `position`, an earlier answer of `position()`.
+        """Remove everything after `position`, an earlier result of `position()`.
 
         Raises:
-            StoreError: where the journal is shorter, or no line ends there.
+            StoreError: if the journal is shorter, or no line ends at that position.
         """
         self._guard()
         size = self._file.seek(0, os.SEEK_END)
@@ -149,7 +149,7 @@ class Journal:
         self._file.truncate(position)
 
     def sync(self) -> None:
-        """Return once everything written is on disk."""
+        """Flush everything written to disk."""
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
@@ -169,27 +169,27 @@ class Journal:
         self._guard()
         line, end = _encode(event), self._file.seek(0, os.SEEK_END)
         try:
-            while line:  # a full disk may take a part of it
+            while line:  # a full disk may accept only part of it
                 line = line[self._file.write(line) :]
         except OSError as error:
             with suppress(OSError):
-                self._file.truncate(end)  # takes no room, so it works on a full disk too
+                self._file.truncate(end)  # needs no space, so it works on a full disk
             raise unwritable(self.path, error) from error
 
     def _drop_torn_line(self) -> None:
         size = self._file.seek(0, os.SEEK_END)
         self._file.seek(0)
         content = self._file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < size:
-            self._file.truncate(whole)
+        complete = content.rfind(b"\n") + 1
+        if complete < size:
+            self._file.truncate(complete)
 
 
 def read(path: str | Path, start_line: int = 0) -> list[Event]:
-    """The events of a journal from line `start_line` (0-based) on; empty where there is no file.
+    """Read the events of a journal from line `start_line` (0-based) on; empty if there is no file.
 
-    A last line without its end is still being written and is left out. Other unreadable lines are
-    left out too, with a warning that says where.
+    An incomplete last line, which is still being written, is skipped. Other unreadable lines are skipped with
+    a warning.
     """
     try:
         lines = Path(path).read_bytes().split(b"\n")[:-1]
@@ -205,7 +205,7 @@ def read(path: str | Path, start_line: int = 0) -> list[Event]:
 
 
 class Tail:
-    """A journal's events, the file being read again only when it has changed."""
+    """A journal's events, cached until the file changes."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -214,20 +214,20 @@ class Tail:
         self._events: list[Event] = []
 
     def events(self) -> list[Event]:
-        """All events so far; empty where there is no file."""
-        now = self._stamp()
-        if now is not None and self._seen != now:
-            self._events, self._seen = read(self._path), now
+        """All events so far; empty if there is no file."""
+        stamp = self._stamp()
+        if stamp is not None and self._seen != stamp:
+            self._events, self._seen = read(self._path), stamp
         return self._events
 
     def settle(self) -> None:
-        """Let the events go, which thousands of journals would fill the memory with: they are dealt with."""
+        """Drop the cached events once they are processed, to bound memory with thousands of journals."""
         if self._seen is not None:
             self._events, self._settled, self._seen = [], self._seen, None
 
     @property
     def settled(self) -> bool:
-        """Whether nothing has come since `settle`."""
+        """Whether the file has not changed since `settle`."""
         return self._settled is not None and self._settled == self._stamp()
 
     def _stamp(self) -> tuple[int, int] | None:
@@ -241,7 +241,7 @@ def _encode(event: Event) -> bytes:
     record: dict[str, Any] = {"kind": _NAMES[type(event)]}
     record |= {name: getattr(event, name) for name in event.__slots__}
     if isinstance(event, Metrics):
-        # JSON has no NaN; as strings they survive any reader
+        # JSON has no NaN and infinities, so they are written as strings.
         record["values"] = {k: v if math.isfinite(v) else str(v) for k, v in event.values.items()}
     return json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 

@@ -1,10 +1,10 @@
-"""Who may work on a folder now: a lease that a dead holder loses, also on storage that many hosts share.
+"""Leases: exclusive access to a folder that expires if its holder dies, also on storage shared by many hosts.
 
-A lease is a numbered file or object. Whoever creates the next number exclusively holds the folder, so of any
-number of processes that go for it one wins; the highest number counts, so a holder that slept while another
-took over is found out. Nothing else is asked of the storage: `flock` is unreliable on some shared file
-systems, filelock's soft lease takes over by exchanging names, which NFS and its like refuse, and object
-storage has neither.
+A lease is a numbered file or object. The process that exclusively creates the next number holds the lease, so
+exactly one of several competing processes wins. The highest number counts, so a holder that was suspended
+while another process took over detects it. Exclusive creation is all that the storage must support: `flock`
+is unreliable on some shared file systems, filelock's soft lease exchanges names, which NFS refuses, and
+object storage has neither.
 """
 
 from __future__ import annotations
@@ -27,55 +27,59 @@ from qcrd.errors import StoreError
 
 log = logging.getLogger(__name__)
 
-EXPIRY = 60.0  # seconds without a heartbeat after which a holder elsewhere counts as dead
-POLL = 0.5  # seconds between two looks of who waits
-SAY = 60.0  # seconds after which who waits says again for whom
+EXPIRY = 60.0  # seconds without a heartbeat after which a holder on another machine counts as dead
+POLL = 0.5  # seconds between two attempts of a waiting process
+SAY = 60.0  # seconds between two log messages of a waiting process
 
-_FREE = ".free"  # ending of the file's name once it is given back
+_FREE = ".free"  # suffix of the file's name after release
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lease, as it wrote itself down."""
+    """The process that holds a lease, as recorded in the lease's file."""
 
     host: str
     pid: int
-    since: str  # its local time
-    machine: str  # of one boot and one space of process ids; only there does `pid` mean something
+    since: str  # local time on its host
+    machine: str  # identifies the boot and the PID namespace in which `pid` is valid
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.since}"
 
 
 class LeaseLost(StoreError):
-    """Another process went on in the place of this one."""
+    """Another process has taken over the lease of this one."""
 
 
 class LeaseStore(Protocol):
-    """Where numbered files are. What fails raises an OSError."""
+    """Storage for the numbered files of a lease. Failures raise OSError."""
 
-    beats: int  # heartbeats in the time after which a holder counts as dead
+    beats: int  # heartbeats per expiry time
 
     def __str__(self) -> str:
-        """What the lease is for, for people."""
+        """The leased folder, for messages."""
 
     def names(self) -> list[str]:
-        """Of all files; none where the place is not there yet."""
+        """Names of all files; empty if the store does not exist yet."""
 
     def create(self, name: str, text: str) -> None:
-        """Write a file; FileExistsError where there is one: of many that try one succeeds."""
+        """Create a file exclusively: of concurrent calls one succeeds, the others raise FileExistsError."""
 
     def look(self, name: str) -> tuple[str, str]:
-        """The file's text, and what changes with every heartbeat; FileNotFoundError where it is gone."""
+        """The file's text, and a value that changes with every heartbeat.
+
+        Raises:
+            FileNotFoundError: if the file does not exist.
+        """
 
     def beat(self, name: str) -> None:
-        """Give a sign of life; may bring back a file that was removed."""
+        """Send a heartbeat; may re-create a file that was deleted."""
 
     def rename(self, name: str, new: str) -> None:
-        """Also where the disk is full."""
+        """Rename a file; must work on a full disk."""
 
     def remove(self, name: str) -> None:
-        """Whether it is there or not."""
+        """Delete a file if it exists."""
 
 
 class FolderLeases:
@@ -90,60 +94,62 @@ class FolderLeases:
         return str(self.path.parent)
 
     def names(self) -> list[str]:
-        """Of all files."""
+        """Names of all files."""
         with suppress(FileNotFoundError):
             return os.listdir(self.path)
         return []
 
     def create(self, name: str, text: str) -> None:
-        """Write a file that is not there yet."""
+        """Create a file exclusively."""
         self.path.mkdir(parents=True, exist_ok=True)
         with open(self.path / name, "x") as file:
             file.write(text)
 
     def look(self, name: str) -> tuple[str, str]:
-        """Text, and what changes with a heartbeat."""
-        # Opening asks the server, where a mere stat may come from a cache.
+        """The file's text and its modification time."""
+        # Opening the file queries the server; a mere stat may be answered from a cache.
         with open(self.path / name) as file:
             return file.read(), str(os.fstat(file.fileno()).st_mtime_ns)
 
     def beat(self, name: str) -> None:
-        """Give a sign of life."""
+        """Send a heartbeat."""
         os.utime(self.path / name)
 
     def rename(self, name: str, new: str) -> None:
-        """Give a file another name."""
+        """Rename a file."""
         (self.path / name).rename(self.path / new)
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Delete a file if it exists."""
         (self.path / name).unlink(missing_ok=True)
 
 
 class Lease:
-    """The right to write in a folder, held by one process at a time.
+    """Exclusive access to a folder, held by one process at a time.
 
-    A holder is dead at once if its process ran on this machine and is gone; else when its heartbeat has
-    not moved for `expiry` seconds of the waiter's own steady clock, so that no two clocks are compared.
+    A holder counts as dead if its process ran on this machine and has ended. On another machine it counts as
+    dead when its heartbeat has not changed for `expiry` seconds of the waiting process's monotonic clock; no
+    two clocks are compared.
 
     Attributes:
-        store: where the numbered files are.
+        store: storage of the numbered files.
     """
 
     def __init__(self, store: LeaseStore | Path, *, expiry: float = EXPIRY):
         self.store: LeaseStore = FolderLeases(store) if isinstance(store, Path) else store
         self.expiry = expiry
-        self._number: int | None = None  # of the file that is ours
+        self._number: int | None = None  # number of our file
         self._stop = threading.Event()
-        self._seen: tuple[str, str] | None = None  # file and heartbeat at the last look
-        self._looked = self._still = 0.0  # when that was, and for how long nothing had moved
-        self._said = float("-inf")
+        self._seen: tuple[str, str] | None = None  # the holder's file and heartbeat at the last check
+        self._checked_at = 0.0  # time of the last check
+        self._unchanged = 0.0  # seconds for which the heartbeat has not changed
+        self._logged_at = float("-inf")
 
     def acquire(self, timeout: float | None = None) -> bool:
-        """Take the lease, waiting up to `timeout` seconds (None: as long as it takes) for its holder.
+        """Acquire the lease, waiting up to `timeout` seconds (None: without limit).
 
         Returns:
-            Whether it is ours.
+            Whether the lease was acquired.
 
         Raises:
             StoreError: if the folder cannot be written.
@@ -159,16 +165,16 @@ class Lease:
         return True
 
     def check(self) -> None:
-        """Make sure that the lease is still ours.
+        """Check that this process still holds the lease.
 
         Raises:
-            StoreError: if it was never taken, or that cannot be seen.
-            LeaseLost: if it was taken over while this process slept.
+            StoreError: if the lease was never acquired, or its store cannot be read.
+            LeaseLost: if another process took it over.
         """
         number = self.number
         try:
             with suppress(FileNotFoundError):
-                self.store.beat(str(number))  # asks the server, where a listing may come from a cache
+                self.store.beat(str(number))  # queries the server; a listing alone may be cached
                 if self._highest()[0] == number:
                     return
         except OSError as error:
@@ -179,7 +185,7 @@ class Lease:
         )
 
     def release(self) -> None:
-        """Give the lease back."""
+        """Release the lease."""
         self._stop.set()
         number, self._number = self._number, None
         if number is not None:
@@ -187,27 +193,27 @@ class Lease:
                 self.store.rename(str(number), f"{number}{_FREE}")
 
     def __enter__(self) -> Lease:
-        """Take the lease, however long that takes."""
+        """Acquire the lease, waiting without limit."""
         self.acquire()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give it back."""
+        """Release the lease."""
         self.release()
 
     @property
     def number(self) -> int:
-        """Of the file that is ours: how often the lease was ever taken.
+        """Number of our file: how often the lease has been acquired in total.
 
         Raises:
-            StoreError: while it is not held.
+            StoreError: if the lease is not held.
         """
         if self._number is None:
             raise StoreError(f"{self.store} may be changed only by who holds its lease")
         return self._number
 
     def holder(self) -> Holder | None:
-        """Who holds the lease; None where it is free, its holder is known to be dead, or nobody answers."""
+        """The holder of the lease; None if it is free, its holder is dead, or the store cannot be read."""
         try:
             _, name = self._highest()
         except OSError:
@@ -225,36 +231,36 @@ class Lease:
         except FileExistsError:
             return False
         if self._highest() != (number + 1, ours):
-            # We looked long ago: others have taken that number since, and cleared it away.
+            # The listing was outdated: others have created and deleted that number since.
             self.store.remove(ours)
             return False
         for lower, other in self._files():
             if lower <= number:
                 self.store.remove(other)
         self._number, self._stop = number + 1, threading.Event()
-        rhythm = self.expiry / self.store.beats
-        threading.Thread(target=_beat, args=(self.store, ours, rhythm, self._stop), daemon=True).start()
+        interval = self.expiry / self.store.beats
+        threading.Thread(target=_beat, args=(self.store, ours, interval, self._stop), daemon=True).start()
         return True
 
     def _dead(self, name: str) -> bool:
-        """Whether the holder of the lease in that file is, as far as can be seen from here."""
+        """Whether the holder recorded in that file counts as dead."""
         try:
             text, heartbeat = self.store.look(name)
-        except FileNotFoundError:  # given back just now
+        except FileNotFoundError:  # released just now
             return False
         now = time.monotonic()
         if (name, heartbeat) != self._seen:
-            self._seen, self._still = (name, heartbeat), 0.0
+            self._seen, self._unchanged = (name, heartbeat), 0.0
         else:
-            # While this process hung, it did not watch: a server that was away must not make all look dead.
-            self._still += min(now - self._looked, 4 * POLL)
-        self._looked = now
+            # Bounded, because this process may itself have hung on an unresponsive server.
+            self._unchanged += min(now - self._checked_at, 4 * POLL)
+        self._checked_at = now
         holder = _read(text)
-        if self._still >= self.expiry or (holder and _gone(holder)):
+        if self._unchanged >= self.expiry or (holder and _gone(holder)):
             log.warning("%s: going on in the place of %s, which is dead", self.store, holder or "another")
             return True
-        if now - self._said >= SAY:
-            self._said = now
+        if now - self._logged_at >= SAY:
+            self._logged_at = now
             log.warning("%s is in use; waiting for %s", self.store, holder or "another process")
         return False
 
@@ -272,7 +278,7 @@ class Lease:
 
 
 def _read(text: str) -> Holder | None:
-    """Who wrote the file; None where it is being written."""
+    """The holder recorded in the text of a lease's file; None if the file is still being written."""
     with suppress(ValueError, TypeError):
         return Holder(**json.loads(text))
     return None
@@ -280,7 +286,7 @@ def _read(text: str) -> Holder | None:
 
 def _beat(store: LeaseStore, name: str, every: float, stop: threading.Event) -> None:
     while not stop.wait(every):
-        with suppress(OSError):  # what it means is seen when something is to be written
+        with suppress(OSError):  # `check` reports a lost lease before the next write
             store.beat(name)
 
 
@@ -290,7 +296,7 @@ def _this_process() -> Holder:
 
 
 def _machine() -> str:
-    """This boot and this space of process ids: hosts and containers may share a name."""
+    """Identifier of this boot and PID namespace; host names are not unique among containers."""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.stat('/proc/self/ns/pid').st_ino}"

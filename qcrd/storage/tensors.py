@@ -1,4 +1,4 @@
-"""Named tensors on disk with their checksum: what is read is what was written, or an error."""
+"""Named tensors in safetensors files with a checksum that is verified on reading."""
 
 from __future__ import annotations
 
@@ -20,48 +20,51 @@ from qcrd.storage.files import atomic
 
 Tensors = dict[str, Tensor]
 
-ENTRY = "qcrd"  # of the file's metadata: facts and checksum
+ENTRY = "qcrd"  # metadata key of facts and checksum
 
 
 class DamagedTensors(StoreError):
-    """A file that is torn, altered, or without the checksum that files of this project have."""
+    """A tensor file that is truncated, altered, or lacks this project's checksum."""
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
-    """Write a safetensors file, whole or not at all.
+    """Write a safetensors file atomically.
 
     Args:
-        path: its name.
+        path: file to write.
         tensors: any shapes and types, on any device.
-        facts: small things that belong to them, as JSON knows them.
+        facts: JSON-serialisable metadata.
 
     Raises:
-        StoreError: where it cannot be written.
+        StoreError: if it cannot be written.
     """
-    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(facts or {})
     with atomic(path) as temporary:
         try:
-            # One entry: the library writes several in any order, and equal content is to be equal bytes.
-            about = json.dumps({"facts": text, "sha256": _checksum(kept, text)})
-            save_file(kept, temporary, metadata={ENTRY: about})
+            # A single entry: the library writes several in any order, and equal content must give equal bytes.
+            entry = json.dumps({"facts": text, "sha256": _checksum(on_cpu, text)})
+            save_file(on_cpu, temporary, metadata={ENTRY: entry})
         except SafetensorError as error:
             raise _system_error(error) from error
 
 
 def load(path: Path) -> tuple[Tensors, dict[str, Any]]:
-    """Tensors, on the CPU, and facts of a file that `save` wrote.
+    """Read a file that `save` wrote.
+
+    Returns:
+        The tensors, on the CPU, and the facts.
 
     Raises:
-        FileNotFoundError: where there is none.
-        DamagedTensors: where a single bit is not as it was written.
+        FileNotFoundError: if the file does not exist.
+        DamagedTensors: if it fails its checksum or cannot be parsed.
     """
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            about = json.loads(file.metadata()[ENTRY])
-        text = about["facts"]
-        if _checksum(tensors, text) != about["sha256"]:
+            entry = json.loads(file.metadata()[ENTRY])
+        text = entry["facts"]
+        if _checksum(tensors, text) != entry["sha256"]:
             raise ValueError("its content does not match its checksum")
         return tensors, json.loads(text)
     except FileNotFoundError:
@@ -71,16 +74,16 @@ def load(path: Path) -> tuple[Tensors, dict[str, Any]]:
 
 
 def _system_error(error: SafetensorError) -> OSError:
-    """What the operating system said, such as that the disk is full, which the library has as text."""
+    """The operating system's error, such as a full disk, which the library reports only as text."""
     number = re.search(r"os error (\d+)", str(error))
     return OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))
 
 
 def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
-    """SHA-256 of everything in the file but the checksum itself."""
-    found = hashlib.sha256(text.encode())
+    """SHA-256 of the facts and of all tensors with their names, types and shapes."""
+    digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
-        found.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy())
-    return found.hexdigest()
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
