@@ -1,4 +1,4 @@
-"""The errors a user can act on; the CLI prints their message alone, without a traceback."""
+"""Errors that a user can act on; the CLI prints only their message, without a traceback."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,11 +6,11 @@ from pathlib import Path
 
 
 class QcrdError(Exception):
-    """Something the user can mend; the message says what is wrong and what to do."""
+    """An error that the user can fix; the message says what is wrong and what to do."""
 
 
 class ConfigError(QcrdError):
-    """A configuration that cannot be run; names file, line, field, value and what is allowed."""
+    """An invalid configuration; the message names file, line, field, value and the allowed values."""
 
 
 class StoreError(QcrdError):
@@ -18,7 +18,7 @@ class StoreError(QcrdError):
 
 
 class DamagedResult(StoreError):
-    """A finished cell's record or answers that are not as they were written."""
+    """A finished cell whose record or predictions are corrupted."""
 
     def __init__(self, path: Path):
         super().__init__(
@@ -28,19 +28,19 @@ class DamagedResult(StoreError):
 
 
 class DataError(QcrdError):
-    """A data set that is absent or not in the expected form."""
+    """A data set that is missing or not in the expected format."""
 
 
 class OutOfMemory(QcrdError):
-    """Work that needs more memory than there is; doing it again would end the same way."""
+    """Not enough memory; a retry would fail in the same way."""
 
 
 class Diverged(QcrdError):
-    """A training in which something is no longer a number.
+    """Training has diverged: the loss or another value is NaN or infinite.
 
     Attributes:
-        step: optimiser step (1-based) at which it was seen.
-        question_ids: the questions of that batch.
+        step: optimiser step (1-based) at which it was detected.
+        question_ids: ids of the questions in that batch.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class Diverged(QcrdError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The nearest of the known words as the end of a message, or nothing."""
+    """End of a message that suggests the closest known word; "" if none is close."""
     return meant(difflib.get_close_matches(word, list(known), n=1))
 
 
 def meant(words: list[str]) -> str:
-    """`; did you mean 'a' or 'b'?`, or nothing without words."""
+    """`; did you mean 'a' or 'b'?`; "" without words."""
     return f"; did you mean {' or '.join(map(repr, words))}?" if words else ""

@@ -1,7 +1,7 @@
-"""Canonical JSON and the short ids made from it.
+"""Canonical JSON, and fingerprints (short ids) computed from it.
 
-The rule: the id of a thing is the hash of all that changes it. What cannot be written canonically is
-refused rather than guessed at, because `str(object)` in a key makes two different things share an id.
+A fingerprint is the hash of everything that affects a result. Values without a canonical form are refused,
+because falling back to `str(object)` could give two different values the same id.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-LENGTH = 12  # hex digits: 48 bits, a one-in-a-million clash among 20,000 ids
+LENGTH = 12  # hex digits: 48 bits; one-in-a-million collision probability among 20,000 ids
 
 
 def canonical(value: Any) -> str:
@@ -23,7 +23,7 @@ def canonical(value: Any) -> str:
     Accepts None, bool, int, finite float, str, list, tuple and dict with string keys.
 
     Raises:
-        TypeError: for anything else (paths, sets, objects, keys that are not strings).
+        TypeError: for other types (paths, sets, objects, keys that are not strings).
         ValueError: for NaN and infinities.
     """
     if not _is_plain(value):
@@ -37,7 +37,7 @@ def fingerprint(value: Any) -> str:
 
 
 def fingerprint_each(values: Iterable[Any]) -> str:
-    """`fingerprint(list(values))`, for half a million values that need not be in memory at once."""
+    """`fingerprint(list(values))` without keeping all values in memory."""
     digest = hashlib.sha256(b"[")
     for i, value in enumerate(values):
         digest.update(b"," * (i > 0) + canonical(value).encode())
@@ -52,9 +52,9 @@ def fingerprint_file(path: Path) -> str:
 
 
 def fingerprint_path(path: Path) -> str:
-    """Fingerprint of the bytes of a file, or of all files of a folder with their relative names.
+    """Fingerprint of a file's bytes, or of all files in a folder with their relative names.
 
-    Read once per process for thousands of cells, unless a file's size or time of change differs.
+    The result is cached per process as long as sizes and modification times are unchanged.
     """
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     stats = [(file, file.stat()) for file in files]
@@ -63,12 +63,12 @@ def fingerprint_path(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _content(path: Path, stamps: tuple[tuple[Path, int, int], ...]) -> str:
-    found = {file.relative_to(path).as_posix(): fingerprint_file(file) for file, *_ in stamps}
-    return found["."] if "." in found else fingerprint(found)  # "." is `path` itself, a file
+    by_name = {file.relative_to(path).as_posix(): fingerprint_file(file) for file, *_ in stamps}
+    return by_name["."] if "." in by_name else fingerprint(by_name)  # ".": `path` itself is a file
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether `_check` has nothing to say; quicker, since it need not know where in the value it is."""
+    """Whether `_check` would accept the value; faster, because it tracks no position for messages."""
     kind = type(value)
     if kind is str or kind is int or kind is bool or value is None:
         return True

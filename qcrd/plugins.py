@@ -1,8 +1,8 @@
-"""Code of the user's own: files and modules that register schemes, methods, tasks and the like.
+"""Plugins: the user's files and modules that register schemes, methods, tasks and other components.
 
-A plugin is named by the user, in a grid or by installing it; nothing is ever loaded because data, a model or
-a record says so. A file is read once, by the driver: its text goes to the workers, so that all of them run
-the same code wherever they are, and whatever becomes of the file meanwhile.
+Only plugins that the user names in a grid or has installed are loaded; data, models and records never cause
+code to be loaded. The driver reads a plugin file once and sends its text to the workers, so that all of them
+run the same code even if the file changes later.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from qcrd.moved import new_path
 from qcrd.storage.files import atomic
 
 GROUP = "qcrd.plugins"
-"""Group of the entry points by which installed packages name their plugins."""
+"""Entry-point group in which installed packages declare their plugins."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,27 +35,27 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """One file or module."""
+    """One plugin file or module."""
 
     name: str  # as the user wrote it
-    module: str  # dotted name that it is imported under
-    code: str  # fingerprint of its code; part of the ids of what it changes
-    text: bytes | None = None  # of a file; None is a module, which every node has installed
+    module: str  # dotted name under which it is imported
+    code: str  # fingerprint of its code; part of the ids of results that use it
+    text: bytes | None = None  # content of a file; None for a module, which is installed on every node
 
 
 _loaded: dict[str, Plugin] = {}  # by module
-_loading: list[tuple[Plugin, list[Callable[[], object]]]] = []  # with what to do if it fails
+_loading: list[tuple[Plugin, list[Callable[[], object]]]] = []  # with callbacks that undo its registrations
 
 
 def load(names: Sequence[str], folder: Path) -> None:
-    """Load plugins, unless this process has them.
+    """Load plugins, unless they are already loaded in this process.
 
     Args:
         names: files (`own/scheme.py`, with ~ and environment variables) or modules (`package.scheme`).
-        folder: what the files' paths are relative to.
+        folder: base folder of relative file paths.
 
     Raises:
-        ConfigError: where one is not there, cannot be imported or registers what is taken.
+        ConfigError: if a plugin does not exist, cannot be imported or registers a name that is taken.
     """
     load_installed()
     for name in names:
@@ -64,7 +64,7 @@ def load(names: Sequence[str], folder: Path) -> None:
 
 @cache
 def load_installed() -> None:
-    """Load the plugins that installed packages name in their metadata, the group `qcrd.plugins`.
+    """Load the plugins that installed packages declare as entry points of the group `qcrd.plugins`.
 
     Raises:
         ConfigError: as `load`.
@@ -74,17 +74,17 @@ def load_installed() -> None:
 
 
 def loaded() -> tuple[Plugin, ...]:
-    """What this process has loaded."""
+    """Plugins loaded in this process."""
     return tuple(_loaded.values())
 
 
 def keep(folder: Path) -> list[Path]:
-    """Write the files that are loaded into a folder, as CODE.py, for people who follow a result back.
+    """Copy loaded plugin files into a folder, as CODE.py, to document which code produced a result.
 
-    Nothing is ever loaded from there.
+    Nothing is ever loaded from that folder.
 
     Returns:
-        Those that were not there.
+        Newly written files.
     """
     new = []
     for plugin in loaded():
@@ -98,12 +98,12 @@ def keep(folder: Path) -> list[Path]:
 
 
 def carried(function: Callable[P, R]) -> Callable[P, R]:
-    """The function as another process is to call it: there it first loads what this one has loaded."""
-    here = loaded()
+    """Wrap a function for another process, where it first loads the plugins loaded in this process."""
+    to_load = loaded()
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        for plugin in here:
+        for plugin in to_load:
             _load(plugin)
         return function(*args, **kwargs)
 
@@ -111,12 +111,12 @@ def carried(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def loading() -> Plugin | None:
-    """The plugin that is being loaded now."""
+    """The plugin that is currently being loaded; None outside of `load`."""
     return _loading[-1][0] if _loading else None
 
 
 def on_failure(undo: Callable[[], object]) -> None:
-    """What to do if the plugin that is being loaded turns out to be broken."""
+    """Register a callback that undoes a registration if loading the current plugin fails."""
     _loading[-1][1].append(undo)
 
 
@@ -139,7 +139,7 @@ def _of_file(name: str, folder: Path) -> Plugin:
 def _of_module(name: str) -> Plugin:
     try:
         spec = find_spec(name)
-    except Exception as error:  # of a package around it, which may do anything
+    except Exception as error:  # importing its parent package may raise anything
         raise ConfigError(f"plugin {name!r}: {error}") from error
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise ConfigError(
@@ -147,7 +147,7 @@ def _of_module(name: str) -> Plugin:
             "module that is installed on every node"
         )
     file = Path(spec.origin)
-    if spec.parent:  # in a package, whose other files it may import
+    if spec.parent:  # in a package: fingerprint all its files, which the module may import
         top = _outermost(file, spec.parent)
         code = fingerprint(
             {f.relative_to(top).as_posix(): fingerprint_file(f) for f in sorted(top.rglob("*.py"))}
@@ -158,17 +158,18 @@ def _of_module(name: str) -> Plugin:
 
 
 def _outermost(file: Path, package: str) -> Path:
-    """Folder of the outermost package around a module.
+    """Folder of the outermost regular package that contains a module.
 
-    Namespaces do not count, which packages of others may share; in nothing else, its own folder.
+    Namespace packages are ignored, because unrelated packages may share them; within namespace packages only,
+    the module's own folder.
     """
-    around = file.parents[: package.count(".") + 1]
-    return next((folder for folder in reversed(around) if (folder / "__init__.py").exists()), file.parent)
+    parents = file.parents[: package.count(".") + 1]
+    return next((folder for folder in reversed(parents) if (folder / "__init__.py").exists()), file.parent)
 
 
 def _load(plugin: Plugin) -> None:
-    known = _loaded.get(plugin.module)
-    if known is not None and known.code == plugin.code:
+    previous = _loaded.get(plugin.module)
+    if previous is not None and previous.code == plugin.code:
         return
     if plugin.text is None and _of_module(plugin.name).code != plugin.code:
         raise ConfigError(
@@ -201,7 +202,7 @@ def _undone_on_failure(plugin: Plugin) -> Iterator[None]:
 
 
 def _worded(error: BaseException, plugin: Plugin) -> str:
-    """What went wrong in a plugin, and in which of its lines."""
+    """Message for an error in a plugin, with the line."""
     if isinstance(error, SyntaxError):
         line, what = error.lineno, f"not Python: {error.msg}"
     else:
@@ -214,8 +215,8 @@ def _worded(error: BaseException, plugin: Plugin) -> str:
     return f"{where}{what}; mend it, or do without (remove it from `plugins:`, or uninstall it)"
 
 
-class _Text(SourceLoader):
-    """Imports a module from a text that is at hand."""
+class _TextLoader(SourceLoader):
+    """Imports a module from its source text in memory."""
 
     def __init__(self, filename: str, text: bytes):
         self.filename, self.text = filename, text
@@ -228,10 +229,10 @@ class _Text(SourceLoader):
 
 
 def _import_text(plugin: Plugin, text: bytes) -> None:
-    loader = _Text(plugin.name, text)
+    loader = _TextLoader(plugin.name, text)
     spec = spec_from_loader(plugin.module, loader, origin=plugin.name)
     if spec is None:
         raise ImportError(f"no module can be made of {plugin.name}")
     module = module_from_spec(spec)
-    sys.modules[plugin.module] = module  # dataclasses and pickles look there for what it defines
+    sys.modules[plugin.module] = module  # dataclasses and pickle look up definitions there
     loader.exec_module(module)

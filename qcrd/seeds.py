@@ -1,4 +1,4 @@
-"""The order in which questions come, and the seeds of all that is random."""
+"""Batch order, and seeds for all random streams."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import hashlib
 
 
 def epoch_order(questions: int, batch: int, seed: int, epoch: int) -> list[list[int]]:
-    """The batches of one epoch: a permutation that depends on the seed and the epoch alone.
+    """Batches of one epoch: a permutation of the questions that depends only on the seed and the epoch.
 
-    The last batch is filled up from the front of the permutation, so that every step sees `batch`
-    questions (fewer only where there are fewer in all).
+    The last batch is filled from the front of the permutation, so that every batch has `batch` questions, or
+    all of them if there are fewer.
+
+    Returns:
+        Lists of 0-based question indices.
     """
-    import torch  # here, so that deriving a seed does not wait for it
+    import torch  # imported here so that `derive` does not need torch
 
     generator = torch.Generator().manual_seed(derive(seed, "order", epoch))
     order = torch.randperm(questions, generator=generator).tolist()
@@ -22,7 +25,7 @@ def epoch_order(questions: int, batch: int, seed: int, epoch: int) -> list[list[
 
 
 def derive(seed: int, *what: str | int) -> int:
-    """A 63-bit seed for one purpose, so that purposes never share a stream.
+    """Derive a 63-bit seed for one purpose, so that no two purposes share a random stream.
 
     Purposes in use: order, init, dropout, selfplay, scheme, selection, discriminator, augment, held out,
     weights, judging, explain.

@@ -97,7 +97,7 @@ def no_plugins():
     for registry, built_in in zip(registries, before, strict=True):
         registry.clear()
         registry.update(built_in)
-        registry._of.clear()
+        registry._plugins.clear()
     plugins._loaded.clear()
     plugins.load_installed.cache_clear()
 

@@ -125,7 +125,7 @@ def test_a_plugins_code_is_in_the_id_of_the_cells_that_use_it_and_of_no_others(t
         assert found["plugins"] == {"contrastive.scheme": plugins.loaded()[0].code}
         ids.add(its_id)
         assert identity("minmax") == without and identity("softmin", "dss") == baseline
-        SCHEMES.pop("softmin"), SCHEMES._of.clear(), plugins._loaded.clear()
+        SCHEMES.pop("softmin"), SCHEMES._plugins.clear(), plugins._loaded.clear()
     assert len(ids) == 2 and "plugins" not in without[0]
 
 
@@ -134,7 +134,7 @@ def test_another_process_runs_the_text_that_was_read_whatever_has_become_of_the_
     plugins.load(["own.py"], tmp_path)
     function = plugins.carried(lambda: SCHEMES["softmin"].name)
     path.write_text("raise ValueError")
-    SCHEMES.pop("softmin"), SCHEMES._of.clear(), plugins._loaded.clear()  # as in a new process
+    SCHEMES.pop("softmin"), SCHEMES._plugins.clear(), plugins._loaded.clear()  # as in a new process
     assert function() == "softmin" == function()
 
 

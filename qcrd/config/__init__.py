@@ -1,7 +1,7 @@
-"""What a user can set: the pydantic models of a cell and of a grid.
+"""The configuration: pydantic models of a cell and of a grid.
 
-Every field's docstring says what it is and where its default comes from. Unknown keys are errors.
-Nothing below `pipeline` receives a whole `Cell`; stages get the section that they need.
+Every field's docstring describes it and the source of its default. Unknown keys are errors. Stages receive
+only the section that they need, not a whole `Cell`.
 """
 
 from qcrd.config.cell import (

@@ -13,20 +13,22 @@ from qcrd.config.section import Count, Fraction, NonNegative, Positive, Section
 
 
 class Rationales(Section):
-    """Which of the teacher's samples a cell uses, and what it trains on (section 3.2)."""
+    """How many teacher samples a cell uses, and how it derives its training data from them (section 3.2)."""
 
     m: Count = 5
-    """Teacher samples per question that qcrd, morsd and edit vote over and learn from (section 4.1: 5)."""
+    """Teacher samples per question for qcrd, morsd and edit (section 4.1: 5)."""
     baseline_m: Count = 1
-    """The same for finetuning, single_task and dss, which do not read `m`: 1 is one rationale per question,
-    as published; more gives the baselines the vote too, which separates its effect from QCRD's losses."""
+    """Teacher samples per question for finetuning, single_task and dss, which do not read `m`. 1 is the
+    published setting; more gives the baselines the vote too, which separates its effect from QCRD's
+    losses."""
     labels: Literal["gold", "teacher"] = "gold"
     """Labels to train and validate on: gold, or the teacher's (Table 3)."""
     denoise: Literal["gold", "majority"] | None = None
-    """What a rationale's label must equal to be a positive; None follows `labels`."""
+    """What a rationale's label must equal for the rationale to be positive; None follows `labels`."""
     unread: Literal["drop", "negative"] = "drop"
-    """What a rationale is whose label could not be read: on neither side (it may well be right), or a
-    negative, as section 3.2 read to the letter has it. The baselines, which do not read `m`, drop it."""
+    """What to do with a rationale whose label could not be parsed: drop it, since it may be correct, or use
+    it as a negative, which is the literal reading of section 3.2. The baselines, which do not read `m`, drop
+    it."""
 
     @model_validator(mode="after")
     def _no_gold(self) -> Rationales:
@@ -39,33 +41,33 @@ class Rationales(Section):
 
     @property
     def chooses(self) -> Literal["gold", "majority"]:
-        """`denoise` with its default resolved."""
+        """`denoise` with its default filled in."""
         return self.denoise or ("gold" if self.labels == "gold" else "majority")
 
 
 class Selection(Section):
-    """Which rationales are learnt from, of all that the samples offer (MoRSD). A setting that is None is the
-    method's own: dss takes the first right one, qcrd all right ones, morsd the six right ones, no two of them
-    nearly the same, that help the student most."""
+    """Which rationales to train on (MoRSD). A setting that is None uses the method's default: dss selects the
+    first correct rationale, qcrd all correct ones, morsd the six correct ones with the best difficulty and
+    without near-duplicates."""
 
     rule: str | None = None
-    """all, first (drawn), min_rd, max_rd (least, greatest Rationale Difficulty), random, or one that a plugin
-    registered. first, random and difficulty take `n` of those that pass the filters."""
+    """all, first (drawn), min_rd, max_rd (lowest, highest Rationale Difficulty), random, or a rule of a
+    plugin. All rules but `all` select `n` of the rationales that pass the filters."""
     n: Count | None = None
-    """Most rationales per question (MoRSD: 6)."""
+    """Maximum number of rationales per question (MoRSD: 6)."""
     accuracy: bool | None = None
-    """Whether only rationales with the right answer are candidates. Without it the wrong ones are candidates
-    too, and are no negatives."""
+    """Whether only rationales with the correct answer are candidates. If false, wrong ones are candidates as
+    well and are not used as negatives."""
     diversity: bool | None = None
-    """Whether of near-duplicates only the first is a candidate."""
+    """Whether to keep only the first of near-duplicate rationales."""
     threshold: Fraction = 0.8
-    """Jaccard similarity of the word sets above which two are near-duplicates (the summaries are silent; of
-    four real answers to SVAMP 3.7 stay)."""
+    """Jaccard similarity of word sets above which two rationales are near-duplicates (not given in the
+    summaries of the paper; keeps 3.7 of four real answers to SVAMP)."""
     measured_by: str | None = None
-    """T5-family checkpoint, a folder or a Hub id, that measures difficulty once; None is the student itself,
-    anew at each iteration's beginning."""
+    """T5-family checkpoint, a folder or a Hub id, that measures difficulty once; None: the student measures
+    it at the beginning of each iteration."""
     revision: str | None = None
-    """Revision of a Hub checkpoint; None is the one in `config.revisions`, else the newest."""
+    """Revision of a Hub checkpoint; None: the one in `config.revisions`, else the newest."""
 
     @model_validator(mode="before")
     @classmethod
@@ -74,18 +76,18 @@ class Selection(Section):
 
 
 class Architecture(Section):
-    """Shape of a randomly initialised T5 (gated GELU, head tied to the embeddings)."""
+    """Architecture of a randomly initialised T5 (gated GELU, output head tied to the embeddings)."""
 
     d_model: Count = 64
-    """Width."""
+    """Hidden size."""
     d_kv: Count = 8
-    """Width of one head."""
+    """Size of one attention head."""
     d_ff: Count = 128
-    """Width of the feed-forward layer."""
+    """Size of the feed-forward layer."""
     layers: Count = 2
-    """Encoder layers, and as many decoder layers."""
+    """Number of encoder layers, and of decoder layers."""
     heads: Count = 8
-    """Attention heads."""
+    """Number of attention heads."""
 
 
 class Student(Section):
@@ -141,7 +143,8 @@ class Training(Section):
     alpha2: NonNegative = 0.5
     """Weight of the rationale loss (Eq. 8)."""
     iteration: Count | None = None
-    """Steps per iteration, the unit of snapshots, self-play and discriminator updates; None: one epoch."""
+    """Optimiser steps per iteration: snapshots, self-play and discriminator updates happen once per
+    iteration. None: one epoch."""
     evaluate_every: Count = 250
     """Steps between evaluations (DSS: 250); the last step is always evaluated."""
 
@@ -159,36 +162,37 @@ class Contrastive(Section):
     """The many-to-one contrastive loss (Eqs. 3-7, section 5.1)."""
 
     scheme: str = "minmax"
-    """minmax, maxmin, sampling, mean, wmean, or one that a plugin registered."""
+    """minmax, maxmin, sampling, mean, wmean, or a scheme of a plugin."""
     beta: NonNegative = 0.2
     """Weight of the negatives (section 4.1: 0.2)."""
     delta: NonNegative = 4.0
-    """Margin, in nats per token, beyond which a negative is far enough (section 4.1: 4)."""
+    """Margin of the hinge, in nats per token (section 4.1: 4)."""
     negative: Literal["hinge", "printed"] = "hinge"
-    """hinge adds beta * max(delta - l, 0); printed subtracts it, as Eq. 3 does literally."""
+    """hinge adds beta * max(delta - l, 0); printed subtracts it, as Eq. 3 is printed."""
     key_weight: Positive = 1.0
-    """How much a key token counts in l beside another: those in which a rationale differs from the nearest of
-    the other side (EDIT). 1 counts all alike, as the paper."""
+    """Weight of a key token in l; other tokens have weight 1. Key tokens are those in which a rationale
+    differs from the nearest rationale of the other side (EDIT). 1 weights all tokens equally, as in the
+    paper."""
 
 
 class SelfPlay(Section):
-    """Negatives sampled from the student's own past (section 3.2.2, A.1)."""
+    """Self-play: negatives sampled from earlier snapshots of the student (section 3.2.2, A.1)."""
 
     enabled: bool = True
-    """Whether there is any; off means k = 0."""
+    """Whether to use self-play; false means k = 0."""
     k: Annotated[int, Field(ge=0)] = 1
-    """Rationales per question and iteration (section 4.1: 1)."""
+    """Rationales to sample per question and iteration (section 4.1: 1)."""
     tau: NonNegative = 1.5
     """Sampling temperature; 0 is greedy (section 4.1: 1.5)."""
     top_k: Count | None = 50
-    """Tokens that are drawn among, the likeliest ones; null is the whole vocabulary. The paper is silent; 50
-    is the default of transformers' `generate`. Over all of T5's 32,000 pieces tau 1.5 gives sequences that
-    hardly ever end and that lie beyond the paper's margin (docs/results.md, `qcrd bench negatives`)."""
+    """Number of most likely tokens to sample from; null: the whole vocabulary. Not given in the paper; 50 is
+    the default of transformers' `generate`. With all 32,000 tokens of T5, tau 1.5 gives sequences that hardly
+    ever end and that lie beyond the paper's margin (docs/results.md, `qcrd bench negatives`)."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Of these, the likeliest that together have this share of their probability; 1 keeps all. With top_k
-    null each step sorts the whole vocabulary, which is slow."""
+    """Nucleus sampling among the top_k tokens; 1 keeps all. With top_k null each step sorts the whole
+    vocabulary, which is slow."""
     lag: Count = 5
-    """How many iterations before the sampled snapshot was taken (section 4.1: 5)."""
+    """Age of the sampled snapshot in iterations (section 4.1: 5)."""
 
     @field_validator("top_k", mode="before")
     @classmethod
@@ -214,53 +218,56 @@ class Discriminator(Section):
     """The discriminator, which scores rationales (sections 3.3.1, A.2)."""
 
     enabled: bool = True
-    """Off: every weight is 1 (no discriminator, Table 4)."""
+    """Whether to use a discriminator; without one every weight is 1 (Table 4)."""
     checkpoint: str | None = None
-    """T5-family checkpoint whose encoder is taken; None initialises `architecture` at random."""
+    """T5-family checkpoint whose encoder to use; None initialises `architecture` at random."""
     revision: str | None = None
     """Revision of a Hub checkpoint; None is the one in `config.revisions`, else the newest."""
     architecture: Architecture = Architecture()
     """Only read where there is no checkpoint."""
     loss: Literal["bounded", "printed", "bce"] = "bounded"
-    """bounded has positives and negatives below the line; printed is Eq. 2, without lower bound; bce is
-    binary cross entropy, the two kinds of a question alike."""
+    """bounded: denominator over positives and negatives; printed: Eq. 2, which has no lower bound; bce:
+    binary cross entropy in which positives and negatives of a question have equal weight."""
     lr: Positive = 1e-4
     """Learning rate of pretraining and, before decay, of the updates."""
     batch: Count = 32
     """Questions per step."""
     max_tokens: Count = 8_192
-    """Most tokens of a step whose gradient is computed at once: a step of more goes through in chunks of
-    whole questions, a question of more by itself. The sum over the chunks is the step's gradient, so this
-    bounds memory alone (T5-base in fp32 keeps 1 GiB for 1,000 tokens), except that a checkpoint's dropout
-    draws other masks for another cut."""
+    """Maximum number of tokens per forward and backward pass. A larger step is split into chunks of whole
+    questions; a question with more tokens is a chunk by itself. Gradients are summed over chunks, so this
+    only bounds memory (T5-base in fp32: 1 GiB per 1,000 tokens), except that dropout of a checkpoint draws
+    different masks for different chunks."""
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    """Share of the questions with both kinds of teacher's rationales that the discriminator never trains on,
-    at most 256 of them. How well it ranks their rationales is reported, and `calibration` reads them."""
+    """Share of the questions with both positives and negatives of the teacher to hold out from the
+    discriminator's training, at most 256. They are used to report ranking quality and for `calibration`."""
     calibration: Literal["held_out", "midpoint"] = "held_out"
-    """What a score g weighs, s = sigmoid(a (g - c)). held_out: a and c are fitted to the held-out questions,
-    so that s is the chance of being a positive where positives and the teacher's negatives are equally
-    common; one that ranks them no better than chance gives 0.5 to all. midpoint: a = 1, c is the running
-    middle of the mean scores of positives and of all negatives in training; so too with nothing held out."""
+    """How a score g becomes a weight s = sigmoid(a (g - c)). held_out: a and c are fitted on the held-out
+    questions, so that s is the probability of being positive if positives and the teacher's negatives are
+    equally frequent; a discriminator no better than chance gives 0.5 to all. midpoint: a = 1, and c is the
+    running midpoint of the mean scores of positives and negatives in training; also used if nothing is held
+    out."""
     pretrain_steps: Annotated[int, Field(ge=0)] = 1000
     """Steps on the teacher's rationales and augmented negatives before training."""
     update_steps: Annotated[int, Field(ge=0)] = 8
-    """Steps at each iteration boundary, self-play negatives included; 0 keeps the pretrained one."""
+    """Update steps at each iteration boundary, self-play negatives included; 0 keeps the pretrained
+    weights."""
     alpha3: NonNegative = 0.5
     """Weight of the discriminator's loss in the first iteration (Eq. 8)."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.9
     """Factor on alpha3 and the learning rate per iteration (section 4.1: 0.9)."""
     min_factor: Fraction = 0.01
-    """Updates end with the first iteration for which decay^iteration is below this: at 0.9 after 44. 0 never
-    ends them."""
+    """Updates stop at the first iteration with decay^iteration below this value (decay 0.9: after 44). 0
+    never stops them."""
     augment: Annotated[int, Field(ge=0)] = 2
-    """Augmented negatives per positive in pretraining, made anew for each epoch."""
+    """Augmented negatives per positive in pretraining, generated anew in each epoch."""
     augmentation: Literal["words", "numbers", "both"] = "both"
-    """Replace words by others of their class (the paper's), swap numbers and operators, or both by turns."""
+    """words: replace words by others of their class (the paper's); numbers: swap numbers and operators; both:
+    one of the two at random."""
     weights: Literal["judged", "mean_one", "shuffled"] = "judged"
-    """judged: s of a chosen positive and 1 - s of a chosen negative (Eqs. 6, 7). Two controls of what the
-    discriminator's choice among rationales adds: mean_one divides both by their means over the batch, so
-    that they no longer scale the loss or beta; shuffled deals them out at random among the batch's chosen
-    rationales of the same kind, so that scale and spread stay and the judgement goes."""
+    """judged: weight s for a chosen positive, 1 - s for a chosen negative (Eqs. 6, 7). Two controls isolate
+    the effect of the discriminator's ranking: mean_one divides the weights of positives and of negatives by
+    their batch means, so that they do not scale the loss or beta; shuffled permutes the weights within the
+    batch's chosen positives and within its negatives, which keeps their scale and spread."""
 
     @model_validator(mode="before")
     @classmethod
@@ -272,21 +279,22 @@ class Edit(Section):
     """Learning key steps from dual rationales (method edit; SPEC, section 4)."""
 
     duals: Literal["mined", "prompted"] = "mined"
-    """mined: the closest right and wrong one of the teacher's own samples. prompted: the teacher is
-    asked to derail a right one and to mend a wrong one, which takes one that follows instructions."""
+    """mined: the closest pair of a correct and a wrong rationale among the teacher's samples. prompted: the
+    teacher is asked to corrupt a correct rationale and to correct a wrong one, which requires an
+    instruction-following teacher."""
     first: Fraction = 0.5
-    """Share of the steps that train on the right rationales as a whole, before key tokens alone count."""
+    """Share of the steps that train on complete correct rationales; later steps train on key tokens only."""
     alpha: NonNegative = 1.0
-    """Weight of the key tokens of the right rationale."""
+    """Weight of the key tokens of the correct rationale."""
     beta: NonNegative = 0.05
-    """Weight of the key tokens of the wrong rationale; small."""
+    """Weight of the key tokens of the wrong rationale; should be small."""
     delta: NonNegative = 4.0
-    """Margin, in nats per key token, beyond which the wrong ones are unlikely enough: what is lowered without
-    a bound diverges (as QCRD's contrastive.delta)."""
+    """Margin, in nats per key token, above which wrong key tokens are not pushed further: an unbounded loss
+    diverges (as QCRD's contrastive.delta)."""
 
 
 class Cell(Section):
-    """One training run: task x method x settings x seed."""
+    """Configuration of one training run: task, method, settings and seed."""
 
     task: Task = Task()
     teacher: Teacher = Teacher()
@@ -295,7 +303,7 @@ class Cell(Section):
     student: Student = Student()
     method: str = "qcrd"
     options: Options = Options()
-    """Settings of a plugin's method, which says what they may be."""
+    """Settings of a plugin's method, validated by the plugin."""
     training: Training = Training()
     contrastive: Contrastive = Contrastive()
     selfplay: SelfPlay = SelfPlay()

@@ -1,4 +1,4 @@
-"""Settings of the data set and of who answers: what a sample depends on."""
+"""Settings of the data set and of the teacher, which determine the samples."""
 
 from __future__ import annotations
 
@@ -13,48 +13,50 @@ from qcrd.types import Limit
 
 
 class Own(Section):
-    """What the fields of an own data set are (task.name: own); docs/own-data.md has an example.
+    """Fields of a custom data set (task.name: own); docs/own-data.md has an example.
 
-    Dots go into nested fields: `choices.text`.
+    Dots access nested fields: `choices.text`.
     """
 
     question: str | tuple[str, ...] = "question"
-    """Field of the question, or several whose texts follow each other, such as [premise, hypothesis]."""
+    """Field of the question, or several fields to concatenate, such as [premise, hypothesis]."""
     label: str = "label"
-    """Field of the gold label; for a choice its text, name, number or letter. A list is of right answers,
-    any of which counts; the first is trained on."""
+    """Field of the gold label; for a choice its text, name, number or letter. A list contains alternative
+    correct answers, of which the first is trained on."""
     label_after: Annotated[str, Field(min_length=1)] | None = None
-    """Mark behind which the label stands in its field (GSM8K: '####'); None takes the whole field."""
+    """Marker after which the label starts in its field (GSM8K: '####'); None: the whole field."""
     label_before: Annotated[str, Field(min_length=1)] | None = None
-    """Mark before which it stands (ASDiv: '(' in '9 (apples)')."""
+    """Marker before which the label ends (ASDiv: '(' in '9 (apples)')."""
     label_is: Literal["text", "key", "index0", "index1", "letter"] | None = None
-    """How labels name a choice: by text, name in the source, number from 0 or 1, or letter. None decides it
-    once for the whole set, and refuses a set that can be read in two ways."""
+    """How labels refer to a choice: by text, name in the source, 0-based or 1-based number, or letter. None
+    detects it for the whole data set, and raises an error if it is ambiguous."""
     kind: Literal["choice", "equation", "text"] = "text"
-    """choice and text agree where their normalised texts do, equations where their values do."""
+    """Kind of label. Choices and texts are compared by normalised text, equations by value."""
     choices: str | tuple[str, ...] | None = None
-    """Only for choice: the field that lists them, or the labels themselves if all questions have the same."""
+    """Only for choice: the field that lists the choices, or the labels if all questions have the same
+    ones."""
     keys: str | None = None
-    """Field with the source's names of the choices, one for each (ARC: choices.label, which is found)."""
+    """Field with the source's names of the choices, one per choice (ARC: choices.label, which is
+    detected)."""
     rationale: str | None = None
-    """Field of a gold rationale; reported alone, never trained on. Where it is the label's own field, with
-    label_after: what stands before the mark."""
+    """Field of a gold rationale, which is reported but not trained on. If it is the label's field and
+    label_after is set: the text before the marker."""
     id: str | None = None
-    """Field that tells all questions apart; None numbers them (own-train-0). Recorded answers name it."""
+    """Field with unique question ids, to which recorded answers refer; None numbers them (own-train-0)."""
     drop: Fraction = 0.0
-    """Largest share of rows that may be left out because they cannot be questions (no label, a choice that is
-    empty or there twice); 0 refuses the set for the first of them."""
+    """Maximum share of invalid rows to skip (no label, an empty or duplicate choice); with 0 the first
+    invalid row is an error."""
     train_split: str = "train"
-    """The source's name for its training questions; a single file is one split, train."""
+    """The source's name of the training split; a single file is one split, train."""
     validation_split: str | None = None
-    """The same; None takes `validation` where the source has it, else holds out a tenth of the training
-    questions, or task.validation of them, drawn by task.seed."""
+    """The source's name of the validation split; None uses `validation` if the source has it, else holds out
+    a tenth of the training questions, or task.validation of them, drawn by task.seed."""
     test_split: str | None = None
     """The same for `test`."""
     subset: str | None = None
-    """Configuration of a Hub data set that has several; of a folder, the folder in it."""
+    """Configuration of a Hub data set that has several; for a folder, a subfolder."""
     revision: str | None = None
-    """Revision of a Hub data set; None is the newest."""
+    """Revision of a Hub data set; None: the newest."""
 
     @field_validator("question", "choices", mode="before")
     @classmethod
@@ -105,39 +107,39 @@ class Own(Section):
 
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
-"""A list in YAML and in a record's JSON, which strictly is no tuple."""
+"""A tuple that is also accepted as a list, as in YAML and in a record's JSON."""
 
 
 class Task(Section):
     """The data set and its splits."""
 
     name: str = "arithmetic"
-    """A registered task: arithmetic, svamp, gsm8k, cqa, anli1, esnli; or `own`, which `own` describes."""
+    """A registered task: arithmetic, svamp, gsm8k, cqa, anli1, esnli; or `own`, a custom data set."""
     source: str | None = None
-    """Where its data is: a folder, a zip, a file (own), or a Hub id; None takes the task's own default."""
+    """Location of the data: a folder, a zip, a file (own), or a Hub id; None: the task's default."""
     own: Own = Own()
-    """Only for `own`: what the fields of the data are."""
+    """Only for `own`: the fields of the data set."""
     train: Count | None = None
-    """Number of training questions; None takes all (arithmetic: 720)."""
+    """Number of training questions; None: all (arithmetic: 720)."""
     validation: Count | None = None
-    """Number of validation questions; None takes the task's own (svamp: 80; gsm8k: 747; cqa: 975)."""
+    """Number of validation questions; None: the task's default (svamp: 80; gsm8k: 747; cqa: 975)."""
     test: Count | None = None
-    """Number of test questions; None takes all (arithmetic: 200)."""
+    """Number of test questions; None: all (arithmetic: 200)."""
     prompt: str | None = None
-    """File of instructions and worked examples for the teacher; None takes the task's own (tasks/prompts)."""
+    """File with instructions and few-shot examples for the teacher; None: the task's (tasks/prompts)."""
     seed: int = 0
-    """Seed of generation and of splitting; not the cell's seed."""
+    """Seed for generating and splitting the data; independent of the cell's seed."""
     uncued: Literal["task", "refuse", "last"] = "task"
-    """How a finished answer is read that announces no label ("The answer is", "####", ...; docs/reading.md):
-    not at all (refuse), or by its last number or the choice it names last (last). `task` leaves it to the
-    task: svamp reads a short statement by its last number, the others refuse. Such labels are counted."""
+    """How to parse a complete answer without a cue ("The answer is", "####", ...; docs/reading.md). refuse:
+    no label; last: its last number or the last choice that it names; task: the task's rule, by which svamp
+    takes the last number of a short statement and the others refuse. Such labels are counted."""
     thinking: Literal["answer", "thinking", "both"] = "answer"
-    """What is the rationale where a reasoning model thinks between marks (`<think>`) before it answers: what
-    follows (the thinking where nothing but the label follows), the thinking, or both."""
+    """Which text of a reasoning model is the rationale: the answer after its thinking (`<think>`; the
+    thinking if only the label follows), the thinking, or both."""
     cues: Names = ()
-    """Further cues, that a plugin registered (docs/reading.md)."""
+    """Additional cues of plugins (docs/reading.md)."""
     normalisers: Names = ()
-    """Changes to an answer's text before it is read, that a plugin registered; in this order."""
+    """Text transformations of plugins, applied in this order before an answer is parsed."""
 
     @model_validator(mode="after")
     def _described(self) -> Task:
@@ -152,59 +154,59 @@ class Task(Section):
 
 
 class Teacher(Section):
-    """Who answers, and how it is sampled: all that changes an answer."""
+    """The teacher and its sampling: all settings that affect its answers."""
 
     engine: str = "vllm"
     """vllm samples a causal model in Ray actors; openai asks a server that speaks OpenAI's protocol;
-    transformers samples an encoder-decoder such as FLAN-T5; recorded reads the answers in `path`; or one that
-    a plugin registered."""
+    transformers samples an encoder-decoder such as FLAN-T5; recorded reads the answers in `path`; or an
+    engine of a plugin."""
     model: str = "embedded"
-    """A Hub id or folder, or the server's name for it; `embedded` is the small teacher that the project
-    trains itself, for the arithmetic task alone."""
+    """A Hub id, a folder, or a server's model name; `embedded` is the small teacher that qcrd trains itself,
+    only for the arithmetic task."""
     revision: str | None = None
-    """Revision of a Hub model; None is the one in `config.revisions`, else the newest. With openai, any word
-    that tells apart two models of one name."""
+    """Revision of a Hub model; None: the one in `config.revisions`, else the newest. With openai, any string
+    that distinguishes two models of the same name."""
     path: str | None = None
     """Recorded answers (JSON lines: id, samples; or DSS's archive); environment variables are expanded."""
     base_url: str | None = None
-    """Address of the server (openai), such as http://127.0.0.1:8000/v1; None is OpenAI's own. A place: it is
-    in no key, the model's name says what answers."""
+    """Address of the server (openai), such as http://127.0.0.1:8000/v1; None: OpenAI's. Not part of any id:
+    the model's name identifies the teacher."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] | None = None
-    """Of the weights (vllm, transformers); None is float32 on CPU and the model's own elsewhere."""
+    """Type of the weights (vllm, transformers); None: float32 on CPUs, the model's own type elsewhere."""
     quantization: str | None = None
-    """Passed on to vLLM, such as awq, gptq, fp8; None is what the model's files say."""
+    """vLLM's quantization, such as awq, gptq, fp8; None: as in the model's files."""
     temperature: NonNegative = 0.7
     """Sampling temperature (paper, section 4.1)."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Nucleus mass; 1 keeps the whole distribution."""
+    """Nucleus sampling; 1 keeps the whole distribution."""
     max_tokens: Count = 256
-    """Longest answer, in the teacher's tokens."""
+    """Maximum length of an answer, in the teacher's tokens."""
     max_len: Count | None = None
-    """Longest prompt plus answer in tokens (vllm); None takes the model's."""
+    """Maximum length of prompt plus answer in tokens (vllm); None: the model's."""
     seed: int = 0
-    """Seed from which every question and draw gets its own."""
+    """Seed from which the seed of every draw is derived."""
     accuracy: Fraction | None = None
-    """Only for `embedded`: sampling accuracy on held-out problems at which its training stops."""
+    """Only for `embedded`: accuracy of samples on held-out problems at which its training stops."""
     options: Options = Options()
-    """Settings of a plugin's engine, which says what they may be."""
+    """Settings of a plugin's engine, validated by the plugin."""
 
     @model_validator(mode="before")
     @classmethod
     def _known_revision(cls, values: Any) -> Any:
         loaded = not isinstance(values, dict) or values.get("engine", "vllm") in ("vllm", "transformers")
-        return with_revision(values, "model") if loaded else values  # a server's name is its own
+        return with_revision(values, "model") if loaded else values  # a server has its own model names
 
     @property
     def name(self) -> str:
-        """What people call it: its model, or the file of recorded answers."""
+        """Display name: the model, or the file of recorded answers."""
         return self.path or self.model
 
     @property
     def embedded(self) -> bool:
-        """Whether it is the one that the project trains."""
+        """Whether it is the embedded teacher, which qcrd trains."""
         return self.engine == "vllm" and self.model == "embedded"
 
     @property
     def limit(self) -> Limit:
-        """Where its answers are cut off."""
+        """Token limits of its answers."""
         return Limit(self.max_tokens, self.max_len)

@@ -1,4 +1,4 @@
-"""Settings of a grid: which cells, and what their work may take."""
+"""Settings of a grid: its cells and their resources."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from qcrd.config.section import Count, NonNegative, Positive, Section
 
 
 class Api(Section):
-    """How a server is asked (teacher.engine: openai); none of it changes an answer."""
+    """Access to an API server (teacher.engine: openai); does not affect the answers."""
 
     key: str = "OPENAI_API_KEY"
-    """Environment variable with the key; where it is unset none is sent, which local servers accept."""
+    """Environment variable with the API key; if unset, no key is sent, which local servers accept."""
     concurrency: Count = 16
-    """Calls under way at once."""
+    """Maximum number of concurrent calls."""
     requests_per_minute: Count | None = None
-    """Most calls begun in a minute; None leaves it to the server's own 429s."""
+    """Maximum number of calls per minute; None relies on the server's 429 responses."""
     timeout: Positive = 120.0
-    """Seconds after which a call without an answer is made again."""
+    """Seconds without a response after which a call is retried."""
     retries: Annotated[int, Field(ge=0)] = 8
-    """How often a call that failed for a passing reason (429, 5xx, no connection, timeout) is made again."""
+    """Maximum number of retries after a transient error (429, 5xx, no connection, timeout)."""
     input_price: NonNegative | None = None
-    """Dollars per million prompt tokens, to say the cost before and after."""
+    """Dollars per million prompt tokens, for cost estimates and reports."""
     output_price: NonNegative | None = None
     """Dollars per million answer tokens."""
 
@@ -40,35 +40,35 @@ class Api(Section):
 
 
 class Resources(Section):
-    """What the work may take; never part of a cell's identity."""
+    """Resource limits; never part of a cell's id."""
 
     cell_cpus: Positive = 1
     """CPU cores (and threads) of one cell."""
     cell_gpus: NonNegative | Literal["auto"] | None = None
-    """GPU share of one cell; auto: measured in the first steps of the largest; None: 0.25 where the cluster
+    """GPU share of one cell; auto: measured in the first steps of the largest cell; None: 0.25 if the cluster
     has GPUs, else 0."""
     concurrent_cells: Count | None = None
-    """Most cells at once; None: as many as fit."""
+    """Maximum number of concurrent cells; None: as many as fit."""
     retries: Annotated[int, Field(ge=0)] = 2
-    """How often a cell that crashed is started again from its last checkpoint."""
+    """How often a crashed cell is restarted from its last checkpoint."""
     keep_students: bool = True
     """Whether each cell keeps its student (of the chosen step) in the Hugging Face format."""
     log_students: Literal["best", "all", "none"] = "best"
-    """Which of those MLflow gets as models, to be registered and served, once all cells have ended; best: of
-    each task the one with the highest validation accuracy (T5-base: 900 MB)."""
+    """Which of the kept students to log to MLflow as models after all cells have ended; best: for each task
+    the one with the highest validation accuracy (T5-base: 900 MB)."""
     teacher_actors: Count = 1
-    """Engines (vllm, transformers) side by side."""
+    """Number of engines (vllm, transformers) in parallel."""
     teacher_cpus: Positive = 2
     """CPU cores of one engine."""
     teacher_gpus: NonNegative | None = None
     """GPUs of one engine (also vLLM's tensor parallel size); None: 1 where the cluster has GPUs, else 0."""
     teacher_memory: Annotated[float, Field(gt=0, le=1)] = 0.85
-    """Share of the GPU's memory that vLLM may take."""
+    """Share of the GPU's memory that vLLM may use."""
     teacher_restarts: Annotated[int, Field(ge=0)] = 3
-    """How many engines that died or hung are replaced, all in all, before the grid gives up sampling."""
+    """Total number of restarts of crashed or hung engines before the grid gives up sampling."""
     teacher_timeout: Positive = 1800.0
-    """Seconds without a sign of life after which an engine counts as dead. A living one gives a sign every
-    second or after each batch, however slow it is; loading its model, a download included, must fit in."""
+    """Seconds without a heartbeat after which an engine counts as dead. Engines send a heartbeat every second
+    or after each batch; the time must suffice to load the model, including its download."""
     api: Api = Api()
     """For teacher.engine: openai."""
 
@@ -77,79 +77,80 @@ Seeds = Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=0)]]
 
 
 Settings = dict[str, Any]
-"""Dotted paths (or the paper's symbols) with values."""
+"""Values by dotted path (or the paper's symbol)."""
 
 
 class Overlay(Section):
-    """What a grid has otherwise in one preset; it goes over what the file says for both."""
+    """Changes to a grid in one preset."""
 
     base: dict[str, Any] = {}
-    """Over the grid's `base`, section by section."""
+    """Merged into the grid's `base`, section by section."""
     sweep: dict[str, list[Any]] = {}
-    """More factors, or other values of a factor."""
+    """Additional factors, or other values of existing ones."""
     product: dict[str, list[Any]] = {}
     """The same for `product`."""
     variants: dict[str, Settings] = {}
-    """More variants, or other settings of one."""
+    """Additional variants, or other settings of existing ones."""
     seeds: Seeds | None = None
-    """Instead of the grid's."""
+    """Replaces the grid's seeds."""
     baseline: Settings | None = None
-    """Instead of the grid's."""
+    """Replaces the grid's baseline."""
 
 
 class Grid(Section):
-    """The cells of one YAML file."""
+    """A grid of cells, read from one YAML file."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-    """Names the MLflow experiment and the table; lower-case letters, digits, - and _."""
+    """Name of the MLflow experiment and the table; lower-case letters, digits, - and _."""
     description: str = ""
-    """One line for people."""
+    """One-line description."""
     preset: Literal["auto", "embedded", "paper"] = "auto"
-    """Defaults beneath `base`: embedded (CPU, offline, minutes), paper (T5 and real sets on GPUs);
-    auto takes paper where the cluster has GPUs."""
+    """Defaults for all cells: embedded (CPU, offline, minutes), paper (T5 and real data sets on GPUs); auto
+    uses paper if the cluster has GPUs, else embedded."""
     base: dict[str, Any] = {}
-    """Settings of every cell, as nested sections."""
+    """Settings of all cells, as nested sections."""
     sweep: dict[str, list[Any]] = {}
-    """Factor (dotted path) to its values: one factor at a time around the base."""
+    """Values by factor (dotted path), varied one factor at a time around the base."""
     product: dict[str, list[Any]] = {}
-    """Factor to its values: every combination; a sweep then goes around each of them."""
+    """Values by factor, of which all combinations are run; a sweep varies each combination."""
     variants: dict[str, Settings] = {}
-    """Name to settings that go together, such as the lines of Table 4; combined with every combination of
-    `product`, whose settings go over a variant's."""
+    """Named groups of settings, such as the lines of Table 4; combined with all combinations of `product`,
+    whose settings take precedence."""
     seeds: Seeds = 1
-    """How many seeds, or which."""
+    """Number of seeds, or a list of seeds."""
     presets: dict[Literal["embedded", "paper"], Overlay] = {}
-    """What is otherwise in one preset."""
+    """Changes to the grid by preset."""
     baseline: Settings = {}
-    """Values of product factors (or `variant`): the lines that have them are what the others in their
-    section are compared with. A sweep compares with its base by itself."""
+    """Values of product factors (or `variant`) that identify the baseline lines of the table, with which the
+    other lines of their section are compared. A sweep is always compared with its base."""
     paper: list[Literal["table1", "table2", "table3", "table4", "table5", "table6", "table7"]] = []
-    """The paper's tables whose figures stand beside the measured ones."""
+    """Tables of the paper whose figures to show beside the measured ones."""
     plugins: list[str] = []
-    """Files, relative to the grid's, or installed modules, whose code registers what the cells name: schemes,
-    selection rules, methods, tasks, teacher engines. They are run (docs/extending.md)."""
+    """Plugins to load and execute: files, relative to the grid's, or installed modules, that register
+    schemes, selection rules, methods, tasks or teacher engines (docs/extending.md)."""
     columns: list[Literal["cost"]] = []
-    """More columns of the table; cost: teacher tokens, the student's FLOP, wall time."""
+    """Additional columns of the table; cost: teacher tokens, the student's FLOP, wall time."""
     resources: Resources = Resources()
 
     def within(self, preset: Literal["embedded", "paper"]) -> Grid:
-        """The grid as it is in a preset: with its overlay, and without any."""
-        over = self.presets.get(preset)
-        if over is None:
+        """The grid in one preset, with the preset's overlay applied and `presets` empty."""
+        overlay = self.presets.get(preset)
+        if overlay is None:
             return self.model_copy(update={"presets": {}})
         parts = {
-            name: {**getattr(self, name), **getattr(over, name)} for name in ("sweep", "product", "variants")
+            name: {**getattr(self, name), **getattr(overlay, name)}
+            for name in ("sweep", "product", "variants")
         }
         for name in ("seeds", "baseline"):
-            if getattr(over, name) is not None:
-                parts[name] = getattr(over, name)
-        return self.model_copy(update={**parts, "base": merged(self.base, over.base), "presets": {}})
+            if getattr(overlay, name) is not None:
+                parts[name] = getattr(overlay, name)
+        return self.model_copy(update={**parts, "base": merged(self.base, overlay.base), "presets": {}})
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """`above` over `below`, section by section; neither is changed."""
-    both = dict(below)
+    """Merge nested settings; `above` takes precedence. Neither argument is modified."""
+    result = dict(below)
     for key, value in above.items():
-        sections = isinstance(value, dict) and isinstance(both.get(key), dict)
-        both[key] = merged(both[key], value) if sections else value
-    return both
+        sections = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if sections else value
+    return result

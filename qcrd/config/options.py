@@ -1,4 +1,4 @@
-"""Free-form settings, which mean something to a plugin alone."""
+"""Free-form settings for plugins."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from qcrd.fingerprint import canonical
 
 
 class Options(dict[str, Any]):
-    """Names with plain values. What they may be, the plugin says that reads them, in a `Section` of its own.
+    """A mapping from names to plain values, validated by the plugin that reads it, in a `Section` of its own.
 
-    Hashable as the sections are that it is in; not to be changed.
+    Hashable like the sections that contain it; must not be modified.
     """
 
-    # The stub of dict says that __hash__ is None; these are not changed once they are made.
+    # dict's type stub declares __hash__ as None; instances are never modified.
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(canonical(self))
 

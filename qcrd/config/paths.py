@@ -1,4 +1,4 @@
-"""Settings that name a place: a folder, a file or a Hub id, in which ~ and environment variables stand."""
+"""Settings that hold a folder, file or Hub id, in which ~ and environment variables are expanded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PLACES = (
     "discriminator.checkpoint",
     "selection.measured_by",
 )
-"""Their dotted paths."""
+"""Dotted paths of these settings."""
 
 _SECRET = re.compile(r"(^|_)(API)?(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_|$)", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
@@ -28,15 +28,15 @@ def variables(text: str) -> set[str]:
 
 
 def secret(name: str) -> bool:
-    """Whether an environment variable is a key, a token or a password by its name."""
+    """Whether an environment variable holds a key, token or password, judging by its name."""
     return _SECRET.search(name) is not None
 
 
 def replaced(text: str) -> str:
-    """`text` with ${NAME}, $NAME and a leading ~ replaced.
+    """Expand ${NAME}, $NAME and a leading ~ in `text`.
 
     Raises:
-        ValueError: naming a variable that is not set, or set to nothing, or that is a secret by its name.
+        ValueError: if a variable is unset, empty, or a secret by its name.
     """
 
     def value(match: re.Match[str]) -> str:

@@ -1,6 +1,6 @@
-"""The two sets of defaults that lie beneath a grid's `base`.
+"""Presets: two sets of defaults for a grid, which its `base` overrides.
 
-Only what differs from the defaults in `qcrd.config`, or must not depend on the machine, is said here.
+They contain only settings that differ from the defaults in `qcrd.config` or must not depend on the machine.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ EMBEDDED: dict[str, Any] = {
         "max_input": 128,
         "max_rationale": 48,  # right ones have at most 36; unending self-play of a fresh student is cut here
         "max_label": 32,
-        "precision": "fp32",  # said outright, so that a grid gives the same result on every machine
+        "precision": "fp32",  # explicit, so that a grid gives the same result on every machine
     },
     "training": {
         "steps": 300,
@@ -43,7 +43,7 @@ EMBEDDED: dict[str, Any] = {
         "evaluate_every": 50,
     },
     "selection": {"threshold": 0.9},  # problems of a few templates: at 0.8 hardly two of five samples differ
-    # The teacher's labels: with gold ones a student from scratch gains nothing from rationales.
+    # With gold labels, a student trained from scratch gains nothing from rationales.
     "rationales": {"labels": "teacher"},
     "discriminator": {
         "checkpoint": None,
@@ -76,7 +76,7 @@ PAPER: dict[str, Any] = {
         "max_input": 1024,  # DSS
         "max_rationale": 256,  # DSS
         "max_label": 32,
-        "precision": "bf16",  # fp16 gives NaN in T5; said outright because precision changes the result
+        "precision": "bf16",  # fp16 gives NaN in T5; explicit because precision changes the result
     },
     "training": {
         "steps": 10_000,  # DSS
@@ -95,14 +95,14 @@ PRESETS: dict[Preset, dict[str, Any]] = {"embedded": EMBEDDED, "paper": PAPER}
 
 
 def resolve(preset: str, gpus: float) -> Preset:
-    """The preset that a grid runs with: `auto` is paper where the cluster has GPUs, else embedded.
+    """Resolve a grid's preset: `auto` is paper if the cluster has GPUs, else embedded.
 
     Args:
         preset: a grid's `preset`.
-        gpus: GPUs of the cluster.
+        gpus: number of GPUs in the cluster.
 
     Raises:
-        ConfigError: for another word.
+        ConfigError: for an unknown preset.
     """
     if preset == "auto":
         return "paper" if gpus > 0 else "embedded"

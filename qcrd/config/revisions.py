@@ -1,8 +1,7 @@
-"""Which revision of a model on the Hub is meant where a configuration names none.
+"""Default revisions of models on the Hub, for configurations that name none.
 
-Only weights in safetensors are ever loaded. Of some models the main branch has none, and what a branch holds
-may change. So here are revisions that load, with where that is known from; a configuration that names a
-revision keeps it.
+Only safetensors weights are loaded. The main branch of some models has none, and branches may change, so this
+table pins revisions that can be loaded, with their sources. An explicit revision takes precedence.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ REVISIONS = {
 
 
 def with_revision(values: Any, model: str) -> Any:
-    """Settings as they are given, with the revision of their model where they name none.
+    """Fill in the default revision of a section's model if none is set.
 
     Args:
-        values: a section before it is checked.
-        model: the setting that names the model.
+        values: a section before validation.
+        model: name of the setting that holds the model.
     """
     if isinstance(values, dict) and values.get("revision") is None and isinstance(values.get(model), str):
-        known = REVISIONS.get(values[model])
-        return values if known is None else {**values, "revision": known}
+        revision = REVISIONS.get(values[model])
+        return values if revision is None else {**values, "revision": revision}
     return values

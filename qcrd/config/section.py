@@ -1,4 +1,4 @@
-"""What all groups of settings have in common, and the kinds of numbers in them."""
+"""Base class of all groups of settings, and number types with bounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
-    """A group of settings; unknown keys, other types, NaN and infinity are refused, values are frozen."""
+    """An immutable group of settings; unknown keys, wrong types, NaN and infinity are errors."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True

@@ -42,7 +42,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | N
     text = json.dumps(facts or {})
     with atomic(path) as temporary:
         try:
-            # A single entry: the library writes several in any order, and equal content must give equal bytes.
+            # A single entry: the library writes several in any order, but equal content needs equal bytes.
             entry = json.dumps({"facts": text, "sha256": _checksum(on_cpu, text)})
             save_file(on_cpu, temporary, metadata={ENTRY: entry})
         except SafetensorError as error:
