@@ -1,4 +1,4 @@
-"""Losses: functions on tensors that know no model and no configuration."""
+"""Losses: functions on tensors, independent of models and configuration."""
 
 from qcrd.losses.maxmin import MAXMIN
 from qcrd.losses.mean import MEAN

@@ -20,15 +20,15 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The rationales that a scheme picked, with what they weigh in the loss."""
+    """The rationales that a scheme selected, with their coefficients in the loss."""
 
     row: Tensor  # [C] long: rows of the candidates with a coefficient other than 0
-    coefficient: Tensor  # [C] float: of its l or its hinge, before discriminator weights
+    coefficient: Tensor  # [C] float: coefficient of l or of the hinge, before the discriminator's weights
     positive: Tensor  # [C] bool
 
 
 def hinge(loss: Tensor, delta: float) -> Tensor:
-    """max(delta - l, 0): how far a negative is from being unlikely enough (section 3.3.2), nats per token."""
+    """max(delta - l, 0) in nats per token, the loss of a negative (section 3.3.2)."""
     return (delta - loss).clamp(min=0)
 
 
@@ -39,12 +39,12 @@ def choose(
     delta: float,
     generator: Generator,
 ) -> Chosen:
-    """Let the scheme pick among each question's positives and among its negatives.
+    """Apply the scheme to each question's positives and to its negatives.
 
     Args:
         candidates: R rationales.
-        loss: [R] l(f(x), r) without gradient; may be None where the scheme does not look at it.
-        scheme: the rule.
+        loss: [R] l(f(x), r) without gradient; may be None if the scheme does not need it.
+        scheme: the selection scheme.
         delta: margin of the hinge, nats per token.
         generator: CPU generator for schemes that draw.
     """
@@ -69,13 +69,13 @@ def contrastive_loss(
     delta: float,
     negative: Literal["hinge", "printed"] = "hinge",
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """L_cl = mean over questions of L+ + beta * H (Eq. 3 with the hinge's sign set right, see SPEC).
+    """L_cl = mean over questions of L+ + beta * H (Eq. 3 with the sign of the hinge corrected, see SPEC).
 
-    Questions without a positive drop out, also of the mean's denominator.
+    Questions without a positive are excluded, also from the mean's denominator.
 
     Args:
         candidates: R rationales of B questions.
-        chosen: C of them, as `choose` returned.
+        chosen: the result of `choose`, C rationales.
         loss: [C] l(f(x), r) of the chosen, with gradient.
         weight: [C] s for positives and 1 - s for negatives (Eqs. 6, 7); None without a discriminator.
         beta: weight of the negatives.

@@ -14,22 +14,20 @@ def discriminator_loss(
     questions: int,
     form: Literal["bounded", "printed", "bce"] = "bounded",
 ) -> Tensor:
-    """-log of the share of exp-scores that the positives hold, averaged over questions that have both kinds.
-
-    Or, of the same questions, binary cross entropy.
+    """-log(sum of exp(g) over positives / denominator), averaged over questions with positives and negatives.
 
     Args:
         score: [R] raw scores g.
         positive: [R] bool.
         question: [R] position of the question in the batch.
         questions: B.
-        form: "bounded" puts positives and negatives below the line, so that the loss is at least 0;
-            "printed" puts the negatives alone there (Eq. 2), which has no lower bound. "bce" is
-            half the mean of -log sigmoid(g) over a question's positives, and half that of -log sigmoid(-g)
-            over its negatives.
+        form: "bounded": the denominator sums over positives and negatives, so that the loss is at least 0.
+            "printed": it sums over negatives only (Eq. 2), which has no lower bound. "bce": binary cross
+            entropy instead, half the mean of -log sigmoid(g) over a question's positives plus half the mean
+            of -log sigmoid(-g) over its negatives.
 
     Returns:
-        Scalar in nats; 0 (with gradient 0) where no question has both kinds.
+        Scalar in nats; 0 (with gradient 0) if no question has both positives and negatives.
     """
     score = score.float()
     if form == "bce":
@@ -57,12 +55,12 @@ def _binary(score: Tensor, positive: Tensor, question: Tensor, questions: int) -
 
 
 def _segment_logsumexp(score: Tensor, keep: Tensor, question: Tensor, questions: int) -> Tensor:
-    """[R] -> [B]: log of the sum of exp over a question's kept rows; -inf where there are none."""
+    """[R] -> [B]: logsumexp over each question's rows with `keep`; -inf for questions without any."""
     row = question[keep]
     value = score[keep]
     peak = torch.full((questions,), -torch.inf, device=score.device)
     peak = peak.scatter_reduce(0, row, value.detach(), "amax")
     safe = peak.nan_to_num(neginf=0.0)
     total = torch.zeros(questions, device=score.device).index_add(0, row, (value - safe[row]).exp())
-    # log(0) would send NaN through the gradient of questions that the caller leaves out.
+    # log(0) would give NaN gradients, even for questions that the caller excludes.
     return torch.where(total > 0, total.clamp(min=torch.finfo(total.dtype).tiny).log() + safe, -torch.inf)

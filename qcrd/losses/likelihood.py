@@ -1,4 +1,4 @@
-"""l(f(x), r): how unlikely the student finds a sequence (section 3.3.2)."""
+"""l(f(x), r): the mean negative log-likelihood of a sequence under the student (section 3.3.2)."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CHUNK = 64 * 2**20  # numbers of logits that are worked on at a time
-KEPT = 1024 * 2**20  # bytes that may be kept for the gradient; what is beyond is computed again
+CHUNK = 64 * 2**20  # number of logits computed at a time
+KEPT = 1024 * 2**20  # bytes of logit gradients kept for the backward pass; the rest is recomputed
 
 
 def token_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    """Cross entropy of each token from what the head reads, without the whole [N, V] logits in memory.
+    """Cross entropy of each token from the head's input, without the full [N, V] logits in memory.
 
-    Where a gradient will be wanted, the logits are turned in place into their own gradient, softmax minus
-    one-hot, and kept up to a bound.
+    If a gradient is needed, the logits are converted in place into their gradient (softmax minus one-hot) and
+    kept up to `KEPT` bytes.
 
     Args:
-        hidden: [N, D] what the head reads.
-        weight: [V, D] the head's; the softmax is taken in float32 at least.
+        hidden: [N, D] input of the output head.
+        weight: [V, D] weight of the head; the softmax is computed in float32 or higher precision.
         targets: [N] token ids.
 
     Returns:
-        [N] nats, float32 at least.
+        [N] nats, in float32 or higher precision.
     """
     dtype = hidden.dtype
-    if torch.is_autocast_enabled(hidden.device.type):  # which does not reach into a Function
+    if torch.is_autocast_enabled(hidden.device.type):  # autocast does not apply inside a Function
         dtype = torch.get_autocast_dtype(hidden.device.type)
     return _TokenCrossEntropy.apply(hidden, weight, targets, dtype, torch.is_grad_enabled())
 
@@ -36,11 +36,11 @@ def row_means(values: Tensor, row: Tensor, rows: int, weights: Tensor | None = N
     """[N, ...] values of packed tokens -> [R, ...] their means; 0 for a row without tokens.
 
     Args:
-        values: of the tokens; [N] where they have weights.
+        values: values of the tokens; [N] if `weights` is given.
         row: [N] long, the sequence that each token belongs to.
         rows: R.
-        weights: [N] how much each token counts, none of them negative: the means are sum w v / sum w, and 0
-            for a row whose weights are all 0. None is all alike.
+        weights: [N] non-negative token weights: the means are sum w v / sum w, and 0 for a row whose weights
+            are all 0. None: equal weights.
     """
     if weights is not None:
         weights = weights.to(values.dtype)
@@ -59,15 +59,15 @@ class _TokenCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         step = max(1, CHUNK // len(weight))
         narrow, head = hidden.detach().to(dtype), weight.detach().to(dtype)
-        nats, kept, room = [], [], KEPT
+        nats, kept, budget = [], [], KEPT
         for start in range(0, len(targets), step):
             rows = slice(start, start + step)
-            keep = grad and room > 0
-            found, slope = _nats(narrow[rows], head, targets[rows], keep)
-            nats.append(found)
+            keep = grad and budget > 0
+            chunk_nats, slope = _nats(narrow[rows], head, targets[rows], keep)
+            nats.append(chunk_nats)
             if slope is not None:
                 kept.append(slope)
-                room -= slope.nbytes
+                budget -= slope.nbytes
         ctx.save_for_backward(hidden, weight, targets)
         ctx.dtype, ctx.step, ctx.kept = dtype, step, kept
         return torch.cat(nats) if nats else hidden.new_zeros(0)
@@ -87,7 +87,7 @@ class _TokenCrossEntropy(torch.autograd.Function):
             else:
                 slope = _nats(narrow[rows], head, targets[rows], True)[1]
             into_hidden[rows] = (slope @ head) * grad[rows, None]
-            if into_weight is not None:  # a frozen head, as with LoRA, wants none
+            if into_weight is not None:  # None for a frozen head, as with LoRA
                 into_weight += slope.t() @ scaled[rows]
         return into_hidden, into_weight, None, None, None
 

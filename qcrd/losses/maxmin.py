@@ -1,4 +1,4 @@
-"""MaxMin (section 5.1): the hardest positive and the negative that is already furthest away."""
+"""MaxMin (section 5.1): the least likely positive and the least likely negative."""
 
 from qcrd.losses.scheme import Scheme, largest, smallest
 

@@ -1,6 +1,6 @@
-"""MinMax, the paper's scheme (Eqs. 4-7): the likeliest positive and the likeliest negative."""
+"""MinMax, the paper's scheme (Eqs. 4-7): the most likely positive and the most likely negative."""
 
 from qcrd.losses.scheme import Scheme, largest, smallest
 
-# The largest hinge max(delta - l, 0) belongs to the negative that the student finds most likely.
+# The negative that is most likely under the student has the largest hinge max(delta - l, 0).
 MINMAX = Scheme("minmax", positives=smallest, negatives=largest, needs_values=True)

@@ -1,8 +1,8 @@
-"""A scheme says which of a question's rationales count, and how much (sections 3.3.2 and 5.1).
+"""Schemes: which of a question's rationales enter the loss, with which coefficients (sections 3.3.2 and 5.1).
 
-Every scheme of the paper is linear in the rationales' losses once the choice is made, so a scheme is a
-function from values to coefficients that carry no gradient. Rows with coefficient 0 need no backward
-pass, which is what makes MinMax over many rationales cheap.
+Given the selection, every scheme of the paper is linear in the rationales' losses. A scheme is therefore a
+function from values to coefficients without gradient. Rows with coefficient 0 need no backward pass, which
+makes MinMax over many rationales cheap.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from qcrd.errors import ConfigError
 
-if TYPE_CHECKING:  # planning reads the schemes' names, and must not wait for torch
+if TYPE_CHECKING:  # planning only needs the schemes' names, without importing torch
     from torch import Generator, Tensor
 
 Side: TypeAlias = "Callable[[Tensor, Tensor, Generator], Tensor]"
-"""(values [B, M], mask [B, M] bool, generator on the CPU) -> coefficients [B, M], 0 where masked.
+"""(values [B, M], mask [B, M] bool, generator on the CPU) -> coefficients [B, M], 0 where the mask is False.
 
-Values are what the side adds to the loss: l(f(x), r) for positives, the hinge for negatives.
-A question without a rationale (mask all False) gets only zeros."""
+Values are l(f(x), r) for positives and the hinge for negatives. Questions without a rationale (mask all
+False) have coefficients 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Scheme:
     name: str
     positives: Side
     negatives: Side
-    needs_values: bool  # whether the choice depends on the losses, so that all rows must be scored first
-    weighted: bool = True  # whether the chosen are multiplied by the discriminator's s and 1 - s
-    draws: bool = False  # whether a side draws from the generator, so that each step chooses anew
+    needs_values: bool  # whether the selection depends on the losses, so that all rows must be scored first
+    weighted: bool = True  # whether to multiply by the discriminator's weights s and 1 - s
+    draws: bool = False  # whether a side uses the generator, so that the selection differs in each step
 
     def __post_init__(self) -> None:
         for name in ("positives", "negatives"):
@@ -58,7 +58,7 @@ def one_at_random(values: Tensor, mask: Tensor, generator: Generator) -> Tensor:
     """1 at a uniformly drawn rationale of each row."""
     import torch
 
-    # Drawn on the CPU so that a seed means the same on every device.
+    # Drawn on the CPU so that a seed gives the same result on every device.
     draws = torch.rand(mask.shape, generator=generator).to(values.device)
     return _one_hot(draws.masked_fill(~mask, -1.0).argmax(dim=1), mask)
 

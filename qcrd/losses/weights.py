@@ -1,4 +1,4 @@
-"""What the discriminator's judgement weighs in the contrastive loss (Eqs. 6, 7), and two controls of it."""
+"""Weights of the contrastive loss from the discriminator's scores (Eqs. 6, 7), and two controls."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def weigh(
     form: Literal["judged", "mean_one", "shuffled"],
     generator: Generator,
 ) -> Tensor:
-    """The weights of a batch's chosen rationales.
+    """Compute the weights of a batch's chosen rationales.
 
     Args:
         quality: [C] s, in [0, 1].
         positive: [C] bool.
-        acts: [C] bool: whether the loss depends on it at all; a negative beyond the margin does not act.
-        form: "judged" is s of positives and 1 - s of negatives. "mean_one" divides both by their means over
-            those of the kind that act, so that what is left of the judgement is the choice among rationales,
-            without its scaling of the loss and of beta; a kind without weight counts 1 each. "shuffled"
-            permutes the weights among those of the kind that act: same scale and spread, no judgement.
+        acts: [C] bool: whether the loss depends on the rationale; False for negatives beyond the margin.
+        form: "judged": s for positives, 1 - s for negatives. "mean_one": the same, divided by the mean over
+            the acting positives, or over the acting negatives, so that the weights rank rationales without
+            scaling the loss and beta; 1 if that mean is 0. "shuffled": the weights permuted among the
+            acting positives and among the acting negatives, which keeps their scale and spread.
         generator: on the CPU, for "shuffled".
 
     Returns:
@@ -36,7 +36,7 @@ def weigh(
     for kind in (positive & acts, ~positive & acts):
         rows = torch.nonzero(kind).squeeze(1)
         if form == "shuffled":
-            # Drawn on the CPU so that a seed means the same on every device.
+            # Drawn on the CPU so that a seed gives the same result on every device.
             order = torch.randperm(len(rows), generator=generator).to(rows.device)
             weight = weight.index_copy(0, rows, weight[rows[order]])
         elif len(rows):
@@ -47,18 +47,18 @@ def weigh(
 
 
 class Weighed:
-    """Mean weights over a training, by source; what they make of beta."""
+    """Accumulates mean weights by source over a training run, and the effective beta."""
 
     def __init__(self, device: torch.device):
         self.totals = torch.zeros(3, 2, dtype=torch.double, device=device)  # sum and count of each source
 
     def __call__(self, weight: Tensor, positive: Tensor, played: Tensor, beta: float) -> dict[str, Tensor]:
-        """Count a batch's chosen rationales; returns its means. NaN stands for none.
+        """Add a batch's chosen rationales; returns the batch's means, NaN for sources without rationales.
 
         Args:
             weight: [C].
             positive: [C] bool.
-            played: [C] bool: whether it is a negative of self-play.
+            played: [C] bool: whether it is a self-play negative.
             beta: weight of the negatives.
         """
         kinds = torch.stack([positive, ~positive & ~played, played]).double()
@@ -67,9 +67,9 @@ class Weighed:
         return self._means(now, beta)
 
     def figures(self, beta: float) -> dict[str, float]:
-        """The same of all steps so far, where there was something to weigh."""
-        found = {name: float(value) for name, value in self._means(self.totals, beta).items()}
-        return {name: value for name, value in found.items() if value == value}
+        """Means over all batches so far, without those that are NaN."""
+        means = {name: float(value) for name, value in self._means(self.totals, beta).items()}
+        return {name: value for name, value in means.items() if value == value}
 
     def _means(self, totals: Tensor, beta: float) -> dict[str, Tensor]:
         positive, teacher, selfplay = totals[:, 0] / totals[:, 1]

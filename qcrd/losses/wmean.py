@@ -1,7 +1,7 @@
-"""W-mean (section 5.1): each rationale's loss is multiplied by its quality weight, then averaged.
+"""W-mean (section 5.1): the mean of the rationales' losses, each multiplied by its quality weight.
 
-The average is over the number of rationales, not over the sum of weights: dividing by the sum would
-cancel exactly what the weights are for, that a good question set counts more than a poor one.
+The sum is divided by the number of rationales, not by the sum of weights, so that questions with better
+rationales contribute more to the loss.
 """
 
 from qcrd.losses.scheme import Scheme, average

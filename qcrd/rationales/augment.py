@@ -1,9 +1,9 @@
-"""Negatives made from positives, for the discriminator's pretraining (appendix A.2).
+"""Augmentation: negatives generated from positives for the discriminator's pretraining (appendix A.2).
 
-The paper replaces words with the help of a tagger. The tagger here is a coarse one that needs no model:
-numbers, capitalised words and other words are classes of their own, and a word is replaced by another of
-its class from the same corpus. Measured beforehand, swapping numbers and operators made better negatives
-for arithmetic than replacing words; both are offered.
+The paper replaces words with the help of a part-of-speech tagger. Here words are classified without a model
+into numbers, capitalised words and other words, and a word is replaced by another of its class from the same
+corpus. In a preliminary experiment, swapping numbers and operators gave better negatives for arithmetic than
+replacing words; both are available.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Literal
 
-SHARE = 0.15  # of a rationale's words that are replaced, at least one
+SHARE = 0.15  # share of a rationale's words to replace; at least one
 
 TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[^\w\s]|_", re.UNICODE)
 OPPOSITE = {
@@ -25,7 +25,7 @@ OPPOSITE = {
 
 
 class Augmenter:
-    """Makes wrong rationales out of right ones, with words from the same corpus."""
+    """Generates wrong rationales from correct ones, with words from the same corpus."""
 
     def __init__(self, corpus: Iterable[str], kind: Literal["words", "numbers", "both"]):
         """Collect the words of `corpus` by class; `kind` is the kind of change."""
@@ -37,7 +37,7 @@ class Augmenter:
         self.kind = kind
 
     def __call__(self, rationale: str, random: Random) -> str | None:
-        """A changed copy, or None where nothing in it can be changed."""
+        """A modified copy of the rationale; None if nothing in it can be modified."""
         kind = random.choice(["words", "numbers"]) if self.kind == "both" else self.kind
         order = [self._numbers, self._words] if kind == "numbers" else [self._words, self._numbers]
         if self.kind != "both":
@@ -49,11 +49,11 @@ class Augmenter:
         return None
 
     def _words(self, rationale: str, random: Random) -> str | None:
-        found = [m for m in TOKEN.finditer(rationale) if self._others(m.group())]
-        if not found:
+        replaceable = [m for m in TOKEN.finditer(rationale) if self._others(m.group())]
+        if not replaceable:
             return None
-        count = max(1, round(SHARE * len(found)))
-        edits = {m.span(): self._another(m.group(), random) for m in random.sample(found, count)}
+        count = max(1, round(SHARE * len(replaceable)))
+        edits = {m.span(): self._another(m.group(), random) for m in random.sample(replaceable, count)}
         return _replace(rationale, edits)
 
     def _numbers(self, rationale: str, random: Random) -> str | None:
@@ -70,28 +70,28 @@ class Augmenter:
         return _replace(rationale, random.choice(choices)) if choices else None
 
     def _others(self, word: str) -> int:
-        """How many other words of its class there are."""
+        """Number of other words in the word's class."""
         group = self.words.get(word_class(word), ())
-        return len(group) - (_place(group, word) is not None)
+        return len(group) - (_position(group, word) is not None)
 
     def _another(self, word: str, random: Random) -> str:
         group = self.words[word_class(word)]
-        index, place = random.randrange(self._others(word)), _place(group, word)
-        return group[index if place is None or index < place else index + 1]
+        index, position = random.randrange(self._others(word)), _position(group, word)
+        return group[index if position is None or index < position else index + 1]
 
 
-def _place(group: Sequence[str], word: str) -> int | None:
-    """Where `word` is in a sorted group; a real corpus has too many words to go through them for each."""
+def _position(group: Sequence[str], word: str) -> int | None:
+    """Index of `word` in a sorted group, by binary search; None if it is missing."""
     index = bisect_left(group, word)
     return index if index < len(group) and group[index] == word else None
 
 
 def word_class(word: str) -> str:
-    """number, mark, name (capitalised) or word."""
+    """The word's class: number, mark, name (capitalised) or word."""
     if word[0].isdigit():
         return "number"
     if not word[0].isalnum():
-        return "mark:" + word  # punctuation is replaced by nothing but itself
+        return "mark:" + word  # a class of its own, so that punctuation is never replaced
     return "name" if word[0].isupper() else "word"
 
 

@@ -1,9 +1,9 @@
-"""Dual chains of thought: a right and a wrong rationale with similar paths, and the key steps between them.
+"""Dual rationales: a correct and a wrong rationale that are similar, and the key tokens in which they differ.
 
-EDIT (`qcrd.objectives.edit`) takes as key steps what a minimum edit script from the wrong rationale to the
-right one changes: tokens inserted or replaced on the right side, deleted or replaced on the wrong one. Edits
-are counted in the student's tokens, whose likelihood is what is raised and lowered; of several shortest
-scripts it is rapidfuzz's.
+In EDIT (`qcrd.objectives.edit`) the key tokens are those that a minimum edit script from the wrong to the
+correct rationale changes: inserted or replaced tokens of the correct one, deleted or replaced tokens of the
+wrong one. The edit distance is over the student's tokens, because the loss acts on them. If several scripts
+are minimal, rapidfuzz's choice is used.
 """
 
 from __future__ import annotations
@@ -16,22 +16,25 @@ Tokens = Sequence[int]
 
 @dataclass(frozen=True, slots=True)
 class Dual:
-    """Two different rationales of one question, as token ids, with their key tokens."""
+    """A pair of different rationales of one question, as token ids, with their key tokens."""
 
     right: Tokens
     wrong: Tokens
-    right_keys: tuple[bool, ...]  # for each token of `right` whether it was inserted or replaced
-    wrong_keys: tuple[bool, ...]  # for each token of `wrong` whether it was deleted or replaced
-    distance: int  # edits between them, at least 1
+    right_keys: tuple[bool, ...]  # for each token of `right`: whether it was inserted or replaced
+    wrong_keys: tuple[bool, ...]  # for each token of `wrong`: whether it was deleted or replaced
+    distance: int  # edit distance, at least 1
 
 
 def closest(pairs: Iterable[tuple[Tokens, Tokens]]) -> Dual | None:
-    """Of (right, wrong) pairs the one with the fewest edits, the first of equals.
+    """Select the pair with the smallest edit distance; the first of equals.
 
-    Equal rationales (with different answers) have no step between them: such a pair counts for nothing.
+    Pairs of equal rationales (with different answers) have no key tokens and are ignored.
+
+    Args:
+        pairs: (right, wrong) pairs.
 
     Returns:
-        None where there is no pair.
+        None if no pair is left.
     """
     pairs = list(pairs)
     nearest = _nearest([_distance(right, wrong) for right, wrong in pairs])
@@ -39,53 +42,55 @@ def closest(pairs: Iterable[tuple[Tokens, Tokens]]) -> Dual | None:
 
 
 def key_weights(rights: Sequence[Tokens], wrongs: Sequence[Tokens], key: float) -> list[list[float]]:
-    """Weights of the tokens of all of a question's rationales, each beside the nearest of the other side.
+    """Token weights of all rationales of a question, by comparing each with the nearest of the other side.
 
     Args:
-        rights: right rationales.
-        wrongs: wrong ones, of the teacher or of the student.
-        key: weight of a key token; another has 1.
+        rights: correct rationales.
+        wrongs: wrong rationales, of the teacher or the student.
+        key: weight of key tokens; other tokens have weight 1.
 
     Returns:
-        For each of `rights`, then for each of `wrongs`, the weights of its tokens; 1 for all where the other
-        side has nothing else than this rationale.
+        Token weights of each rationale, `rights` first; all 1 if the other side has no different rationale.
     """
-    distances = [[_distance(r, w) for w in wrongs] for r in rights]  # of use to both sides
-    found = []
+    distances = [[_distance(r, w) for w in wrongs] for r in rights]
+    key_masks = []
     for r, row in zip(rights, distances, strict=True):
         nearest = _nearest(row)
-        found.append([False] * len(r) if nearest is None else _dual(r, wrongs[nearest]).right_keys)
+        key_masks.append([False] * len(r) if nearest is None else _dual(r, wrongs[nearest]).right_keys)
     for n, w in enumerate(wrongs):
         nearest = _nearest([row[n] for row in distances])
-        found.append([False] * len(w) if nearest is None else _dual(rights[nearest], w).wrong_keys)
-    return [[key if marked else 1.0 for marked in keys] for keys in found]
+        key_masks.append([False] * len(w) if nearest is None else _dual(rights[nearest], w).wrong_keys)
+    return [[key if is_key else 1.0 for is_key in mask] for mask in key_masks]
 
 
 def dual_statistics(duals: Sequence[Dual | None]) -> dict[str, float]:
-    """What there is to learn key steps from, over the questions.
+    """Statistics of the dual pairs.
+
+    Args:
+        duals: the pair of each question; None without one.
 
     Returns:
-        `questions` with a pair and `without`; `distance`, the mean of edits per pair; `key_right` and
-        `key_wrong`, the percentage of key tokens among the tokens of a side (the paper: 4.7).
+        `questions` (with a pair), `without` (a pair), `distance` (mean edit distance per pair), `key_right`
+        and `key_wrong` (percentage of key tokens among the tokens of each side; in the paper 4.7).
     """
-    found = [dual for dual in duals if dual is not None]
+    pairs = [dual for dual in duals if dual is not None]
     return {
-        "questions": len(found),
-        "without": len(duals) - len(found),
-        "distance": sum(dual.distance for dual in found) / max(len(found), 1),
-        "key_right": _share([dual.right_keys for dual in found]),
-        "key_wrong": _share([dual.wrong_keys for dual in found]),
+        "questions": len(pairs),
+        "without": len(duals) - len(pairs),
+        "distance": sum(dual.distance for dual in pairs) / max(len(pairs), 1),
+        "key_right": _share([dual.right_keys for dual in pairs]),
+        "key_wrong": _share([dual.wrong_keys for dual in pairs]),
     }
 
 
 def _distance(right: Tokens, wrong: Tokens) -> int:
-    from rapidfuzz.distance import Levenshtein  # no other method needs it
+    from rapidfuzz.distance import Levenshtein  # imported here: only EDIT needs it
 
     return Levenshtein.distance(wrong, right)
 
 
 def _nearest(distances: Sequence[int]) -> int | None:
-    """Number of the least distance that is not 0, the first of equals; None where all are 0."""
+    """Index of the smallest distance above 0, the first of equals; None if all are 0."""
     return min((n for n, d in enumerate(distances) if d), key=distances.__getitem__, default=None)
 
 

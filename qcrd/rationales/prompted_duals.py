@@ -1,8 +1,8 @@
-"""Dual rationales that the teacher is asked for, once its first answers are there (EDIT).
+"""Prompted duals: the teacher generates the counterpart of its own rationales (EDIT).
 
-Of each question's first right rationale it makes a wrong one, and of its first wrong rationale a right one,
-which it is told the answer for. What counts is what comes: a derailed rationale only where its answer is
-wrong, a mended one only where it is right.
+The teacher is asked to derail the first correct rationale of each question into a wrong one, and to mend the
+first wrong rationale into a correct one, given the correct answer. A derailed rationale is only used if its
+answer is wrong, a mended one only if its answer is correct.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from qcrd.tasks.base import Task
 from qcrd.tasks.duals import derail, mend
 from qcrd.types import Prompt, Question, RationaleSet, Sample
 
-MOST = 2  # requests a question
+MOST = 2  # maximum requests per question
 Pair = tuple[str, str]
-"""A right and a wrong rationale of one question."""
+"""A correct and a wrong rationale of one question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request for the other half of a dual."""
+    """One request for the counterpart of a rationale."""
 
-    number: int  # of the question among those trained on
-    given: str  # the rationale that is to be changed
-    right: bool  # whether it is right, so that a wrong one is asked for
+    number: int  # index of the question in the training set
+    given: str  # the rationale to modify
+    right: bool  # whether it is correct, so that a wrong one is requested
     request: Request
 
 
 def ask(task: Task, questions: Sequence[Question], sets: Sequence[RationaleSet], seed: int) -> list[Asked]:
-    """At most `MOST` requests a question; none where it has no label.
+    """Create at most `MOST` requests per question; none for questions without a label.
 
     Args:
-        task: of the questions.
-        questions: as the training sees them.
-        sets: what each offers; its label is told where a wrong rationale is to be mended.
-        seed: the teacher's.
+        task: the task.
+        questions: training questions.
+        sets: rationale set of each question; its label is part of the prompt that mends a wrong rationale.
+        seed: the teacher's seed.
     """
     asked = []
     for number, (question, group) in enumerate(zip(questions, sets, strict=True)):
@@ -58,35 +58,35 @@ def pairs(
     asked: Sequence[Asked],
     answers: Mapping[tuple[str, int], Sample],
 ) -> tuple[list[tuple[Pair, ...]], dict[str, float]]:
-    """What came of it.
+    """Build pairs from the teacher's answers to the requests of `ask`.
 
     Args:
         task: as for `ask`.
         questions: as for `ask`.
-        sets: as for `ask`; right is what has the answer of their positives.
-        asked: what it returned.
-        answers: of the teacher, by the requests' keys.
+        sets: as for `ask`; an answer is correct if it equals the answer of the positives.
+        asked: the result of `ask`.
+        answers: the teacher's answers by the requests' keys.
 
     Returns:
-        For each question the pairs that count, at most two; and how many rationales were to be derailed and
-        mended, and how many of them (`derailed`, `mended`) were.
+        The valid pairs of each question, at most two; and counts of requests (`to_derail`, `to_mend`) and of
+        valid answers (`derailed`, `mended`).
     """
-    found: list[list[Pair]] = [[] for _ in questions]
+    by_question: list[list[Pair]] = [[] for _ in questions]
     counts: dict[str, float] = {"to_derail": 0, "derailed": 0, "to_mend": 0, "mended": 0}
-    for one in asked:
-        question = questions[one.number]
-        counts["to_derail" if one.right else "to_mend"] += 1
-        sample = answers[one.request.key]
+    for dual_request in asked:
+        question, given = questions[dual_request.number], dual_request.given
+        counts["to_derail" if dual_request.right else "to_mend"] += 1
+        sample = answers[dual_request.request.key]
         parsed = task.parse(sample.text, question, sample.finish_reason)
-        agrees = (
-            parsed.answer == sets[one.number].answer
-        )  # right as the given one was, which need not be gold
-        if parsed.answer is None or not parsed.rationale or agrees == one.right:
+        # Compared with the answer of the positives, which need not be the gold answer.
+        correct = parsed.answer == sets[dual_request.number].answer
+        if parsed.answer is None or not parsed.rationale or correct == dual_request.right:
             continue
-        counts["derailed" if one.right else "mended"] += 1
-        made = parsed.rationale
-        found[one.number].append((one.given, made) if one.right else (made, one.given))
-    return [tuple(group) for group in found], counts
+        counts["derailed" if dual_request.right else "mended"] += 1
+        generated = parsed.rationale
+        pair = (given, generated) if dual_request.right else (generated, given)
+        by_question[dual_request.number].append(pair)
+    return [tuple(group) for group in by_question], counts
 
 
 def _request(question: Question, prompt: Prompt, seed: int) -> Request:
@@ -95,5 +95,5 @@ def _request(question: Question, prompt: Prompt, seed: int) -> Request:
 
 
 def prompts_fingerprint(task: Task, question: Question) -> str:
-    """Short id of how duals are asked for, by the example of one question."""
+    """Fingerprint of the prompts for duals, computed for one example question."""
     return fingerprint([prompt(task, question, "r", "l").text for prompt in (derail, mend)])

@@ -1,8 +1,8 @@
-"""Which of a question's rationales are learnt from: right ones, no near-duplicates, and then n of them.
+"""Rationale selection: filter a question's rationales by accuracy and diversity, then select n by a rule.
 
-After MoRSD (Model-Oriented Rationale Selection Distillation): accuracy, diversity, difficulty, in this order.
-The paper's code is not at hand; docs/methods.md says how it is read. A rule of one's own is a `Rule` in
-`SELECTIONS`.
+Follows MoRSD (Model-Oriented Rationale Selection Distillation): accuracy, diversity, difficulty, in this
+order. Its code is not available; docs/methods.md documents the interpretation. Plugins register a custom
+`Rule` in `SELECTIONS`.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from qcrd.registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A rationale that may be chosen."""
+    """A rationale that can be selected."""
 
     text: str
-    right: bool  # whether its answer is the one that is trained on
-    difficulty: float | None = None  # its Rationale Difficulty; None where the rule does not measure it
+    right: bool  # whether its answer is the training label's
+    difficulty: float | None = None  # Rationale Difficulty; None if the rule does not need it
 
     @property
     def measured(self) -> float:
-        """Its Rationale Difficulty.
+        """The Rationale Difficulty.
 
         Raises:
-            ValueError: where it was not measured.
+            ValueError: if it was not measured.
         """
         if self.difficulty is None:
             raise ValueError("the difficulty of this candidate was not measured; see Rule.measures")
@@ -39,19 +39,18 @@ class Candidate:
 
 
 Choose = Callable[[Sequence[Candidate], int, Random], Sequence[int]]
-"""(candidates in the order in which they were drawn, n, chance) -> numbers of those that are learnt from,
-from 0, none of them twice."""
+"""(candidates in sampling order, n, random generator) -> distinct 0-based indices of the selected ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A way of choosing among a question's candidates."""
+    """A selection rule."""
 
     name: str
     choose: Choose
-    measures: bool = False  # whether it reads the difficulty
-    renews: bool = False  # whether it chooses anew in each iteration though nothing was measured anew
-    counts: bool = True  # whether it reads n
+    measures: bool = False  # whether it needs the candidates' difficulty
+    renews: bool = False  # whether to re-select in every iteration even if difficulty is not re-measured
+    counts: bool = True  # whether it uses n
 
     def __post_init__(self) -> None:
         if not callable(self.choose):
@@ -63,59 +62,60 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Filtered:
-    """What the filters left of one question's rationales, and why the others went."""
+    """Result of filtering one question's rationales."""
 
-    kept: tuple[int, ...]  # their numbers
-    wrong: int
-    near_duplicates: int
+    kept: tuple[int, ...]  # indices of the remaining rationales
+    wrong: int  # number removed by the accuracy filter
+    near_duplicates: int  # number removed by the diversity filter
 
 
 def filtered(
     texts: Sequence[str], right: Sequence[bool], accuracy: bool, threshold: float | None
 ) -> Filtered:
-    """Accuracy filter, then diversity filter.
+    """Apply the accuracy filter, then the diversity filter.
 
     Args:
-        texts: rationales in the order in which they were drawn.
-        right: whether the answer of each is the one that is trained on.
-        accuracy: whether wrong ones go.
-        threshold: of near-duplicates, those with a larger Jaccard similarity of their word sets, the first
-            stays; None lets all stay.
+        texts: rationales in sampling order.
+        right: for each rationale whether its answer is the training label's.
+        accuracy: whether to remove wrong rationales.
+        threshold: remove rationales whose word set has a larger Jaccard similarity with an earlier one that
+            is kept; None disables the diversity filter.
     """
     passed = [n for n, ok in enumerate(right) if ok or not accuracy]
     kept: dict[int, frozenset[str]] = {}
     for n in passed:
-        own = words(texts[n]) if threshold is not None else frozenset()
-        if threshold is None or all(jaccard(own, other) <= threshold for other in kept.values()):
-            kept[n] = own
+        word_set = words(texts[n]) if threshold is not None else frozenset()
+        if threshold is None or all(jaccard(word_set, other) <= threshold for other in kept.values()):
+            kept[n] = word_set
     return Filtered(tuple(kept), len(texts) - len(passed), len(passed) - len(kept))
 
 
 def passing(drawn: Sequence[tuple[str, bool]], section: config.Selection) -> tuple[list[Candidate], Filtered]:
-    """The candidates that the filters leave of one question's rationales.
+    """Candidates that remain after filtering one question's rationales.
 
     Args:
-        drawn: text and whether it is right, in the order in which they were drawn.
-        section: the settings with the method's own for those that are None.
+        drawn: (text, whether it is correct) in sampling order.
+        section: settings with the method's defaults filled in.
     """
     threshold = section.threshold if section.diversity else None
-    left = filtered([text for text, _ in drawn], [ok for _, ok in drawn], bool(section.accuracy), threshold)
-    return [Candidate(*drawn[n]) for n in left.kept], left
+    result = filtered([text for text, _ in drawn], [ok for _, ok in drawn], bool(section.accuracy), threshold)
+    return [Candidate(*drawn[n]) for n in result.kept], result
 
 
 def words(text: str) -> frozenset[str]:
-    """Its words, numbers and marks, whatever their case."""
+    """Set of words, numbers and punctuation marks, ignoring case."""
     return frozenset(TOKEN.findall(text.casefold()))
 
 
 def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
-    """Share of the words of either that both have; 1 for two empty sets."""
+    """Jaccard similarity of two sets; 1 if both are empty."""
     both = len(a & b)
     return both / (len(a) + len(b) - both) if a or b else 1.0
 
 
 def by_difficulty(sign: int) -> Choose:
-    """The n of least (1) or greatest (-1) Rationale Difficulty; the first drawn of equals."""
+    """Select the n candidates of lowest (sign 1) or highest (-1) Rationale Difficulty; ties by sampling
+    order."""
 
     def choose(candidates: Sequence[Candidate], n: int, chance: Random) -> Sequence[int]:
         return sorted(range(len(candidates)), key=lambda i: sign * candidates[i].measured)[:n]
@@ -124,17 +124,17 @@ def by_difficulty(sign: int) -> Choose:
 
 
 def everything(candidates: Sequence[Candidate], n: int, chance: Random) -> Sequence[int]:
-    """All of them."""
+    """Select all candidates."""
     return range(len(candidates))
 
 
 def first(candidates: Sequence[Candidate], n: int, chance: Random) -> Sequence[int]:
-    """The n that were drawn first."""
+    """Select the first n candidates in sampling order."""
     return range(len(candidates))[:n]
 
 
 def at_random(candidates: Sequence[Candidate], n: int, chance: Random) -> Sequence[int]:
-    """Any n."""
+    """Select n candidates uniformly at random."""
     return chance.sample(range(len(candidates)), min(n, len(candidates)))
 
 
@@ -151,17 +151,20 @@ SELECTIONS: Registry[Rule] = Registry("selection.rule", Rule, RULES)
 def choose(
     rule: Rule, candidates: Sequence[Candidate], n: int | None, chance: Random, question_id: str
 ) -> list[int]:
-    """The numbers of the candidates that a rule chooses of a question's.
+    """Apply a rule to a question's candidates and validate its result.
 
     Args:
-        rule: which chooses.
-        candidates: in the order in which they were drawn.
-        n: how many at most; None is all of them.
-        chance: what random rules draw from.
+        rule: the selection rule.
+        candidates: in sampling order.
+        n: maximum number to select; None: all.
+        chance: random generator for random rules.
         question_id: for messages.
 
+    Returns:
+        Distinct 0-based indices of the selected candidates.
+
     Raises:
-        ConfigError: where they are none, which only a plugin's rule can give.
+        ConfigError: if the rule returns anything else, which only a plugin's rule can do.
     """
     chosen = rule.choose(candidates, len(candidates) if n is None else n, chance)
     numbers: list[int] | None
@@ -179,17 +182,18 @@ def choose(
 
 
 def rule_of(section: config.Selection) -> Rule:
-    """The rule of a selection whose settings are filled in, as `Method.selection` gives it."""
+    """The rule of a selection section with the method's defaults filled in, as returned by
+    `Method.selection`."""
     if section.rule is None:
         raise ValueError("selection.rule is None; fill in the method's own settings first")
     return SELECTIONS[section.rule]
 
 
 def renewed(section: config.Selection) -> bool:
-    """Whether each iteration chooses anew: the student that measures has learnt, or the rule is random.
+    """Whether to re-select in every iteration: the rule is random, or the student itself measures difficulty.
 
     Args:
-        section: the settings with the method's own for those that are None.
+        section: settings with the method's defaults filled in.
     """
     rule = rule_of(section)
     return rule.renews or (rule.measures and section.measured_by is None)

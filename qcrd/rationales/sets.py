@@ -1,4 +1,4 @@
-"""Positives and negatives: what a question's samples offer for training (section 3.2.2)."""
+"""Positive and negative rationales from a question's samples (section 3.2.2)."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ from typing import Literal
 from qcrd.types import Parsed, RationaleSet, Vote
 
 Unread = Literal["drop", "negative"]
-"""What a rationale becomes whose label could not be read."""
+"""How to treat a rationale whose label could not be parsed."""
 
 
 class Side(StrEnum):
-    """What a sample's rationale is to its question."""
+    """Role of a rationale in training."""
 
     POSITIVE = "positive"
     NEGATIVE = "negative"
-    UNREAD = "unread"  # neither: its label could not be read
-    EQUAL = "equal"  # neither: it has another label, and the words of a positive
+    UNREAD = "unread"  # excluded: its label could not be parsed
+    EQUAL = "equal"  # excluded: wrong label, but the same words as a positive
 
 
 def sides(samples: Sequence[Parsed], answer: str | None, unread: Unread = "drop") -> list[Side | None]:
-    """What each sample's rationale is; None where it has none.
+    """Classify each sample's rationale; None for samples without a rationale.
 
-    A label that could not be read says nothing about the rationale before it. In the embedded preset 12 to
-    13% of what would be negatives have the words of a positive of their question, for only their label could
-    not be read: the same words would be pulled and pushed.
+    An unparsable label says nothing about the rationale before it. In the embedded preset, 12 to 13% of the
+    negatives would otherwise have the same words as a positive of their question, so that the loss would both
+    raise and lower the likelihood of the same text.
 
     Args:
-        samples: of one question.
-        answer: that positives have; None where nothing is a positive.
-        unread: "negative" lets those without a readable label be negatives.
+        samples: samples of one question.
+        answer: canonical answer of the positives; None if there are no positives.
+        unread: "negative" makes rationales without a parsable label negatives.
     """
     right = [s.answer is not None and s.answer == answer for s in samples]
-    known = {normal(s.rationale) for s, ok in zip(samples, right, strict=True) if ok and s.rationale}
-    return [_side(s, ok, known, unread) for s, ok in zip(samples, right, strict=True)]
+    positives = {normal(s.rationale) for s, ok in zip(samples, right, strict=True) if ok and s.rationale}
+    return [_side(s, ok, positives, unread) for s, ok in zip(samples, right, strict=True)]
 
 
-def _side(sample: Parsed, right: bool, known: set[str], unread: Unread) -> Side | None:
+def _side(sample: Parsed, right: bool, positives: set[str], unread: Unread) -> Side | None:
     if not sample.rationale:
         return None
     if right:
         return Side.POSITIVE
     if sample.answer is None and unread == "drop":
         return Side.UNREAD
-    return Side.EQUAL if normal(sample.rationale) in known else Side.NEGATIVE
+    return Side.EQUAL if normal(sample.rationale) in positives else Side.NEGATIVE
 
 
 def normal(text: str) -> str:
-    """Equal for texts that have the same words: case, spaces and Unicode's forms do not count."""
+    """Normalise case, whitespace and Unicode form (NFKC)."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
@@ -62,22 +62,21 @@ def build_set(
     gold: tuple[str, str | None] | None,
     unread: Unread = "drop",
 ) -> RationaleSet:
-    """Split the samples of one question.
+    """Build the rationale set of one question.
 
     Args:
-        result: the vote on its samples.
-        samples: its m samples, in the order in which they were drawn.
-        labels: whose label is trained on.
-        denoise: what a positive's answer must equal, the gold answer or the winner of the vote.
-        gold: (label, canonical answer); None where gold may not be known.
-        unread: what a rationale becomes whose label could not be read.
+        result: the vote over its samples.
+        samples: its m samples, in sampling order.
+        labels: source of the training label.
+        denoise: what a positive's answer must equal: the gold answer or the winner of the vote.
+        gold: (label, canonical answer); None if gold labels must not be used.
+        unread: how to treat a rationale whose label could not be parsed.
 
     Returns:
-        The label, the positives in sampling order, and as negatives those that have a rationale and another
-        label; see `sides`. Doubles are kept: m samples are m votes.
+        The label, and the positives and negatives in sampling order; see `sides`. Duplicates are kept.
 
     Raises:
-        ValueError: where gold is asked for and not given.
+        ValueError: if `labels` or `denoise` require gold and it is None.
     """
     if gold is None and "gold" in (labels, denoise):
         raise ValueError(f"{result.question_id}: labels={labels}, denoise={denoise} need the gold label")
@@ -86,7 +85,7 @@ def build_set(
     assigned = sides(samples, answer, unread)
 
     def of(side: Side) -> tuple[str, ...]:
-        rationales = (s.rationale for s, own in zip(samples, assigned, strict=True) if own is side)
+        rationales = (s.rationale for s, its_side in zip(samples, assigned, strict=True) if its_side is side)
         return tuple(r for r in rationales if r is not None)
 
     return RationaleSet(
@@ -94,7 +93,7 @@ def build_set(
         gold_label if labels == "gold" else result.label,
         positives=of(Side.POSITIVE),
         negatives=of(Side.NEGATIVE),
-        order=tuple(own is Side.POSITIVE for own in assigned if own in (Side.POSITIVE, Side.NEGATIVE)),
+        order=tuple(side is Side.POSITIVE for side in assigned if side in (Side.POSITIVE, Side.NEGATIVE)),
         answer=answer,
         unread=assigned.count(Side.UNREAD),
         equal=assigned.count(Side.EQUAL),

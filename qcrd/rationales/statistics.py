@@ -1,4 +1,4 @@
-"""What the teacher's samples are worth, in figures. Gold labels are used for reporting here only."""
+"""Statistics of the teacher's samples. Gold labels are used only for reporting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qcrd.types import Parsed, RationaleSet, Vote
 def vote_statistics(
     samples: Sequence[Sequence[Parsed]], votes: Sequence[Vote], gold: Sequence[str | None]
 ) -> dict[str, float]:
-    """Parse yield, agreement and accuracy of the teacher with and without self-consistency.
+    """Parse rate, agreement and accuracy of the teacher with and without self-consistency.
 
     Args:
         samples: for each question its parsed samples, in sampling order.
@@ -59,7 +59,8 @@ def _error(counts: Sequence[tuple[int, int]]) -> float:
 
 
 def set_statistics(sets: Sequence[RationaleSet]) -> dict[str, float]:
-    """How many questions can be trained on, and with how many rationales; those on no side are counted."""
+    """Counts of questions without label, positives or negatives, and of excluded rationales; means per
+    question."""
     return {
         "without_label": sum(s.label is None for s in sets),
         "without_positive": sum(not s.positives for s in sets),

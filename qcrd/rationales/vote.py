@@ -1,4 +1,4 @@
-"""Self-consistency: which answer do a question's samples support? (section 3.2)"""
+"""Self-consistency: majority vote over a question's samples (section 3.2)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from qcrd.types import Parsed, Vote
 
 
 def vote(question_id: str, samples: Sequence[Parsed]) -> Vote:
-    """The answer with most samples; among equals the first sampled, which is marked as a tie.
+    """The most frequent answer; ties are won by the first sampled and marked.
 
-    Answers are compared as answers (`Parsed.answer`), not as strings. A sample without a parsable label is
-    no candidate.
+    Canonical answers (`Parsed.answer`) are compared, not strings. Samples without a parsable label do not
+    vote.
     """
     parsed = [s for s in samples if s.answer is not None]
     if not parsed:

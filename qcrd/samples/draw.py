@@ -1,4 +1,4 @@
-"""Draws what a store lacks, and keeps what has come before it waits for more."""
+"""Draw missing samples from the teacher and commit them to the store in batches."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from qcrd.samples.requests import Request, SampleFn
 from qcrd.samples.store import SampleStore
 from qcrd.types import Sample
 
-Progress = Callable[[int, int, float], None]  # samples there, samples wanted, samples per second
+Progress = Callable[[int, int, float], None]  # (stored samples, requested samples, samples per second)
 
-COMMIT = 2000  # samples, or
-SECONDS = 10.0  # after which what has come is stored: what a kill can lose
-LOOK = 15.0  # seconds after which a job that waits for another looks what has come
+COMMIT = 2000  # commit after this many samples, or
+SECONDS = 10.0  # after this many seconds: the most that a kill can lose
+LOOK = 15.0  # seconds between two checks of a job that waits for another one to draw
 
 
 def draw(
@@ -29,25 +29,25 @@ def draw(
 ) -> int:
     """Draw the requests that are not stored yet.
 
-    Only one job at a time draws into a store, so of two that want the same samples one draws and the other
-    finds them. Draws made for a smaller m are kept: going from m = 5 to 20 draws 15. An error or an
-    interrupt loses nothing that the teacher has handed over; a kill loses what came since the last commit.
+    Only one job at a time draws into a store; a second job that needs the same samples waits and reads them.
+    Existing draws are reused: going from m = 5 to 20 draws 15. An error or an interrupt loses none of the
+    samples that the teacher has returned; a kill loses those since the last commit.
 
     Args:
-        store: where the samples go.
-        requests: what is wanted; what is there already costs nothing.
-        sample: the teacher. It is not called when nothing is missing.
-        progress: called at the beginning, whenever samples have come, and while another job draws.
-        commit: samples after which they are stored.
-        seconds: time after which they are.
-        look: time after which a job that waits for another looks whether what it wants has come.
+        store: store of the samples.
+        requests: requested samples.
+        sample: the teacher; not called if nothing is missing.
+        progress: called at the beginning, whenever samples arrive, and while another job draws.
+        commit: number of samples after which to commit.
+        seconds: time after which to commit.
+        look: seconds between two checks while another job draws.
 
     Returns:
-        How many requests the teacher had no answer for.
+        Number of requests for which the teacher had no answer.
 
     Raises:
-        StoreError: if samples cannot be stored, or another job went on in the place of this one.
-        ValueError: if the teacher returns a sample that was not asked for, twice, or with no text.
+        StoreError: if samples cannot be stored, or another job has taken over the store.
+        ValueError: if the teacher returns a sample that was not requested, a duplicate, or one without text.
     """
     wanted = len({r.key for r in requests})
     missing = store.missing(requests)
@@ -58,7 +58,7 @@ def draw(
     if not missing:
         return 0
     try:
-        missing = store.missing(requests)  # what another job has not drawn until now
+        missing = store.missing(requests)  # another job may have drawn some meanwhile
         return _draw(store, missing, wanted, sample, progress, commit, seconds) if missing else 0
     finally:
         store.release()
@@ -73,43 +73,43 @@ def _draw(
     commit: int,
     seconds: float,
 ) -> int:
-    there = wanted - len(missing)
+    stored = wanted - len(missing)
     prompts = {r.prompt_id: r.prompt.text for r in missing}
     begun = last = time.monotonic()
-    drawn, waiting, first = 0, [], 0
+    drawn, uncommitted, first = 0, [], 0
     received = Received(store.limit.max_tokens)
     try:
         for samples in _checked(missing, sample(missing), received):
             now = time.monotonic()
-            if not drawn:  # until here engines started, which is no rate
+            if not drawn:  # exclude the engines' start-up time from the rate
                 begun, first = now, len(samples)
-            waiting += samples
+            uncommitted += samples
             drawn += len(samples)
-            if len(waiting) >= commit or now - last >= seconds:
-                store.add(waiting, prompts)
-                waiting, last = [], now
-            progress(there + drawn, wanted, _rate(drawn - first, now - begun))
+            if len(uncommitted) >= commit or now - last >= seconds:
+                store.add(uncommitted, prompts)
+                uncommitted, last = [], now
+            progress(stored + drawn, wanted, _rate(drawn - first, now - begun))
     finally:
-        store.add(waiting, prompts)
+        store.add(uncommitted, prompts)
         store.compact()
         received.say()
     return len(missing) - drawn
 
 
 def _rate(samples: int, seconds: float) -> float:
-    """Samples per second; 0 where it cannot be told yet."""
+    """Samples per second; 0 if not known yet."""
     return samples / seconds if seconds > 0 else 0.0
 
 
 def _checked(
     asked: Sequence[Request], answered: Iterable[list[Sample]], received: Received
 ) -> Iterator[list[Sample]]:
-    """`answered` as it is to be stored, as long as each sample was asked for and comes once."""
-    open_ = {r.key for r in asked}
+    """Convert the teacher's answers for storage, checking that each was requested and comes only once."""
+    pending = {r.key for r in asked}
     for samples in answered:
         for sample in samples:
             key = (sample.prompt_id, sample.index)
-            if key not in open_:
+            if key not in pending:
                 raise ValueError(f"the teacher returned a sample that was not asked for, or one twice: {key}")
-            open_.remove(key)
-        yield [kept for sample in samples if (kept := received(sample)) is not None]
+            pending.remove(key)
+        yield [converted for sample in samples if (converted := received(sample)) is not None]

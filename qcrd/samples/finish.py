@@ -1,4 +1,4 @@
-"""Why an answer ended: the words of many servers and engines, read in one place.
+"""Finish reasons: maps those of many servers and engines to four endings.
 
 Public references: OpenAI (stop, length, content_filter), Mistral (model_length, error), Anthropic (end_turn,
 max_tokens, refusal), Gemini (MAX_TOKENS, SAFETY, ...), Cohere (COMPLETE, ERROR_LIMIT, ERROR_TOXIC), watsonx
@@ -13,7 +13,7 @@ import re
 from typing import Any, Literal
 
 Ending = Literal["stop", "length", "refused", "failed"]
-"""The answer is whole; it was cut off; the model or a filter declined; whoever computed it gave it up."""
+"""stop: complete; length: truncated; refused: by the model or a filter; failed: an error of the engine."""
 
 _WORDS: dict[Ending, str] = {
     "stop": "stop stopped stop_sequence stop_token stop_criteria_met word eos eos_token end end_turn "
@@ -29,10 +29,10 @@ _WORDS: dict[Ending, str] = {
 
 
 def ending(reason: Any) -> Ending | None:
-    """What a finish reason means; None for one that is not known, or none at all.
+    """The ending that a finish reason means; None if it is unknown or missing.
 
-    Upper and lower case, hyphens and the name of an enumeration make no difference; of
-    `content_filter: RECITATION` the first part counts, of `{"type": "length"}` the type.
+    Case, hyphens and the prefix of an enumeration are ignored. Of `content_filter: RECITATION` the first part
+    is used, of `{"type": "length"}` the type.
     """
     if isinstance(reason, dict):
         reason = reason.get("type")
@@ -40,11 +40,11 @@ def ending(reason: Any) -> Ending | None:
 
 
 def unsaid(text: str, tokens: int, max_tokens: int) -> Ending:
-    """The ending of an answer without a reason: whole where it is too short to have met the token limit.
+    """Infer the ending of an answer without a finish reason: complete if it is shorter than the token limit.
 
     Args:
         text: the answer.
-        tokens: as they were counted; 0 is not counted, and then a token has at least one character.
+        tokens: number of tokens; if 0 (not counted), the number of characters is used as an upper bound.
         max_tokens: the limit.
     """
     return "stop" if (tokens or len(text)) < max_tokens else "length"

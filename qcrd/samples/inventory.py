@@ -1,4 +1,4 @@
-"""What is in the sample store: lists it, looks at it, checks it, hands it out and tidies it."""
+"""Inventory of the sample store: list, show, verify, export and clean up samplers."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from qcrd.storage.lease import Holder
 if TYPE_CHECKING:
     import pyarrow as pa
 
-REMOVED = ".removed.tmp"  # ending of the folder of a sampler that is being deleted
+REMOVED = ".removed.tmp"  # suffix of a sampler's folder during deletion
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """One sampler's folder, summed up."""
+    """Summary of one sampler."""
 
     id: str
     engine: str
     model: str
     temperature: float | None
     questions: int
-    samples: int  # of distinct prompt and index
-    cut_off: int  # those of which no version ended by itself
+    samples: int  # distinct pairs of prompt and index
+    cut_off: int  # samples of which only truncated versions exist
     shards: int
     bytes: int
-    written: str  # when the newest shard was, in local time; empty where there is none
-    damaged: int  # files that are torn, altered or put aside
+    written: str  # local time of the newest shard; empty without shards
+    damaged: int  # damaged files, including those set aside
 
 
 @dataclass(slots=True)
 class Answers:
-    """All answers to one prompt, in order of their number; of two versions of one, the longer."""
+    """All answers to one prompt by index; of several versions the longest."""
 
     prompt_id: str
     question_id: str
@@ -55,29 +55,29 @@ class Answers:
 
 
 def samplers(root: Path) -> list[Path]:
-    """The folders of all samplers below `root`, by name."""
-    found = (path.parent for path in root.glob(f"*/{IDENTITY}"))
-    return sorted(path for path in found if not path.name.startswith("."))
+    """Folders of all samplers below `root`, sorted by name."""
+    folders = (path.parent for path in root.glob(f"*/{IDENTITY}"))
+    return sorted(path for path in folders if not path.name.startswith("."))
 
 
 def find(root: Path, prefix: str) -> Path:
-    """The folder of the one sampler whose id begins with `prefix`.
+    """The folder of the only sampler whose id begins with `prefix`.
 
     Raises:
-        StoreError: if there is none or several; names them.
+        StoreError: if there is none or several; lists them.
     """
-    have = samplers(root)
-    found = [path for path in have if path.name.startswith(prefix)]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(path.name for path in found or have) or "nothing"
+    folders = samplers(root)
+    matching = [path for path in folders if path.name.startswith(prefix)]
+    if len(matching) == 1:
+        return matching[0]
+    names = ", ".join(path.name for path in matching or folders) or "nothing"
     raise StoreError(
-        f"sampler {prefix!r}: {'several begin so' if found else 'there is none'}; {root} has {names}"
+        f"sampler {prefix!r}: {'several begin so' if matching else 'there is none'}; {root} has {names}"
     )
 
 
 def summary(folder: Path) -> Sampler:
-    """What `qcrd samples ls` says of a sampler."""
+    """Summarise a sampler, for `qcrd samples ls`."""
     identity = read_json(folder / IDENTITY) or {}
     files = [(file, file.stat()) for file in sorted(folder.glob("*.parquet"))]
     questions: set[str] = set()
@@ -115,12 +115,12 @@ def summary(folder: Path) -> Sampler:
 
 
 def answers(folder: Path, id: str | None = None) -> list[Answers]:
-    """The answers to every prompt, or to the prompt or question of that id, by question id.
+    """Answers to all prompts, or to the prompt or question with the given id, sorted by question id.
 
     Raises:
-        StoreError: if there are none of that id.
+        StoreError: if there are none with that id.
     """
-    found: dict[str, Answers] = {}
+    by_prompt: dict[str, Answers] = {}
     columns = ["prompt_id", "question_id", "prompt", "index", "text", "finish_reason", "tokens"]
     for shard in shards.shards(folder):
         try:
@@ -130,41 +130,41 @@ def answers(folder: Path, id: str | None = None) -> list[Answers]:
         for prompt_id, question_id, prompt, index, text, reason, tokens in _rows(table, *columns):
             if id not in (None, prompt_id, question_id):
                 continue
-            asked = found.setdefault(prompt_id, Answers(prompt_id, question_id, prompt))
-            if index not in asked.texts or (tokens, text) > (asked.tokens[index], asked.texts[index]):
-                asked.texts[index], asked.finish_reasons[index], asked.tokens[index] = text, reason, tokens
-    if id is not None and not found:
+            entry = by_prompt.setdefault(prompt_id, Answers(prompt_id, question_id, prompt))
+            if index not in entry.texts or (tokens, text) > (entry.tokens[index], entry.texts[index]):
+                entry.texts[index], entry.finish_reasons[index], entry.tokens[index] = text, reason, tokens
+    if id is not None and not by_prompt:
         raise StoreError(
             f"sampler {folder.name} has no question or prompt {id!r}; `qcrd samples export` lists all"
         )
-    return sorted(found.values(), key=lambda a: (a.question_id, a.prompt_id))
+    return sorted(by_prompt.values(), key=lambda a: (a.question_id, a.prompt_id))
 
 
 def lines(folder: Path) -> Iterator[dict[str, Any]]:
-    """The answers in the form that `teacher.engine: recorded` reads: one object per question and prompt.
+    """Answers in the format of `teacher.engine: recorded`: one object per question and prompt.
 
     Raises:
-        StoreError: if a question lacks an answer between two, for which the form has no place.
+        StoreError: if the indices of a question's answers have a gap, which the format cannot represent.
     """
-    for asked in answers(folder):
-        order = sorted(asked.texts)
+    for entry in answers(folder):
+        order = sorted(entry.texts)
         if order != list(range(len(order))):
             raise StoreError(
-                f"question {asked.question_id} has the answers {', '.join(map(str, order))}, and recorded "
+                f"question {entry.question_id} has the answers {', '.join(map(str, order))}, and recorded "
                 "ones are counted without gaps; run the grid again, which draws those between"
             )
         yield {
-            "id": asked.question_id,
-            "samples": [asked.texts[i] for i in order],
-            "prompt_id": asked.prompt_id,
-            "prompt": asked.prompt,
-            "finish_reasons": [asked.finish_reasons[i] for i in order],
-            "tokens": [asked.tokens[i] for i in order],
+            "id": entry.question_id,
+            "samples": [entry.texts[i] for i in order],
+            "prompt_id": entry.prompt_id,
+            "prompt": entry.prompt,
+            "finish_reasons": [entry.finish_reasons[i] for i in order],
+            "tokens": [entry.tokens[i] for i in order],
         }
 
 
 def faults(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Each damaged file of a sampler and what is wrong with it. Changes nothing."""
+    """Damaged files of a sampler with a description of the damage. Read-only."""
     identity = read_json(folder / IDENTITY)
     if identity is None:
         yield folder / IDENTITY, "torn; the next run that uses this sampler writes it again"
@@ -185,12 +185,15 @@ def faults(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def rubbish(folder: Path) -> list[Path]:
-    """What `tidy` would delete: half-written files of killed jobs, and damaged shards that were put aside."""
+    """Files that `tidy` deletes: partial files of killed jobs, and damaged shards that were set aside."""
     return sorted([*folder.glob(shards.LEFTOVERS), *folder.glob(f"*{shards.DAMAGED}")])
 
 
 def tidy(folder: Path, home: Home) -> Holder | str | None:
-    """Delete `rubbish` and merge small shards; returns who is in the way, if someone is.
+    """Delete `rubbish` and merge small shards, unless the sampler is in use.
+
+    Returns:
+        The process that uses the sampler; None if it was tidied.
 
     Raises:
         StoreError: if the folder cannot be written.
@@ -220,14 +223,14 @@ def remove(folder: Path, home: Home) -> None:
     try:
         if home.bucket:
             home.bucket.remove(folder / name for name in home.bucket.list(folder))
-        folder.rename(gone)  # at once: nobody sees half a sampler
+        folder.rename(gone)  # atomic, so that no reader sees a partially deleted sampler
     finally:
         lock.release(bring=False)
     clear(folder.parent)
 
 
 def clear(root: Path) -> None:
-    """Delete what is left of removed samplers, also where a removal was killed."""
+    """Delete the renamed folders of removed samplers, also of removals that were killed."""
     for gone in root.glob(f".*{REMOVED}"):
         shutil.rmtree(gone, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""The entrance to the store: what the answers of every engine go through, whatever it hands over."""
+"""Validation and normalisation of the engines' answers before they are stored."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ from qcrd.types import Sample
 log = logging.getLogger(__name__)
 
 BROKEN = "\ufffd"
-"""What stands for a character that was cut or broken."""
+"""Replacement for a truncated or invalid character."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_SHOWN = 5  # unknown reasons that are named
+_SHOWN = 5  # number of unknown finish reasons to log
 
 
 def whole(text: str | bytes) -> str:
-    """`text` with `BROKEN` for what is no character: bytes that are no UTF-8, half surrogate pairs.
-
-    Two halves beside each other are one character, as JSON writes it.
-    """
+    """Replace invalid UTF-8 bytes and unpaired surrogates by `BROKEN`; adjacent surrogates become a
+    character."""
     if isinstance(text, bytes):
         return text.decode("utf-8", "replace")
     if not _SURROGATE.search(text):
@@ -34,29 +32,29 @@ def whole(text: str | bytes) -> str:
 
 
 class Received:
-    """Makes samples of what an engine handed over, and counts what was wrong with them.
+    """Normalises the samples of an engine for storage, and counts problems.
 
     Args:
-        max_tokens: limit under which they are drawn.
+        max_tokens: token limit of the answers.
     """
 
     def __init__(self, max_tokens: int):
         self.max_tokens = max_tokens
-        self.broken = 0  # answers with a character that was cut or broken
-        self.given_up = 0  # by the engine
-        self.unknown: Counter[str] = Counter()  # finish reasons
+        self.broken = 0  # answers with a truncated or invalid character
+        self.given_up = 0  # answers that the engine failed to generate
+        self.unknown: Counter[str] = Counter()  # unknown finish reasons
 
     def __call__(self, sample: Sample) -> Sample | None:
-        """The sample as it is stored, None for one that the engine gave up: it can be asked again.
+        """Normalise one sample; None if the engine failed, so that it is requested again.
 
-        Its text is whole, its finish reason `stop` or `length`. A reason that is not known may be that of an
-        answer which was cut off, so it counts as that. A refused answer is an empty text: it would be refused
-        again.
+        The text is valid Unicode and the finish reason `stop` or `length`. An unknown reason counts as
+        `length`, because the answer may be truncated. A refused answer is stored as an empty text, because it
+        would be refused again.
 
         Raises:
-            ValueError: if the engine returns another type than `Sample` says.
+            ValueError: if the text or the token count has a wrong type.
         """
-        # What an engine hands over may be anything, whatever `Sample` says.
+        # Engines of plugins may return other types than `Sample` declares.
         text: object = sample.text
         tokens: object = 0 if sample.tokens is None else sample.tokens
         if not isinstance(text, str | bytes) or not isinstance(tokens, Integral):
@@ -65,22 +63,22 @@ class Received:
                 f"{sample.tokens!r}; expected a str, and an int that is 0 where tokens are not counted"
             )
         text = whole(text)
-        found = ending(sample.finish_reason)
-        if found is None and sample.finish_reason in (None, ""):
-            found = unsaid(text, int(tokens), self.max_tokens)
-        elif found is None:
+        finish = ending(sample.finish_reason)
+        if finish is None and sample.finish_reason in (None, ""):
+            finish = unsaid(text, int(tokens), self.max_tokens)
+        elif finish is None:
             self.unknown[str(sample.finish_reason)] += 1
-            found = "length"
-        if found == "failed":
+            finish = "length"
+        if finish == "failed":
             self.given_up += 1
             return None
-        if found == "refused":
-            text, found = "", "stop"
+        if finish == "refused":
+            text, finish = "", "stop"
         self.broken += BROKEN in text
-        return replace(sample, text=text, finish_reason=found, tokens=int(tokens))
+        return replace(sample, text=text, finish_reason=finish, tokens=int(tokens))
 
     def say(self) -> None:
-        """Log what was wrong, if anything was."""
+        """Log the problems, if any."""
         if self.broken:
             log.warning("teacher: %d answers hold a cut or broken character, now U+FFFD", self.broken)
         if self.given_up:

@@ -1,4 +1,4 @@
-"""What a teacher is: a function from requests to samples, and the identity of all that shapes its answers."""
+"""Requests to a teacher, the teacher's interface, and the id of a sampler."""
 
 from __future__ import annotations
 
@@ -12,52 +12,51 @@ from qcrd.types import Prompt, Question, Sample
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One draw to be made: the `index`-th answer to a prompt."""
+    """A request for one draw: the `index`-th answer to a prompt."""
 
     prompt_id: str  # fingerprint of the prompt's text
     question_id: str
-    index: int  # 0-based number of the draw
+    index: int  # 0-based index of the draw
     prompt: Prompt
-    seed: int  # 48 bits, its own for every (teacher seed, prompt, index)
+    seed: int  # 48 bits, unique for each (teacher seed, prompt, index)
 
     @property
     def key(self) -> tuple[str, int]:
-        """What the sample is stored under."""
+        """Key of the sample in the store."""
         return self.prompt_id, self.index
 
 
 class SampleFn(Protocol):
-    """Answers requests: at most one sample each, in any order, as they come.
+    """A teacher: generates at most one sample per request, in any order.
 
-    A sample depends on its own request alone, never on those that it travels with. A teacher that has
-    no answer to a request (a file of recorded ones) leaves it out.
+    A sample must depend only on its own request, not on others in the same batch. Requests without an answer
+    (such as missing recorded answers) are skipped.
     """
 
     def __call__(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
-        """The samples of `requests`, in lists that can be stored as soon as they are there."""
+        """Yield the samples in lists, which are stored as they arrive."""
         ...
 
 
 def requests(
     questions: Iterable[Question], prompt: Callable[[Question], Prompt], m: int, seed: int
 ) -> list[Request]:
-    """The first `m` draws of every question, in the order of the questions.
+    """Create requests for the first `m` draws of every question, in the order of the questions.
 
-    The seed of a draw comes from (`seed`, prompt, index) alone, so draw i is the same for every m > i and
-    whatever else is asked for; and it differs between questions, because one seed for all of them makes
-    their errors go together.
+    The seed of a draw depends only on (`seed`, prompt, index), so draw i is the same for every m > i and for
+    any set of questions. Seeds differ between questions, because a common seed correlates their errors.
     """
-    made = []
+    result = []
     for question in questions:
-        asked = prompt(question)
-        prompt_id = fingerprint(asked.text)
-        made += [
-            Request(prompt_id, question.id, i, asked, int(fingerprint([seed, prompt_id, i]), 16))
+        question_prompt = prompt(question)
+        prompt_id = fingerprint(question_prompt.text)
+        result += [
+            Request(prompt_id, question.id, i, question_prompt, int(fingerprint([seed, prompt_id, i]), 16))
             for i in range(m)
         ]
-    return made
+    return result
 
 
 def sampler_key(identity: dict[str, Any]) -> str:
-    """The short id under which a sampler's answers are stored."""
+    """Id of a sampler, the name of its folder in the store."""
     return fingerprint(identity)

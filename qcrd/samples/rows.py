@@ -1,4 +1,4 @@
-"""The rows of a shard that count under a limit. Imports pyarrow: see `samples.shards`."""
+"""The rows of a shard that are valid under a token limit. Imports pyarrow: see `samples.shards`."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from qcrd.types import Limit, Sample
 
 
 class Rows:
-    """Rows of one shard as read by `shards.read`, seen under the limit at which answers are cut off.
+    """Rows of one shard as read by `shards.read`, under a token limit.
 
-    A row counts if it was drawn under exactly this limit, or ended by itself within `max_tokens`.
+    A row is valid if it was drawn under exactly this limit, or is complete and within `max_tokens`.
     """
 
     def __init__(self, table: pa.Table, limit: Limit):
         self._table, self._limit = table, limit
 
     def samples(self, wanted: Mapping[str, int] | None) -> Iterator[tuple[Sample, bool]]:
-        """The samples that count, each with whether it was drawn under exactly this limit.
+        """Valid samples, each with whether it was drawn under exactly this limit.
 
         Args:
-            wanted: numbers of the draws by prompt_id, as the bits of an integer; None is all.
+            wanted: indices of the draws by prompt_id, as the bits of an integer; None: all.
         """
         table = self._table
         if wanted is not None:
@@ -39,12 +39,12 @@ class Rows:
                     yield sample, is_exact
 
     def keys(self) -> Iterator[tuple[str, int]]:
-        """(prompt_id, index) of the samples that count; one that was drawn twice comes twice."""
-        held = self._table.filter(pc.or_(*self._masks(self._table)))
-        return zip(_texts(held["prompt_id"]), held["index"].to_pylist(), strict=True)
+        """(prompt_id, index) of valid samples; duplicates are repeated."""
+        valid = self._table.filter(pc.or_(*self._masks(self._table)))
+        return zip(_texts(valid["prompt_id"]), valid["index"].to_pylist(), strict=True)
 
     def _masks(self, table: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-        """Bool [rows] each: drawn under exactly this limit; else ended within it."""
+        """Two masks, bool [rows]: drawn under exactly this limit; otherwise complete within it."""
         limit, max_len = self._limit, pc.fill_null(table["max_len"], -1)
         exact = pc.and_(
             pc.equal(table["max_tokens"], limit.max_tokens),
@@ -67,7 +67,7 @@ def _among(column: pa.ChunkedArray, wanted: Mapping[str, int]) -> pa.ChunkedArra
 
 
 def _texts(column: pa.ChunkedArray) -> Iterator[str]:
-    """Values of a dictionary-encoded column, equal ones being one object."""
+    """Values of a dictionary-encoded column; equal values share one object."""
     for chunk in column.chunks:
         values = chunk.dictionary.to_pylist()
         yield from (values[code] for code in chunk.indices.to_pylist())

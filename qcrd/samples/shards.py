@@ -1,9 +1,9 @@
 """Shards: immutable Parquet files of samples, in one folder per sampler.
 
-A shard is named after the SHA-256 of its bytes and appears by rename, so whatever a crash, a full disk or
-a bad sector leaves behind is told from a good shard by its name alone.
+A shard is named after the SHA-256 of its bytes and is created by rename, so that partial and corrupted files
+are detected by their name.
 
-pyarrow is imported by the functions that read or write Parquet: listing a store must not wait for it.
+Functions that read or write Parquet import pyarrow themselves, so that listing a store does not need it.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ COLUMNS = {
     "max_tokens": "int32",  # the limit that it was drawn under
     "max_len": "int32",
 }
-"""Columns of a shard with Arrow's names of their types."""
+"""Columns of a shard with their Arrow types."""
 SAMPLE = ("prompt_id", "question_id", "index", "text", "finish_reason", "tokens")
-"""Those that are fields of `Sample`, in its order."""
-VERSION = ("prompt_id", "index", "max_tokens", "max_len", "text")
-REPEATED = ("prompt_id", "question_id", "finish_reason", "prompt")  # read as codes into a list of values
-LARGE = 50_000  # samples of a shard at most, and so what is in memory at a time
-LEFTOVERS = ".*.parquet.*.tmp"  # of a writer that was killed
-DAMAGED = ".damaged"  # ending of shards put aside
+"""Columns that are fields of `Sample`, in the same order."""
+VERSION = ("prompt_id", "index", "max_tokens", "max_len", "text")  # columns that identify a version
+REPEATED = ("prompt_id", "question_id", "finish_reason", "prompt")  # dictionary-encoded columns
+LARGE = 50_000  # maximum samples per merged shard, which bounds the memory for reading one
+LEFTOVERS = ".*.parquet.*.tmp"  # temporary files of killed writers
+DAMAGED = ".damaged"  # suffix of damaged shards that were set aside
 
 
 class DamagedShard(Exception):
-    """A file that is not what its name says; the message says why."""
+    """A shard whose content does not match its name; the message says why."""
 
 
 def shards(folder: Path) -> Iterator[Path]:
-    """Every shard, once. Lists again until nothing new has come.
+    """Yield every shard once, listing the folder again until there are no new ones.
 
-    Merging replaces shards by one that holds the same: whoever misses them then finds that one.
+    The repeated listing finds the merged shard if a merge replaces shards meanwhile.
     """
     seen: set[Path] = set()
     while new := sorted(set(folder.glob("*.parquet")) - seen):
@@ -60,9 +60,9 @@ def read(shard: Path, columns: Sequence[str] = tuple(COLUMNS)) -> pa.Table:
     """Columns of a shard, those in `REPEATED` dictionary-encoded.
 
     Raises:
-        FileNotFoundError: if it has been merged or put aside meanwhile.
-        DamagedShard: if it is torn or altered.
-        StoreError: if this user may not read it.
+        FileNotFoundError: if it has been merged or set aside meanwhile.
+        DamagedShard: if it is truncated or altered.
+        StoreError: if read permission is missing.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -91,12 +91,12 @@ def read(shard: Path, columns: Sequence[str] = tuple(COLUMNS)) -> pa.Table:
 
 
 def write(folder: Path, columns: Mapping[str, Sequence[Any]], check: Callable[[], None]) -> Path:
-    """Write a shard from values by column: all of it or nothing.
+    """Write a shard atomically.
 
     Args:
-        folder: of the sampler.
-        columns: the values of each of `COLUMNS`, all of the same length.
-        check: called at the last moment; may raise.
+        folder: the sampler's folder.
+        columns: values of each column in `COLUMNS`, all of the same length.
+        check: called immediately before the shard is committed; may raise.
 
     Raises:
         StoreError: if it cannot be written.
@@ -124,7 +124,7 @@ def _write(folder: Path, table: pa.Table, check: Callable[[], None]) -> Path:
 
 
 def put_aside(shard: Path) -> Path:
-    """Rename a damaged shard; returns where it is now."""
+    """Rename a damaged shard; returns its new path."""
     target = shard.with_name(shard.name + DAMAGED)
     try:
         return shard.rename(target)
@@ -133,17 +133,18 @@ def put_aside(shard: Path) -> Path:
 
 
 def merge(folder: Path, check: Callable[[], None], few: int = 0) -> list[str]:
-    """Merge small shards into larger ones, where there are more than `few` small ones.
+    """Merge small shards into larger ones, if there are more than `few` small ones.
 
-    The new shard is written before the old ones go: a crash in between leaves doubles, which read the same.
+    The new shard is written before the old ones are deleted: a crash in between leaves duplicates, which do
+    not change what is read.
 
     Args:
-        folder: of the sampler.
-        check: raises unless this process may still write there.
-        few: so many small shards are left as they are, lest every draw writes much anew.
+        folder: the sampler's folder.
+        check: raises if this process may no longer write to the folder.
+        few: number of small shards to tolerate, so that not every draw rewrites them.
 
     Returns:
-        Names of those that went.
+        Names of deleted shards.
 
     Raises:
         StoreError: if the folder cannot be written.
@@ -159,7 +160,7 @@ def merge(folder: Path, check: Callable[[], None], few: int = 0) -> list[str]:
         for shard in group:
             try:
                 tables[shard] = read(shard).cast(_schema())
-            except (FileNotFoundError, DamagedShard):  # whoever reads its samples reports it
+            except (FileNotFoundError, DamagedShard):  # reported when its samples are read
                 continue
         if len(tables) < 2:
             continue
@@ -172,7 +173,7 @@ def merge(folder: Path, check: Callable[[], None], few: int = 0) -> list[str]:
 
 
 def versions(table: pa.Table) -> Iterator[tuple[Any, ...]]:
-    """What tells a sample from all others, of each row: its columns `VERSION`."""
+    """The columns `VERSION` of each row, which identify a version of a sample."""
     return zip(*(table[name].to_pylist() for name in VERSION), strict=True)
 
 

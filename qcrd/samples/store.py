@@ -1,8 +1,8 @@
-"""The teacher's samples on disk: drawn once, kept for good, shared by all cells.
+"""Persistent store of the teacher's samples, which are drawn once and shared by all cells.
 
-A folder per sampler holds its identity and its shards. The limit at which answers are cut off is no part
-of the identity but is kept with each sample: one that ended before it is the same under a higher limit, so
-a raised limit redraws only what was cut off, and going back finds the old ones.
+Each sampler has a folder with its identity and its shards. The token limit is not part of the identity but
+is stored with each sample: an answer that ended below it is the same under a higher limit. Raising the limit
+therefore redraws only truncated answers, and lowering it again finds the old ones.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDENTITY = "identity.json"
-COMMITS = "commits.json"  # of the model that samples were drawn with, where it is from the Hub
-FEW = 16  # small shards that are not worth merging yet
+COMMITS = "commits.json"  # commits of the Hub model that samples were drawn with
+FEW = 16  # number of small shards that `compact` tolerates
 
 _LIMIT = ("finish_reason", "tokens", "max_tokens", "max_len")
 
@@ -38,18 +38,18 @@ Key = tuple[str, int]  # (prompt_id, index)
 
 
 class SampleStore:
-    """The samples of one sampler, in `root/<key of the identity>/`, as far as they hold under a limit.
+    """The samples of one sampler, in `root/<key of the identity>/`, that are valid under a token limit.
 
-    A sample holds if it was drawn under exactly this limit, or ended by itself within `max_tokens`. (How
-    long its prompt was is not known here, so a lower `max_len` alone redraws nothing that ended.)
+    A sample is valid if it was drawn under exactly this limit, or is complete and within `max_tokens`. (The
+    length of its prompt is not known, so a lower `max_len` by itself redraws no complete answers.)
 
     Attributes:
-        folder: where they are.
-        limit: where answers are cut off.
-        damaged: shards that this object found torn or altered, under the names they were moved to.
+        folder: the sampler's folder.
+        limit: token limits of the answers.
+        damaged: damaged shards that this object found, under the names they were moved to.
 
     Raises:
-        StoreError: if the folder cannot be made or holds another sampler's identity.
+        StoreError: if the folder cannot be created or contains another sampler's identity.
     """
 
     def __init__(
@@ -70,52 +70,51 @@ class SampleStore:
         self._check()
 
     def load(self, requests: Iterable[Request] | None = None) -> dict[Key, Sample]:
-        """The stored samples by (prompt_id, index), which is a request's `key`.
+        """Load valid samples by (prompt_id, index), a request's `key`.
 
-        Questions with the same prompt share samples, which carry the id of one of them. A shard that is
-        torn or altered is reported, renamed to *.damaged and left out: its samples count as missing and
-        are drawn again.
+        Questions with the same prompt share samples, which have the id of one of them. Damaged shards are
+        logged, renamed to *.damaged and skipped; their samples count as missing and are drawn again.
 
         Args:
-            requests: what is wanted of them; all if None.
+            requests: samples to load; None: all.
         """
         wanted = None if requests is None else _bits(r.key for r in requests)
         exact: dict[Key, Sample] = {}
         ended: dict[Key, Sample] = {}
         for rows in self._rows({*shards.SAMPLE, *_LIMIT}):
             for sample, is_exact in rows.samples(wanted):
-                found, key = exact if is_exact else ended, (sample.prompt_id, sample.index)
-                # Which of two versions counts must not depend on the files that they lie in.
-                if key not in found or sample.text < found[key].text:
-                    found[key] = sample
+                by_key, key = exact if is_exact else ended, (sample.prompt_id, sample.index)
+                # The choice between two versions must not depend on the shards that contain them.
+                if key not in by_key or sample.text < by_key[key].text:
+                    by_key[key] = sample
         return ended | exact
 
     def missing(self, requests: Iterable[Request]) -> list[Request]:
-        """The requests without a stored sample, each prompt and index once."""
-        have: dict[str, int] = {}
+        """Requests without a valid stored sample, without duplicates."""
+        stored: dict[str, int] = {}
         for rows in self._rows({"prompt_id", "index", *_LIMIT}):
-            _bits(rows.keys(), have)
-        return list({r.key: r for r in requests if not have.get(r.prompt_id, 0) >> r.index & 1}.values())
+            _bits(rows.keys(), stored)
+        return list({r.key: r for r in requests if not stored.get(r.prompt_id, 0) >> r.index & 1}.values())
 
     @property
     def commits(self) -> list[str]:
-        """Commits of the Hub's model that samples were drawn with, in their order; [] where none is known."""
+        """Commits of the Hub model that samples were drawn with, in order; [] if unknown."""
         return read_json(self.folder / COMMITS) or []
 
     def note_commit(self, commit: str) -> None:
-        """Keep that samples come from a model as it was at `commit`."""
-        if commit not in (known := self.commits):
-            write_json(self.folder / COMMITS, [*known, commit])
+        """Record that samples are drawn with the model at `commit`."""
+        if commit not in (commits := self.commits):
+            write_json(self.folder / COMMITS, [*commits, commit])
 
     def add(self, samples: Sequence[Sample], prompts: Mapping[str, str] | None = None) -> None:
-        """Commit `samples` as one shard: all of them or, if anything goes wrong, none. Needs the lease.
+        """Commit samples atomically as one shard. Requires the lock.
 
         Args:
-            samples: what was drawn under the store's limit.
-            prompts: prompt_id to prompt, kept beside the samples so that they can be followed back.
+            samples: samples drawn under the store's limit.
+            prompts: prompts by prompt_id, stored with the samples for reference.
 
         Raises:
-            StoreError: if the disk is full or cannot be written, or the lease is not ours (any more).
+            StoreError: if the shard cannot be written, or this process does not hold the lock.
         """
         if not samples:
             return
@@ -127,32 +126,32 @@ class SampleStore:
         self._lock.push()
 
     def compact(self) -> None:
-        """Merge small shards, of which a slow teacher leaves many. Needs the lease."""
+        """Merge small shards, of which a slow teacher produces many. Requires the lock."""
         merged = shards.merge(self.folder, self._lock.check, FEW)
         self._lock.push(gone=merged)
 
     def acquire(self, timeout: float | None = None) -> bool:
-        """Take the lease that writing needs, waiting up to `timeout` seconds; see `Lease.acquire`."""
+        """Acquire the lock that writing requires, waiting up to `timeout` seconds; see `Lease.acquire`."""
         if not self._lock.acquire(timeout):
             return False
         try:
-            self._claim()  # the folder may have been removed while we waited
-            for leftover in self.folder.glob(shards.LEFTOVERS):  # of a killed holder
+            self._claim()  # the folder may have been removed while this process waited
+            for leftover in self.folder.glob(shards.LEFTOVERS):  # of a killed process
                 leftover.unlink(missing_ok=True)
             if self._bucket:
                 self._drop_merged()
-                self._lock.push()  # what was drawn before there was a bucket
+                self._lock.push()  # samples drawn before the bucket was configured
         except BaseException:
             self._lock.release(bring=False)
             raise
         return True
 
     def release(self) -> None:
-        """Give the lease back."""
+        """Release the lock."""
         self._lock.release()
 
     def _claim(self) -> None:
-        """Write the identity, or check the one that is there."""
+        """Write the identity, or check the existing one."""
         if self._check():
             return
         try:
@@ -162,7 +161,7 @@ class SampleStore:
             raise StoreError(f"cannot use the sample store {self.folder}: {error}") from error
 
     def _drop_merged(self) -> None:
-        """Remove shards that another machine has merged into others since they were brought here."""
+        """Remove local shards that another machine has since merged into others."""
         unknown: dict[Path, set[tuple[Any, ...]]] = {}
         for shard in shards.shards(self.folder):
             if not self._lock.in_bucket(shard.name):
@@ -171,15 +170,15 @@ class SampleStore:
         for shard in shards.shards(self.folder) if unknown else ():
             if shard not in unknown:
                 with suppress(FileNotFoundError, shards.DamagedShard):
-                    have = set(shards.versions(shards.read(shard, shards.VERSION)))
-                    for lacking in unknown.values():
-                        lacking -= have
-        for shard, lacking in unknown.items():
-            if not lacking:
+                    contained = set(shards.versions(shards.read(shard, shards.VERSION)))
+                    for missing in unknown.values():
+                        missing -= contained
+        for shard, missing in unknown.items():
+            if not missing:
                 shard.unlink()
 
     def _check(self) -> bool:
-        """Whether the folder has an identity, which is then ours: who only looks writes nothing."""
+        """Whether the folder has an identity, after checking that it is this sampler's. Writes nothing."""
         if self._bucket:
             self._bucket.pull(self.folder, lambda name: name == IDENTITY)
         path = self.folder / IDENTITY
@@ -195,11 +194,11 @@ class SampleStore:
         return stored is not None
 
     def _rows(self, columns: Iterable[str]) -> Iterator[Rows]:
-        """Those columns of every shard that is whole."""
+        """The given columns of every undamaged shard."""
         if self._bucket:
             self._bucket.pull(self.folder, _lasting)
         for shard in shards.shards(self.folder):
-            from qcrd.samples.rows import Rows  # imports pyarrow, which an empty store need not wait for
+            from qcrd.samples.rows import Rows  # imports pyarrow, which an empty store does not need
 
             try:
                 yield Rows(shards.read(shard, sorted(columns)), self.limit)
@@ -212,7 +211,7 @@ class SampleStore:
                     yield Rows(shards.read(shard, sorted(columns)), self.limit)
 
     def _is_whole_in_bucket(self, bucket: Bucket, shard: Path) -> bool:
-        """Bring a shard that was damaged here from the bucket; what is damaged there too is removed there."""
+        """Download a shard that was damaged locally; if it is damaged in the bucket too, delete it there."""
         bucket.get([shard])
         try:
             shards.read(shard)
@@ -226,12 +225,13 @@ class SampleStore:
 
 
 def _lasting(name: str) -> bool:
-    """Whether a file of the folder is for all machines."""
+    """Whether a file of the folder is synchronised between machines."""
     return name in (IDENTITY, COMMITS) or name.endswith(".parquet")
 
 
 def _bits(keys: Iterable[Key], bits: dict[str, int] | None = None) -> dict[str, int]:
-    """Indices by prompt, as the bits of an integer: a set of millions of pairs would fill the memory."""
+    """Indices by prompt as the bits of an integer, which needs less memory than a set of millions of
+    pairs."""
     bits = {} if bits is None else bits
     for prompt_id, index in keys:
         bits[prompt_id] = bits.get(prompt_id, 0) | 1 << index
