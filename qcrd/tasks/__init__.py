@@ -18,45 +18,45 @@ from qcrd.tasks.own import OwnText, task
 from qcrd.tasks.reading import AnswerReader, Reading
 from qcrd.tasks.svamp import Svamp
 
-# OwnText stands for every kind of label; `of` knows which.
+# OwnText represents custom data sets of every kind of label; `of` selects the class.
 TASKS: Registry[Task] = Registry(
     "task.name", Task, (Arithmetic(), Svamp(), Gsm8k(), Cqa(), Anli1(), Esnli(), OwnText())
 )
 
 
 def of(section: config.Task) -> Task:
-    """The task that a configuration means, with its settings of how answers are read.
+    """The task of a configuration, with its settings for parsing answers.
 
     Raises:
-        ConfigError: as `get`; where a plugin's task has a reader of its own, which no setting changes; or
-            where a cue or normaliser is named that nobody registered.
+        ConfigError: as `get`; if a plugin's task parses answers itself and ignores these settings; or if a
+            cue or normaliser is not registered.
     """
-    found = task(section.own) if section.name == "own" else get(section.name)
+    selected = task(section.own) if section.name == "own" else get(section.name)
     reading = Reading(section.uncued, section.thinking, section.cues, section.normalisers)
     if reading == Reading():
-        return found
-    if not isinstance(found, AnswerReader):
+        return selected
+    if not isinstance(selected, AnswerReader):
         raise ConfigError(
             f"task: {section.name!r} reads answers in its own way, so that task.uncued, task.thinking, "
             "task.cues and task.normalisers change nothing; remove them"
         )
-    if section.uncued == "last" and found.kind == "text":
+    if section.uncued == "last" and selected.kind == "text":
         raise ConfigError(
             "task.uncued: value 'last', but a label in free text has no last number or choice to be read by; "
             "allowed: refuse"
         )
     for registry, names in ((CUES, section.cues), (NORMALISERS, section.normalisers)):
         for name in names:
-            registry[name]  # raises where it is not there
-    found = copy(found)
-    found.reading = reading
-    return found
+            registry[name]  # raises if it is not registered
+    selected = copy(selected)
+    selected.reading = reading
+    return selected
 
 
 def get(name: str) -> Task:
     """The task registered as `name`.
 
     Raises:
-        ConfigError: for a name that is not registered; says which are, and which may have been meant.
+        ConfigError: if the name is not registered; lists the registered ones and suggests a similar one.
     """
     return TASKS[name]

@@ -1,7 +1,7 @@
 """ANLI1: the first round of Adversarial NLI (Nie et al., 2019) (section 4.1).
 
-Its own training, validation and test sets; the gold rationale is the annotator's reason, which the training
-set mostly lacks.
+Uses the data set's training, validation and test sets. The gold rationale is the annotator's reason, which
+most training questions lack.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all answers have in common, whatever their labels: RATIONALE, a cue, LABEL, and where they end.
+"""Parsing common to all kinds of labels: finds the cues of an answer (RATIONALE, cue, LABEL) and its end.
 
 Every pattern here takes time linear in the text, since a model may write anything.
 """
@@ -62,7 +62,7 @@ _CLOSES = re.compile(rf"</(?:{_THINKING})>|\[/THINK\]|◁/think▷|<\|end_of_tho
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """Where an answer announces its label."""
+    """Position of a phrase that announces the label, such as "The answer is"."""
 
     start: int
     end: int
@@ -70,17 +70,17 @@ class Cue:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer without what the model's serving added to it."""
+    """An answer without special tokens, split into thinking and text."""
 
-    thinking: str | None  # what a reasoning model wrote between its marks; None where there are none
-    text: str  # what follows; "" where the answer ends within the thinking
+    thinking: str | None  # text between a reasoning model's thinking marks; None without marks
+    text: str  # the text after the thinking; "" if the answer ends within the thinking
     cut: bool  # whether the answer ends within the thinking
 
 
 def split(text: str) -> Answer:
-    """Take thinking, special tokens at the end and GSM8K's calculator marks off.
+    """Separate the thinking, and remove special tokens at the end and GSM8K's calculator annotations.
 
-    A chat template may have written the opening mark itself, so that a closing one alone is enough.
+    A closing mark without an opening one suffices, because a chat template may contain the opening mark.
     """
     if _CHANNEL.search(text):
         return _channels(text)
@@ -100,28 +100,28 @@ def split(text: str) -> Answer:
 
 
 def _channels(text: str) -> Answer:
-    """The same for the form of gpt-oss, whose thinking and answer are channels with names."""
+    """`split` for the format of gpt-oss, in which thinking and answer are named channels."""
     thinking, final = [], None
     for part in text.split("<|channel|>")[1:]:
-        name, _, said = part.partition("<|message|>")
-        end = _ENDS.search(said)
-        said = said[: end.start()] if end else said
+        name, _, message = part.partition("<|message|>")
+        end = _ENDS.search(message)
+        message = message[: end.start()] if end else message
         if name.strip().startswith("final"):
-            final = said
+            final = message
         else:
-            thinking.append(said.strip())
+            thinking.append(message.strip())
     return Answer("\n".join(thinking) or None, final or "", cut=final is None)
 
 
 def cues(text: str, more: Sequence[re.Pattern[str]] = ()) -> list[Cue]:
-    """The places where `text` announces its label, in order; `more` are a user's own cues.
+    """Find the cues in `text`, in order; `more` are additional patterns of plugins.
 
-    `####` counts where a line with a number, or one short line and nothing more follows, since it also begins
-    headings; so does `A:` before one short line, where there is no other cue.
+    `####` is a cue only before a line with a number or before a single short line at the end, since it also
+    begins headings. `A:` before a single short line is a cue if there is no other one.
     """
-    own = [Cue(match.start(), match.end()) for pattern in more for match in pattern.finditer(text)]
+    custom = [Cue(match.start(), match.end()) for pattern in more for match in pattern.finditer(text)]
     if not _HINT.search(text):
-        return sorted(own, key=lambda cue: cue.end)
+        return sorted(custom, key=lambda cue: cue.end)
     found: list[Cue] = []
     for match in CUE.finditer(text):
         doubled = found and found[-1].end == match.end()  # "the answer is" and the box behind it
@@ -129,7 +129,7 @@ def cues(text: str, more: Sequence[re.Pattern[str]] = ()) -> list[Cue]:
         label = not _MARK.match(match[0]) or _NUMBER_LINE.match(rest) or _brief(rest)
         if not doubled and label:
             found.append(Cue(match.start(), match.end()))
-    found = sorted([*found, *own], key=lambda cue: cue.end)
+    found = sorted([*found, *custom], key=lambda cue: cue.end)
     if not found:
         line = text.rstrip().rfind("\n") + 1
         last = [Cue(line + match.start(), line + match.end()) for match in _LAST_LINE.finditer(text[line:])]
@@ -144,12 +144,11 @@ def _brief(rest: str) -> bool:
 
 
 def first_answer(text: str, more: Sequence[re.Pattern[str]] = ()) -> tuple[str, list[Cue]]:
-    """`text` up to an invented next question, and the cues in it.
+    """Cut `text` before a next question that the model invented; returns the text and its cues.
 
-    One can only follow an answer that has its cue and label, so that `Step 1\\nQ: how many?\\nA: 8 - 3. The
-    answer is 5.` is one answer. But a long question after an empty line is a next one also where the answer
-    before it ends without a label.
-    """
+    A question ends the answer only if a cue and a label precede it, so that `Step 1\\nQ: how many?\\nA: 8 -
+    3. The answer is 5.` is one answer. A long question after an empty line ends the answer even without a
+    label."""
     found = cues(text, more)
     for match in islice(_QUESTION.finditer(text), MOST):
         end = match.start()
@@ -172,7 +171,7 @@ def _invented(text: str, match: re.Match[str]) -> bool:
 
 
 def reasoning(text: str) -> str | None:
-    """`text` without `Rationale:` before it or `Hence` behind it; None where nothing is left."""
+    """`text` without a leading `Rationale:` or trailing `Hence`; None if nothing is left."""
     if opening := _OPENING.match(text):
         text = text[opening.end() :]
     text = _REMAINS.sub("", text.strip()).strip()

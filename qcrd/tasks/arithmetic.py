@@ -1,7 +1,7 @@
-"""Generated word problems in the manner of SVAMP, for machines without data, hub or GPU.
+"""Generated word problems similar to SVAMP, which need neither data files nor a network.
 
-A problem belongs to one split, or to the teacher, by a hash of its text. So no two of them can share a
-problem whatever their seeds and sizes, and the size of one split changes no other.
+The hash of a problem's text assigns it to one split or to the teacher's training. So splits are disjoint for
+all seeds and sizes, and the size of one split does not affect another.
 """
 
 from __future__ import annotations
@@ -70,20 +70,20 @@ class Arithmetic(EquationTask):
 
 
 def generate(seed: int, n: int, exclude: frozenset[str] = frozenset()) -> list[Question]:
-    """`n` problems for the teacher's own training, none of which can be in a split of the task.
+    """Generate `n` problems for the teacher's training, disjoint from all splits of the task.
 
     Args:
-        seed: of the generation.
-        n: how many; one more leaves those before it as they are.
+        seed: seed of the generator.
+        n: number of problems; a larger n extends the list.
         exclude: texts to leave out, such as those of another call.
     """
     return _draw(seed, "teacher", n, exclude)
 
 
 def vocabulary() -> list[str]:
-    """Every token of questions, rationales, labels, targets and prompts, sorted.
+    """All tokens of questions, rationales, labels, targets and prompts, sorted.
 
-    Tokens are those of tokenizers' `Sequence([WhitespaceSplit(), Punctuation()])`; numbers are whole.
+    Tokens are those of tokenizers' `Sequence([WhitespaceSplit(), Punctuation()])`; numbers are not split.
     """
     return list(_words())
 

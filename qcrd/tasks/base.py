@@ -1,4 +1,4 @@
-"""What a data set must offer so that it can be distilled on: the one protocol of this package."""
+"""The task protocol, which every data set implements."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from qcrd.types import Parsed, Prompt, Question, Splits
 
 @runtime_checkable
 class Task(Protocol):
-    """One data set: its questions, how the teacher is asked, and how answers are read and compared.
+    """A data set: its questions, the teacher's prompts, and how to parse and compare answers.
 
-    Two answers agree where their canonical forms (`answer`) are the same text; labels are only for reading
-    and writing. Nothing here raises on what a model wrote, however odd it is.
+    Two labels are equal if their canonical answers (`answer`) are the same string. No method raises on the
+    output of a model, whatever it contains.
     """
 
     @property
     def name(self) -> str:
-        """What `task.name` in a configuration says."""
+        """Value of `task.name` in a configuration."""
         ...
 
     @property
     def kind(self) -> Literal["equation", "choice", "text"]:
-        """What its labels are."""
+        """Kind of its labels."""
         ...
 
     @property
@@ -33,36 +33,36 @@ class Task(Protocol):
         ...
 
     def vocabulary(self) -> list[str] | None:
-        """Every word of its texts where they are generated; None for natural text.
+        """All words of its texts if they are generated; None for natural language.
 
-        Where all of them are words of the arithmetic task, a student needs no other tokenizer.
+        If all of them are words of the arithmetic task, a student can use its word-level tokenizer.
         """
         ...
 
     def load(self, config: config.Task) -> Splits:
-        """The three splits.
+        """Load the three splits.
 
         Raises:
-            DataError: where the data is absent, not in the expected form or less than was asked for.
+            DataError: if the data is missing, not in the expected format or smaller than requested.
         """
         ...
 
     def prompt(self, question: Question, shots: Shots | None = None) -> Prompt:
-        """What the teacher is asked; `shots` stand in for the task's own instructions and examples."""
+        """The teacher's prompt; `shots` replace the task's instructions and examples."""
         ...
 
     def parse(self, text: str, question: Question, finish_reason: str = "stop") -> Parsed:
-        """Takes an answer of the teacher, or a `target` that a student wrote, apart."""
+        """Parse an answer of the teacher, or a `target` that a student generated."""
         ...
 
     def answer(self, label: str, question: Question) -> str | None:
-        """Canonical answer of a label, None where it is not one."""
+        """Canonical answer of a label; None if the label is invalid."""
         ...
 
     def correct(self, label: str, question: Question) -> bool:
-        """Whether a label answers as the gold label does; False where it is no answer at all."""
+        """Whether a label is equivalent to the gold label; False for an invalid label."""
         ...
 
     def target(self, rationale: str, label: str) -> str:
-        """Rationale and label as one sequence, which `parse` reads back (Single-Task's target)."""
+        """Rationale and label as one sequence, the inverse of `parse` (Single-Task's target)."""
         ...

@@ -1,4 +1,4 @@
-"""Questions into training, validation and test sets of the sizes that a configuration asks for."""
+"""Split questions into training, validation and test sets of the configured sizes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Numbers of questions in the paper, or of a data set that it has not."""
+    """Sizes of a data set's splits."""
 
     train: int
     validation: int
     test: int
-    papers: bool = True
+    papers: bool = True  # whether these are the sizes in the paper
 
 
 def deal(
@@ -32,18 +32,17 @@ def deal(
     test: Sequence[Question],
     validation: Sequence[Question] | None = None,
 ) -> Splits:
-    """The three splits; a smaller set is the beginning of a larger one with the same seed.
+    """Build the three splits; with the same seed, a smaller split is a prefix of a larger one.
 
     Args:
-        name: of the task.
-        paper: its sizes, of which validation is held out where `validation` is None. That a source has
-            fewer than these is said where `config` asks for all.
-        config: sizes and the seed of the random order of the training questions.
+        name: name of the task.
+        paper: default sizes. A warning is logged if `config` requests all questions and there are fewer.
+        config: sizes, and the seed that shuffles the training questions.
         train, test: all questions, in the data set's order.
-        validation: the same; None holds out the first of the training questions' random order.
+        validation: the same; None holds out the first of the shuffled training questions.
 
     Raises:
-        DataError: where there are fewer than `config` asks for.
+        DataError: if there are fewer questions than `config` requests.
     """
     train = list(train)
     random.Random(config.seed).shuffle(train)
@@ -56,23 +55,23 @@ def deal(
             )
         train, validation = train[held:], train[:held]
     parts = {"train": train, "validation": validation, "test": test}
-    return Splits(**{split: _take(name, paper, config, split, found) for split, found in parts.items()})
+    return Splits(**{split: _take(name, paper, config, split, part) for split, part in parts.items()})
 
 
 def _take(
-    name: str, paper: Sizes, config: config.Task, split: str, found: Sequence[Question]
+    name: str, paper: Sizes, config: config.Task, split: str, questions: Sequence[Question]
 ) -> tuple[Question, ...]:
     size, usual = getattr(config, split), getattr(paper, split)
-    if len(found) < (size or 1):
+    if len(questions) < (size or 1):
         raise DataError(
-            f"task.{split}: {size or 1} questions were asked for, {name} has {len(found)} left; ask for "
+            f"task.{split}: {size or 1} questions were asked for, {name} has {len(questions)} left; ask for "
             "fewer. Sizes that a grid does not say are its preset's, which may be another data set's: "
             f"task.train, task.validation and task.test set to null are {name}'s own ({paper.train}, "
             f"{paper.validation} and {paper.test})"
         )
-    if paper.papers and size is None and len(found) < usual:
+    if paper.papers and size is None and len(questions) < usual:
         log.warning(
             "%s: %d %s questions, of the paper's %d; task.source holds a part of the data set",
-            name, len(found), split, usual,
+            name, len(questions), split, usual,
         )  # fmt: skip
-    return tuple(found[:size])
+    return tuple(questions[:size])

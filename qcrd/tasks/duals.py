@@ -1,7 +1,7 @@
-"""How a teacher is asked for the other half of a dual: to derail a right rationale, or to mend a wrong one.
+"""Prompts for the counterpart of a rationale: derail a correct rationale, or mend a wrong one.
 
-Instructions and examples are in `prompts/derail-KIND.txt` and `prompts/mend-KIND.txt`; the answer is read as
-every answer to the task.
+Instructions and examples are in `prompts/derail-KIND.txt` and `prompts/mend-KIND.txt`. Answers are parsed
+like all answers to the task.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from qcrd.types import Prompt, Question
 
 
 def derail(task: Task, question: Question, rationale: str, label: str) -> Prompt:
-    """Asks for `rationale`, which comes to the right `label`, with a mistake in it."""
+    """Prompt for a copy of a correct rationale with a mistake in it; `label` is its correct label."""
     return _prompt("derail", task, question, f"Correct solution: {task.target(rationale, label)}")
 
 
 def mend(task: Task, question: Question, rationale: str, label: str) -> Prompt:
-    """Asks for `rationale`, which is wrong, as it would come to the right `label`."""
+    """Prompt for a corrected version of a wrong rationale that leads to the correct `label`."""
     return _prompt("mend", task, question, f"Wrong solution: {rationale}\nCorrect answer: {label}")
 
 

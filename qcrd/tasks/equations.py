@@ -53,7 +53,7 @@ class Equation:
 
 
 def equation(text: str) -> Equation | None:
-    """The equation that `text` is, or None where it is none."""
+    """Parse `text` as an equation; None if it is not one."""
     if len(text) > 4 * MAX_LENGTH:
         return None
     text = plain(text)
@@ -62,22 +62,22 @@ def equation(text: str) -> Equation | None:
 
 
 def value(text: str) -> Fraction | None:
-    """What the equation `text` comes to; None where it is no equation or divides by zero."""
+    """Value of the equation `text`; None if it is not an equation or divides by zero."""
     found = equation(text)
     return found.value if found else None
 
 
 def normal(text: str) -> str | None:
-    """`text` in the normal form `( 84 / 2 )`; None where it is no equation."""
+    """`text` in the normal form `( 84 / 2 )`; None if it is not an equation."""
     found = equation(text)
     return found.text if found else None
 
 
 def every(text: str) -> Iterator[tuple[Equation, int, int]]:
-    """The equations in running text, each as long as it goes, with its start and end.
+    """Find the equations in running text, each as long as possible, with its start and end.
 
-    `text` is in plain notation (`notation.plain`). A sign, bracket or point that belongs to a word (`x-5`,
-    `No.5`) starts nothing.
+    `text` is in plain notation (`notation.plain`). A sign, bracket or point that is part of a word (`x-5`,
+    `No.5`) does not start an equation.
     """
     at = 0
     while match := _START.search(text, at):
@@ -88,35 +88,35 @@ def every(text: str) -> Iterator[tuple[Equation, int, int]]:
 
 
 class _NotArithmetic(Exception):
-    """The text leaves the grammar."""
+    """The text does not match the grammar."""
 
 
 class _Refused(Exception):
-    """The text leaves the bounds, or can be read in two ways."""
+    """The text exceeds the bounds, or is ambiguous."""
 
 
 def _read(text: str, start: int) -> tuple[Equation | None, int]:
-    """The longest equation from `start` on, and where to look for the next one."""
+    """The longest equation from `start` on, and the position at which to search for the next one."""
     reader = _Reader(_TIMES.sub("*", text[start : start + MAX_LENGTH]))
     try:
         found = reader.expression(0)
     except _NotArithmetic:
         return None, start
     except _Refused:
-        return None, start + reader.at  # none of its parts either: looking at each would take seconds
+        return None, start + reader.at  # skip its parts as well: trying each would take seconds
     whole = reader.at < MAX_LENGTH and len(found.text) <= MAX_LENGTH
     return found if whole else None, start + reader.at
 
 
 class _Reader:
-    """Recursive descent over `text`; `at` is where the part read so far ends."""
+    """Recursive-descent parser over `text`; `at` is the current position."""
 
     def __init__(self, text: str):
         self.text = text
         self.at = 0
 
     def peek(self) -> tuple[str, int]:
-        """The sign or bracket that comes next, in plain form, and its end; "" where there is none."""
+        """The next sign or bracket, in plain form, and its end; "" if there is none."""
         match = _SIGN.match(self.text, self.at)
         if match is None:
             return "", self.at
@@ -209,7 +209,7 @@ class _Reader:
         return _number(match)
 
     def bracket(self, depth: int) -> Equation:
-        """What follows an opening bracket, up to and with the closing one."""
+        """Parse the content of a bracket and the closing bracket; the opening one has been read."""
         part = self.expression(depth + 1)
         sign, end = self.peek()
         if sign != ")":
@@ -242,7 +242,7 @@ def _number(match: re.Match[str]) -> Equation:
 
 
 def _written(number: Fraction) -> Equation:
-    """A number whose own notation the normal form does without: as an integer, a decimal or a fraction."""
+    """The normal form of a number in another notation: an integer, a decimal or a fraction."""
     rest, places = number.denominator, 0
     for factor in (2, 5):
         while rest % factor == 0:

@@ -1,6 +1,6 @@
 """e-SNLI: SNLI with human explanations (Camburu et al., 2018) (section 4.1).
 
-Its own training, validation and test sets; the gold rationale is the first of its explanations.
+Uses the data set's training, validation and test sets. The gold rationale is the first explanation.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from qcrd.tasks.sources import Hub, Layout
 
 
 class Esnli(NliTask):
-    """Captions of pictures, with hypotheses about the same picture."""
+    """Image captions as premises, with hypotheses about the same image."""
 
     name = "esnli"
     paper = Sizes(train=549_367, validation=9842, test=9824)
@@ -20,6 +20,6 @@ class Esnli(NliTask):
         name="esnli",
         fields=FIELDS,
         splits={"train": ("train",), "valid": ("validation",), "test": ("test",)},
-        # The Hub's main branch holds a loading script, which nothing here runs; this one holds its rows.
+        # The Hub's main branch has a loading script, which is never executed; this branch has the rows.
         hub=Hub("esnli/esnli", revision="refs/convert/parquet"),
     )

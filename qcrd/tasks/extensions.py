@@ -1,6 +1,6 @@
-"""What a plugin adds to the reading of answers: cues of its own, and changes to the text before it is read.
+"""Extensions of answer parsing by plugins: additional cues, and normalisers applied before parsing.
 
-A grid names them in `task.cues` and `task.normalisers`; docs/reading.md has an example.
+Grids select them by `task.cues` and `task.normalisers`; docs/reading.md has an example.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from qcrd.registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class CuePattern:
-    """A cue: a regular expression for what announces a label; the label begins where the match ends."""
+    """A regular expression for a cue; the label begins where the match ends."""
 
     name: str
     pattern: re.Pattern[str]
@@ -22,7 +22,7 @@ class CuePattern:
 
 @dataclass(frozen=True, slots=True)
 class Normaliser:
-    """A change to an answer's text before it is read. It must not raise, whatever a model wrote."""
+    """A transformation of an answer's text before parsing. It must not raise for any text."""
 
     name: str
     apply: Callable[[str], str]

@@ -1,7 +1,7 @@
-"""What ANLI and e-SNLI share: a premise, a hypothesis, and one of three labels.
+"""Natural language inference (ANLI, e-SNLI): a premise, a hypothesis, and one of three labels.
 
-The student reads the premise, the eos token of T5 and the hypothesis, as in Distilling Step-by-Step (DSS);
-the teacher reads them as two lines with their names.
+The student's input is the premise, T5's end-of-sequence token and the hypothesis, as in Distilling
+Step-by-Step (DSS). The teacher's prompt has them on two labelled lines.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from qcrd.tasks.sources import Layout
 from qcrd.types import Prompt, Question, Splits
 
 LABELS = ("entailment", "neutral", "contradiction")
-"""In the order of the numbers 0, 1 and 2 that stand for them in the data sets."""
+"""Labels in the order of their numbers 0, 1 and 2 in the data sets."""
 EOS = "</s>"
-"""Ends a sequence in the vocabulary of every T5."""
+"""End-of-sequence token of every T5 vocabulary."""
 FIELDS = {"premise": str, "hypothesis": str, "label": int}
 
 
 class NliTask(ChoiceTask):
-    """A data set of premises and hypotheses with training, validation and test sets of its own.
+    """A data set of premises and hypotheses with training, validation and test sets.
 
     Attributes:
-        layout: where its rows are.
-        paper: sizes of its three sets in the paper.
-        explanation: field of the human explanation, which not every row has.
+        layout: location and format of its rows.
+        paper: sizes of its three splits in the paper.
+        explanation: field of the human explanation, which some rows lack.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Finds the one number that a sentence gives as its answer, and refuses where it gives none or several.
+"""Find the number that a sentence gives as its answer; refuse sentences with no number or several.
 
 What touches or continues the number must be understood: a unit (`5 kg`, `60 miles/hour`), a reason (`5, since
 8 - 3 = 5`), a closing bracket. `5 or 6`, `5:30`, `12,34`, `5 feet 6 inches`, `5-6`, `not 5` and `twice 5`
@@ -37,11 +37,10 @@ _REMARK = re.compile(r"\([A-Za-z][A-Za-z \-]*\)")
 
 
 def answer(rest: str) -> Equation | None:
-    """The number that the text after a cue gives, None where it gives none or several.
+    """The answer in the text after a cue; None if it has no number or several.
 
-    What an opening bracket begins must be an equation as a whole. Where a calculation with units in it comes
-    to a result in the same sentence (`6 shirts / 3 = 2`), the answer is that result; where the equation
-    itself stands before `=` (`30 - 23 = 7`), it is the equation.
+    Text in brackets must be an equation as a whole. For a calculation with units (`6 shirts / 3 = 2`) the
+    answer is its result; for an equation before `=` (`30 - 23 = 7`) the answer is the equation.
     """
     rest = rest[:LONGEST]
     if _LIST.match(rest):
@@ -58,13 +57,13 @@ def answer(rest: str) -> Equation | None:
 
 
 def whole(text: str) -> Equation | None:
-    """The equation that all of `text` is, but for a unit behind it: what stands in a box."""
+    """Parse all of `text`, such as the content of a box, as an equation; a unit may follow it."""
     text = text.strip().strip("$ ")
     return equations.equation(text) or _sentence(plain(_unboxed(text)).strip(" ."), False)
 
 
 def last(text: str) -> Equation | None:
-    """The last number or equation in `text`; None where what touches it is not understood."""
+    """The last number or equation in `text`; None if the characters next to it are not understood."""
     text = plain(_unmarked(_unboxed(text[-LONGEST:])))
     found = list(equations.every(text))
     if not found:
@@ -104,7 +103,7 @@ def sign_before(text: str) -> str | None:
 
 
 def sentence_end(text: str) -> re.Match[str] | None:
-    """Where the first sentence of `text` ends."""
+    """Match of the end of the first sentence of `text`; None if it has no end."""
     for match in _END.finditer(text):
         abbreviated = _ABBREVIATED.search(text[max(0, match.start() - 8) : match.end()])
         if abbreviated is None or not re.match(r"\s+[0-9a-z]", text[match.end() :]):
@@ -179,7 +178,7 @@ def _calculation(text: str) -> tuple[Equation, bool] | None:
 
 
 def _alone(sentence: str, money: bool) -> Equation | None:
-    """The only number of a sentence."""
+    """The number of a sentence that has only one; None otherwise."""
     found = next(equations.every(sentence), None)
     if found is None:
         return None
@@ -207,7 +206,7 @@ def _alone(sentence: str, money: bool) -> Equation | None:
 
 
 def _ambiguous(written: str, after: str) -> bool:
-    """Whether it may be a range or a date as well as a difference or a quotient."""
+    """Whether a difference or quotient may also be a range or a date."""
     written = written.strip()
     if _DATE.fullmatch(written):
         return True

@@ -1,4 +1,4 @@
-"""How an answer becomes rationale and label: what all kinds of labels share, and equations as labels."""
+"""Parsing of answers into rationale and label: the base class, and equations as labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NUMERIC = re.compile(r"[-+−($€£¥\\\s]*(?:\d|[.½¼¾⅓⅔]|\\?boxed|d?fr
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Settings of how answers are read; `config.Task` says what they mean."""
+    """Settings for parsing answers; see `config.Task`."""
 
     uncued: Literal["task", "refuse", "last"] = "task"
     thinking: Literal["answer", "thinking", "both"] = "answer"
@@ -27,11 +27,11 @@ class Reading:
 
 
 class AnswerReader(ABC):
-    """Takes answers apart; a kind of labels says where its label ends and what it means.
+    """Base class for parsing answers; subclasses parse and compare one kind of label.
 
     Attributes:
-        name, kind, stop: as of `Task`.
-        reading: the settings.
+        name, kind, stop: see `Task`.
+        reading: settings for parsing.
     """
 
     name: str
@@ -42,10 +42,10 @@ class AnswerReader(ABC):
     def parse(self, text: str, question: Question, finish_reason: str = "stop") -> Parsed:
         """RATIONALE, a cue ("The answer is", "Answer:", "####", a box), LABEL.
 
-        What a reasoning model wrote between its marks (`<think>`) is neither label nor cue; it is the
-        rationale where nothing but the label follows, or as `reading.thinking` says. An answer that ends
-        within it, or that the token limit cut before its label was certainly whole, is `truncated`.
-        """
+        Text between a reasoning model's thinking marks (`<think>`) is not searched for label or cue; it is
+        the rationale if only the label follows, or according to `reading.thinking`. An answer that ends
+        within the thinking, or that the token limit cut before its label was certainly complete, is
+        `truncated`."""
         for name in self.reading.normalisers:
             text = NORMALISERS[name].apply(text)
         answer = answers.split(text)
@@ -54,26 +54,26 @@ class AnswerReader(ABC):
         body, cues = answers.first_answer(answer.text, [CUES[name].pattern for name in self.reading.cues])
         cut_off = finish_reason == "length"
         if cues:
-            found = self._read(body, cues, question, cut_off)
+            parsed = self._read(body, cues, question, cut_off)
         elif cut_off:
-            found = Parsed(None, None, None, "truncated")
+            parsed = Parsed(None, None, None, "truncated")
         else:
-            read = self._bare(body, question) if answer.thinking else None
-            if read is None and self.reading.uncued == "last":
-                read = self._last(body, question)
-            elif read is None and self.reading.uncued == "task":
-                read = self._uncued(body, question)
-            found = read or Parsed(None, None, None, "no cue")
-        return replace(found, rationale=self._rationale(answer.thinking, found.rationale))
+            uncued = self._bare(body, question) if answer.thinking else None
+            if uncued is None and self.reading.uncued == "last":
+                uncued = self._last(body, question)
+            elif uncued is None and self.reading.uncued == "task":
+                uncued = self._uncued(body, question)
+            parsed = uncued or Parsed(None, None, None, "no cue")
+        return replace(parsed, rationale=self._rationale(answer.thinking, parsed.rationale))
 
     @abstractmethod
     def answer(self, label: str, question: Question) -> str | None:
-        """Canonical answer of a label, None where it is not one."""
+        """Canonical answer of a label; None if the label is invalid."""
         raise NotImplementedError
 
     @abstractmethod
     def correct(self, label: str, question: Question) -> bool:
-        """Whether a label answers as the gold label does."""
+        """Whether a label is equivalent to the gold label."""
         raise NotImplementedError
 
     def target(self, rationale: str, label: str) -> str:
@@ -82,19 +82,19 @@ class AnswerReader(ABC):
 
     @abstractmethod
     def _read(self, text: str, cues: Sequence[Cue], question: Question, cut_off: bool) -> Parsed:
-        """What an answer without thinking says that announces its label, at least once."""
+        """Parse an answer (without thinking) that has at least one cue."""
         raise NotImplementedError
 
     def _bare(self, text: str, question: Question) -> Parsed | None:
-        """What follows thinking without a cue, where it is a label and nothing else."""
+        """Parse the text after thinking without a cue, if it is only a label; None otherwise."""
         return None
 
     def _last(self, text: str, question: Question) -> Parsed | None:
-        """What a finished answer without a cue says by its last number or choice; None for nothing."""
+        """Parse a complete answer without a cue by its last number or choice; None if there is none."""
         return None
 
     def _uncued(self, text: str, question: Question) -> Parsed | None:
-        """The same by the task's own rule; most have none."""
+        """Parse a complete answer without a cue by the task's own rule; most tasks have none."""
         return None
 
     def _rationale(self, thinking: str | None, reasoning: str | None) -> str | None:
@@ -107,7 +107,7 @@ class AnswerReader(ABC):
 
 
 class EquationTask(AnswerReader):
-    """What tasks whose labels are equations share. Labels agree where their values do."""
+    """Base class of tasks whose labels are equations, which are compared by value."""
 
     kind = "equation"
 
@@ -122,20 +122,21 @@ class EquationTask(AnswerReader):
         return answer is not None and answer == self.answer(question.label, question)
 
     def _read(self, text: str, cues: Sequence[Cue], question: Question, cut_off: bool) -> Parsed:
-        """The last cue that something follows counts; the rationale ends before the first.
+        """The label follows the last cue with text after it; the rationale ends before the first cue.
 
-        Spaces before punctuation, as word-level decoding writes them, change nothing.
+        Spaces before punctuation, which word-level decoding produces, are ignored.
         """
         rationale = answers.reasoning(text[: cues[0].start])
-        said = [cue for cue in cues if text[cue.end :].strip(" .\n*_$:")]
-        if not said:
+        with_label = [cue for cue in cues if text[cue.end :].strip(" .\n*_$:")]
+        if not with_label:
             return Parsed(rationale, None, None, "truncated" if cut_off else "no label")
-        start = _announced(said, text)
+        start = _announced(with_label, text)
         rest = text[start:]
         if cut_off and not _ended(rest):
             return Parsed(rationale, None, None, "truncated")
-        bare = not text[said[-1].start : said[-1].end].strip(" \n$")  # a box that no words announce
-        sign = prose.sign_before(text[: said[-1].start]) if bare else ""
+        last = with_label[-1]
+        bare = not text[last.start : last.end].strip(" \n$")  # a box without words that announce it
+        sign = prose.sign_before(text[: last.start]) if bare else ""
         label = None if sign is None else prose.answer(sign + rest)
         if label is None or label.value is None:
             cut = cut_off or rest.count("(") > rest.count(")")

@@ -1,9 +1,9 @@
-"""Rows of a data set, from the archive of Distilling Step-by-Step (DSS) or from the Hub.
+"""Load the rows of a data set from the archive of Distilling Step-by-Step (DSS) or from the Hub.
 
 A source (`task.source`) is DSS's `datasets.zip`, its unpacked folder, a Hub id, or a folder with files in the
 Hub's layout (a copy of the Hub's repository, or JSON lines named after its splits). None is the data set's
-own Hub id. Both layouts have the same rows in the same order, so that a row's number names the same question
-wherever it was read, and recorded answers join.
+default Hub id. Both layouts have the same rows in the same order, so that row numbers, to which recorded
+answers refer, are independent of the source.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from qcrd.storage import archives
 from qcrd.storage.archives import Reader
 
 Rows = dict[str, list[dict[str, Any]]]
-"""By split, in the order of the file: field name to value."""
+"""Rows by split, in the order of the file; a row maps field names to values."""
 Fields = dict[str, type]
-"""What every row must have, and of which type."""
+"""Required fields of every row with their types."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """Where a data set is on the Hub."""
+    """Location of a data set on the Hub."""
 
     id: str
     config: str | None = None
@@ -41,7 +41,7 @@ class Hub:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One data set in both layouts; their rows have the same fields."""
+    """A data set in the layouts of DSS and of the Hub, which have the same fields."""
 
     name: str  # DSS's, in its folder and file names
     fields: Fields
@@ -59,7 +59,7 @@ class Layout:
         if rows is not None:
             return rows
         loaded = load(source, self.hub)
-        found = {}
+        by_split = {}
         for split, names in self.splits.items():
             name = next((name for name in names if name in loaded), None)
             if name is None:
@@ -67,10 +67,10 @@ class Layout:
                     f"task.source: {source!r} has the splits {', '.join(loaded)}; expected one of "
                     f"{', '.join(names)} as in {self.hub.id}"
                 )
-            found[split] = loaded[name]
-            for number, row in enumerate(found[split]):
+            by_split[split] = loaded[name]
+            for number, row in enumerate(by_split[split]):
                 _check(row, self.fields, f"task.source: row {number} of {name} in {source!r}")
-        return found
+        return by_split
 
 
 def dss(source: str, name: str, splits: Sequence[str], fields: Fields) -> Rows | None:
@@ -128,11 +128,11 @@ def load(source: str, hub: Hub) -> Rows:
 
 @contextmanager
 def noted_commits() -> Iterator[list[str]]:
-    """A list to which the commit of each data set that is loaded from the Hub within is added, once."""
-    found: list[str] = []
-    token = _commits.set(found)
+    """Yield a list that collects the distinct commits of the Hub data sets loaded in this context."""
+    commits: list[str] = []
+    token = _commits.set(commits)
     try:
-        yield found
+        yield commits
     finally:
         _commits.reset(token)
 

@@ -1,4 +1,4 @@
-"""Reads rationale and label out of answers in free text, and compares such labels as text."""
+"""Tasks with free-text labels: parsing, and comparison by normalised text."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ LONGEST = 200  # characters of a label
 
 
 class TextTask(AnswerReader):
-    """What tasks share whose labels are short free text. Labels agree where their normalised texts do."""
+    """Base class of tasks whose labels are short free text, which is compared after normalisation."""
 
     kind = "text"
 
     def answer(self, label: str, question: Question) -> str | None:
-        """The label's normalised text (see `choices.normal`), None where nothing is left of it."""
+        """The label's normalised text (see `choices.normal`); None if it is empty."""
         return normal(label) or None
 
     def correct(self, label: str, question: Question) -> bool:
@@ -32,9 +32,9 @@ class TextTask(AnswerReader):
         return answer is not None and answer == normal(question.label)
 
     def _read(self, text: str, cues: Sequence[Cue], question: Question, cut_off: bool) -> Parsed:
-        """The last cue that something follows counts; LABEL goes up to the end of its sentence or box.
+        """The label follows the last cue with text after it, and extends to the end of its sentence or box.
 
-        The rationale ends before that cue. What is longer than `LONGEST` is no label.
+        The rationale ends before that cue. A text longer than `LONGEST` is not a label.
         """
         for cue in reversed(cues):
             rest = text[cue.end : cue.end + LONGEST + 50].lstrip(" \t\n:*\"'$")

@@ -1,4 +1,4 @@
-"""The words and signs around a number that leave it the answer, and those that make it another one."""
+"""Context of a number in a sentence: words and signs after which it is still the answer, or is not."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _SIGN_LEFT = re.compile(r"[-+*/^<>√±|#@—≥≤≠\\]\s*$")
 
 
 def meant(before: str) -> bool:
-    """Whether a number behind `before`, the beginning of its sentence, is the one that the sentence gives."""
+    """Whether the number after `before`, the beginning of its sentence, can be the sentence's answer."""
     if before.count("(") > before.count(")"):
         return False
     if NEGATED.search(before) or CHANGED.search(before.rstrip("*_`\"'“” ")):
