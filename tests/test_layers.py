@@ -1,6 +1,7 @@
 """The layers of the package: what may import what (the map is in the README)."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -141,3 +142,14 @@ def test_losses_and_student_import_where_the_rest_is_not_installed():
     code = "; ".join([blocked, *(f"import {name}" for name in names)])
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
+
+
+def test_modules_that_strings_name_exist():
+    """Programs that are started by name (`python -m qcrd.x.y`) and what is imported by "module:name"."""
+    for file in MODULES.values():
+        if file.name == "moved.py":
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                name = re.fullmatch(r"(qcrd(?:\.\w+){2,})(?::\w+)?", node.value)
+                assert name is None or name[1] in MODULES, f"{file}:{node.lineno} names {node.value}"

@@ -151,7 +151,10 @@ def _nodes(address: str) -> list[Node] | str:
             return str(trouble)
     try:
         result = subprocess.run(
-            [sys.executable, "-m", "qcrd.grid.reach"], capture_output=True, text=True, timeout=JOIN_LIMIT
+            [sys.executable, "-m", "qcrd.grid.cluster.probe"],
+            capture_output=True,
+            text=True,
+            timeout=JOIN_LIMIT,
         )
     except subprocess.TimeoutExpired:
         return f"does not answer within {JOIN_LIMIT:g} s"
