@@ -67,7 +67,7 @@ def test_cells_that_are_not_there_once_or_not_as_undisturbed_are_named(ended):
     first, second = (planned.name for planned in study.cells)
     found = look(ended, again=2)
     assert f"{first}: interrupted" in found and "3 folders of cells for 2 cells" in found
-    assert f"{second}: other weights or predictions than undisturbed" in found and len(found) == 3
+    assert f"{second}: weights or predictions differ from a run without faults" in found and len(found) == 3
 
 
 def test_processes_sockets_leases_and_temporary_files_are_seen(ended, monkeypatch):

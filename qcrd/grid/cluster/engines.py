@@ -227,7 +227,7 @@ class Engines:
         if self.died > self.restarts:
             raise QcrdError(
                 f"the teacher's engine died (times: {self.died}), the last time of: {reason}\n"
-                "What it had answered is stored, and the same command goes on from there. If it lacks "
+                "Its answers so far are stored; run the same command to continue. If it lacks "
                 "memory, lower resources.teacher_memory or teacher.max_len, or set teacher.quantization; "
                 "resources.teacher_restarts allows more attempts, resources.teacher_timeout more patience"
             ) from error

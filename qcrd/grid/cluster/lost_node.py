@@ -48,7 +48,7 @@ def watched() -> Iterator[None]:
             raise
         raise QcrdError(
             "Ray ended on the node of this command (often because its memory was full: lower "
-            "resources.concurrent_cells); what is finished is kept, and the same command goes on"
+            "resources.concurrent_cells); finished cells are kept; run the same command to continue"
         ) from None
     finally:
         ended.set()

@@ -327,7 +327,7 @@ def _mark_stopped(study: Study) -> None:
     with _unless_away():
         for cell_id, found in zip(study.ids, states, strict=True):
             if found == "interrupted":
-                what = "the grid was stopped; the same command goes on"
+                what = "the grid was stopped; run the same command to continue"
                 _append(study.home.with_short_timeout(), cell_id, "stopped", what)
 
 

@@ -92,7 +92,7 @@ def test_engines_that_keep_dying_are_given_up_with_the_reason(local_ray, asked):
     said = []
     with (
         engines(said, restarts=0) as sample,
-        pytest.raises(QcrdError, match=r"died .times: 1.*\n.*the same command goes on"),
+        pytest.raises(QcrdError, match=r"died .times: 1.*\n.*run the same command to continue"),
     ):
         answered = sample(asked)
         next(answered)

@@ -78,7 +78,7 @@ def test_a_stopped_grid_says_so_and_ends_within_seconds(tmp_path, answers):
     begun = time.monotonic()
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on" in output
+    assert "run the same command to continue" in output
     assert time.monotonic() - begun < 30
     statuses = [e.status for e in journal.read(folder / journal.FILE) if isinstance(e, journal.Status)]
     assert statuses[-1] == "stopped"
@@ -94,7 +94,7 @@ def test_a_grid_whose_ray_is_killed_ends_with_an_error_and_can_go_on(tmp_path, a
     raylet.kill()
     output, _ = process.communicate(timeout=60)  # waited for ever
     assert process.returncode == 2, output
-    assert "Ray ended on the node" in output and "the same command goes on" in output
+    assert "Ray ended on the node" in output and "run the same command to continue" in output
     assert "1 interrupted" in run("status", str(run.grid))
 
 
