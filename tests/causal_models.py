@@ -1,6 +1,5 @@
 """Tiny randomly initialised causal models over a hundred tokens, and plain passes to compare with."""
 
-import pytest
 import torch
 from small import CPU
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
@@ -36,8 +35,6 @@ def causal_student(name: str, seed: int = 0, max_tokens: int | None = None) -> C
     Its weights are larger than a fresh model's, those of the adapter among them, so that all of them matter.
     """
     family, _, lora = name.partition("-")
-    if lora:
-        pytest.importorskip("peft")
     adapter = Adapter(r=4, alpha=8) if lora else None
     shape = Shape(family, **SHAPE)
     student = load_causal(shape, TOKENIZER, seed, CPU, adapter=adapter, max_tokens=max_tokens)

@@ -6,6 +6,7 @@ import struct
 from dataclasses import replace
 from importlib.util import find_spec
 
+import gguf
 import numpy as np
 import pytest
 import torch
@@ -18,8 +19,6 @@ from qcrd.fingerprint import fingerprint_path
 from qcrd.hub import smollm2
 from qcrd.hub.gguf_folder import LAYER, OF_LAYER, OF_MODEL, write_folder
 from qcrd.storage.home import Home, checksum
-
-gguf = pytest.importorskip("gguf", reason="the extra smollm2 is not installed")
 
 HEADS, HEADS_KV, WIDTH, BLOCK = 4, 2, 32, 32  # a block: values that share scale and minimum
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]

@@ -20,7 +20,6 @@ LLAMA = Shape("llama", **SHAPE)
 
 
 def loaded(seed=0, source=LLAMA, **changes):
-    pytest.importorskip("peft")
     student = load_causal(source, TOKENIZER, seed, CPU, adapter=Adapter(r=2, alpha=4, **changes))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -78,7 +77,8 @@ def test_the_choice_is_made_under_the_dropout_that_is_differentiated():
 
 
 def test_a_saved_adapter_is_one_of_peft_s(tmp_path):
-    peft = pytest.importorskip("peft")
+    import peft
+
     student = loaded().eval()
     student.save(tmp_path / "adapter")
     assert sorted(f.name for f in (tmp_path / "adapter").glob("*.safetensors")) == [
@@ -92,7 +92,6 @@ def test_a_saved_adapter_is_one_of_peft_s(tmp_path):
 
 
 def test_what_cannot_be_adapted_is_refused():
-    pytest.importorskip("peft")
     with pytest.raises(ConfigError, match="is the head"):
         loaded(targets=("q_proj", "lm_head"))
     with pytest.raises(ConfigError, match="no_such"):
