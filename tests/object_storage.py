@@ -17,7 +17,10 @@ BUCKET = "qcrd"
 
 
 class ObjectStorage:
-    """A server (moto) in a process of its own, which can be frozen."""
+    """A server (moto) in a process of its own, which can be frozen.
+
+    It answers one request after the other: moto's conditional write is not atomic among threads, S3's is.
+    """
 
     def __init__(self, port: int):
         self.environment = {
@@ -27,7 +30,7 @@ class ObjectStorage:
             "AWS_DEFAULT_REGION": "us-east-1",
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            [sys.executable, __file__, str(port)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -81,3 +84,14 @@ def below(folder: Path) -> dict[str, bytes]:
 
 def make_bucket() -> None:
     fsspec.filesystem("s3", skip_instance_cache=True).mkdir(BUCKET)
+
+
+def _serve(port: int) -> None:
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import run_simple
+
+    run_simple("127.0.0.1", port, DomainDispatcherApplication(create_backend_app), threaded=False)
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

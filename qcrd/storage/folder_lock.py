@@ -142,11 +142,10 @@ class FolderLock:
             for name in changed:
                 if _rank(name)[0] == _LAST_RANK:
                     self._check_remote(remote)  # the uploads before may have taken long
-                sent = remote.bucket.put(self.folder / name)
-                if sent is None:
-                    complete = False
-                else:
-                    self._sent[name] = sent
+                # None if the file was removed meanwhile: it may be in the bucket all the same, and is deleted
+                # from there by the next push.
+                self._sent[name] = remote.bucket.put(self.folder / name)
+                complete = complete and self._sent[name] is not None
             # If a new checkpoint vanished before its upload, the old one in the bucket must stay.
             if complete:
                 remote.bucket.remove(self.folder / name for name in gone)

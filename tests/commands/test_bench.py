@@ -27,7 +27,10 @@ def test_step_gives_its_ratios_and_what_they_are_made_of_for_each_m():
         assert each["counted"]["qcrd_over_dss"] == pytest.approx(tflop["qcrd"] / tflop["dss_peer"])
         assert seconds["qcrd"] > seconds["play"] > 0
         assert each["counted"]["naive_over_qcrd"] > 1
-    assert found["naive_slope_over_ours"] is not None
+    few, many = (each["seconds"] for each in found["curve"])
+    ours, naive = (many[way] - few[way] for way in ("qcrd", "naive"))
+    wanted = pytest.approx(naive / ours) if ours > 0 else None  # timed, so that either may occur
+    assert found["naive_slope_over_ours"] == wanted
 
 
 def test_without_self_play_none_is_measured():

@@ -55,6 +55,24 @@ def test_a_machine_that_was_behind_goes_on_from_what_the_bucket_has(url, tmp_pat
         assert {p.name for p in a.folder.glob("checkpoint*")} == {"checkpoint-3"}
 
 
+def test_a_file_removed_during_its_upload_does_not_stay_in_the_bucket(url, tmp_path, monkeypatch):
+    with machine(url, tmp_path / "a", exact=True) as a:
+        first, put = a.folder / "checkpoint-1.safetensors", Bucket.put
+
+        def put_and_remove(bucket, path):
+            sent = put(bucket, path)
+            if path != first:
+                return sent
+            path.unlink()
+            return put(bucket, path)  # as where the file goes after it was sent and before it is looked at
+
+        monkeypatch.setattr(Bucket, "put", put_and_remove)
+        first.write_text("1")
+        a.push()
+        (a.folder / "record.json").write_text("2")
+    assert there(url) == {"x/record.json": b"2"}
+
+
 @pytest.mark.parametrize("other", ["cell.json", None])
 def test_what_only_this_machine_has_finished_is_handed_in(url, tmp_path, other):
     if other:

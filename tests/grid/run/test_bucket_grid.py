@@ -48,7 +48,7 @@ def test_a_grid_begun_on_one_machine_is_ended_on_another_and_seen_on_a_third(mac
     steps = [event.step for event in events if isinstance(event, journal.Metrics)]
     assert steps == sorted(steps) and steps[-1] == 3000
     there = names(s3)
-    assert not any("checkpoint-" in name or ".tmp" in name for name in there)
+    assert not [name for name in there if "checkpoint-" in name or ".tmp" in name]
     assert any(name.startswith("grids/tiny/") and name.endswith("table.md") for name in there)
 
 
