@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qcrd import tasks
-from qcrd.config import Cell, Selection
+from qcrd.config import Architecture, Cell, Selection
 from qcrd.fingerprint import fingerprint, fingerprint_path
 from qcrd.rationales.select import SELECTIONS, renewed, rule_of
 from qcrd.registry import Registry
@@ -23,6 +23,8 @@ The teacher's prompts are part of the id themselves."""
 
 _READ_BY_SOME = {"alpha1", "alpha2", "max_rationale"}
 """Settings in sections that every method reads, but which only those methods read that name them."""
+_ROUNDING = {"max_tokens", "gradient_checkpointing"}
+"""Settings of `training` that change a result by rounding alone."""
 
 
 def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
         "method": cell.method,
         "task": task_identity(cell, data),
         "student": _student(cell, unread),
-        "training": cell.training.model_dump(exclude=unread),
+        "training": cell.training.model_dump(exclude=unread | _ROUNDING),
         "labels": cell.rationales.labels,
         "seed": cell.seed,
     }
@@ -201,11 +203,24 @@ def _rationales(cell: Cell, teacher: dict[str, Any]) -> dict[str, Any]:
 def _student(cell: Cell, unread: set[str]) -> dict[str, Any]:
     student = cell.student
     apart = {"checkpoint", "revision", "tokenizer", "architecture", "unwritable"}
-    return {
-        "model": _model(student.checkpoint, student.revision) or student.architecture.model_dump(),
+    of_some = {"adapter", "prompt", "targets"}  # not in force where they have their default
+    identity: dict[str, Any] = {
+        "model": _model(student.checkpoint, student.revision) or _architecture(student.architecture),
         "tokenizer": _tokenizer(cell),
-        **student.model_dump(exclude=apart | unread),
+        **student.model_dump(exclude=apart | of_some | unread),
     }
+    if student.adapter is not None:
+        identity["adapter"] = student.adapter.model_dump()
+    if student.prompt == "chat":
+        identity["prompt"] = "chat"  # the template is part of the tokenizer
+    elif student.prompt != "plain":
+        identity["prompt"] = {"content": fingerprint_path(Path(student.prompt))}
+    return identity
+
+
+def _architecture(section: Architecture) -> dict[str, Any]:
+    """Sizes of random weights; without those that a T5 does not have."""
+    return section.model_dump(exclude={"family", "kv_heads"} if section.family == "t5" else None)
 
 
 def _contrastive(cell: Cell) -> dict[str, Any]:
@@ -225,7 +240,7 @@ def _discriminator(cell: Cell) -> dict[str, Any]:
         return {"enabled": False}
     return {
         "enabled": True,
-        "model": _model(section.checkpoint, section.revision) or section.architecture.model_dump(),
+        "model": _model(section.checkpoint, section.revision) or _architecture(section.architecture),
         **section.model_dump(exclude={"enabled", "checkpoint", "revision", "architecture"}),
     }
 

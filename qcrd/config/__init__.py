@@ -5,6 +5,7 @@ only the section that they need, not a whole `Cell`.
 """
 
 from qcrd.config.cell import (
+    Adapter,
     Architecture,
     Cell,
     Contrastive,
@@ -22,6 +23,7 @@ from qcrd.config.options import Options
 from qcrd.config.section import Section
 
 __all__ = [
+    "Adapter",
     "Api",
     "Architecture",
     "Cell",

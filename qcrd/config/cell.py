@@ -76,8 +76,11 @@ class Selection(Section):
 
 
 class Architecture(Section):
-    """Architecture of a randomly initialised T5 (gated GELU, output head tied to the embeddings)."""
+    """Architecture of a randomly initialised model, its output head tied to the embeddings."""
 
+    family: str = "t5"
+    """t5 (gated GELU), or a decoder-only family by its `model_type` in transformers: llama, qwen2, qwen3,
+    smollm3, gemma, mistral, phi, gpt_neox, ..."""
     d_model: Count = 64
     """Hidden size."""
     d_kv: Count = 8
@@ -88,15 +91,50 @@ class Architecture(Section):
     """Number of encoder layers, and of decoder layers."""
     heads: Count = 8
     """Number of attention heads."""
+    kv_heads: Count | None = None
+    """Number of heads of keys and values in a decoder-only model; None: as many as `heads`."""
+
+    @model_validator(mode="after")
+    def _heads_share_evenly(self) -> Architecture:
+        if self.kv_heads is not None and self.family == "t5":
+            raise ValueError(f"kv_heads is {self.kv_heads}, but a t5 has none; leave it out")
+        if self.kv_heads is not None and self.heads % self.kv_heads:
+            raise ValueError(f"kv_heads is {self.kv_heads}; allowed: what divides the {self.heads} heads")
+        return self
+
+
+class Adapter(Section):
+    """A low-rank adapter (LoRA) of a decoder-only student; the base weights stay as they are."""
+
+    r: Count = 16
+    """Rank."""
+    alpha: Positive = 32.0
+    """The adapter's output is multiplied by alpha / r."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout of the adapter's input. A step chooses among rationales under the same masks with which it
+    differentiates the chosen ones."""
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    """Names of the linear modules that get an adapter, such as [q_proj, v_proj]; all-linear: all but the
+    head."""
 
 
 class Student(Section):
     """The model to be trained."""
 
     checkpoint: str | None = None
-    """T5-family checkpoint, a folder or a Hub id; None initialises `architecture` at random."""
+    """Checkpoint of a T5 or of a decoder-only model: a folder, a Hub id, or smollm2-135m from a Python
+    package (docs/students.md); None initialises `architecture` at random."""
     revision: str | None = None
     """Revision of a Hub checkpoint; None is the one in `config.revisions`, else the newest."""
+    adapter: Adapter | None = None
+    """Trains a low-rank adapter instead of all weights; decoder-only students only."""
+    prompt: str = "plain"
+    """What a decoder-only student reads. plain: the question and a cue word; chat: the checkpoint's own chat
+    template; else a text file with {question} and, after it, {cue}."""
+    targets: Literal["multitask", "sequence"] = "multitask"
+    """What methods that train on rationales teach the student to write. multitask: the label to one prompt
+    and a rationale to another (DSS); sequence: rationale, cue and label in one text, from which evaluation
+    reads the label. finetuning and dss are multitask and single_task is sequence by definition."""
     tokenizer: str | None = None
     """Folder or Hub id; None takes the checkpoint's, or without one the task's word-level one, which
     only arithmetic has."""
@@ -147,6 +185,12 @@ class Training(Section):
     iteration. None: one epoch."""
     evaluate_every: Count = 250
     """Steps between evaluations (DSS: 250); the last step is always evaluated."""
+    max_tokens: Count = 8_192
+    """Maximum number of tokens per forward and backward pass of a decoder-only student. A larger step is
+    split into several passes whose gradients are summed, so this only bounds memory."""
+    gradient_checkpointing: bool = False
+    """Whether a decoder-only student recomputes activations in the backward pass, which saves memory and
+    costs about a third more time."""
 
     @model_validator(mode="after")
     def _warm_before_the_end(self) -> Training:

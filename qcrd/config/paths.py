@@ -13,6 +13,7 @@ PLACES = (
     "teacher.base_url",
     "student.checkpoint",
     "student.tokenizer",
+    "student.prompt",
     "discriminator.checkpoint",
     "selection.measured_by",
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from qcrd.config import Cell, Resources
+from qcrd.config import Architecture, Cell, Resources
 from qcrd.config.presets import EMBEDDED
 from qcrd.grid.cluster.shares import default_share
 from qcrd.grid.plan.expansion import SampleNeed
@@ -101,8 +101,8 @@ def _gpu_share(resources: Resources) -> float:
 def _kind(cell: Cell) -> tuple:
     """Equal for cells that take about the same time for a step."""
     student = cell.student
-    shape = (student.checkpoint, student.tokenizer, tuple(student.architecture.model_dump().values()))
-    return (cell.method, cell.task.name, cell.training.batch, *shape)
+    shape = (student.checkpoint, student.tokenizer, student.architecture.model_dump_json())
+    return (cell.method, cell.task.name, cell.training.batch, student.targets, str(student.adapter), *shape)
 
 
 def _measured(cells: Sequence[Cell], home: Home) -> dict[tuple, float]:
@@ -124,7 +124,7 @@ def _measured(cells: Sequence[Cell], home: Home) -> dict[tuple, float]:
 
 def _rough(cell: Cell) -> float | None:
     student, task = cell.student, cell.task.name
-    like = EMBEDDED["student"]["architecture"] == student.architecture.model_dump()
+    like = Architecture.model_validate(EMBEDDED["student"]["architecture"]) == student.architecture
     if task != EMBEDDED["task"]["name"] or student.checkpoint or student.tokenizer or not like:
         return None
     whole = ROUGH_SECONDS.get(cell.method)
