@@ -4,14 +4,12 @@ import torch
 from small import CPU
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
+from qcrd import config
 from qcrd.hub.word_tokenizer import word_level_tokenizer
-from qcrd.student.causal.adapter import Adapter
 from qcrd.student.causal.attention import NAME
-from qcrd.student.causal.families import Shape
 from qcrd.student.causal.load import load_causal
-from qcrd.student.causal.prompts import WORDS
 from qcrd.student.causal.student import CausalStudent
-from qcrd.tasks.arithmetic import vocabulary
+from qcrd.student.tokenizer import own_words
 
 FAMILIES = [
     "llama",
@@ -25,8 +23,8 @@ FAMILIES = [
     "granite",
     "gemma3_text",
 ]
-TOKENIZER = word_level_tokenizer([*vocabulary(), *WORDS], append_eos=False)
-SHAPE = {"width": 16, "layers": 2, "heads": 2, "kv_heads": 1, "feed_forward": 32}
+TOKENIZER = word_level_tokenizer(own_words(t5=False), append_eos=False)
+SHAPE = {"d_model": 16, "d_kv": 8, "d_ff": 32, "layers": 2, "heads": 2, "kv_heads": 1}
 
 
 def causal_student(name: str, seed: int = 0, max_tokens: int | None = None) -> CausalStudent:
@@ -35,9 +33,10 @@ def causal_student(name: str, seed: int = 0, max_tokens: int | None = None) -> C
     Its weights are larger than a fresh model's, those of the adapter among them, so that all of them matter.
     """
     family, _, lora = name.partition("-")
-    adapter = Adapter(r=4, alpha=8) if lora else None
-    shape = Shape(family, **SHAPE)
-    student = load_causal(shape, TOKENIZER, seed, CPU, adapter=adapter, max_tokens=max_tokens)
+    adapter = config.Adapter(r=4, alpha=8) if lora else None
+    section = config.Student(architecture=config.Architecture(family=family, **SHAPE), adapter=adapter)
+    training = config.Training(max_tokens=max_tokens) if max_tokens else None
+    student = load_causal(section, TOKENIZER, seed, CPU, training=training)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in student.parameters():

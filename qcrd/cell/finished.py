@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from qcrd.cell.resolved import ResolvedCell, resolve
 from qcrd.config import Cell
 from qcrd.errors import ConfigError, DataError
+from qcrd.seeds import derive
 from qcrd.storage.files import read_json
 from qcrd.storage.home import STUDENT, Home
 from qcrd.types import CellRecord
@@ -92,10 +93,14 @@ def kept_student(cell: ResolvedCell, folder: Path) -> Student:
 
     from qcrd.student.load import load_student
 
-    here = {"checkpoint": str(folder), "revision": None, "tokenizer": None}
+    section = cell.settings.student
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    settings = cell.settings
-    return load_student(settings.student.model_copy(update=here), settings.seed, device)
+    if section.adapter is not None:  # the folder has the adapter alone
+        student = load_student(section, derive(cell.settings.seed, "init"), device)
+        student.load_adapter(folder)
+        return student
+    here = {"checkpoint": str(folder), "revision": None, "tokenizer": None}
+    return load_student(section.model_copy(update=here), cell.settings.seed, device)
 
 
 def whole_id(home: Home, prefix: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qcrd import tasks
 from qcrd.config import Architecture, Cell, Selection
 from qcrd.fingerprint import fingerprint, fingerprint_path
+from qcrd.hub.smollm2 import MODELS
 from qcrd.rationales.select import SELECTIONS, renewed, rule_of
 from qcrd.registry import Registry
 from qcrd.tasks.extensions import CUES, NORMALISERS
@@ -251,8 +252,10 @@ def _tokenizer(cell: Cell) -> dict[str, Any] | None:
 
 
 def _model(name: str | None, revision: str | None) -> dict[str, Any] | None:
-    """A checkpoint: a folder by its content, a Hub id by name and revision."""
+    """A checkpoint: a folder or packaged model by its content, a Hub id by name and revision."""
     if name is None:
         return None
+    if name in MODELS:
+        return {"content": MODELS[name].content}
     folder = Path(name)
     return {"content": fingerprint_path(folder)} if folder.is_dir() else {"hub": name, "revision": revision}

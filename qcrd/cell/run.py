@@ -80,7 +80,9 @@ def _train(
     settings, method, device, commits = cell.settings, cell.method, _device(), _commits(cell, home)
     memory.reset_peak(device)
     prepared = prepare(cell, home)
-    student = load_student(settings.student, derive(settings.seed, "init"), device)
+    student = load_student(
+        settings.student, derive(settings.seed, "init"), device, training=settings.training
+    )
     discriminator: DiscriminatorTrainer | None = None
     seen: list[DiscriminatorQuestion] = []
     sets = apart(student.tokenizer, prepared.sets, settings.student.max_rationale)
@@ -170,7 +172,13 @@ def _commits(cell: ResolvedCell, home: Home) -> dict[str, str | None]:
 def measurer(cell: ResolvedCell) -> Student:
     """The model that measures the difficulty of rationales instead of the student."""
     section = cell.settings.selection
-    other = {"checkpoint": section.measured_by, "revision": section.revision, "tokenizer": None}
+    other = {
+        "checkpoint": section.measured_by,
+        "revision": section.revision,
+        "tokenizer": None,
+        "adapter": None,
+        "prompt": "plain",
+    }
     return load_student(cell.settings.student.model_copy(update=other), 0, _device(), "selection.measured_by")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from qcrd.config.data import Task, Teacher
+from qcrd.config.data import Names, Task, Teacher
 from qcrd.config.options import Options
 from qcrd.config.revisions import with_revision
 from qcrd.config.section import Count, Fraction, NonNegative, Positive, Section
@@ -113,7 +113,7 @@ class Adapter(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout of the adapter's input. A step chooses among rationales under the same masks with which it
     differentiates the chosen ones."""
-    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    targets: Literal["all-linear"] | Names = "all-linear"
     """Names of the linear modules that get an adapter, such as [q_proj, v_proj]; all-linear: all but the
     head."""
 

@@ -22,6 +22,8 @@ from transformers.utils.hub import REGEX_COMMIT_HASH, ResolvedRevision, resolve_
 
 from qcrd.errors import ConfigError
 from qcrd.fingerprint import fingerprint_path
+from qcrd.hub.places import place
+from qcrd.hub.smollm2 import MODELS
 
 FAMILY: dict[str, dict[str, type[PreTrainedModel]]] = {
     "t5": {"whole": T5ForConditionalGeneration, "encoder": T5EncoderModel},  # v1.1 and FLAN-T5 too
@@ -53,6 +55,7 @@ def pretrained(
         ConfigError: if the checkpoint is missing or unreachable, is of another family, has no weights in
             safetensors, lacks some weights, or has a smaller vocabulary than the tokenizer.
     """
+    name = place(name)
     shape = _shape(field, name, revision)
     try:
         model, loading = FAMILY[shape.model_type][part].from_pretrained(
@@ -82,7 +85,7 @@ def pretrained(
 
 def commit(name: str, revision: str | None) -> str | None:
     """The commit hash of a revision of a Hub id; None for a folder, or if it cannot be resolved."""
-    if Path(name).exists():
+    if name in MODELS or Path(name).exists():
         return None
     resolution = resolve_revision(name, revision)
     if isinstance(resolution, ResolvedRevision):
@@ -97,6 +100,7 @@ def pretrained_tokenizer(field: str, name: str, revision: str | None) -> PreTrai
     Raises:
         ConfigError: if it is missing or unreachable.
     """
+    name = place(name)
     try:
         content = fingerprint_path(Path(name)) if Path(name).is_dir() else None
         return _tokenizer(name, revision, content)

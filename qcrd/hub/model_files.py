@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qcrd.config import Teacher
+from qcrd.hub import places
 
 FLOATS = {
     "F64": 8,
@@ -43,7 +44,7 @@ def find(place: str, revision: str | None) -> Files:
     """
     from huggingface_hub import HfApi, try_to_load_from_cache
 
-    folder = Path(place)
+    folder = Path(places.place(place))
     if folder.is_dir():
         return _of_folder(folder, "(folder)")
     cached = try_to_load_from_cache(place, "config.json", revision=revision)

@@ -11,7 +11,6 @@ from uuid import uuid4
 
 from qcrd.errors import ConfigError, StoreError, did_you_mean
 from qcrd.fingerprint import fingerprint_path
-from qcrd.hub.gguf_folder import write_folder
 from qcrd.storage.files import unwritable
 from qcrd.storage.home import Home, checksum
 
@@ -31,6 +30,7 @@ class PackagedModel:
         quantisation: of the weights in the file.
         license: of the weights.
         content: `fingerprint_path` of the converted folder, the same on every machine.
+        model_type: of its config.json.
     """
 
     package: str
@@ -41,6 +41,7 @@ class PackagedModel:
     quantisation: str
     license: str
     content: str
+    model_type: str
 
     @property
     def install(self) -> str:
@@ -62,6 +63,7 @@ MODELS = {
         quantisation="Q4_1",
         license="apache-2.0",
         content="cfbdd1c84600",
+        model_type="llama",
     )
 }
 """Packaged models by the name used in settings such as `student.checkpoint`."""
@@ -107,6 +109,8 @@ def _is_whole(folder: Path, packaged: PackagedModel) -> bool:
 
 
 def _convert(name: str, packaged: PackagedModel, folder: Path) -> None:
+    from qcrd.hub.gguf_folder import write_folder  # imports numpy, which planning should not wait for
+
     file = _installed_file(name, packaged)
     log.info("%s: converting %s to %s (only once)", name, file.name, folder)
     for leftover in folder.parent.glob(f"{name}.*.tmp"):  # of a process that was killed

@@ -160,7 +160,7 @@ class FolderLock:
             raise
 
     def in_bucket(self, name: str) -> bool:
-        """Whether the bucket had a file of that name when the lock was acquired, or its upload began since."""
+        """Whether the bucket had a file of that name when the lock was acquired, or got one since."""
         return name in self._sent
 
     def release(self, bring: bool = True) -> None:

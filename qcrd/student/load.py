@@ -5,16 +5,22 @@ from __future__ import annotations
 import torch
 
 from qcrd import config
+from qcrd.errors import ConfigError
 from qcrd.hub.checkpoints import commit
+from qcrd.hub.places import T5, model_type
 from qcrd.student.base import Student
-from qcrd.student.causal.families import is_causal
+from qcrd.student.causal.families import EXAMPLES, allowed
 from qcrd.student.causal.load import load_causal
 from qcrd.student.t5.load import load_t5
 from qcrd.student.tokenizer import load_tokenizer
 
 
 def load_student(
-    section: config.Student, seed: int, device: torch.device, setting: str = "student.checkpoint"
+    section: config.Student,
+    seed: int,
+    device: torch.device,
+    setting: str = "student.checkpoint",
+    training: config.Training | None = None,
 ) -> Student:
     """A checkpoint's weights, or random ones from `seed`.
 
@@ -23,23 +29,41 @@ def load_student(
         seed: of random weights.
         device: where they go.
         setting: that names the checkpoint, for messages.
+        training: `max_tokens` and `gradient_checkpointing`; None for a student that is not trained.
 
     Raises:
-        ConfigError: where the checkpoint cannot be used; see `qcrd.hub.checkpoints.pretrained`.
+        ConfigError: where the checkpoint cannot be used, or a setting does not apply to its family.
     """
-    found = commit(section.checkpoint, section.revision) if section.checkpoint is not None else None
-    if found is not None:  # weights and tokenizer of one commit, whatever is pushed meanwhile
-        section = section.model_copy(update={"revision": found})
+    hub_commit = commit(section.checkpoint, section.revision) if section.checkpoint is not None else None
+    if hub_commit is not None:  # weights and tokenizer of one commit, whatever is pushed meanwhile
+        section = section.model_copy(update={"revision": hub_commit})
+    t5 = is_t5(section, setting)
     tokenizer = load_tokenizer(section, setting)
-    if section.checkpoint is not None and is_causal(section.checkpoint, section.revision):
-        return load_causal(
-            section.checkpoint,
-            tokenizer,
-            seed,
-            device,
-            section.revision,
-            setting,
-            bf16=section.precision == "bf16",
-            dropout=section.dropout,
+    if t5:
+        return load_t5(section, tokenizer, seed, setting, hub_commit).to(device)
+    return load_causal(section, tokenizer, seed, device, setting, hub_commit, training)
+
+
+def is_t5(section: config.Student, setting: str = "student.checkpoint") -> bool:
+    """Whether the student is a T5; if not, it is a decoder-only model.
+
+    Raises:
+        ConfigError: for a model that is neither, or a setting that a T5 does not have.
+    """
+    if section.checkpoint is None:
+        family: str | None = section.architecture.family
+        where = "student.architecture.family"
+    else:
+        family, where = model_type(section.checkpoint, section.revision), f"{setting}: {section.checkpoint!r}"
+    if family in T5 or family is None:  # None: loading says what is wrong
+        for name, default in (("adapter", None), ("prompt", "plain")):
+            value = getattr(section, name)
+            if value != default and family is not None:
+                raise ConfigError(f"student.{name} is {value!r}, but {where} is a T5; leave it out")
+        return True
+    if reason := allowed(family):
+        raise ConfigError(
+            f"{where} is {reason} ({family}); allowed: the T5 family ({', '.join(T5)}), and decoder-only "
+            f"families that transformers loads without remote code, such as {EXAMPLES}"
         )
-    return load_t5(section, tokenizer, seed, setting, found).to(device)
+    return False

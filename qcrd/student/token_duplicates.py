@@ -65,7 +65,7 @@ class Known:
 
     def _letters(self, row: Sequence[int]) -> str:
         """The same for texts with the same words, and for few others."""
-        return "".join([self._pieces[token] for token in row]).replace("▁", "").casefold()
+        return "".join([self._pieces[token] for token in row]).replace("▁", "").replace("Ġ", "").casefold()
 
     def _text(self, row: Sequence[int]) -> str:
         return normal(self._tokenizer.decode(row, skip_special_tokens=True))

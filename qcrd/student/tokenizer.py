@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 PREFIX_WORDS = ("predict", "explain", ":")  # of T5's task prefixes, for a closed vocabulary
+CAUSAL_WORDS = ("Q", "Answer", "Reasoning", "Solution", ":")  # of decoder-only students' plain prompts
 
 
 def load_tokenizer(section: config.Student, setting: str = "student.checkpoint") -> PreTrainedTokenizerBase:
@@ -23,20 +24,20 @@ def load_tokenizer(section: config.Student, setting: str = "student.checkpoint")
         return pretrained_tokenizer("student.tokenizer", section.tokenizer, None)
     if section.checkpoint is not None:
         return pretrained_tokenizer(setting, section.checkpoint, section.revision)
-    return _own_tokenizer()
+    return _own_tokenizer(section.architecture.family == "t5")
 
 
-def own_words() -> list[str]:
-    """Words of a student without a pretrained tokenizer, in the order of their ids."""
-    return [*vocabulary(), *PREFIX_WORDS]
+def own_words(t5: bool = True) -> list[str]:
+    """Words of a T5 or decoder-only student without a pretrained tokenizer, in the order of their ids."""
+    return [*vocabulary(), *(PREFIX_WORDS if t5 else CAUSAL_WORDS)]
 
 
 @cache  # one object, which the token ids of its texts are kept with
-def own_word_tokenizer() -> WordTokenizer:
+def own_word_tokenizer(t5: bool = True) -> WordTokenizer:
     """Ids and texts as of the tokenizer that `load_tokenizer` gives where the settings name none."""
-    return WordTokenizer(own_words())
+    return WordTokenizer(own_words(t5))
 
 
 @cache
-def _own_tokenizer() -> PreTrainedTokenizerBase:
-    return word_level_tokenizer(own_words(), append_eos=True)
+def _own_tokenizer(t5: bool) -> PreTrainedTokenizerBase:
+    return word_level_tokenizer(own_words(t5), append_eos=t5)

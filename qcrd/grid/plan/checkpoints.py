@@ -9,6 +9,7 @@ from pathlib import Path
 from qcrd.cell.identity import needs_discriminator, selection_of, teacher_samples
 from qcrd.config import Cell
 from qcrd.hub.model_files import find
+from qcrd.hub.smollm2 import MODELS
 from qcrd.rationales.select import rule_of
 from qcrd.teacher.engines import ENGINES
 
@@ -52,7 +53,7 @@ def needs_hub(cells: Iterable[Cell]) -> bool:
     cells = list(cells)
     names = {model.place for model in named(cells)} | {cell.student.tokenizer for cell in cells}
     names |= {cell.task.source or cell.task.name for cell in cells if cell.task.name != "arithmetic"}
-    return any(not Path(name).expanduser().exists() for name in names if name)
+    return any(not Path(name).expanduser().exists() for name in names if name and name not in MODELS)
 
 
 def trouble(model: Named) -> str:

@@ -158,7 +158,7 @@ def _student(cell: Cell) -> Shape | None:
     if section.checkpoint is not None:
         return shape(section.checkpoint, section.architecture, 0)
     if section.tokenizer is None:
-        return shape(None, section.architecture, len(own_word_tokenizer()))
+        return shape(None, section.architecture, len(own_word_tokenizer(section.architecture.family == "t5")))
     try:
         return shape(None, section.architecture, len(load_tokenizer(section)))
     except ConfigError:  # a tokenizer that is not to be had here

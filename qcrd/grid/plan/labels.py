@@ -12,6 +12,7 @@ from qcrd.config import Cell
 from qcrd.config import Student as Settings
 from qcrd.config import Task as TaskConfig
 from qcrd.errors import ConfigError
+from qcrd.hub.smollm2 import MODELS
 from qcrd.student.tokenizer import load_tokenizer, own_word_tokenizer
 from qcrd.student.writable import Writable, writable
 
@@ -114,7 +115,7 @@ def check(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
 def _at_hand(student: Settings) -> bool:
     """Whether the tokenizer is on this machine: the project's own, in a folder, or in the Hub's cache."""
     name, revision = student.tokenizer or student.checkpoint, student.revision
-    if name is None or Path(name).is_dir():
+    if name is None or name in MODELS or Path(name).is_dir():
         return True
     if student.tokenizer is not None:  # the revision is the checkpoint's
         revision = None
@@ -127,11 +128,12 @@ def _at_hand(student: Settings) -> bool:
         return False
 
 
-def _settings(student: Settings) -> tuple[str | None, str | None, str | None, int, float]:
+def _settings(student: Settings) -> tuple[str | None, str | None, str | None, str, int, float]:
     return (
         student.checkpoint,
         student.revision,
         student.tokenizer,
+        student.architecture.family,
         student.max_label,
         student.unwritable,
     )
@@ -139,11 +141,16 @@ def _settings(student: Settings) -> tuple[str | None, str | None, str | None, in
 
 @lru_cache(maxsize=64)
 def _found(
-    task: TaskConfig, checkpoint: str | None, revision: str | None, tokenizer: str | None, limit: int
+    task: TaskConfig,
+    checkpoint: str | None,
+    revision: str | None,
+    tokenizer: str | None,
+    family: str,
+    limit: int,
 ) -> Writable:
     data = task_data(task)
     questions = (*data.splits.train, *data.splits.validation, *data.splits.test)
     if checkpoint is None and tokenizer is None:
-        return writable(data.task, questions, own_word_tokenizer(), limit)
+        return writable(data.task, questions, own_word_tokenizer(family == "t5"), limit)
     section = Settings(checkpoint=checkpoint, revision=revision, tokenizer=tokenizer)
     return writable(data.task, questions, load_tokenizer(section), limit)

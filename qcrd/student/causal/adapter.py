@@ -5,24 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from qcrd import config
 from qcrd.errors import ConfigError
-
-
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """A low-rank adapter."""
-
-    r: int = 16
-    alpha: float = 32
-    dropout: float = 0.0  # of what the adapter reads
-    targets: tuple[str, ...] | str = "all-linear"  # names of linear modules; all-linear leaves out the head
 
 
 def share(model: PreTrainedModel) -> PreTrainedModel:
@@ -31,12 +22,12 @@ def share(model: PreTrainedModel) -> PreTrainedModel:
     return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
 
 
-def adapt(model: PreTrainedModel, adapter: Adapter, seed: int) -> nn.Module:
+def adapt(model: PreTrainedModel, adapter: config.Adapter, seed: int) -> nn.Module:
     """Freeze a model and put an adapter into it, in place; the model computes the same until it is trained.
 
     Args:
         model: gets the adapter's modules; weights may be shared (see `share`).
-        adapter: its sizes.
+        adapter: its settings.
         seed: of its weights; the global random stream stays as it is.
 
     Returns:
@@ -55,17 +46,17 @@ def adapt(model: PreTrainedModel, adapter: Adapter, seed: int) -> nn.Module:
     head = next(n for n, m in model.named_modules() if m is model.get_output_embeddings())
     if head in targets or head in (target.rpartition(".")[2] for target in targets):
         raise ConfigError(f"student.adapter.targets: {head!r} is the head, which stays as it is")
-    settings = LoraConfig(
-        r=adapter.r,
-        lora_alpha=adapter.alpha,
-        lora_dropout=adapter.dropout,
-        target_modules=targets,
-        task_type="CAUSAL_LM",
-    )
+    settings: dict[str, Any] = {
+        "r": adapter.r,
+        "lora_alpha": adapter.alpha,
+        "lora_dropout": adapter.dropout,
+        "target_modules": targets,
+        "task_type": "CAUSAL_LM",
+    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            return get_peft_model(model, settings)
+            return get_peft_model(model, LoraConfig(**settings))
         except ValueError as error:
             raise ConfigError(f"student.adapter.targets: {error}") from error
 
@@ -86,6 +77,19 @@ def adapter_off(model: PreTrainedModel) -> Iterator[None]:
             layer.enable_adapters(True)
         for parameter in trainable:  # peft freezes what is off
             parameter.requires_grad_(True)
+
+
+def load_adapter(adapted: nn.Module, folder: Path) -> None:
+    """Take the weights of an adapter that `save_adapter` wrote.
+
+    Raises:
+        ConfigError: where it is an adapter of other modules.
+    """
+    from peft import load_peft_weights, set_peft_model_state_dict
+
+    keys: Any = set_peft_model_state_dict(adapted, load_peft_weights(str(folder), device="cpu"))
+    if unexpected := keys.unexpected_keys:
+        raise ConfigError(f"{folder}: an adapter of other modules than the student's ({unexpected[0]}, ...)")
 
 
 def save_adapter(adapted: nn.Module, folder: Path) -> None:

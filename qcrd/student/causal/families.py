@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,25 +20,15 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
 )
 
+from qcrd import config
 from qcrd.errors import ConfigError
+from qcrd.hub.places import place
 from qcrd.student.causal import attention
 from qcrd.student.causal.forward import Completions, Likelihood
 
 EXAMPLES = "llama, qwen2, qwen3, smollm3, gemma, mistral, phi, gpt_neox"
 CHECKED = (5, 4, 3)  # tokens of a prompt and of its two completions that a new model is tried with
 TOLERANCE = 1e-4  # nats by which packed and plain passes may differ; measured: 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A randomly initialised causal model."""
-
-    family: str  # `model_type` of transformers
-    width: int = 64
-    layers: int = 2
-    heads: int = 4
-    kv_heads: int = 2
-    feed_forward: int = 192
 
 
 def allowed(family: str) -> str | None:
@@ -51,15 +40,6 @@ def allowed(family: str) -> str | None:
     if family not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return "no causal language model"
     return None
-
-
-def is_causal(name: str, revision: str | None) -> bool:
-    """Whether the model of a folder or Hub id can be a decoder-only student; no where it is out of reach."""
-    try:
-        shape = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError):
-        return False
-    return allowed(shape.model_type) is None
 
 
 def pretrained(field: str, name: str, revision: str | None, dropout: float = 0.0) -> PreTrainedModel:
@@ -75,6 +55,7 @@ def pretrained(field: str, name: str, revision: str | None, dropout: float = 0.0
         ConfigError: where it is absent, of a family that cannot be a student, lacks weights in safetensors,
             or is computed in a way that packed rows do not reproduce.
     """
+    name = place(name)
     try:
         shape = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
         _require(field, name, shape)
@@ -100,7 +81,11 @@ def pretrained(field: str, name: str, revision: str | None, dropout: float = 0.0
 
 
 def random(
-    field: str, shape: Shape, tokenizer: PreTrainedTokenizerBase, seed: int, dropout: float = 0.0
+    field: str,
+    shape: config.Architecture,
+    tokenizer: PreTrainedTokenizerBase,
+    seed: int,
+    dropout: float = 0.0,
 ) -> PreTrainedModel:
     """A randomly initialised model for a tokenizer, with its head tied to the embeddings.
 
@@ -118,12 +103,12 @@ def random(
         raise ConfigError(_refusal(f"{field}.family", shape.family, reason))
     settings: dict[str, Any] = {
         "vocab_size": len(tokenizer),
-        "hidden_size": shape.width,
+        "hidden_size": shape.d_model,
         "num_hidden_layers": shape.layers,
         "num_attention_heads": shape.heads,
-        "num_key_value_heads": shape.kv_heads,
-        "head_dim": shape.width // shape.heads,
-        "intermediate_size": shape.feed_forward,
+        "num_key_value_heads": shape.kv_heads or shape.heads,
+        "head_dim": shape.d_kv,
+        "intermediate_size": shape.d_ff,
         "attention_dropout": dropout,
         "tie_word_embeddings": True,
         "pad_token_id": tokenizer.pad_token_id,

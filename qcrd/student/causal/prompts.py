@@ -22,8 +22,6 @@ INSTRUCTIONS: dict[Kind, str] = {
     "predict": "Give only the answer.",
     "explain": "Explain step by step how to find the answer.",
 }
-WORDS = ("Q", "Answer", "Reasoning", ":")  # of `PLAIN`, for a closed vocabulary
-
 _ANSWER = "qcrd0answer"  # stands for a completion where a chat template is tried
 
 

@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from transformers import PreTrainedModel
 
 from qcrd.student.base import Kind, Student, Tokens, TokenWeights
-from qcrd.student.causal.adapter import adapter_off, save_adapter
+from qcrd.student.causal.adapter import adapter_off, load_adapter, save_adapter
 from qcrd.student.causal.decoding import Sampling, Writer
 from qcrd.student.causal.forward import Completions, Likelihood, Scored
 from qcrd.student.causal.prompts import Prompts
@@ -160,6 +160,10 @@ class CausalStudent(Student):
         else:
             save_adapter(adapted, folder)
         self.tokenizer.save_pretrained(folder)
+
+    def load_adapter(self, folder: Path) -> None:
+        """Take the adapter's weights from a folder that `save` wrote."""
+        load_adapter(self._adapted[0], folder)
 
     def _trained(self) -> dict[str, Tensor]:
         if self._adapted[0] is not None:

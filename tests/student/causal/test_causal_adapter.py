@@ -9,18 +9,21 @@ from small import CPU
 from torch.testing import assert_close
 from transformers import AutoModelForCausalLM
 
+from qcrd import config
 from qcrd.errors import ConfigError
-from qcrd.student.causal.adapter import Adapter
-from qcrd.student.causal.families import Shape
 from qcrd.student.causal.load import load_causal
 
 QUESTIONS = ["Tom has 8 apples .", "Ann has 3 pens and 5 pens .", "Tom has 8 apples . He has 2 ."]
 LIMIT = 24
-LLAMA = Shape("llama", **SHAPE)
+LLAMA = config.Student(architecture=config.Architecture(family="llama", **SHAPE))
 
 
-def loaded(seed=0, source=LLAMA, **changes):
-    student = load_causal(source, TOKENIZER, seed, CPU, adapter=Adapter(r=2, alpha=4, **changes))
+def with_adapter(**changes):
+    return LLAMA.model_copy(update={"adapter": config.Adapter(r=2, alpha=4, **changes)})
+
+
+def loaded(seed=0, **changes):
+    student = load_causal(with_adapter(**changes), TOKENIZER, seed, CPU)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for tensor in student.parameters():
@@ -46,7 +49,7 @@ def test_the_adapter_alone_is_trained_and_kept():
 
 
 def test_students_of_one_base_share_its_weights_and_not_their_adapters():
-    first, second = loaded(), loaded(source=LLAMA)
+    first, second = loaded(), loaded()
     base = [{id(p) for p in s.parameters() if not p.requires_grad} for s in (first, second)]
     assert base[0] == base[1]
     before = values(first).detach()
@@ -101,4 +104,4 @@ def test_what_cannot_be_adapted_is_refused():
 def test_without_peft_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ConfigError, match=r"install qcrd\[lora\]"):
-        load_causal(LLAMA, TOKENIZER, 0, CPU, adapter=Adapter())
+        load_causal(with_adapter(), TOKENIZER, 0, CPU)
