@@ -4,12 +4,12 @@ import os
 import sys
 from pathlib import Path
 
+import daily
 import pytest
 from hypothesis import settings
 
 # A test meets the same examples in every run, however busy the machine is.
-settings.register_profile("qcrd", deadline=None, derandomize=True, max_examples=50)
-settings.load_profile("qcrd")
+EXAMPLES = 50
 # Read when Ray is imported: whatever Ray a test starts listens on loopback alone.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 # Read when torch is imported: models this small only wait for a second thread, and processes share the cores.
@@ -26,6 +26,12 @@ SHARED = {
 }
 # What makes a test slow by itself.
 COSTLY = {"chromium", "forked", "local_ray", "mlflow_server"}
+
+
+def pytest_configure(config):
+    daily.loop = config.option.markexpr == "not slow"
+    settings.register_profile("qcrd", daily.examples(EXAMPLES))
+    settings.load_profile("qcrd")
 
 
 @pytest.hookimpl(tryfirst=True)

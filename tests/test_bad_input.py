@@ -8,8 +8,9 @@ import warnings
 
 import pytest
 import yaml
+from daily import examples
 from echo_teacher import IDENTITY, LIMIT, asked, samples_of
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from qcrd import tasks
@@ -25,12 +26,7 @@ from qcrd.tasks import equations
 from qcrd.teacher.recorded import RecordedTeacher
 from qcrd.types import Question
 
-STEADY = settings(
-    deadline=None,
-    derandomize=True,
-    max_examples=150,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+STEADY = examples(150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 SCALARS = (
     st.none()
     | st.booleans()

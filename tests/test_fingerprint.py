@@ -1,7 +1,8 @@
 import pathlib
 
 import pytest
-from hypothesis import given, settings
+from daily import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qcrd.fingerprint import LENGTH, canonical, fingerprint, fingerprint_each, fingerprint_file
@@ -16,7 +17,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.dictionaries(st.text(), values, max_size=6), st.randoms())
 def test_the_order_of_keys_does_not_matter(value, random):
     items = list(value.items())
@@ -24,7 +25,7 @@ def test_the_order_of_keys_does_not_matter(value, random):
     assert fingerprint(dict(items)) == fingerprint(value)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(values, values)
 def test_different_values_have_different_canonical_forms(a, b):
     if canonical(a) == canonical(b):
@@ -56,7 +57,7 @@ def test_a_files_fingerprint_depends_on_its_bytes_alone(tmp_path):
     assert a == b != c
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.lists(values, max_size=6))
 def test_values_one_by_one_have_the_fingerprint_of_their_list(found):
     assert fingerprint_each(iter(found)) == fingerprint(found)

@@ -1,10 +1,10 @@
 """The layers of the package: what may import what (the map is in the README)."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -60,17 +60,27 @@ HOME = {  # the one place of each heavy library
 }
 
 
-def imports(file: Path) -> Iterator[str]:
+@functools.cache
+def nodes(file: Path) -> list[ast.AST]:
+    """The imports and strings of a file."""
+    kinds = (ast.Import, ast.ImportFrom, ast.Constant)
+    return [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, kinds)]
+
+
+@functools.cache
+def imports(file: Path) -> list[str]:
     """Dotted names of all that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    imported = []
+    for node in nodes(file):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            imported += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import in line {node.lineno}"
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             if not all(name in MODULES for name in names):  # else it is modules that are used of a package
-                yield node.module
-            yield from names
+                imported.append(node.module)
+            imported += names
+    return imported
 
 
 def within(module: str, name: str) -> bool:
@@ -149,7 +159,7 @@ def test_modules_that_strings_name_exist():
     for file in MODULES.values():
         if file.name == "moved.py":
             continue
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in nodes(file):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 name = re.fullmatch(r"(qcrd(?:\.\w+){2,})(?::\w+)?", node.value)
                 assert name is None or name[1] in MODULES, f"{file}:{node.lineno} names {node.value}"

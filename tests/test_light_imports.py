@@ -1,4 +1,4 @@
-"""Commands that only look start at once: what they import, each in a process of its own."""
+"""Commands that only look start at once: what they import."""
 
 import json
 import os
@@ -24,16 +24,34 @@ product:
   method: [dss, qcrd]
 seeds: 2
 """
-CODE = """
-import atexit, sys
-def tell():
-    print("\\nloaded", *{name.partition(".")[0] for name in sys.modules})
-atexit.register(tell)
-sys.argv = ["qcrd", *sys.argv[1:]]
-from qcrd.cli import main
-main()
-"""
 NOBODY = "http://127.0.0.1:9"  # the port of a service that nobody runs
+COMMANDS = {
+    "help": ["--help"],
+    "plan": ["plan", "small.yaml"],
+    "status": ["status", "small.yaml"],
+    "cost": ["cost", "small.yaml", "--preset", "embedded"],
+    "table": ["table", "small.yaml"],
+    "why": ["why", None, "--json"],
+    "samples ls": ["samples", "ls"],
+    "open": ["open", "small.yaml", "--print", "--tracking", NOBODY],
+}
+# One process runs them all: those that may import least first, so that each is held to what it may import.
+CODE = """
+import contextlib, io, json, sys
+told = {}
+for name, arguments in json.loads(sys.argv[1]).items():
+    sys.argv = ["qcrd", *arguments]
+    output, code = io.StringIO(), 0
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        try:
+            from qcrd.cli import main
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+    modules = sorted({module.partition(".")[0] for module in sys.modules})
+    told[name] = {"modules": modules, "output": output.getvalue(), "code": code}
+print(json.dumps(told))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -49,61 +67,53 @@ def study(tmp_path_factory) -> Study:
     return study
 
 
-def loaded(study: Study, *arguments: str, code: int = 0) -> tuple[set[str], str]:
-    """Top-level modules that a command has imported when it ends, and what it prints."""
+@pytest.fixture(scope="module")
+def told(study: Study) -> dict[str, dict]:
+    """For each command its output and exit status, and the top-level modules imported by its end."""
     environment = {**os.environ, "QCRD_HOME": str(study.home.root)}
     for name in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI", "QCRD_STORE"):
         environment.pop(name, None)
+    commands = {name: [each or finished(study) for each in words] for name, words in COMMANDS.items()}
     result = subprocess.run(
-        [sys.executable, "-c", CODE, *arguments],
+        [sys.executable, "-c", CODE, json.dumps(commands)],
         env=environment,
         cwd=study.home.root.parent,
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert result.returncode == code, result.stderr
-    output, _, modules = result.stdout.rpartition("\nloaded ")
-    return set(modules.split()), output + result.stderr
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
 
 
-def test_help(study):
-    modules, output = loaded(study, "--help")
-    assert not modules & (HEAVY | DRAWING | COMPUTING | {"yaml", "tokenizers"}) and "plan" in output
+def finished(study: Study) -> str:
+    """Id of a cell that is done."""
+    return next(i for i, p in zip(study.ids, study.cells, strict=True) if p.cell.settings.method == "dss")
 
 
-def test_plan(study):
-    modules, output = loaded(study, "plan", "small.yaml")
-    assert not modules & (HEAVY | DRAWING | COMPUTING) and "cells to train" in output
+@pytest.mark.parametrize(
+    ("command", "heavy", "output"),
+    [
+        ("help", HEAVY | DRAWING | COMPUTING | {"yaml", "tokenizers"}, "plan"),
+        ("plan", HEAVY | DRAWING | COMPUTING, "cells to train"),
+        ("status", HEAVY | DRAWING | COMPUTING, "2 done, 2 planned"),
+        ("cost", HEAVY | DRAWING | COMPUTING, "PFLOP"),
+        ("table", HEAVY | DRAWING | {"pyarrow"}, "| dss"),
+        ("why", HEAVY | DRAWING | {"pyarrow"}, ""),
+        ("samples ls", HEAVY | DRAWING, "holds no samples"),
+    ],
+)
+def test_a_command_that_looks_imports_nothing_heavy(told, command, heavy, output):
+    assert told[command]["code"] == 0
+    assert not heavy & set(told[command]["modules"])
+    assert output in told[command]["output"]
 
 
-def test_status(study):
-    modules, output = loaded(study, "status", "small.yaml")
-    assert not modules & (HEAVY | DRAWING | COMPUTING) and "2 done, 2 planned" in output
+def test_why_tells_of_the_cell(study, told):
+    assert json.loads(told["why"]["output"])["cell"]["id"] == finished(study)
 
 
-def test_cost(study):
-    modules, output = loaded(study, "cost", "small.yaml", "--preset", "embedded")
-    assert not modules & (HEAVY | DRAWING | COMPUTING) and "PFLOP" in output
-
-
-def test_table(study):
-    modules, output = loaded(study, "table", "small.yaml")
-    assert not modules & (HEAVY | DRAWING | {"pyarrow"}) and "| dss" in output
-
-
-def test_samples_ls(study):
-    modules, output = loaded(study, "samples", "ls")
-    assert not modules & (HEAVY | DRAWING) and "holds no samples" in output
-
-
-def test_why(study):
-    cell_id = next(i for i, p in zip(study.ids, study.cells, strict=True) if p.cell.settings.method == "dss")
-    modules, output = loaded(study, "why", cell_id, "--json")
-    assert not modules & (HEAVY | DRAWING | {"pyarrow"})
-    assert json.loads(output)["cell"]["id"] == cell_id
-
-
-def test_open(study):
-    modules, output = loaded(study, "open", "small.yaml", "--print", "--tracking", NOBODY, code=2)
-    assert not modules & HEAVY and f"MLflow at {NOBODY} does not show the grid" in output
+def test_open_imports_mlflow_and_drawing_at_most(told):
+    assert told["open"]["code"] == 2
+    assert not HEAVY & set(told["open"]["modules"])
+    assert f"MLflow at {NOBODY} does not show the grid" in told["open"]["output"]

@@ -2,12 +2,13 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from daily import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qcrd.losses.discriminator import discriminator_loss
 
-PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
+PROPERTY = examples(60)
 
 
 @st.composite

@@ -1,6 +1,7 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from daily import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
@@ -11,7 +12,7 @@ WORDS, WIDTH = 7, 5
 
 
 @given(lengths=st.lists(st.integers(0, 6), min_size=1, max_size=6), seed=st.integers(0, 99))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@examples(40)
 def test_the_mean_of_each_sequence_equals_the_padded_computation(lengths, seed):
     generator = torch.Generator().manual_seed(seed)
     width = max([*lengths, 1])
@@ -32,7 +33,7 @@ def test_the_mean_of_each_sequence_equals_the_padded_computation(lengths, seed):
     kept=st.sampled_from([0, 100, 10**9]),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=60, deadline=None, derandomize=True)
+@examples(60)
 def test_equals_the_cross_entropy_of_whole_logits_however_it_is_cut(tokens, chunk, kept, seed):
     generator = torch.Generator().manual_seed(seed)
     hidden = torch.randn(tokens, WIDTH, generator=generator, dtype=torch.float64, requires_grad=True)

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from daily import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, choose, contrastive_loss
 
-PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
+PROPERTY = examples(60)
 UNWEIGHTED = {"mean"}  # section 5.1: the plain average
 
 

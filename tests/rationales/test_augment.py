@@ -3,7 +3,8 @@ import time
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from daily import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qcrd.rationales.augment import Augmenter, word_class
@@ -21,7 +22,7 @@ KINDS = ["words", "numbers", "both"]
     text=st.one_of(st.sampled_from(CORPUS), st.text(max_size=40), st.text("ab 12+-.", max_size=20)),
     seed=st.integers(0, 9),
 )
-@settings(max_examples=80, deadline=None, derandomize=True)
+@examples(80)
 def test_a_changed_copy_is_never_the_original_and_the_same_for_a_seed(kind, text, seed):
     augment = Augmenter(CORPUS, kind)
     changed = augment(text, Random(seed))

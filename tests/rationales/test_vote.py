@@ -1,5 +1,6 @@
 import pytest
-from hypothesis import given, settings
+from daily import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qcrd.rationales.sets import build_set, sides
@@ -41,7 +42,7 @@ ANSWERS = st.lists(st.sampled_from([None, "1", "2", "3"]), max_size=9)
 
 
 @given(answers=ANSWERS)
-@settings(max_examples=100, deadline=None, derandomize=True)
+@examples(100)
 def test_the_winner_has_most_votes_and_nobody_as_early_has_as_many(answers):
     result = vote("q", [sample(a) for a in answers])
     counts = {a: answers.count(a) for a in answers if a is not None}
@@ -121,7 +122,7 @@ def test_gold_that_is_needed_and_not_given_is_refused():
     "labels, denoise, gold", [("gold", "gold", ("1", "1")), ("teacher", "majority", None)]
 )
 @given(answers=ANSWERS, silent=st.sets(st.integers(0, 8)))
-@settings(max_examples=60, deadline=None, derandomize=True)
+@examples(60)
 def test_every_rationale_is_on_one_side_or_counted_as_on_none(labels, denoise, gold, answers, silent):
     samples = [sample(a, None if i in silent else f"r{i}") for i, a in enumerate(answers)]
     found = build_set(vote("q", samples), samples, labels, denoise, gold)

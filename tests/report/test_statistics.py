@@ -1,6 +1,7 @@
 import math
 
 import pytest
+from daily import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -88,7 +89,7 @@ def test_an_interval_over_questions_holds_its_mean(right):
     assert found.low <= found.mean <= found.high and found.reach >= 0
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(st.floats(0.01, 20), st.floats(2, 500))
 def test_the_detectable_difference_has_a_power_of_four_fifths_by_scipys_noncentral_t(error, freedom):
     edge, shift = stats.t.ppf(0.975, freedom), detectable(error, freedom) / error

@@ -6,7 +6,8 @@ import time
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from daily import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from object_storage import below, files
 
@@ -187,7 +188,7 @@ def test_without_a_bucket_a_hold_is_a_lease(tmp_path):
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.data())
 def test_after_any_loss_of_the_machine_the_bucket_has_a_checkpoint_with_all_it_points_to(
     tmp_path_factory, data

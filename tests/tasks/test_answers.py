@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from daily import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qcrd.tasks import get
@@ -13,7 +14,7 @@ from qcrd.tasks.reading import EquationTask, Reading
 from qcrd.tasks.text import TextTask
 from qcrd.types import Question
 
-STEADY = settings(deadline=None, derandomize=True, max_examples=200)
+STEADY = examples(200)
 TASK = EquationTask()
 QUESTION = Question("q", "How many?", "5")
 

@@ -1,13 +1,14 @@
 """The reading of choices: what answers say in ways that models have, and that nothing breaks it."""
 
 import pytest
-from hypothesis import example, given, settings
+from daily import examples
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qcrd.tasks.choices import ChoiceTask, normal
 from qcrd.types import Question
 
-STEADY = settings(deadline=None, derandomize=True, max_examples=300)
+STEADY = examples(300)
 
 
 class Lettered(ChoiceTask):

@@ -1,7 +1,8 @@
 import logging
 
 import pytest
-from hypothesis import given, settings
+from daily import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qcrd import config
@@ -20,7 +21,7 @@ def dealt(validation=None, **settings):
     return deal("toy", PAPER, config.Task(**settings), questions("a", 40), questions("b", 20), validation)
 
 
-@settings(deadline=None, derandomize=True, max_examples=50)
+@examples(50)
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 20), st.integers(0, 3), st.booleans())
 def test_smaller_sets_are_beginnings_of_larger_ones_and_sets_never_overlap(less, more, test, seed, own):
     less, more = sorted((less, more))

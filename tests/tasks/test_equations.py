@@ -4,14 +4,15 @@ import re
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from daily import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qcrd.tasks.equations import MAX_LENGTH, equation, every, normal, value
 from qcrd.tasks.notation import plain
 
 # Times vary on a busy machine, and a suite is to give the same result twice.
-STEADY = settings(deadline=None, derandomize=True, max_examples=200)
+STEADY = examples(200)
 
 SIGNS = {"+": "+", "-": "-−–", "*": "*×", "/": "/÷"}
 NUMBERS = st.one_of(

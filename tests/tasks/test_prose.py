@@ -4,12 +4,13 @@ import re
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from daily import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qcrd.tasks import equations, prose
 
-STEADY = settings(deadline=None, derandomize=True, max_examples=200)
+STEADY = examples(200)
 
 
 def read(text: str) -> str | None:

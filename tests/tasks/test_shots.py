@@ -5,7 +5,8 @@ from collections import Counter
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from daily import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qcrd import config
@@ -159,7 +160,7 @@ WORDS = st.text(st.sampled_from("ab ,.?\n"), max_size=30).map(str.strip).filter(
 LINE = st.text(st.sampled_from("ab ,.?"), max_size=30).map(str.strip).filter(bool)
 
 
-@settings(deadline=None, derandomize=True, max_examples=100)
+@examples(100)
 @given(WORDS, st.lists(st.tuples(LINE, WORDS), max_size=4))
 def test_what_was_written_is_read(system, examples):
     text = "\n\n".join([system, *(f"Q: {q}\nA: {a}" for q, a in examples)])

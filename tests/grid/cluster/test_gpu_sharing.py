@@ -1,5 +1,6 @@
 import pytest
-from hypothesis import given, settings
+from daily import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from small import SHAPE
 
@@ -46,7 +47,7 @@ def changed(cell, **sections):
 
 
 @given(peak=st.integers(0, 300 * GIB), total=st.integers(8 * GIB, 192 * GIB))
-@settings(max_examples=200, deadline=None, derandomize=True)
+@examples(200)
 def test_as_many_cells_share_a_gpu_as_fit_with_room_to_spare(peak, total):
     cells = round(1 / share(peak, total))
     assert 1 <= cells <= MOST

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from daily import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -43,7 +44,7 @@ def test_a_text_in_a_file_is_that_text(form):
     assert [row["x"] for row in rows(written(form, TEXTS), form)] == TEXTS
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4))
 def test_json_and_parquet_give_back_any_text(values):
     for form in (".json", ".jsonl", ".parquet"):
