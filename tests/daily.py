@@ -16,14 +16,15 @@ def examples(count: int, **more) -> settings:
     return settings(deadline=None, derandomize=True, max_examples=count, **more)
 
 
-def some(values: Iterable, daily: Collection) -> list:
-    """Parameters of a test: those that are not in `daily` are slow."""
-    return [v if v in daily else pytest.param(v, marks=pytest.mark.slow) for v in values]
+def some(values: Collection, daily: Collection) -> list:
+    """Parameters of a test, of which those that are not in `daily` are slow; a tuple is several."""
+    marks = [[] if value in daily else pytest.mark.slow for value in values]
+    cases = [value if isinstance(value, tuple) else (value,) for value in values]
+    return [pytest.param(*case, marks=mark) for case, mark in zip(cases, marks, strict=True)]
 
 
 def product(*axes: Iterable) -> list:
     """All combinations, as parameters of a test; those of the daily loop have each value at least once."""
     axes = [list(axis) for axis in axes]
-    daily = [tuple(axis[i % len(axis)] for axis in axes) for i in range(max(map(len, axes)))]
-    every = itertools.product(*axes)
-    return [pytest.param(*case, marks=[] if case in daily else pytest.mark.slow) for case in every]
+    daily = {tuple(axis[i % len(axis)] for axis in axes) for i in range(max(map(len, axes)))}
+    return some(list(itertools.product(*axes)), daily)

@@ -8,6 +8,7 @@ import time
 
 import pytest
 import torch
+from daily import some
 from small_cells import fill, make_cell
 
 from qcrd.cell.answers import sample_store
@@ -70,7 +71,7 @@ def test_a_real_allocation_that_is_too_large_counts_as_out_of_memory(cell, home)
         record_once(cell, "cell", home, lambda folder, journal: torch.empty(1 << 60))
 
 
-@pytest.mark.parametrize("taken", range(0, 12, 2))
+@pytest.mark.parametrize("taken", some(range(0, 12, 2), [6]))
 def test_a_disk_that_fills_up_at_any_write_leaves_a_cell_that_goes_on(home, monkeypatch, taken):
     cell = make_cell(home, "finetuning", "gold", seed=3)
     fsync, written = os.fsync, []
@@ -140,6 +141,7 @@ def test_a_clock_that_is_set_back_changes_no_result(home, monkeypatch):
     assert record.seconds >= 0
 
 
+@pytest.mark.slow
 def test_a_damaged_discriminator_is_pretrained_again_to_the_same_weights(home, caplog):
     cell = make_cell(home, "qcrd")
     fill(home, cell)

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
+from daily import product, some
 from safetensors.torch import load_file
 from small import SHAPE
 from small_cells import SILENT, TASK, Killed, M, elsewhere, fill, make_cell
@@ -29,6 +30,8 @@ from qcrd.tasks.arithmetic import Arithmetic
 from qcrd.tracking.mlflow.audit import MEASURED
 from qcrd.training import trainer
 
+MOMENTS = ["in the middle", "before the record is written"]
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
@@ -37,8 +40,7 @@ def home(tmp_path_factory):
     return home
 
 
-@pytest.mark.parametrize("labels", ["gold", "teacher"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method, labels", product(METHODS, ["gold", "teacher"]))
 def test_a_cell_leaves_a_record_predictions_a_student_and_its_journal(home, method, labels):
     reports = []
     cell = make_cell(home, method, labels)
@@ -101,7 +103,7 @@ class Spoiled(Arithmetic):
         )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", some(list(METHODS), ["qcrd"]))
 def test_with_the_teachers_labels_no_gold_reaches_training_or_the_choice_of_the_step(
     home, tmp_path, monkeypatch, method
 ):
@@ -195,7 +197,7 @@ def undisturbed_and_killed(home, tmp_path, monkeypatch, kill):
     return records, folders
 
 
-@pytest.mark.parametrize("moment", ["in the middle", "before the record is written"])
+@pytest.mark.parametrize("moment", some(MOMENTS, MOMENTS[:1]))
 def test_a_killed_cell_ends_as_one_that_was_left_alone(home, tmp_path, monkeypatch, moment):
     def kill(patch):
         if moment == "in the middle":

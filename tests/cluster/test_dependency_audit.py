@@ -28,6 +28,7 @@ def test_each_hole_has_a_line_with_the_version_that_mends_it():
     ]
 
 
+@pytest.mark.slow
 def test_where_nobody_can_be_asked_that_is_said_and_nothing_fails():
     with pytest.raises(ValueError, match="Expecting value"):
         list(findings(""))

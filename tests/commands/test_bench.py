@@ -58,6 +58,7 @@ def test_an_unknown_word_is_refused_with_those_that_are_known(option, value):
 FEW = ["--steps", "4", "--batch", "4", "--questions", "8", "--answered", "3"]
 
 
+@pytest.mark.slow
 def test_negatives_gives_a_line_for_each_way_to_draw(monkeypatch):
     monkeypatch.delenv("QCRD_DATA", raising=False)
     ways = ["--tau", "0", "--tau", "1.5", "--top-k", "50", "--top-k", "0", "--delta", "9"]

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from daily import product
 from small import arithmetic_questions, lengths, objective_of, small_discriminator, small_student
 from torch.nn.functional import cross_entropy
 
@@ -116,12 +117,12 @@ def assert_same_step(student, fast, slow):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6, msg=lambda m, name=name: f"{name}: {m}")
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize(
-    "weighs, k, negative, key",
-    [(True, 2, "hinge", 1.0), (False, 0, "printed", 1.0), (False, 1, "hinge", 5.0)],
+    "scheme, settings",
+    product(SCHEMES, [(True, 2, "hinge", 1.0), (False, 0, "printed", 1.0), (False, 1, "hinge", 5.0)]),
 )
-def test_qcrd_equals_the_naive_computation(scheme, weighs, k, negative, key):
+def test_qcrd_equals_the_naive_computation(scheme, settings):
+    weighs, k, negative, key = settings
     questions, sets = questions_and_sets()
     student = double_student()
     discriminator = small_discriminator(update_steps=0) if weighs else None

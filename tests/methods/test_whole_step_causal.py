@@ -4,6 +4,7 @@ import pytest
 import test_whole_step
 import torch
 from causal_models import causal_student
+from daily import product
 from torch.nn.functional import cross_entropy
 
 from qcrd.losses import SCHEMES
@@ -24,10 +25,15 @@ def double(name):
     return student
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("name", ["llama", "qwen2", "qwen3", "llama-lora"])
-@pytest.mark.parametrize("judged, k, key", [(True, 2, 1.0), (False, 1, 5.0)])
-def test_qcrd_equals_the_naive_computation(monkeypatch, name, scheme, judged, k, key):
+@pytest.mark.parametrize(
+    "scheme, name, settings",
+    product(
+        SCHEMES,
+        ["llama", "llama-lora", "qwen2", "qwen3"],
+        [(True, 2, "hinge", 1.0), (False, 1, "hinge", 5.0)],
+    ),
+)
+def test_qcrd_equals_the_naive_computation(monkeypatch, scheme, name, settings):
     monkeypatch.setattr(test_whole_step, "separate", separate)
     monkeypatch.setattr(test_whole_step, "double_student", lambda: double(name))
-    test_whole_step.test_qcrd_equals_the_naive_computation(scheme, judged, k, "hinge", key)
+    test_whole_step.test_qcrd_equals_the_naive_computation(scheme, settings)

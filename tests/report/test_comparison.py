@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from daily import some
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -142,7 +143,7 @@ def power(difference, spread, count, questions, trials, rng):
     return found / trials, float(np.median(said))
 
 
-@pytest.mark.parametrize(("count", "spread"), [(3, 4.0), (5, 2.0)])
+@pytest.mark.parametrize(("count", "spread"), some([(3, 4.0), (5, 2.0)], [(3, 4.0)]))
 def test_a_difference_called_detectable_is_found_in_four_of_five_cases(count, spread):
     rng = np.random.default_rng(2)
     variance = 2 / count * (spread**2 + 50**2 / 100)  # of seeds, and of the questions that each answers

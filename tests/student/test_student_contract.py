@@ -3,6 +3,7 @@
 import pytest
 import torch
 from causal_models import causal_student
+from daily import some
 from small import CPU, small_student
 from torch.testing import assert_close
 
@@ -13,7 +14,10 @@ QUESTIONS = ["Tom has 8 apples .", "Ann has 3 pens and 5 pens .", "Tom has 8 app
 COMPLETIONS = ["8", "Ann has 3 pens and 5 pens .", "8 - 2", "He has 8 .", "He has 2 apples .", "3 + 5"]
 SOURCE = [0, 4, 2, 3, 5, 1]  # predict prompts of the three questions, then explain prompts
 LIMIT = 24
-STUDENTS = ["t5", "llama", "qwen2", "qwen3", "gpt_neox", "llama-lora", "qwen2-lora", "qwen3-lora"]
+STUDENTS = some(
+    ["t5", "llama", "qwen2", "qwen3", "gpt_neox", "llama-lora", "qwen2-lora", "qwen3-lora"],
+    ["t5", "llama", "qwen3-lora"],
+)
 
 
 @pytest.fixture(params=STUDENTS)

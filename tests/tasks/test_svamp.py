@@ -225,6 +225,7 @@ def figures(recorded, questions, read):
     return [right[n] for n in range(5)], dict(vote)
 
 
+@pytest.mark.slow
 def test_the_four_recorded_answers_are_read_with_the_known_figures(questions, recorded):
     """SOURCES.md says 64, 84, 112, 176, 364 and 626 right, 84 wrong, 90 ties; the next test says why.
 
@@ -276,6 +277,7 @@ def test_the_figures_of_sources_md_come_from_a_coarser_reading(questions, record
     assert vote == {"right": 627, "wrong": 84, "tie": 89}
 
 
+@pytest.mark.slow
 def test_rationales_of_recorded_answers_hold_no_cue_and_no_next_question(questions, recorded):
     for row in recorded:
         for text in row["samples"]:

@@ -70,6 +70,7 @@ def test_a_forbidden_token_is_never_drawn():
     assert counts(torch.tensor([-torch.inf, 0.0, -torch.inf, -9.0]))[[0, 2]].sum() == 0
 
 
+@pytest.mark.slow
 def test_rounding_seldom_changes_a_draw_of_a_large_vocabulary():
     row = torch.randn(30_000, generator=torch.Generator().manual_seed(0))
     rounded = row + 1e-6 * torch.randn(30_000, generator=torch.Generator().manual_seed(1))

@@ -48,6 +48,7 @@ def test_each_figure_and_run_that_is_missing_or_too_many_is_named(pushed):
     assert differences(uri, "other", cells) == ["no experiment other"]
 
 
+@pytest.mark.slow
 def test_what_a_cell_measured_again_on_the_machine_is_no_difference(pushed):
     uri, cells = pushed
     path = cells[0].folder / FILE

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 import torch
+from daily import some
 from safetensors.torch import load_file
 from small import arithmetic_questions, lengths, objective_of, small_discriminator, small_student, two_sided
 
@@ -22,8 +23,11 @@ from qcrd.training.evaluate import Evaluator
 from qcrd.training.trainer import WEIGHTS, Trainer
 from qcrd.types import Prediction
 
-STEPS, BATCH, QUESTIONS = 24, 4, 16  # six iterations of four steps
-SETTINGS = config.Training(steps=STEPS, batch=BATCH, lr=5e-3, evaluate_every=6)
+STEPS, BATCH, QUESTIONS = 12, 4, 8  # six iterations of two steps
+SETTINGS = config.Training(steps=STEPS, batch=BATCH, lr=5e-3, evaluate_every=3)
+
+
+SELECTED = [("morsd", "min_rd"), ("morsd", "random"), ("qcrd", "min_rd")]
 
 
 class Killed(BaseException):
@@ -115,7 +119,7 @@ def killed_at(folder, step, **changes):
         make(folder, report=report, **changes).run()
 
 
-@pytest.mark.parametrize("iteration", [1, 3, 6, None])
+@pytest.mark.parametrize("iteration", some([1, 3, 6, None], [3]))
 def test_an_iteration_is_told_the_questions_of_its_own_batches(iteration, tmp_path, monkeypatch):
     one = make(tmp_path, settings=SETTINGS.model_copy(update={"iteration": iteration, "steps": 8}))
     objective, events = one.objective, []
@@ -132,11 +136,11 @@ def test_an_iteration_is_told_the_questions_of_its_own_batches(iteration, tmp_pa
     monkeypatch.setattr(objective, "begin_iteration", told)
     monkeypatch.setattr(objective, "loss", trained)
     one.run()
-    assert len(events) == -(-8 // (iteration or 4))
+    assert len(events) == -(-8 // (iteration or 2))
     assert all(coming == sorted(seen) for coming, seen in events)
 
 
-@pytest.mark.parametrize("step", [2, 10, 24])
+@pytest.mark.parametrize("step", some([1, 5, 12], [5]))
 def test_a_killed_and_resumed_training_is_the_undisturbed_one(eager, undisturbed, tmp_path, step):
     killed_at(tmp_path, step)
     one = make(tmp_path)
@@ -144,15 +148,19 @@ def test_a_killed_and_resumed_training_is_the_undisturbed_one(eager, undisturbed
     assert_same(outcome(one), undisturbed)
 
 
+@pytest.mark.slow
 def test_a_training_killed_again_and_again_is_the_undisturbed_one(eager, undisturbed, tmp_path):
-    for step in (6, 10, 14, 24):
+    for step in (3, 5, 7, 12):
         killed_at(tmp_path, step)
     one = make(tmp_path)
     one.run()
     assert_same(outcome(one), undisturbed)
 
 
-@pytest.mark.parametrize("method, rule", [("morsd", "min_rd"), ("morsd", "random"), ("qcrd", "min_rd")])
+@pytest.mark.parametrize(
+    "method, rule",
+    some([("morsd", "min_rd"), ("morsd", "random"), ("qcrd", "min_rd")], [("morsd", "min_rd")]),
+)
 def test_what_a_killed_training_selects_is_what_the_undisturbed_one_selects(eager, tmp_path, method, rule):
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
@@ -161,28 +169,30 @@ def test_what_a_killed_training_selects_is_what_the_undisturbed_one_selects(eage
     whole.run()
     taken = [[event[1].get("selection/rd_kept")] for event in figures(tmp_path / "whole")]
     assert len({str(each) for each in taken}) > (4 if rule == "min_rd" else 0), "it changes as it learns"
-    for step in (6, 18):
+    for step in (3, 9):
         killed_at(tmp_path / "killed", step, **how)
     again = make(tmp_path / "killed", **how)
     again.run()
     assert_same(outcome(again), outcome(whole))
 
 
+@pytest.mark.slow
 def test_a_killed_training_on_key_steps_is_the_undisturbed_one(eager, tmp_path):
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
-    how = {"method": "edit", "edit": config.Edit(first=10 / config.Training().steps)}
+    how = {"method": "edit", "edit": config.Edit(first=5 / config.Training().steps)}
     whole = make(tmp_path / "whole", **how)
     whole.run()
-    for step in (6, 18):  # in its first stage, and in its second
+    for step in (3, 9):  # in its first stage, and in its second
         killed_at(tmp_path / "killed", step, **how)
     again = make(tmp_path / "killed", **how)
     again.run()
     assert_same(outcome(again), outcome(whole))
 
 
+@pytest.mark.slow
 def test_a_torn_newest_checkpoint_costs_one_iteration_and_no_figure(eager, undisturbed, tmp_path, caplog):
-    killed_at(tmp_path, 20)
+    killed_at(tmp_path, 10)
     files = sorted(tmp_path.glob("checkpoint-*"))
     assert len(files) == 2
     files[-1].write_bytes(files[-1].read_bytes()[:-1000])
@@ -200,9 +210,9 @@ def flip(path):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("kind", ["checkpoint", "best"])
+@pytest.mark.parametrize("kind", some(["checkpoint", "best"], ["best"]))
 def test_a_flipped_bit_is_found_and_the_older_checkpoint_serves(eager, undisturbed, tmp_path, caplog, kind):
-    killed_at(tmp_path, 20)
+    killed_at(tmp_path, 10)
     damaged = sorted(tmp_path.glob(f"{kind}-*.safetensors"))[-1]
     flip(damaged)
     one = make(tmp_path)
@@ -213,7 +223,7 @@ def test_a_flipped_bit_is_found_and_the_older_checkpoint_serves(eager, undisturb
 
 
 def test_without_a_readable_checkpoint_the_training_starts_over(eager, undisturbed, tmp_path):
-    killed_at(tmp_path, 12)
+    killed_at(tmp_path, 6)
     for file in tmp_path.glob("checkpoint-*"):
         file.write_bytes(b"torn")
     one = make(tmp_path)
@@ -259,10 +269,10 @@ def test_the_step_chosen_is_the_first_best_on_validation(tmp_path):
 
     one.evaluators = {"validation": validation, "test": lambda: answers(seen["now"][1])}
     progress = one.run()
-    assert progress.chosen_step == 12
+    assert progress.chosen_step == 6
     assert progress.accuracy == {"validation": 30.0, "test": 20.0, "test_last": 30.0, "test_best": 50.0}
     stored = json.loads((tmp_path / PREDICTIONS).read_text())
-    assert stored["step"] == 12
+    assert stored["step"] == 6
     assert sum(p["correct"] for p in stored["test"]) == 2
     assert not torch.equal(
         load_file(tmp_path / WEIGHTS)["model.shared.weight"], one.student.model.shared.weight
@@ -283,12 +293,12 @@ class Breaking(Stateless):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_ends_with_its_step_and_questions(tmp_path, value):
-    objective = Breaking(5, value)
+    objective = Breaking(3, value)
     one = make(tmp_path, objective=objective)
     objective.student = one.student
-    with pytest.raises(Diverged, match="step 5") as found:
+    with pytest.raises(Diverged, match="step 3") as found:
         one.run()
-    assert found.value.step == 5
+    assert found.value.step == 3
     expected = epoch_order(QUESTIONS, BATCH, 0, 1)[0]
     assert found.value.question_ids == [one.ids[i] for i in expected]
     assert all(torch.isfinite(p).all() for p in one.student.parameters())
@@ -306,7 +316,7 @@ class Poisoned(Breaking):
 
 
 @pytest.mark.parametrize("clip, what", [(1.0, "gradient is"), (None, "weights are")])
-@pytest.mark.parametrize("step", [5, STEPS])
+@pytest.mark.parametrize("step", [3, STEPS])
 def test_a_gradient_that_is_no_number_ends_it_before_anything_is_evaluated_or_kept(
     eager, tmp_path, clip, what, step
 ):

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from daily import some
 
 import qcrd
 from qcrd.cell.identity import teacher_samples
@@ -280,7 +281,10 @@ def test_a_name_is_needed_and_plain(problems):
     assert line == 2 and "value 'My Grid!'; allowed: lower-case letters" in message
 
 
-@pytest.mark.parametrize("text", ["[" * 2000, "a: " + "{a: " * 2000])
+DEEP = ["[" * 2000, "a: " + "{a: " * 2000]
+
+
+@pytest.mark.parametrize("text", some(DEEP, DEEP[1:]))
 def test_deep_nesting_is_refused(problems, text):
     [(line, message)] = problems(text)
     assert line == 1 and "nested too deeply" in message

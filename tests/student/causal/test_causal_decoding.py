@@ -3,6 +3,7 @@
 import pytest
 import torch
 from causal_models import FAMILIES, tiny
+from daily import some
 
 from qcrd.student.causal import decoding
 from qcrd.student.causal.decoding import Sampling, Writer
@@ -38,7 +39,7 @@ def by_generate(model, prompt, limit=LIMIT):
     return out[:-1] if out[-1] in ENDS else out
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", some(FAMILIES, ["llama", "gpt_neox", "gemma3_text"]))
 def test_greedy_equals_transformers_for_any_batch_size(family):
     model = tiny(family)
     wanted = [by_generate(model, prompt) for prompt in PROMPTS]
@@ -48,7 +49,7 @@ def test_greedy_equals_transformers_for_any_batch_size(family):
     assert writer.write(PROMPTS[::-1], LIMIT) == wanted[::-1]
 
 
-@pytest.mark.parametrize("batch", [1, 3, 5, 256])
+@pytest.mark.parametrize("batch", some([1, 3, 5, 256], [3]))
 def test_a_free_slot_takes_the_next_prompt_with_its_own_limit(batch):
     writer = Writer(tiny("llama"), ENDS, Sampling())
     alone = [writer.write([prompt], LIMIT)[0] for prompt in PROMPTS]

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from causal_models import FAMILIES, naive, tiny
+from daily import product
 from torch.testing import assert_close
 
 from qcrd.student.causal.forward import Completions, Likelihood, Packed, micro_batches
@@ -29,10 +30,9 @@ def naive_gradients(model, completions, coefficients):
     return values.detach(), gradients(model)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("completions", [CASES, WEIGHTED], ids=["means", "weighted"])
-def test_values_and_gradients_equal_separate_passes(family, completions):
-    model = tiny(family)
+@pytest.mark.parametrize("family, weighted", product(FAMILIES, [True, False]))
+def test_values_and_gradients_equal_separate_passes(family, weighted):
+    model, completions = tiny(family), WEIGHTED if weighted else CASES
     coefficients = torch.linspace(-1, 2, 7)
     wanted, slopes = naive_gradients(model, completions, coefficients)
     for max_tokens in (None, 30, 1):
@@ -43,9 +43,7 @@ def test_values_and_gradients_equal_separate_passes(family, completions):
         assert_close(gradients(model), slopes, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("recorded", [2**30, 0])
-@pytest.mark.parametrize("max_tokens", [None, 40])
+@pytest.mark.parametrize("family, recorded, max_tokens", product(FAMILIES, [2**30, 0], [None, 40]))
 def test_the_chosen_are_differentiated_as_if_alone(family, recorded, max_tokens):
     model = tiny(family)
     chosen = [5, 0, 3, 1]
