@@ -75,6 +75,7 @@ MOVED = {
     "qcrd.presets": "qcrd.config.presets",
     "qcrd.provenance.ended": "qcrd.cell.finished",
     "qcrd.rationales.asked": "qcrd.rationales.prompted_duals",
+    "qcrd.storage.bucket.BucketLeases": "qcrd.storage.bucket_leases.BucketLeases",
     "qcrd.student.apart": "qcrd.student.token_duplicates",
     "qcrd.student.batches": "qcrd.seeds",
     "qcrd.student.checkpoint": "qcrd.training.checkpoint",

@@ -11,9 +11,9 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
@@ -35,7 +35,6 @@ LAST = ("record.json", "training.json")  # transferred last: they mark the folde
 LINES = ".jsonl"  # suffix of append-only files; transferred late because they name other files
 INCOMING = ".incoming"  # folder of the home for partial downloads
 STALE = 86_400.0  # seconds after which a partial download is deleted: its process was killed
-LEASES = "leases"  # prefix of leases in the bucket, which are not transferred
 PACKAGES = {  # packages to install, by protocol
     "s3": "`pip install 'qcrd[s3]'`",
     "gs": "`pip install 'qcrd[gcs]'`",
@@ -243,10 +242,6 @@ class Bucket:
             with suppress(FileNotFoundError):
                 self._retry(partial(fs.rm_file, self._key(path)))
 
-    def lease_store(self, lease: Path) -> BucketLeases:
-        """Storage in the bucket for a folder's `Lease`."""
-        return BucketLeases(self, self.root / LEASES / lease.relative_to(self.root))
-
     def _get(self, path: Path) -> None:
         fs, _ = self._storage
         key, temporary = self._key(path), self.root / INCOMING / uuid4().hex
@@ -294,58 +289,6 @@ class Bucket:
             raise StoreError(f"{self.url} does not take or give: {error}; {remedy}") from error
 
 
-class BucketLeases:
-    """Numbered objects of a bucket; a `qcrd.storage.lease.LeaseStore`."""
-
-    beats = 4  # each is a request, which costs
-
-    def __init__(self, bucket: Bucket, folder: Path):
-        self._bucket, self._folder = bucket, folder
-        self._text, self._beat = "", 0
-
-    def shorten_timeout(self) -> None:
-        """Give up after `SHORT_PATIENCE` seconds from now on."""
-        self._bucket = self._bucket.with_short_timeout()
-
-    def __str__(self) -> str:
-        return f"{self._bucket.url}/{self._folder.relative_to(self._bucket.root / LEASES).parent}"
-
-    def names(self) -> list[str]:
-        """Names of all files."""
-        with _os_errors():
-            return list(self._bucket.list(self._folder))
-
-    def create(self, name: str, text: str) -> None:
-        """Create a file exclusively."""
-        # The unique second line lets a retry recognise the file that an earlier attempt created.
-        self._text = f"{text}\n{uuid4().hex}\n"
-        with _os_errors():
-            self._bucket.write(self._folder / name, self._text.encode(), exclusive=True)
-
-    def look(self, name: str) -> tuple[str, str]:
-        """The file's text, and a value that changes with every heartbeat."""
-        with _os_errors():
-            text = self._bucket.read(self._folder / name).decode()
-        return text.partition("\n")[0], text
-
-    def beat(self, name: str) -> None:
-        """Send a heartbeat."""
-        self._beat += 1
-        with _os_errors():
-            self._bucket.write(self._folder / name, f"{self._text}{self._beat}".encode())
-
-    def rename(self, name: str, new: str) -> None:
-        """Rename a file."""
-        with _os_errors():
-            self._bucket.write(self._folder / new, self._text.encode())
-        self.remove(name)
-
-    def remove(self, name: str) -> None:
-        """Delete a file if it exists."""
-        with _os_errors():
-            self._bucket.remove([self._folder / name])
-
-
 def look(path: Path) -> Look:
     """State of a local file.
 
@@ -390,12 +333,3 @@ def _is_transient(error: BaseException) -> bool:
     if not isinstance(error, Exception) or isinstance(error, (*_FINAL, NotImplementedError)):
         return False
     return getattr(error, "errno", None) not in _FULL and "Credentials" not in type(error).__name__
-
-
-@contextmanager
-def _os_errors() -> Iterator[None]:
-    """Convert StoreError to OSError, which a `LeaseStore` raises."""
-    try:
-        yield
-    except StoreError as error:
-        raise OSError(str(error)) from error

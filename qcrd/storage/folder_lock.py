@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from qcrd.storage.bucket import LAST, LINES, Bucket, Look, look, stamp_of
+from qcrd.storage.bucket_leases import BucketLeases
 from qcrd.storage.files import read_json, write_json
 from qcrd.storage.lease import EXPIRY, Holder, Lease, LeaseLost
 
@@ -29,7 +30,7 @@ class _Remote:
     """The bucket of a folder lock, with the lease that all machines share."""
 
     def __init__(self, bucket: Bucket, lease: Path, expiry: float):
-        self.bucket, self._store = bucket, bucket.lease_store(lease)
+        self.bucket, self._store = bucket, BucketLeases(bucket, lease)
         self.lease = Lease(self._store, expiry=expiry)
 
     def shorten_timeout(self) -> None:
@@ -185,7 +186,7 @@ class FolderLock:
         local_holder = self._here.holder()
         if local_holder or self._remote is None:
             return local_holder
-        return Lease(self._remote.bucket.with_short_timeout().lease_store(self._lease)).holder()
+        return Lease(BucketLeases(self._remote.bucket.with_short_timeout(), self._lease)).holder()
 
     def __enter__(self) -> FolderLock:
         self.acquire()

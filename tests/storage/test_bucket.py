@@ -13,6 +13,7 @@ from object_storage import files
 from qcrd.errors import StoreError
 from qcrd.storage import bucket as buckets
 from qcrd.storage.bucket import Bucket, stamp_of
+from qcrd.storage.bucket_leases import BucketLeases
 from qcrd.storage.folder_lock import FolderLock
 from qcrd.storage.lease import Lease
 
@@ -176,7 +177,7 @@ def test_a_bucket_travels_to_other_processes(two):
 
 
 def test_a_lease_in_a_bucket_is_one_machines_until_it_gives_it_back(two):
-    a, b = (Lease(each.lease_store(each.root / "x/lease"), expiry=60) for each in two)
+    a, b = (Lease(BucketLeases(each, each.root / "x/lease"), expiry=60) for each in two)
     with a:
         a.check()
         assert str(os.getpid()) in str(b.holder())
@@ -190,7 +191,7 @@ def test_a_lease_in_a_bucket_is_one_machines_until_it_gives_it_back(two):
 
 @pytest.mark.slow
 def test_a_lease_in_a_bucket_falls_to_the_next_when_its_holders_heartbeat_stops(two, monkeypatch):
-    a, b = (Lease(each.lease_store(each.root / "x/lease"), expiry=1.5) for each in two)
+    a, b = (Lease(BucketLeases(each, each.root / "x/lease"), expiry=1.5) for each in two)
     monkeypatch.setattr("qcrd.storage.lease._machine", lambda: "another")  # so that no process id tells it
     a.acquire()
     monkeypatch.undo()

@@ -13,7 +13,8 @@ from object_storage import below, files
 
 from qcrd.errors import StoreError
 from qcrd.storage import folder_lock
-from qcrd.storage.bucket import LEASES, Bucket
+from qcrd.storage.bucket import Bucket
+from qcrd.storage.bucket_leases import LEASES
 from qcrd.storage.folder_lock import FolderLock
 
 
