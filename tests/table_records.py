@@ -25,9 +25,9 @@ def record(accuracy, seed=0, status="done"):
 
 def a_row(
     group, label, records, n_test, factor=None, base=False, combinations=(),
-    published=None, unlike=(), source="", **others,
+    published=None, deviations=(), source="", **others,
 ):  # fmt: skip
     """A row of a table, flat."""
-    papers = Counterpart(published, unlike, source) if published is not None else None
+    papers = Counterpart(published, deviations, source) if published is not None else None
     setting = Setting(group, label, factor, base, combinations)
     return TableRow(setting, records, n_test, counterpart=papers, **others)

@@ -1,4 +1,4 @@
-"""How far our order of some settings is the paper's."""
+"""Rank correlation between our accuracies and the paper's over the same settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qcrd.report.statistics import LEVEL
 if TYPE_CHECKING:
     import numpy as np
 
-_MOST = 8  # settings whose orders are all gone through (40,320)
+_EXACT = 8  # largest number of settings for which all orders are enumerated (40,320)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +21,29 @@ class Agreement:
     """Kendall's rank correlation of the settings' accuracies here and in the paper."""
 
     group: str  # the section of the table
-    tau: float | None  # tau-b: 1 is the same order, -1 the reverse; None where one side is all ties
-    p: float | None  # two-sided, for no relation
-    n: int  # settings
-    least_p: float | None  # what the most perfect agreement of so many would have
+    tau: float | None  # tau-b: 1 is the same order, -1 the reverse; None if all values of one side are equal
+    p: float | None  # two-sided; the null hypothesis is that the orders are unrelated
+    n: int  # number of settings
+    least_p: float | None  # smallest p that n settings can give
 
     def __str__(self) -> str:
         start = f"{self.group}: order" if self.group else "Order"
         if self.tau is None or self.p is None:
-            return f"{start} of the {self.n} settings against the paper's: all alike on one side, no order"
-        said = (
+            return (
+                f"{start} of the {self.n} settings against the paper's: undefined, all values of one side "
+                "are equal"
+            )
+        text = (
             f"{start} of the {self.n} settings against the paper's: Kendall's tau-b {self.tau:+.2f} "
             f"(p {self.p:.3f}), {_words(self.tau)}"
         )
         if self.least_p is not None and self.least_p >= LEVEL:
-            return f"{said}; with {self.n} settings even the same order would have p {self.least_p:.3f}"
-        return f"{said}; {'more than chance' if self.p < LEVEL else 'no evidence of more than chance'}"
+            return f"{text}; with {self.n} settings even the same order would have p {self.least_p:.3f}"
+        return f"{text}; {'more than chance' if self.p < LEVEL else 'no evidence of more than chance'}"
 
 
 def _words(tau: float) -> str:
+    """Verbal description of a correlation."""
     if abs(tau) > 0.999:
         return "the same order" if tau > 0 else "the reverse order"
     if abs(tau) < 0.2:
@@ -48,34 +52,48 @@ def _words(tau: float) -> str:
 
 
 def agreement(group: str, ours: Sequence[float], papers: Sequence[float]) -> Agreement:
-    """Kendall's tau-b (1945) of two lists of figures for the same settings.
+    """Kendall's tau-b (1945) of two lists of accuracies for the same settings.
 
-    p counts the orders that are at least as like or unlike, ties where they are; scipy's without ties is the
-    same, and with ties only holds for many settings, so it is taken for more than `_MOST`.
+    p is the share of all orders of `ours` whose concordance with `papers` is at least as far from 0, with
+    ties kept. Without ties it equals scipy's. With ties, scipy's is an approximation for many settings, so it
+    is used for more than `_EXACT` settings only.
+
+    Args:
+        group: section of the table.
+        ours: our accuracies.
+        papers: the paper's, in the same order.
 
     Raises:
-        ValueError: for fewer than two settings.
+        ValueError: for fewer than two settings, or lists of different lengths.
     """
     import numpy as np
     from scipy import stats
 
     if len(ours) != len(papers) or len(ours) < 2:
-        raise ValueError(f"{len(ours)} and {len(papers)} figures; allowed: as many of both, and at least two")
-    found = stats.kendalltau(ours, papers)
-    tau, n = float(found.statistic), len(ours)
+        raise ValueError(
+            f"{len(ours)} and {len(papers)} figures; allowed: two lists of the same length, at least 2"
+        )
+    result = stats.kendalltau(ours, papers)
+    tau, n = float(result.statistic), len(ours)
     if isnan(tau):
         return Agreement(group, None, None, n, None)
-    if n > _MOST:
-        return Agreement(group, tau, float(found.pvalue), n, None)
+    if n > _EXACT:
+        return Agreement(group, tau, float(result.pvalue), n, None)
     orders = np.array(list(itertools.permutations(range(n))))
     scores = np.abs(_concordance(np.asarray(ours)[orders], np.asarray(papers)))
-    own = abs(int(_concordance(np.asarray(ours)[None], np.asarray(papers))[0]))
-    return Agreement(group, tau, float((scores >= own).mean()), n, float((scores == scores.max()).mean()))
+    score = abs(int(_concordance(np.asarray(ours)[None], np.asarray(papers))[0]))
+    return Agreement(group, tau, float((scores >= score).mean()), n, float((scores == scores.max()).mean()))
 
 
 def _concordance(orders: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Pairs in the same order less pairs in the reverse one. Shape: (len(orders),)."""
+    """Number of concordant minus number of discordant pairs of each row.
+
+    Shapes: `orders` [R, n], `other` [n], result [R].
+    """
     import numpy as np
 
     pairs = itertools.combinations(range(len(other)), 2)
-    return sum(np.sign(orders[:, i] - orders[:, j]) * np.sign(other[i] - other[j]) for i, j in pairs)
+    score: np.ndarray = sum(
+        np.sign(orders[:, i] - orders[:, j]) * np.sign(other[i] - other[j]) for i, j in pairs
+    )
+    return score

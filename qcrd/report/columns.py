@@ -1,4 +1,4 @@
-"""The columns of a table for people, the same in every format."""
+"""Columns of a human-readable table, the same in Markdown, LaTeX and HTML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ACTIVE = "active negatives"
 
 
 def header(table: Table) -> list[str]:
-    """Names of the columns; those without any content are left out."""
+    """Column names; columns without content are left out."""
     names = ["setting", ACCURACY, "seeds", "validation", "last", "best"]
     if any(line.versus_base for line in table.lines):
         names += ["vs base", "p", "detectable"]
@@ -28,7 +28,7 @@ def header(table: Table) -> list[str]:
 
 
 def rows(table: Table, lines: Sequence[TableLine]) -> list[list[str]]:
-    """The lines' texts under `header`; the best accuracy is not emphasised yet."""
+    """Texts of the lines, one per name of `header`. The formats add emphasis and note marks."""
     names = header(table)
     return [[text for name, text in _texts(line).items() if name in names] for line in lines]
 
@@ -38,7 +38,7 @@ def _texts(line: TableLine) -> dict[str, str]:
     tokens, tflop = row.cost("teacher_tokens"), row.cost("student_tflop")
     return {
         "setting": line.setting.title(),
-        ACCURACY: f"{line.test.mean:.1f} ± {line.test.reach:.1f}" if line.test else "-",
+        ACCURACY: f"{line.test.mean:.1f} ± {line.test.margin_of_error:.1f}" if line.test else "-",
         "seeds": f"{len(row.finished)}/{row.planned}",
         "validation": _number(row.accuracy("validation")),
         "last": _number(row.accuracy("test_last")),
@@ -56,8 +56,11 @@ def _texts(line: TableLine) -> dict[str, str]:
 
 
 def _active(line: TableLine) -> str:
-    """The teacher's and self-play's; empty without either. A column of its own accord, without `columns`:
-    where negatives are off, an accuracy beside their settings says nothing about these."""
+    """Shares of active negatives, `teacher / self-play`; empty without negatives.
+
+    This does not depend on the `columns` of the grid: an accuracy alone does not show that the negatives had
+    no effect.
+    """
     shares = [line.row.active(source) for source in SOURCES]
     if all(share is None for share in shares):
         return ""
@@ -65,7 +68,7 @@ def _active(line: TableLine) -> str:
 
 
 def _p(line: TableLine) -> str:
-    assert line.corrected_p is not None  # the cell is empty where it is
+    assert line.corrected_p is not None  # lines without a comparison have an empty cell
     p = "<0.001" if line.corrected_p < 0.001 else f"{line.corrected_p:.3f}"
     if line.students_differ:
         return f"{p}, these students"

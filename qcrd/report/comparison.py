@@ -1,4 +1,4 @@
-"""Whether one setting is better than another, as far as questions and seeds can tell."""
+"""Tests whether one setting is better than another, given the variation of questions and seeds."""
 
 from __future__ import annotations
 
@@ -15,54 +15,55 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Accuracy of one setting minus another's on the same questions."""
+    """Accuracy of the first setting minus that of the second on the same questions."""
 
     points: float
     low: float  # 95% interval, in points
     high: float
-    p: float  # two-sided, for no difference; not corrected for other comparisons
+    p: float  # two-sided; not corrected for multiple comparisons
     test: Literal["McNemar", "t"]
-    over: Literal["questions", "questions and seeds"]  # what interval and p allow for being others
+    over: Literal["questions", "questions and seeds"]  # sampled units in interval and p
     questions: int
-    seeds: tuple[int, int]  # of the first and of the second
-    detectable: float | None = None  # least true difference found in 80% of cases, in points; None is none
+    seeds: tuple[int, int]  # numbers of seeds of the first and the second setting
+    detectable: float | None = None  # minimum detectable difference at 80% power, in points; None if none
 
     @property
     def of_students(self) -> bool:
-        """Whether it is about two students alone: with one seed each nothing is known about others."""
+        """Whether it only compares two students: one seed each gives no information about other seeds."""
         return max(self.seeds) == 1
 
     @property
     def first_is_better(self) -> bool:
-        """Whether there is evidence that the first setting, not only its student, is better."""
+        """Whether there is evidence that the first setting (not just its student) is better."""
         return not self.of_students and self.points > 0 and self.p < LEVEL
 
 
 def compare(first: Sequence[Sequence[Prediction]], second: Sequence[Sequence[Prediction]]) -> Difference:
     """First minus second, paired by question.
 
-    With several seeds it is a claim about the settings: other questions and other seeds are allowed for.
-    Questions are paired; seeds are not, for the same seed makes two settings' students no more alike. The
+    With several seeds, the comparison is between settings: questions and seeds are both treated as random.
+    Questions are paired. Seeds are not, because equal seeds do not make two settings more similar. The
     variance of the difference is that of the questions (as in a paired t-test) plus that of the seeds (as in
-    Student's t-test of the accuracies) less the residual that both contain; its degrees of freedom are
-    Satterthwaite's (1946). Both t-tests are its limits, where seeds or questions do not vary. To draw
-    questions alone anew, with the seeds as they are, would find differences between equal settings four
-    times as often as it says where seeds differ by two points (1,000 questions), at four points ten times.
+    Student's t-test of the accuracies) minus the residual that both contain; its degrees of freedom are
+    Satterthwaite's (1946). The two t-tests are its limits when seeds or questions do not vary. A test that
+    only resamples questions would have four times the nominal rate of false positives if seeds differ by two
+    points (1,000 questions), and ten times at four points.
 
-    With one seed each nothing is known about other seeds: p is McNemar's, of these two students. Taken for a
-    claim about their settings it would be wrong far more often than in 5% of cases: with equal settings whose
-    seeds have a standard deviation of two points in 13% at 200 questions, in 39% at 1,000.
+    With one seed each, p is McNemar's and compares these two students. As a comparison of their settings,
+    its rate of false positives would be far above 5%: for equal settings whose seeds have a standard
+    deviation of two points, it is 13% at 200 questions and 39% at 1,000.
 
-    `detectable` says what a comparison of so many seeds and questions can find: from the measured standard
-    error (seeds and questions) with several seeds, from the questions on which the two differ with one.
+    `detectable` is the minimum detectable difference for these numbers of seeds and questions. With several
+    seeds it follows from the measured standard error (seeds and questions), with one seed from the number of
+    questions on which the two students differ.
 
-    Neither allows for another draw of the teacher's answers or of the training questions.
+    The variation from resampling the teacher's answers or the training questions is not included.
 
     Args:
-        first, second: one list of predictions a seed; all lists answer the same questions.
+        first, second: one list of predictions per seed; all lists are for the same questions.
 
     Raises:
-        ValueError: where there are no predictions or the questions differ.
+        ValueError: if there are no predictions or the questions differ.
     """
     from scipy import stats
 
@@ -96,9 +97,9 @@ def compare(first: Sequence[Sequence[Prediction]], second: Sequence[Sequence[Pre
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """p-values corrected for their number (Holm 1979): the chance of any false finding is as small as said.
+    """p-values adjusted for multiple comparisons (Holm 1979), which controls the family-wise error rate.
 
-    Each is at least as large as before, at most 1, and their order stays.
+    Each is at least as large as the given one and at most 1; their order is unchanged.
     """
     corrected = [0.0] * len(ps)
     largest = 0.0
@@ -111,26 +112,26 @@ def holm(ps: Sequence[float]) -> list[float]:
 def _variance(sides: Sequence[np.ndarray], by_question: np.ndarray) -> tuple[float, float]:
     """Variance of the mean difference, and its degrees of freedom.
 
-    Seeds' variance is pooled over both sides, so that one side may have a single seed.
+    The variance of the seeds is pooled over both sides, so one side may have a single seed.
     """
     import numpy as np
 
     questions = len(by_question)
     if questions == 1:
-        return np.inf, 1.0  # one question says nothing about others
+        return np.inf, 1.0  # the variance of questions cannot be estimated
     of_questions = float(by_question.var(ddof=1)) / questions
     free_seeds = sum(len(side) - 1 for side in sides)
     if not free_seeds:
         return of_questions, questions - 1
-    each = sum(1 / len(side) for side in sides)
+    per_seed = sum(1 / len(side) for side in sides)
     by_seed = [side.mean(axis=1, keepdims=True) for side in sides]
     spread = sum(float(((means - means.mean()) ** 2).sum()) for means in by_seed)
-    of_seeds = each * spread / free_seeds
+    of_seeds = per_seed * spread / free_seeds
     residuals = [
         side - side.mean(axis=0) - means + side.mean() for side, means in zip(sides, by_seed, strict=True)
     ]
-    left = sum(float((residual**2).sum()) for residual in residuals)
-    shared = each * left / (free_seeds * (questions - 1)) / questions
+    residual_squares = sum(float((residual**2).sum()) for residual in residuals)
+    shared = per_seed * residual_squares / (free_seeds * (questions - 1)) / questions
     variance = max(of_questions + of_seeds - shared, of_questions, of_seeds)
     if variance == 0:
         return 0.0, 1.0
@@ -138,13 +139,13 @@ def _variance(sides: Sequence[np.ndarray], by_question: np.ndarray) -> tuple[flo
 
 
 def _right(*sides: Sequence[Sequence[Prediction]]) -> list[np.ndarray]:
-    """For each side who was right. Shape of each: (seeds, questions), the questions in the same order."""
+    """Correctness of the predictions of each side, shape [seeds, questions], in one order of questions."""
     import numpy as np
 
     if not all(side and side[0] for side in sides):
         raise ValueError("no predictions given: a comparison needs at least one seed and one question")
     order = [prediction.question_id for prediction in sides[0][0]]
-    found = []
+    correct = []
     for side in sides:
         rows = [{prediction.question_id: prediction.correct for prediction in seed} for seed in side]
         if any(row.keys() != rows[0].keys() for row in rows):
@@ -153,5 +154,5 @@ def _right(*sides: Sequence[Sequence[Prediction]]) -> list[np.ndarray]:
             raise ValueError(
                 "the two sets of predictions answer different questions, so they cannot be paired"
             )
-        found.append(np.array([[row[question] for question in order] for row in rows], dtype=float))
-    return found
+        correct.append(np.array([[row[question] for question in order] for row in rows], dtype=float))
+    return correct

@@ -1,4 +1,4 @@
-"""How all figures look, and how they become files: the same table gives the same bytes."""
+"""Common style of all figures, and saving them reproducibly: the same table gives the same bytes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,19 @@ Format = Literal["svg", "png"]
 FORMATS: tuple[Format, ...] = ("svg", "png")
 
 WIDTH = 3.4  # inches, a column of a two-column page
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # Okabe and Ito's, for all eyes
+COLOURS = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+)  # Okabe and Ito's colour-blind-safe palette
 MARKERS = "osv^<>"
 PAPER = "#D55E00"
 _INK = "#262626"
 _STYLE = {
-    "font.family": ["DejaVu Sans"],  # comes with matplotlib, so that no machine's fonts matter
+    "font.family": ["DejaVu Sans"],  # ships with matplotlib: independent of installed fonts
     "font.size": 8,
     "text.color": _INK,
     "axes.edgecolor": _INK,
@@ -38,14 +45,14 @@ _STYLE = {
     "lines.markersize": 4.5,
     "errorbar.capsize": 2,
     "savefig.dpi": 300,
-    "svg.fonttype": "none",  # text stays text: small, found by searching, read aloud
-    "svg.hashsalt": "qcrd",  # ids would be random
+    "svg.fonttype": "none",  # keep text as text: small, searchable, accessible
+    "svg.hashsalt": "qcrd",  # otherwise ids are random
 }
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Within it figures are made and saved as all of them look."""
+    """Context manager in which figures are created and saved with the common style."""
     with matplotlib.rc_context(_STYLE):
         yield
 
@@ -53,20 +60,27 @@ def style() -> Iterator[None]:
 def panels(
     count: int, height: float, ratios: tuple[float, ...], across: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """An empty figure with one or two panels, above each other or side by side, sharing the other axis."""
+    """An empty figure with one or two panels.
+
+    Args:
+        count: number of panels.
+        height: of the figure, in inches.
+        ratios: relative sizes of the panels.
+        across: place panels side by side with a shared y axis, not above each other with a shared x axis.
+    """
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     if across:
-        made = figure.subplots(ncols=count, width_ratios=ratios, sharey=True, squeeze=False)
+        subplots = figure.subplots(ncols=count, width_ratios=ratios, sharey=True, squeeze=False)
     else:
-        made = figure.subplots(nrows=count, height_ratios=ratios, sharex=True, squeeze=False)
-    axes: list[Axes] = made.ravel().tolist()
+        subplots = figure.subplots(nrows=count, height_ratios=ratios, sharex=True, squeeze=False)
+    axes: list[Axes] = subplots.ravel().tolist()
     for axis in axes:
         axis.grid(axis="x" if across else "y", color="#8a8a8a", alpha=0.3, linewidth=0.5)
     return figure, axes
 
 
-def headed(figure: Figure, title: str, subtitle: str) -> None:
-    """Title and, smaller, what the reader must know: preset and intervals. A legend goes below."""
+def add_title(figure: Figure, title: str, subtitle: str) -> None:
+    """Add a title, a smaller subtitle (preset, intervals), and below a legend of two or more entries."""
     figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
     figure.axes[0].set_title(subtitle, loc="left", fontsize=6.5, pad=6)
     entries: dict[str, Artist] = {}
@@ -77,8 +91,8 @@ def headed(figure: Figure, title: str, subtitle: str) -> None:
         figure.legend(entries.values(), entries, loc="outside lower center", ncols=2)
 
 
-def saved(figure: Figure, format: Format) -> bytes:
-    """The file's content, without date or version."""
+def file_bytes(figure: Figure, format: Format) -> bytes:
+    """Content of the figure's file, without date or version of the software."""
     file = io.BytesIO()
     metadata = {"Date": None, "Creator": None} if format == "svg" else {"Software": None}
     with style():

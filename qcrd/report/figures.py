@@ -1,7 +1,7 @@
-"""A table's sections as figures: curves over a swept number or the training-set size, dots for the rest.
+"""Figures of a table's sections: curves over a swept number or the training-set size, dot plots otherwise.
 
-The paper's figures stand among ours where they are comparable, and in a panel of their own where they are of
-other data, students or labels: there only the shape can be compared.
+The paper's accuracies are in the same panel as ours if they are comparable. If they are for other data,
+students or labels, they have a panel of their own, because then only the order can be compared.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from qcrd.report.drawing import COLOURS, MARKERS, PAPER, headed, panels, style
+from qcrd.report.drawing import COLOURS, MARKERS, PAPER, add_title, panels, style
 from qcrd.report.heatmap import crossed, heat_map
 from qcrd.report.model import Table, TableLine
 
@@ -30,21 +30,21 @@ _ACCURACY = "test accuracy (%)"
 _OURS = "ours"
 _PART = "ours, seeds missing"
 _PAPER = "paper"
-MOST = 100  # settings of a section; more are no figure any more, but minutes of drawing
+MOST = 100  # settings of a section that are drawn; more are unreadable and take minutes
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """One section's figure."""
+class SectionFigure:
+    """Figure of one section of a table."""
 
-    name: str  # for a file, unique in the table
-    group: str  # the section
-    about: str  # what is to be seen, for those who cannot see it
+    name: str  # file name without suffix, unique in the table
+    group: str  # name of the section
+    about: str  # alternative text
     figure: Figure
 
 
-def draw(table: Table) -> Iterator[Drawn]:
-    """The figure of each section that has a result and is no longer than `MOST`."""
+def draw(table: Table) -> Iterator[SectionFigure]:
+    """Draw each section with a result and at most `MOST` settings; also a heat map of two crossed factors."""
     names: dict[str, int] = {}
     for group, lines in table.sections():
         if len(lines) > MOST or not any(line.test for line in lines):
@@ -59,37 +59,37 @@ def draw(table: Table) -> Iterator[Drawn]:
                 figure, about = _curve(lines), f"accuracy against {_axis(lines[0])}"
             else:
                 figure, about = _dots(lines), "accuracy of each setting"
-            headed(figure, f"{table.grid}: {group}" if group else table.grid, _subtitle(table, lines))
-        yield Drawn(name, group, f"{table.grid} {group}: {about}, in percent", figure)
+            add_title(figure, f"{table.grid}: {group}" if group else table.grid, _subtitle(table, lines))
+        yield SectionFigure(name, group, f"{table.grid} {group}: {about}, in percent", figure)
         if factors := crossed(lines):
             with style():
                 figure = heat_map(lines, factors)
-                headed(figure, f"{table.grid}: {group}" if group else table.grid, _subtitle(table, lines))
+                add_title(figure, f"{table.grid}: {group}" if group else table.grid, _subtitle(table, lines))
             about = f"accuracy at each {factors[0]} and {factors[1]}"
-            yield Drawn(f"{name}-map", group, f"{table.grid} {group}: {about}, in percent", figure)
+            yield SectionFigure(f"{name}-map", group, f"{table.grid} {group}: {about}, in percent", figure)
 
 
 def _curve(lines: Sequence[TableLine]) -> Figure:
-    """Accuracy at each value of a swept number; values are evenly spaced, for they seldom are."""
+    """Accuracy at each value of a swept number; drawn evenly spaced, since most sweeps are not linear."""
     figure, ours, papers = _stacked(lines)
-    places = range(len(lines))
-    _measured(ours, list(zip(places, lines, strict=True)), COLOURS[0], MARKERS[0])
-    _published(papers, [(place, line) for place, line in zip(places, lines, strict=True)])
+    positions = range(len(lines))
+    _measured(ours, list(zip(positions, lines, strict=True)), COLOURS[0], MARKERS[0])
+    _published(papers, [(position, line) for position, line in zip(positions, lines, strict=True)])
     bottom = figure.axes[-1]
-    bottom.set_xticks(places, [line.setting.title("\n") for line in lines])
+    bottom.set_xticks(positions, [line.setting.title("\n") for line in lines])
     bottom.set_xlim(-0.4, len(lines) - 0.6)
     bottom.set_xlabel(_axis(lines[0]))
     return figure
 
 
 def _sizes(lines: Sequence[TableLine]) -> Figure:
-    """Accuracy against the training-set size, a curve for each method."""
+    """Accuracy against the training-set size, one curve per method."""
     figure, ours, papers = _stacked(lines)
     methods = list(dict.fromkeys(line.row.method for line in lines))
     for method, colour, marker in zip(methods, COLOURS, MARKERS, strict=False):
-        own = sorted((line.row.train, line) for line in lines if line.row.method == method)
-        _measured(ours, own, colour, marker, method)
-        _published(papers, own, colour, marker, f"{method}, paper")
+        points = sorted((line.row.train, line) for line in lines if line.row.method == method)
+        _measured(ours, points, colour, marker, method)
+        _published(papers, points, colour, marker, f"{method}, paper")
     bottom = figure.axes[-1]
     sizes = sorted({line.row.train for line in lines})
     bottom.set_xscale("log")
@@ -100,36 +100,40 @@ def _sizes(lines: Sequence[TableLine]) -> Figure:
 
 
 def _dots(lines: Sequence[TableLine]) -> Figure:
-    """A dot with its interval for each setting, from top to bottom as in the table."""
-    apart = _apart(lines)
+    """A dot with its interval for each setting, from top to bottom in the order of the table."""
+    separate = _needs_paper_panel(lines)
     height = 1.1 + 0.24 * len(lines) + (0.15 if any(line.row.published is not None for line in lines) else 0)
-    figure, axes = panels(2 if apart else 1, height, (2, 1) if apart else (1,), across=True)
-    for place, line in enumerate(lines):
+    figure, axes = panels(2 if separate else 1, height, (2, 1) if separate else (1,), across=True)
+    for position, line in enumerate(lines):
         if line.test:
-            _point(axes[0], line, place, across=True)
+            _point(axes[0], line, position, across=True)
         else:
             axes[0].annotate(
-                "no result yet", (0.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=6.5
+                "no result yet",
+                (0.02, position),
+                xycoords=("axes fraction", "data"),
+                va="center",
+                fontsize=6.5,
             )
         if line.row.published is not None:
-            axes[-1].plot(line.row.published, place, "D", mfc="none", color=PAPER, label=_PAPER, zorder=3)
+            axes[-1].plot(line.row.published, position, "D", mfc="none", color=PAPER, label=_PAPER, zorder=3)
     axes[0].set_yticks(range(len(lines)), [line.setting.title() for line in lines])
     axes[0].set_ylim(len(lines) - 0.5, -0.5)
     axes[0].set_xlabel(_ACCURACY)
-    if apart:
+    if separate:
         axes[-1].set_xlabel("the paper's (%)")
         axes[-1].margins(x=0.25)
-    for axis, ticks in zip(axes, (4, 2) if apart else (6,), strict=True):
+    for axis, ticks in zip(axes, (4, 2) if separate else (6,), strict=True):
         axis.xaxis.set_major_locator(MaxNLocator(ticks))
     return figure
 
 
 def _stacked(lines: Sequence[TableLine]) -> tuple[Figure, Axes, Axes]:
-    """An empty figure, the axes for our points and those for the paper's, perhaps the same."""
-    apart = _apart(lines)
-    figure, axes = panels(2 if apart else 1, 3.4 if apart else 2.5, (2, 1) if apart else (1,))
+    """An empty figure, the axes for our points and the axes for the paper's, which may be the same."""
+    separate = _needs_paper_panel(lines)
+    figure, axes = panels(2 if separate else 1, 3.4 if separate else 2.5, (2, 1) if separate else (1,))
     axes[0].set_ylabel(_ACCURACY)
-    if apart:
+    if separate:
         axes[-1].set_ylabel("the paper's (%)")
     return figure, axes[0], axes[-1]
 
@@ -137,36 +141,36 @@ def _stacked(lines: Sequence[TableLine]) -> tuple[Figure, Axes, Axes]:
 def _measured(
     axis: Axes, points: Sequence[tuple[float, TableLine]], colour: str, marker: str, name: str = _OURS
 ) -> None:
-    """Our points, joined where there is a result for each in between."""
+    """Our points; the line between two points is left out where a result is missing."""
     heights = [line.test.mean if line.test else float("nan") for _, line in points]
-    axis.plot([place for place, _ in points], heights, color=colour, zorder=2)
-    for place, line in points:
+    axis.plot([position for position, _ in points], heights, color=colour, zorder=2)
+    for position, line in points:
         if line.test:
-            _point(axis, line, place, colour, marker, name)
+            _point(axis, line, position, colour, marker, name)
 
 
 def _point(
     axis: Axes,
     line: TableLine,
-    place: float,
+    position: float,
     colour: str = COLOURS[0],
     marker: str = MARKERS[0],
     name: str = _OURS,
     across: bool = False,
 ) -> None:
-    """A mean with its interval; hollow where cells are missing from it."""
+    """A mean with its interval; hollow if the mean lacks cells."""
     test = line.test
     assert test is not None  # lines without a result have no point
-    reach = [[max(0.0, test.mean - test.low)], [max(0.0, test.high - test.mean)]]
+    errors = [[max(0.0, test.mean - test.low)], [max(0.0, test.high - test.mean)]]
     if not line.row.complete:
         name = _PART if name == _OURS else f"{name}, seeds missing"
     face = colour if line.row.complete else "white"
-    x, y = (test.mean, place) if across else (place, test.mean)
+    x, y = (test.mean, position) if across else (position, test.mean)
     axis.errorbar(
         x,
         y,
-        xerr=reach if across else None,
-        yerr=None if across else reach,
+        xerr=errors if across else None,
+        yerr=None if across else errors,
         fmt=marker,
         color=colour,
         mfc=face,
@@ -183,18 +187,19 @@ def _published(
     marker: str = "D",
     name: str = _PAPER,
 ) -> None:
-    known = [(place, line.row.published) for place, line in points if line.row.published is not None]
-    if known:
-        axis.plot(*zip(*known, strict=True), f"{marker}:", mfc="none", color=colour, label=name, zorder=3)
+    """The paper's accuracies, where it has any."""
+    values = [(position, line.row.published) for position, line in points if line.row.published is not None]
+    if values:
+        axis.plot(*zip(*values, strict=True), f"{marker}:", mfc="none", color=colour, label=name, zorder=3)
 
 
-def _apart(lines: Sequence[TableLine]) -> bool:
-    """Whether the paper's figures need a panel of their own."""
-    return any(line.row.published is not None and line.row.unlike for line in lines)
+def _needs_paper_panel(lines: Sequence[TableLine]) -> bool:
+    """Whether the paper's accuracies need a panel of their own."""
+    return any(line.row.published is not None and line.row.deviations for line in lines)
 
 
 def _over_sizes(lines: Sequence[TableLine]) -> bool:
-    """Whether the section is about the training-set size: methods, each on several sizes."""
+    """Whether the section varies the training-set size of one or more methods."""
     pairs = {(line.row.method, line.row.train) for line in lines}
     methods, sizes = ({pair[i] for pair in pairs} for i in (0, 1))
     if lines[0].setting.factor is not None or len(sizes) < 2:
@@ -203,7 +208,7 @@ def _over_sizes(lines: Sequence[TableLine]) -> bool:
 
 
 def _is_number(label: str) -> bool:
-    """Also of values that give the same cells, which share a label: 0, 0.7."""
+    """Whether a label is a number, or several: values that give the same cells share a label (`0, 0.7`)."""
     try:
         return bool([float(part) for part in label.split(", ")])
     except ValueError:
@@ -212,7 +217,7 @@ def _is_number(label: str) -> bool:
 
 def _axis(line: TableLine) -> str:
     factor = line.setting.factor
-    assert factor is not None  # of a sweep
+    assert factor is not None  # only called for sweeps
     return _AXES.get(factor, factor.replace("_", " "))
 
 

@@ -28,7 +28,7 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": "$<$",
     ">": "$>$",
-    "[": "{[}",  # after the end of a row it would begin an argument
+    "[": "{[}",  # at the start of a row it would begin an argument of the row end
     "|": r"\textbar{}",
     "±": r"$\pm$",
     "≥": r"$\ge$",
@@ -47,7 +47,7 @@ def render(table: Table, format: str = "md") -> str:
 
 
 def markdown(table: Table) -> str:
-    """For people: columns padded, so that it reads in a terminal too."""
+    """Markdown with padded columns, readable in a terminal too."""
     about = "; ".join(table.about)
     blocks = [f"## {table.grid}", f"preset {table.preset}, task {table.task}; {about}"]
     for group, lines in table.sections():
@@ -60,12 +60,12 @@ def markdown(table: Table) -> str:
     if table.teachers:
         blocks += ["### teacher", _markdown([list(HEADER), *map(texts, table.teachers)])]
     notes = [f"[{i}] {note}" for i, note in enumerate(table.notes, start=1)]
-    blocks += ["  \n".join(several) for several in (table.findings, notes) if several]
+    blocks += ["  \n".join(sentences) for sentences in (table.findings, notes) if sentences]
     return "\n\n".join(blocks) + "\n"
 
 
 def _markdown(rows: list[list[str]]) -> str:
-    """Rows, the header first, with padded columns."""
+    """A Markdown table with padded columns; the first row is the header."""
     cells = [[text.replace("|", r"\|") for text in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
@@ -74,7 +74,7 @@ def _markdown(rows: list[list[str]]) -> str:
 
 
 def latex(table: Table) -> str:
-    r"""Table environments for the booktabs package; notes are in the caption, nothing is left unescaped."""
+    r"""LaTeX tables for the booktabs package, with the notes in the caption; all text is escaped."""
     names = header(table)
     body = []
     for group, lines in table.sections():
@@ -88,11 +88,11 @@ def latex(table: Table) -> str:
     caption = f"{table.grid}: preset {table.preset}, task {table.task}; {'; '.join(table.about)}."
     caption += "".join(f" {finding}" for finding in table.findings)
     caption += "".join(f" [{i}] {note}." for i, note in enumerate(table.notes, start=1))
-    written = _latex(caption, names, body)
+    text = _latex(caption, names, body)
     if table.teachers:
         teachers = [" & ".join(map(_escape, texts(line))) + r" \\" for line in table.teachers]
-        written += _latex(f"{table.grid}: the teacher.", list(HEADER), [r"\midrule", *teachers])
-    return written
+        text += _latex(f"{table.grid}: the teacher.", list(HEADER), [r"\midrule", *teachers])
+    return text
 
 
 def _latex(caption: str, header: list[str], body: list[str]) -> str:
@@ -114,7 +114,7 @@ def _latex(caption: str, header: list[str], body: list[str]) -> str:
 
 
 def comma_separated(table: Table) -> str:
-    """For programs: one line a setting, full precision, empty where there is nothing."""
+    """CSV: one line per setting, full precision, empty fields for missing values."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=_COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -123,8 +123,8 @@ def comma_separated(table: Table) -> str:
 
 
 def as_json(table: Table) -> str:
-    """For programs: everything, the ids of the cells behind each mean among it."""
-    whole = {
+    """JSON with all data of the table, including the ids of the cells behind each mean."""
+    content = {
         "grid": table.grid,
         "preset": table.preset,
         "task": table.task,
@@ -136,7 +136,7 @@ def as_json(table: Table) -> str:
         "agreements": [asdict(agreement) for agreement in table.agreements],
         "teachers": [asdict(line) for line in table.teachers],
     }
-    return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {
@@ -152,7 +152,7 @@ def _marks(line: TableLine) -> str:
 
 
 def _object(line: TableLine) -> dict[str, Any]:
-    """A line's figures under the names of the JSON; accuracies and points in percent."""
+    """JSON object of a line; accuracies in percent, differences in percentage points."""
     row, setting = line.row, line.setting
     return {
         "group": setting.group,
@@ -167,8 +167,8 @@ def _object(line: TableLine) -> dict[str, Any]:
         "failed": len(row.failed),
         "missing": row.missing,
         "published": row.published,
-        "comparable": not row.unlike,
-        "unlike": row.unlike,
+        "comparable": not row.deviations,
+        "unlike": row.deviations,
         "source": row.source,
         "versus_published": line.versus_published,
         "versus_base": line.versus_base and asdict(line.versus_base),
@@ -180,7 +180,7 @@ def _object(line: TableLine) -> dict[str, Any]:
         "seconds": row.seconds,
         "cells": [record.id for record in row.finished],
         "marks": line.marks,
-        "combinations": [dict(each) for each in setting.combinations],
+        "combinations": [dict(combination) for combination in setting.combinations],
         **{f"active_{source}": row.active(source) for source in SOURCES},
     }
 
@@ -196,10 +196,10 @@ _COLUMNS = [
 
 
 def _record(table: Table, line: TableLine) -> dict[str, Any]:
-    """One record of the CSV, with the JSON's figures."""
+    """One record of the CSV, from the values of the JSON object."""
     figures = _object(line)
     test, versus = figures["test"] or {}, figures["versus_base"] or {}
-    named = {
+    renamed = {
         "grid": table.grid,
         "preset": table.preset,
         "task": table.task,
@@ -215,9 +215,10 @@ def _record(table: Table, line: TableLine) -> dict[str, Any]:
         "published_in": figures["source"],
         "cells": " ".join(figures["cells"]),
     }
-    return {name: named[name] if name in named else figures[name] for name in _COLUMNS}
+    return {name: renamed[name] if name in renamed else figures[name] for name in _COLUMNS}
 
 
 def _escape(text: str) -> str:
+    """Text with LaTeX's special characters escaped."""
     text = re.sub("|".join(map(re.escape, _LATEX)), lambda match: _LATEX[match.group()], text)
     return re.sub(r"(?<!\w)-(?=\d)", "$-$", text)  # a minus, not a hyphen

@@ -1,4 +1,4 @@
-"""One self-contained HTML page per grid: tables, figures, and where every figure comes from."""
+"""One self-contained HTML page per grid: tables, figures, and the provenance of each result."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from qcrd.report.columns import header, rows
-from qcrd.report.drawing import saved
-from qcrd.report.figures import Drawn, draw
+from qcrd.report.drawing import file_bytes
+from qcrd.report.figures import SectionFigure, draw
 from qcrd.report.model import Table
 from qcrd.report.teachers import HEADER, texts
 from qcrd.types import CellRecord
@@ -28,31 +28,31 @@ _TEMPLATES = Environment(
 
 @dataclass(frozen=True, slots=True)
 class CellLine:
-    """A cell as the page lists it."""
+    """A cell in the page's list of cells."""
 
     id: str
     name: str
     state: str
-    record: CellRecord | None  # None where it has not ended
+    record: CellRecord | None  # None if it has not ended
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What one setting's student says to a question."""
+class StudentAnswer:
+    """Output of one setting's student for a question."""
 
     setting: str
-    rationale: str  # "" where there is none
-    answer: str  # as it wrote it
+    rationale: str  # "" for none
+    answer: str  # verbatim
     correct: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A test question with the settings' rationales and answers side by side."""
+    """A test question with the outputs of several settings' students."""
 
     question: str
-    label: str  # the gold one
-    said: tuple[Said, ...]
+    label: str  # gold
+    answers: tuple[StudentAnswer, ...]
 
 
 def page(
@@ -61,32 +61,32 @@ def page(
     grid: str,
     cells: Sequence[CellLine],
     samplers: Sequence[Mapping[str, Any]],
-    made: str,
+    created: str,
     examples: Sequence[Example] = (),
 ) -> str:
-    """The page; nothing in it is fetched from elsewhere, and it has no scripts.
+    """Render the page. It has no scripts and loads nothing from elsewhere.
 
     Args:
         table: the grid's table.
         description: one line about the grid.
-        grid: its YAML as it was run, with the preset's part in place.
-        cells: all planned cells, in their order.
-        samplers: what each teacher is and how much of it is used: mappings with `name`, `task`, `wanted`,
-            `missing`, `key` and `identity`.
-        made: when, for people.
-        examples: of what the students say.
+        grid: YAML of the grid as it was run, with the preset merged in.
+        cells: all planned cells, in order.
+        samplers: one mapping per teacher, with `name`, `task`, `wanted` and `missing` (numbers of samples),
+            `key` and `identity`.
+        created: date and time, as text.
+        examples: outputs of the students.
     """
     records = [cell.record for cell in cells if cell.record]
     sections = []
-    drawn = list(draw(table))
+    all_figures = list(draw(table))
     for group, lines in table.sections():
-        figures = [each for each in drawn if each.group == group]
+        figures = [figure for figure in all_figures if figure.group == group]
         sections.append(
             {
                 "group": group,
                 "header": header(table),
                 "rows": list(zip(lines, rows(table, lines), strict=True)),
-                "figures": [(each.about, _svg(each)) for each in figures],
+                "figures": [(figure.about, _svg(figure)) for figure in figures],
             }
         )
     return _TEMPLATES.get_template("page.html").render(
@@ -102,17 +102,17 @@ def page(
         hours=sum(record.seconds for record in records) / 3600,
         devices=sorted({record.versions.get("device", "unknown") for record in records}),
         versions=_versions(records),
-        made=made,
+        created=created,
         examples=examples,
     )
 
 
-def _svg(drawn: Drawn) -> Markup:
-    return Markup(_inline(saved(drawn.figure, "svg")))  # noqa: S704 - drawn here
+def _svg(section: SectionFigure) -> Markup:
+    return Markup(_inline(file_bytes(section.figure, "svg")))  # noqa: S704 - not user input
 
 
 def _versions(records: Sequence[CellRecord]) -> dict[str, str]:
-    """Each library with the versions that the cells were trained with, all of them where they differ."""
+    """Versions of each library that the cells were trained with, comma-separated if they differ."""
     names = sorted({name for record in records for name in record.versions} - {"device"})
     return {
         name: ", ".join(sorted({r.versions[name] for r in records if name in r.versions})) for name in names
@@ -120,6 +120,6 @@ def _versions(records: Sequence[CellRecord]) -> dict[str, str]:
 
 
 def _inline(svg: bytes) -> str:
-    """An SVG file's drawing as part of a page, its ids made its own by matplotlib's salt."""
+    """The <svg> element of an SVG file without fixed size. Its ids are unique by matplotlib's hash salt."""
     text = svg.decode()
     return re.sub(r'(<svg[^>]*?) (?:height|width)="[^"]*"', r"\1", text[text.index("<svg") :], count=2)

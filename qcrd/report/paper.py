@@ -1,6 +1,6 @@
-"""What the paper reports, as data: its Tables 1-7 in percent, Table 9 in counts of 50.
+"""Results reported in the paper: Tables 1-7 in percent, Table 9 in counts of 50.
 
-Each table maps a key (names of the things it varies, with their values) to the printed figure.
+Each table maps a key (the varied quantities with their values) to the printed figure.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from qcrd.config import Cell
-from qcrd.report.likeness import NAMES, TASKS, unlike
+from qcrd.report.deviations import NAMES, TASKS, deviations
 from qcrd.report.model import Counterpart
 
 Value = str | int | float | bool
 
-_STAND_IN = {"arithmetic": "svamp"}  # whose figures stand beside a task that the paper has not
+_STAND_IN = {"arithmetic": "svamp"}  # tasks that are not in the paper, and the task to compare them with
 
-# What Tables 5-7 vary, of QCRD on SVAMP with T5-base, the others being at their default meanwhile.
+# Settings that Tables 5-7 vary, for QCRD on SVAMP with T5-base, with all others at their default.
 _VARIED = {
     "table5": ("contrastive.scheme",),
     "table6": ("rationales.m", "selfplay.k"),
     "table7": ("selfplay.tau",),
 }
-# What is not at its default in the lines of Table 4, with the line's key.
+# Settings that are not at their default in the lines of Table 4, with the key of the line.
 _ADDED: dict[frozenset[tuple[str, Value]], dict[str, Value]] = {
     frozenset({("contrastive.beta", 0.0), ("selfplay.k", 0), ("discriminator.enabled", False)}): {
         "ed": True,
@@ -33,7 +33,7 @@ _ADDED: dict[frozenset[tuple[str, Value]], dict[str, Value]] = {
     frozenset({("discriminator.enabled", False)}): {"ed": True, "nk": True, "qj": False},
     frozenset(): {"ed": True, "nk": True, "qj": True},
 }
-# What its figures of a method have in common (section 4.1), as far as a grid is likely to vary it.
+# Default settings of the paper's methods (section 4.1), as far as a grid is likely to vary them.
 _DEFAULTS: dict[str, dict[str, Value]] = {
     "finetuning": {},
     "single_task": {"rationales.baseline_m": 1},
@@ -56,31 +56,31 @@ _DEFAULTS: dict[str, dict[str, Value]] = {
     },
 }
 
-# What a figure may be of that the cell is not, though all settings agree.
-_READ: dict[tuple[Any, ...], tuple[str, ...]] = {
+# Deviations that the settings do not show: table and key of the result, with the deviations.
+_IMPLICIT: dict[tuple[Any, ...], tuple[str, ...]] = {
     ("table6", ("k", 0)): (
-        "the teacher's negatives kept (the paper's 67.0 is its figure of + ED in Table 4, without negatives)",
+        "the teacher's negatives kept (the paper's 67.0 is its + ED in Table 4, without negatives)",
     )
 }
 
 
 def counterpart(cell: Cell, tables: Sequence[str], factor: str | None = None) -> Counterpart | None:
-    """What the paper reports where this cell stands in a table, None where it reports nothing.
+    """The paper's result that corresponds to a cell; None if there is none.
 
     Args:
-        cell: its task, student, teacher, method and settings; `unlike` says which are others than the
-            figure's. On `arithmetic`, which stands in for SVAMP, SVAMP's figures are given.
-        tables: of the paper, such as table1; the first that has a figure counts.
-        factor: the swept factor (dotted path) in whose section the cell stands.
+        cell: a cell, whose deviations from the paper's setup are part of the result. The task `arithmetic`
+            stands in for SVAMP.
+        tables: tables of the paper, such as table1; the first that has a result is used.
+        factor: swept factor (dotted path) of the cell's section.
     """
     if cell.method not in _DEFAULTS or factor not in (None, *itertools.chain(*_VARIED.values())):
         return None
-    off = {
+    changed = {
         path: _get(cell, path) for path, value in _DEFAULTS[cell.method].items() if _get(cell, path) != value
     }
-    off.pop("rationales.chooses", None)  # part of the labels, which `unlike` looks at
+    changed.pop("rationales.chooses", None)  # part of the labels, which `deviations` compares
     for table in tables:
-        key = _key(table, cell, off, factor)
+        key = _key(table, cell, changed, factor)
         if key is None:
             continue
         figure = published(table, **key)
@@ -88,9 +88,9 @@ def counterpart(cell: Cell, tables: Sequence[str], factor: str | None = None) ->
             size = "small" if table == "table2" else "base"
             labels = "teacher" if table == "table3" else "gold"
             task = _STAND_IN.get(cell.task.name, cell.task.name)
-            found = unlike(cell, task, size, labels, off)
+            explicit = deviations(cell, task, size, labels, changed)
             return Counterpart(
-                figure, found + _READ.get((table, *key.items()), ()), _source(table, cell, size)
+                figure, explicit + _IMPLICIT.get((table, *key.items()), ()), _source(table, cell, size)
             )
     return None
 
@@ -101,28 +101,28 @@ def _source(table: str, cell: Cell, size: str) -> str:
     return f"Table {table.removeprefix('table')} ({task}, T5-{size}, {labels} labels)"
 
 
-def _key(table: str, cell: Cell, off: dict[str, Value], factor: str | None) -> dict[str, Value] | None:
-    """What the cell's figure is filed under in `table`, None where it has none there.
+def _key(table: str, cell: Cell, changed: dict[str, Value], factor: str | None) -> dict[str, Value] | None:
+    """Key of the cell's result in `table`; None if the table has none for it.
 
     Args:
         table: the table.
         cell: the cell.
-        off: its settings that are not at their default.
+        changed: its settings that are not at their default.
         factor: as in `counterpart`.
     """
     task = _STAND_IN.get(cell.task.name, cell.task.name)
     if table in ("table1", "table2", "table3"):
-        return None if off or task not in TASKS else {"method": cell.method, "task": task}
+        return None if changed or task not in TASKS else {"method": cell.method, "task": task}
     if task != "svamp":
         return None
     if table == "table4":
         if cell.method == "dss":
-            return None if off else {"ed": False, "nk": False, "qj": False}
-        return _ADDED.get(frozenset(off.items())) if cell.method == "qcrd" else None
+            return None if changed else {"ed": False, "nk": False, "qj": False}
+        return _ADDED.get(frozenset(changed.items())) if cell.method == "qcrd" else None
     varied = [path for path in _VARIED[table] if factor in (None, path)]
-    if cell.method != "qcrd" or not varied or len(off) > 1 or not off.keys() <= set(varied):
+    if cell.method != "qcrd" or not varied or len(changed) > 1 or not changed.keys() <= set(varied):
         return None
-    path = next(iter(off), varied[0])
+    path = next(iter(changed), varied[0])
     return {path.rpartition(".")[2]: _get(cell, path)}
 
 
@@ -132,26 +132,26 @@ def _get(cell: Cell, path: str) -> Any:
 
 
 def published(table: str, **key: Value) -> float | None:
-    """The paper's figure for `key` in `table`, None where the paper has none.
+    """The paper's result for `key` in `table`; None if the paper has none.
 
     For example `published("table1", method="qcrd", task="svamp")` or `published("table6", k=1)`.
 
     Raises:
-        ValueError: for a table that is not here, or names by which it is not keyed.
+        ValueError: for an unknown table, or names that are not a key of it.
     """
     if table not in TABLES:
         raise ValueError(f"table is {table!r}; allowed: {', '.join(TABLES)}")
     entries = TABLES[table]
     names = {tuple(sorted(dict(entry))) for entry in entries}
     if tuple(sorted(key)) not in names:
-        allowed = " or ".join("(" + ", ".join(each) + ")" for each in sorted(names))
+        allowed = " or ".join("(" + ", ".join(key_names) + ")" for key_names in sorted(names))
         raise ValueError(f"{table} is keyed by {allowed}, not by ({', '.join(sorted(key))})")
     return entries.get(frozenset(key.items()))
 
 
 def _by_task(
     name: str, tasks: tuple[str, ...], rows: dict[Value, tuple[float, ...]]
-) -> dict[frozenset, float]:
+) -> dict[frozenset[tuple[str, Any]], float]:
     return {
         frozenset({name: row, "task": task}.items()): figure
         for row, figures in rows.items()
@@ -159,11 +159,13 @@ def _by_task(
     }
 
 
-def _by(name: str, figures: dict[Value, float]) -> dict[frozenset, float]:
+def _by(name: str, figures: dict[Value, float]) -> dict[frozenset[tuple[str, Any]], float]:
     return {frozenset({name: value}.items()): figure for value, figure in figures.items()}
 
 
-def _judged(figures: dict[float, tuple[tuple[int, int, int], ...]]) -> dict[frozenset, float]:
+def _preferences(
+    figures: dict[float, tuple[tuple[int, int, int], ...]],
+) -> dict[frozenset[tuple[str, Any]], float]:
     return {
         frozenset({"tau": tau, "task": task, "better": better}.items()): float(count)
         for tau, row in figures.items()
@@ -194,7 +196,7 @@ TABLES: dict[str, dict[frozenset[tuple[str, Any]], float]] = {
             "qcrd": (50.50, 46.11, 44.10, 85.30),
         },
     ),
-    # T5-base, the teacher's labels; `teacher` is GPT-3.5 by one sample, `vote` by self-consistency
+    # T5-base, teacher labels; `teacher` is a single sample of GPT-3.5, `vote` its self-consistency
     "table3": _by_task(
         "method",
         TASKS[1:],
@@ -220,8 +222,8 @@ TABLES: dict[str, dict[frozenset[tuple[str, Any]], float]] = {
     "table6": _by("m", {1: 67.5, 5: 69.0, 10: 68.0, 20: 68.5})
     | _by("k", {0: 67.0, 1: 69.0, 2: 68.5, 3: 66.0}),
     "table7": _by("tau", {0: 65.0, 0.7: 64.5, 1: 67.5, 1.5: 69.0, 2: 67.5}),
-    # of 50 pairs of T5-base's rationales, how many a judge found better: DSS's, both, QCRD's
-    "table9": _judged(
+    # a judge's preferences over 50 pairs of T5-base's rationales: DSS, tie, QCRD
+    "table9": _preferences(
         {
             0: ((21, 0, 29), (19, 6, 25), (26, 1, 23), (17, 11, 22)),
             0.7: ((22, 0, 28), (20, 6, 24), (25, 1, 24), (14, 3, 33)),

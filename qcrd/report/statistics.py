@@ -1,6 +1,6 @@
-"""How sure an accuracy is, the exact test of two systems on the same questions, and what tests can detect.
+"""Confidence intervals of accuracies, McNemar's exact test, and minimum detectable differences.
 
-scipy is imported by the functions that compute with it: a table without results need not wait for it.
+scipy is imported inside the functions that use it, so that a table without results does not load it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from statistics import fmean
 from typing import Literal
 
 CONFIDENCE = 0.95
-LEVEL = 0.05  # a p from here up is no evidence of a difference
-POWER = 0.8  # chance of finding a difference, at which it counts as detectable
+LEVEL = 0.05  # significance level
+POWER = 0.8  # power at which a difference counts as detectable
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,27 +23,27 @@ class Estimate:
     mean: float
     low: float
     high: float
-    n: int  # seeds that the mean is over
-    over: Literal["seeds", "questions"]  # what would be drawn anew: other seeds, or other test questions
+    n: int  # number of seeds
+    over: Literal["seeds", "questions"]  # units of the sampling variation
 
     @property
-    def reach(self) -> float:
-        """Points from the mean to the farther end of the interval, which need not be in its middle."""
+    def margin_of_error(self) -> float:
+        """Larger distance from the mean to an end of the interval, in points; intervals may be asymmetric."""
         return max(self.high - self.mean, self.mean - self.low)
 
 
 def accuracy(percents: Sequence[float], questions: int) -> Estimate:
-    """Mean of the seeds' accuracies; the interval is over the seeds, or over the questions with one seed.
+    """Mean accuracy over seeds, with an interval over seeds, or over questions if there is one seed.
 
-    Neither interval holds the other's variation: that over seeds says what other seeds would give on
-    the same test questions.
+    The interval over seeds (Student's t) does not include the variation of test questions, and the interval
+    over questions (Wilson) does not include that of seeds.
 
     Args:
         percents: accuracy of each seed, in percent.
         questions: number of test questions, the same for all seeds.
 
     Raises:
-        ValueError: without any accuracy.
+        ValueError: if `percents` is empty.
     """
     import numpy as np
     from scipy import stats
@@ -60,13 +60,13 @@ def accuracy(percents: Sequence[float], questions: int) -> Estimate:
 
 
 def share_of_questions(percent: float, questions: int) -> Estimate:
-    """One accuracy, with its interval over the questions."""
+    """One accuracy in percent, with Wilson's interval over questions."""
     low, high = wilson(percent / 100, questions)
     return Estimate(percent, 100 * low, 100 * high, 1, "questions")
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """95% score interval of a share of `n` independent questions (Wilson 1927), within 0 and 1.
+    """95% score interval of a proportion of `n` independent questions (Wilson 1927), within 0 and 1.
 
     Raises:
         ValueError: for a share outside 0..1 or no questions.
@@ -78,15 +78,17 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))  # rounding aside
+    return max(0.0, min(centre - half, share)), min(
+        1.0, max(centre + half, share)
+    )  # rounding must not exclude the share itself
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Exact two-sided p that neither of two systems is better (McNemar 1947, binomial form).
+    """Two-sided p of McNemar's exact test (1947, binomial form) for two systems on the same questions.
 
     Args:
-        only_first: questions that only the first answered rightly.
-        only_second: questions that only the second answered rightly.
+        only_first: questions that only the first system answered correctly.
+        only_second: questions that only the second system answered correctly.
     """
     from scipy import stats
 
@@ -98,17 +100,17 @@ def mcnemar(only_first: int, only_second: int) -> float:
 def detectable(error: float, freedom: float) -> float | None:
     """Smallest true difference that a two-sided t-test at `LEVEL` finds with probability `POWER`.
 
-    The statistic T = d / s of a difference d with standard error s is a noncentral t with noncentrality
-    D / s where D is the true difference; the power is P(|T| > t_(1 - LEVEL/2)) at that noncentrality. The
-    D of power `POWER` is found by bisection; for many degrees of freedom it is (1.96 + 0.84) s. The error is
-    an estimate itself: from three seeds a side alone it is off by more than a third in 35% of cases.
+    For a difference d with standard error s, the statistic T = d / s has a noncentral t distribution with
+    noncentrality D / s, where D is the true difference. The power is P(|T| > t_(1 - LEVEL/2)). This solves
+    for the D with power `POWER`; for many degrees of freedom it is (1.96 + 0.84) s. The standard error is an
+    estimate itself: with three seeds per side it is off by more than a third in 35% of cases.
 
     Args:
-        error: standard error of the difference, in any unit, which the result has too.
-        freedom: its degrees of freedom.
+        error: standard error of the difference; the result has the same unit.
+        freedom: degrees of freedom of the standard error.
 
     Returns:
-        None where the error is 0 or not finite: then nothing is known about it.
+        The difference; None if the error is 0 or not finite.
     """
     import numpy as np
     from scipy import optimize, stats
@@ -116,26 +118,30 @@ def detectable(error: float, freedom: float) -> float | None:
     if not 0 < error < math.inf:
         return None
     edge = float(stats.t.ppf(1 - LEVEL / 2, freedom))
-    # scipy's noncentral t gives NaN for few degrees of freedom, so: the mean over s, by its quantiles.
+    # scipy's noncentral t gives NaN for few degrees of freedom; average over the quantiles of s instead.
     quantiles = (np.arange(1000) + 0.5) / 1000
     edges = edge * np.sqrt(stats.chi2.ppf(quantiles, freedom) / freedom)
 
-    def lacking(shift: float) -> float:
+    def excess_power(shift: float) -> float:
         return float(np.mean(stats.norm.cdf(shift - edges) + stats.norm.cdf(-shift - edges))) - POWER
 
-    return error * float(optimize.brentq(lacking, 0.0, 3 * edge + 3, xtol=1e-6))
+    return error * float(optimize.brentq(excess_power, 0.0, 3 * edge + 3, xtol=1e-6))
 
 
 def detectable_pairs(discordant: int, questions: int) -> float | None:
-    """Smallest true difference of two students' shares that McNemar's exact test finds, as in `detectable`.
+    """Smallest true difference of two students' accuracies that McNemar's exact test finds.
 
-    Given that D questions are answered rightly by one of the two alone, those of the better one are
-    binomial(D, w). The test needs at least k of them, the least k with 2 P(X >= k | 1/2) <= LEVEL, and
-    P(X >= k | w) is a regularised incomplete beta function, so that w is a quantile of beta(k, D - k + 1).
-    The difference of the shares is (2 w - 1) D / questions.
+    Of D discordant questions (correct for exactly one student), the number correct for the better student is
+    binomial(D, w). The test needs at least k of them, with k the smallest number for which
+    2 P(X >= k | 1/2) <= LEVEL. P(X >= k | w) is a regularised incomplete beta function, so w is a quantile
+    of beta(k, D - k + 1). The difference of the accuracies is (2 w - 1) D / questions.
+
+    Args:
+        discordant: number D of discordant questions.
+        questions: number of all questions.
 
     Returns:
-        A share of the questions; None where D is so small (5 and less) that even all of them are no evidence.
+        The difference, 0 to 1; None if D is too small (5 or less) for significance.
     """
     from scipy import stats
 

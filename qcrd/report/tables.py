@@ -1,4 +1,4 @@
-"""From the settings of a grid to the lines of its table: means, intervals and comparisons."""
+"""Builds the table of a grid from its settings: means, intervals and comparisons."""
 
 from __future__ import annotations
 
@@ -22,24 +22,26 @@ def table(
 ) -> Table:
     """Put together the table of a grid.
 
-    Diverged, failed and unfinished cells are in no mean, and each line that lacks some has a note.
+    Means exclude diverged, failed and unfinished cells; a note on the line says how many are excluded.
     """
     notes: list[str] = []
     lines = []
     best = _best(rows)
     bases = {row.setting.group: row for row in reversed(rows) if row.setting.base}
     for row in rows:
-        group, own = row.setting.group, wording.notes(row)
-        notes += [note for note in own if note not in notes]  # lines may share what is said of the paper's
-        marks = tuple(notes.index(note) + 1 for note in own)
+        group, row_notes = row.setting.group, wording.notes(row)
+        notes += [note for note in row_notes if note not in notes]  # lines may share notes on deviations
+        marks = tuple(notes.index(note) + 1 for note in row_notes)
         lines.append(_line(row, bases.get(group), row is best.get(group), marks))
     notes += wording.mixture(record for row in rows for record in row.finished)
-    bare = Table(grid, preset, task, (), _corrected(lines), (), tuple(notes), cost, teachers=tuple(teachers))
-    agreements = tuple(filter(None, (_agreement(*section) for section in bare.sections())))
+    incomplete = Table(
+        grid, preset, task, (), _corrected(lines), (), tuple(notes), cost, teachers=tuple(teachers)
+    )
+    agreements = tuple(filter(None, (_agreement(*section) for section in incomplete.sections())))
     return replace(
-        bare,
-        about=tuple(wording.about(bare.lines, cost)),
-        findings=tuple(wording.findings(bare.lines, agreements)),
+        incomplete,
+        about=tuple(wording.about(incomplete.lines, cost)),
+        findings=tuple(wording.findings(incomplete.lines, agreements)),
         agreements=agreements,
     )
 
@@ -59,7 +61,7 @@ def _corrected(lines: Sequence[TableLine]) -> tuple[TableLine, ...]:
 
 
 def _agreement(group: str, lines: Sequence[TableLine]) -> Agreement | None:
-    """With the paper's order, None where fewer than two settings have both figures."""
+    """Agreement with the paper's order; None if fewer than two settings have both results."""
     both = [
         (line.test.mean, line.row.published) for line in lines if line.test and line.row.published is not None
     ]
@@ -69,15 +71,15 @@ def _agreement(group: str, lines: Sequence[TableLine]) -> Agreement | None:
 def _test(row: TableRow) -> float:
     """Mean test accuracy of a complete row, in percent."""
     mean = row.accuracy("test")
-    assert mean is not None  # every finished cell has one
+    assert mean is not None  # every finished cell has a test accuracy
     return mean
 
 
 def _best(rows: Sequence[TableRow]) -> dict[str, TableRow]:
-    """Of each section the row that is better than every other complete one, where there is evidence.
+    """Best row of each section, if one is significantly better than every other complete row.
 
-    Each of the comparisons is at `LEVEL`, with no correction for their number: all of them must come out, so
-    that the chance of a false one is no larger than that of any of them (an intersection-union test).
+    The comparisons are at `LEVEL` without correction for their number. This is an intersection-union test:
+    all comparisons must be significant, so the error rate is at most that of a single one.
     """
     groups: dict[str, list[TableRow]] = {}
     for row in rows:
@@ -96,6 +98,6 @@ def _best(rows: Sequence[TableRow]) -> dict[str, TableRow]:
 
 
 def _same_questions(first: TableRow, second: TableRow) -> bool:
-    """Whether both have predictions, and on the same questions: a swept task has others."""
-    asked = [{p.question_id for seed in row.predictions for p in seed} for row in (first, second)]
-    return bool(asked[0]) and asked[0] == asked[1]
+    """Whether both rows have predictions on the same questions; a swept task changes the questions."""
+    ids = [{p.question_id for seed in row.predictions for p in seed} for row in (first, second)]
+    return bool(ids[0]) and ids[0] == ids[1]

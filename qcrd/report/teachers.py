@@ -1,4 +1,4 @@
-"""The teacher's own lines in a table: how good its answers are, with and without self-consistency."""
+"""Lines of a table about the teacher: accuracy of its answers, with and without self-consistency."""
 
 from __future__ import annotations
 
@@ -20,8 +20,19 @@ HEADER = (
 def teacher_line(
     teacher: str, task: str, split: str, m: int, statistics: Mapping[str, float], beside_paper: bool = False
 ) -> TeacherLine:
-    """A line from `rationales.statistics.vote_statistics`, with Table 3's figures where they are wanted."""
-    one, votes = (published("table3", method=method, task=task) for method in ("teacher", "vote"))
+    """Line of a teacher.
+
+    Args:
+        teacher: name or path of the model.
+        task: name of the task.
+        split: of the task.
+        m: answers per question.
+        statistics: from `rationales.statistics.vote_statistics`.
+        beside_paper: whether to add the results of the paper's Table 3.
+    """
+    papers_single, papers_vote = (
+        published("table3", method=method, task=task) for method in ("teacher", "vote")
+    )
     single, error = statistics["single"], 1.96 * statistics["single_error"]
     questions = int(statistics["questions"])
     return TeacherLine(
@@ -33,7 +44,7 @@ def teacher_line(
         samples=int(statistics["samples"]),
         single=Estimate(single, max(0.0, single - error), min(100.0, single + error), 1, "questions")
         if error
-        else share_of_questions(single, questions),  # all alike, which is no certainty
+        else share_of_questions(single, questions),  # zero variance does not mean certainty
         vote=share_of_questions(statistics["vote"], questions),
         agreement=statistics["agreement"],
         ties=int(statistics["ties"]),
@@ -45,34 +56,38 @@ def teacher_line(
             if name.startswith(_REASON)
         },
         uncued=int(statistics.get("uncued", 0)),
-        published=(one, votes) if beside_paper and one is not None and votes is not None else None,
+        published=(papers_single, papers_vote)
+        if beside_paper and papers_single is not None and papers_vote is not None
+        else None,
     )
 
 
 def texts(line: TeacherLine) -> list[str]:
-    """The line under `HEADER`."""
-    lost = sum(line.unparsed.values())
-    one, vote = ("", "") if line.published is None else (f" (paper {x:.2f})" for x in line.published)
-    why = ", ".join(f"{count} {reason}" for reason, count in line.unparsed.items())
+    """Texts of a line, one per name of `HEADER`."""
+    unreadable = sum(line.unparsed.values())
+    papers_single, papers_vote = (
+        ("", "") if line.published is None else (f" (paper {x:.2f})" for x in line.published)
+    )
+    reasons = ", ".join(f"{count} {reason}" for reason, count in line.unparsed.items())
     return [
         line.teacher,
         line.task,
         line.split,
         str(line.m),
         str(line.questions),
-        f"{line.single.mean:.1f} ± {line.single.reach:.1f}{one}",
-        f"{line.vote.mean:.1f} ± {line.vote.reach:.1f}{vote}",
+        f"{line.single.mean:.1f} ± {line.single.margin_of_error:.1f}{papers_single}",
+        f"{line.vote.mean:.1f} ± {line.vote.margin_of_error:.1f}{papers_vote}",
         f"{line.agreement:.1f}",
         str(line.ties),
         str(line.majority_right),
         str(line.majority_wrong),
-        (f"{lost} of {line.samples} ({why})" if lost else f"0 of {line.samples}")
+        (f"{unreadable} of {line.samples} ({reasons})" if unreadable else f"0 of {line.samples}")
         + (f"; {line.uncued} read without a cue" if line.uncued else ""),
     ]
 
 
 def sentence(line: TeacherLine) -> str:
-    """The line for a log."""
+    """A line as a sentence for the log."""
     _, _, _, m, questions, single, vote, agreement, ties, right, wrong, unreadable = texts(line)
     return (
         f"{line.teacher} on {line.task} {line.split} ({questions} questions, m = {m}): one sample {single}% "

@@ -40,7 +40,7 @@ def test_a_table_has_the_column_where_a_line_has_negatives_and_says_what_it_is()
     both = shown(plain, ours)
     at = header(both).index(ACTIVE)
     assert [row[at] for row in rows(both, both.lines)] == ["", "90% / 60%"]
-    assert any("which alone push" in clause for clause in both.about)
+    assert any("the others have no gradient" in clause for clause in both.about)
     assert "active_teacher,active_selfplay" in comma_separated(both)
     assert both.notes == ()
     none_played = shown(a_row("", "qcrd", [cell(played=False, **(BUSY | {"selfplay_chosen": 0.0}))], 1000))

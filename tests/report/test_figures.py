@@ -3,7 +3,7 @@
 import pytest
 from table_records import a_row
 
-from qcrd.report.drawing import saved
+from qcrd.report.drawing import file_bytes
 from qcrd.report.figures import draw
 from qcrd.report.tables import table
 from qcrd.types import CellRecord
@@ -42,7 +42,7 @@ def test_a_swept_number_is_a_curve_with_the_papers_points_in_it():
 
 
 def test_the_papers_figures_of_other_data_have_an_axis_of_their_own():
-    (found,) = drawn(row("mean", 40.0, published=65.0, unlike=("another task",)), row("minmax", 42.0))
+    (found,) = drawn(row("mean", 40.0, published=65.0, deviations=("another task",)), row("minmax", 42.0))
     ours, papers = found.figure.axes
     assert len(points(ours)) == 2 and next(line.get_xdata() for line in papers.get_lines()) == [65.0]
 
@@ -66,7 +66,7 @@ def test_a_section_without_results_has_no_figure_and_names_are_file_names():
 
 @pytest.mark.parametrize(("format", "magic"), [("svg", b"<?xml"), ("png", b"\x89PNG")])
 def test_the_same_table_gives_the_same_file(format, magic):
-    files = {saved(drawn(row("0", 40.0, 41.0))[0].figure, format) for _ in range(2)}
+    files = {file_bytes(drawn(row("0", 40.0, 41.0))[0].figure, format) for _ in range(2)}
     assert len(files) == 1 and next(iter(files)).startswith(magic)
 
 
@@ -81,7 +81,7 @@ def test_two_crossed_factors_are_a_heat_map_with_each_pairs_accuracy():
     said = {(text.get_position(), text.get_text()) for text in axis.texts}
     assert said == {((0.5, 0.5), "40.0"), ((1.5, 0.5), "41.0"), ((0.5, 1.5), "42.5"), ((1.5, 1.5), "39.0")}
     assert (axis.get_ylabel(), axis.get_xlabel()) == ("beta", "tau")
-    assert b"<image" not in saved(heat.figure, "svg")
+    assert b"<image" not in file_bytes(heat.figure, "svg")
 
 
 def test_a_setting_that_stands_for_several_pairs_fills_all_of_them_and_one_factor_is_no_map():

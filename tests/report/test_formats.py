@@ -59,10 +59,10 @@ def test_last_and_best_on_test_stand_beside_the_headline(sweep):
 
 
 def test_a_figure_that_is_not_comparable_has_no_difference_beside_it():
-    row = a_row("m", "5", [record(50.0, 0)], 100, published=69.0, unlike=("another task",))
+    row = a_row("m", "5", [record(50.0, 0)], 100, published=69.0, deviations=("another task",))
     text = render(table([row], "g", "embedded", "arithmetic"), "md")
     assert "| paper |" in text and "| 69.00 |" in text and "vs paper" not in text
-    assert "| 5 " in text and "[1]" in text and "[1] other than the paper's: another task" in text
+    assert "| 5 " in text and "[1]" in text and "[1] deviates from the paper: another task" in text
 
 
 def test_only_what_is_better_than_all_others_is_bold():

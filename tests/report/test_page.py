@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 from table_records import a_row
 
-from qcrd.report.page import CellLine, Example, Said, page
+from qcrd.report.page import CellLine, Example, StudentAnswer, page
 from qcrd.report.tables import table
 from qcrd.types import CellRecord
 
@@ -33,7 +33,10 @@ def made(label="plain", missing=1):
     found = table([a_row("tau", label, [RECORD], 100, missing=missing)], "g", "embedded", "arithmetic")
     cells = [CellLine("id0", "first", "done", RECORD), CellLine("id1", "second", "failed", None)]
     samplers = [{"name": "m", "task": "t", "wanted": 9, "missing": 2, "key": "abc", "identity": {"a": 1}}]
-    said = (Said("dss", "<b>2 and 2</b>", "( 2 + 2 )", True), Said("finetuning", "", "( 2 - 2 )", False))
+    said = (
+        StudentAnswer("dss", "<b>2 and 2</b>", "( 2 + 2 )", True),
+        StudentAnswer("finetuning", "", "( 2 - 2 )", False),
+    )
     examples = [Example("How many?", "( 2 + 2 )", said)]
     return page(found, "about it", "name: g", cells, samplers, "today", examples)
 

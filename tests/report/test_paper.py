@@ -56,12 +56,12 @@ def papers(**changes):
 def found(*arguments):
     """The paper's figure and whether nothing differs from what it is of."""
     counter = counterpart(*arguments)
-    return counter and (counter.figure, not counter.unlike)
+    return counter and (counter.figure, not counter.deviations)
 
 
-def unlike(*tables, **changes):
+def deviations(*tables, **changes):
     """In what a changed cell of the paper's is not what the figure is of."""
-    return counterpart(papers(**changes), tables).unlike
+    return counterpart(papers(**changes), tables).deviations
 
 
 def changed(tree, changes):
@@ -127,26 +127,28 @@ def test_the_table_says_which_student_and_labels_are_comparable():
     ],
 )
 def test_each_altered_setting_is_said_and_takes_the_difference_away(changes, said):
-    assert unlike("table1", **changes) == (said,)
+    assert deviations("table1", **changes) == (said,)
 
 
 def test_what_a_method_does_not_read_or_the_paper_does_not_define_is_no_difference():
     qwen = {"teacher__engine": "vllm", "teacher__model": "Qwen/Qwen2.5-7B-Instruct"}
-    assert unlike("table1", method="finetuning", discriminator__loss="printed", **qwen) == ()
-    assert unlike("table1", training__iteration=100, student__precision="fp32") == ()
-    assert unlike("table1", task__source="/data/datasets.zip", seed=7) == ()
+    assert deviations("table1", method="finetuning", discriminator__loss="printed", **qwen) == ()
+    assert deviations("table1", training__iteration=100, student__precision="fp32") == ()
+    assert deviations("table1", task__source="/data/datasets.zip", seed=7) == ()
 
 
 def test_another_kind_of_labels_is_a_difference_in_each_direction():
-    assert unlike("table1", rationales__labels="teacher")[0] == "the teacher's labels instead of gold ones"
-    assert unlike("table3", task__name="cqa")[0] == "gold labels instead of the teacher's ones"
+    assert (
+        deviations("table1", rationales__labels="teacher")[0] == "the teacher's labels instead of gold ones"
+    )
+    assert deviations("table3", task__name="cqa")[0] == "gold labels instead of the teacher's ones"
 
 
 def test_without_self_play_the_teachers_negatives_are_kept_which_the_papers_figure_may_not_have():
     assert published("table6", k=0) == published("table4", ed=True, nk=False, qj=False)
-    (said,) = unlike("table6", selfplay__k=0)
+    (said,) = deviations("table6", selfplay__k=0)
     assert said.startswith("the teacher's negatives kept") and "Table 4" in said
-    assert unlike("table6", selfplay__k=2) == () == unlike("table4", **ED)
+    assert deviations("table6", selfplay__k=2) == () == deviations("table4", **ED)
 
 
 def test_a_figure_says_where_it_stands_and_of_what_it_is():

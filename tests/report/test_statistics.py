@@ -20,11 +20,11 @@ def test_three_seeds_give_students_interval():
     # mean 52, standard deviation 2, t(2 degrees) = 4.30265: half = 4.30265 * 2 / sqrt(3)
     estimate = accuracy([50.0, 52.0, 54.0], questions=1000)
     assert estimate.mean == 52 and estimate.n == 3 and estimate.over == "seeds"
-    assert estimate.reach == pytest.approx(4.96827, abs=1e-4)
+    assert estimate.margin_of_error == pytest.approx(4.96827, abs=1e-4)
 
 
 def test_two_seeds_have_the_wide_interval_of_one_degree_of_freedom():
-    assert accuracy([40.0, 42.0], 1000).reach == pytest.approx(12.7062, abs=1e-3)
+    assert accuracy([40.0, 42.0], 1000).margin_of_error == pytest.approx(12.7062, abs=1e-3)
 
 
 def test_one_seed_has_an_interval_over_the_questions_and_says_so():
@@ -55,7 +55,7 @@ def test_wilson_holds_the_share_and_stays_within_bounds(right, n):
 def test_a_shift_moves_the_interval_and_keeps_its_width(values, shift):
     plain, moved = accuracy(values, 100), accuracy([v + shift for v in values], 100)
     assert moved.mean == pytest.approx(plain.mean + shift, abs=1e-6)
-    assert moved.reach == pytest.approx(plain.reach, abs=1e-6)
+    assert moved.margin_of_error == pytest.approx(plain.margin_of_error, abs=1e-6)
 
 
 @settings(deadline=None)
@@ -86,7 +86,7 @@ def test_mcnemar_by_hand():
 @pytest.mark.parametrize("right", [0, 1, 6, 11, 12])
 def test_an_interval_over_questions_holds_its_mean(right):
     found = share_of_questions(100 * right / 12, 12)
-    assert found.low <= found.mean <= found.high and found.reach >= 0
+    assert found.low <= found.mean <= found.high and found.margin_of_error >= 0
 
 
 @examples(30)

@@ -134,24 +134,26 @@ def test_the_papers_figure_stands_beside_the_measured_one():
 def test_a_figure_of_something_else_stands_for_the_order_and_says_what_differs():
     other = ("task arithmetic instead of SVAMP", "student from random weights instead of T5-base")
     rows = [
-        a_row("m", label, records(30.0), 200, published=69.0, unlike=other, source="Table 6 (SVAMP)")
+        a_row("m", label, records(30.0), 200, published=69.0, deviations=other, source="Table 6 (SVAMP)")
         for label in ("5", "10")
     ]
     found = table(rows, "grid", "embedded", "arithmetic")
     assert found.lines[0].row.published == 69.0 and found.lines[0].versus_published is None
-    assert found.lines[0].row.unlike == other
-    assert "paper: Table 6 (SVAMP)" in found.about and "stands for the order" in found.about[-1]
-    assert found.notes == (f"other than the paper's: {other[0]}, {other[1]}",)
+    assert found.lines[0].row.deviations == other
+    assert "paper: Table 6 (SVAMP)" in found.about and "only the order is comparable" in found.about[-1]
+    assert found.notes == (f"deviates from the paper: {other[0]}, {other[1]}",)
     assert found.lines[0].marks == found.lines[1].marks == (1,), "what lines share is said once"
     alike = table([a_row("m", "5", records(30.0), 200, published=69.0)], "grid", "paper", "svamp")
-    assert not any("stands for the order" in clause for clause in alike.about) and alike.notes == ()
-    assert not alike.lines[0].row.unlike and alike.lines[0].versus_published == -39.0
+    assert not any("only the order is comparable" in clause for clause in alike.about) and alike.notes == ()
+    assert not alike.lines[0].row.deviations and alike.lines[0].versus_published == -39.0
 
 
 def test_a_long_list_of_differences_is_short_in_the_note():
     many = tuple(f"setting {i}" for i in range(9))
-    found = table([a_row("m", "5", records(30.0), 200, published=69.0, unlike=many)], "g", "embedded", "t")
-    assert found.notes[0].endswith("setting 5, and 3 more") and found.lines[0].row.unlike == many
+    found = table(
+        [a_row("m", "5", records(30.0), 200, published=69.0, deviations=many)], "g", "embedded", "t"
+    )
+    assert found.notes[0].endswith("setting 5, and 3 more") and found.lines[0].row.deviations == many
 
 
 def test_the_table_says_where_validation_is_agreement_with_the_teacher():

@@ -164,7 +164,7 @@ def test_open_prints_the_pages_and_opens_a_browser_unless_told_not_to(study, ser
 
 def test_the_report_shows_what_the_students_say_and_keeps_it(study):
     text = (study.folder / "report.html").read_text()
-    assert "What the students say" in text and "✗" in text
+    assert "Example outputs" in text and "✗" in text
     kept = [read_json(path) for path in study.home.root.glob("cells/*/rationales/*.json")]
     assert len(kept) == len(study.ids) and all(len(found) == 4 for found in kept)
 
@@ -227,7 +227,7 @@ def test_a_user_walks_from_the_experiments_to_runs_report_and_student(chromium, 
 
     report = follow(page.get_by_role("link", name="read the report"))
     inside = report.frame_locator("iframe")
-    inside.get_by_role("heading", name="What the students say").wait_for()
+    inside.get_by_role("heading", name="Example outputs").wait_for()
     assert inside.locator("svg").count() > 1
     seen("report", report)
     context.close()

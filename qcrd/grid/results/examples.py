@@ -12,7 +12,7 @@ from qcrd.grid.plan.study import Study
 from qcrd.grid.results.layout import table_settings
 from qcrd.judging.cells import Explainer
 from qcrd.judging.rationales import rationales
-from qcrd.report.page import Example, Said
+from qcrd.report.page import Example, StudentAnswer
 from qcrd.types import Prediction, Question
 
 QUESTIONS = 4  # of each task
@@ -72,7 +72,7 @@ def _of_task(speakers: Sequence[_Speaker]) -> list[Example]:
             question.text,
             question.label,
             tuple(
-                Said(speaker.name, written[number], prediction.text, prediction.correct)
+                StudentAnswer(speaker.name, written[number], prediction.text, prediction.correct)
                 for speaker, written in zip(speakers, told, strict=True)
                 for prediction in [speaker.predictions[question.id]]
             ),

@@ -14,7 +14,7 @@ from qcrd.grid.plan.study import Study
 from qcrd.grid.results.examples import examples
 from qcrd.grid.results.rows import tables
 from qcrd.report.drawing import FORMATS as PICTURES
-from qcrd.report.drawing import Format, saved
+from qcrd.report.drawing import Format, file_bytes
 from qcrd.report.figures import draw
 from qcrd.report.formats import FORMATS, render
 from qcrd.report.model import Table
@@ -52,7 +52,7 @@ def write(study: Study, accuracies: Sequence[TeacherAccuracy] | None = None) -> 
 def figures(table: Table, folder: Path, formats: Sequence[Format]) -> list[Path]:
     """Write a figure for each section that has a result."""
     return [
-        _file(folder / f"{drawn.name}.{name}", saved(drawn.figure, name))
+        _file(folder / f"{drawn.name}.{name}", file_bytes(drawn.figure, name))
         for drawn in draw(table)
         for name in formats
     ]

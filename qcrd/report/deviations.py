@@ -1,4 +1,4 @@
-"""In what a cell is not what the paper's figure is of: where nothing is, they can be subtracted."""
+"""Deviations of a cell from the setup of a result in the paper. Without any, the two are comparable."""
 
 from __future__ import annotations
 
@@ -20,36 +20,39 @@ _SIZES = {  # train, validation, test (section 4.1)
 }
 _TEACHER, _TEMPERATURE = "gpt-3.5-turbo", 0.7  # section 4.1
 
-# Read off a cell's identity, which has what its method reads and nothing else. Left out is what is compared
-# by its name, what the paper does not define (the iteration), and how exactly is calculated.
+# Compared by the cell's identity, which only has the settings that its method uses. Excluded are models and
+# tokenizers (compared by name above), the iteration (undefined in the paper) and the numerical precision.
 _SECTIONS = ("rationales", "selection", "contrastive", "selfplay", "discriminator", "training", "student")
-_APART = {"model", "tokenizer", "precision", "iteration", "teacher"}
+_EXCLUDED = {"model", "tokenizer", "precision", "iteration", "teacher"}
 
 
-def unlike(cell: Cell, task: str, size: str, labels: str, varied: Mapping[str, Any]) -> tuple[str, ...]:
-    """Each difference as `what it is here instead of what it is in the paper`; () is none.
+def deviations(cell: Cell, task: str, size: str, labels: str, varied: Mapping[str, Any]) -> tuple[str, ...]:
+    """List the deviations, each as "ours instead of the paper's".
 
-    What the paper leaves open, as steps and learning rate, is as in `presets.PAPER`: there Distilling
-    Step-by-Step's settings stand in.
+    Settings that the paper does not give, such as steps and learning rate, are compared with `presets.PAPER`,
+    which takes them from Distilling Step-by-Step.
 
     Args:
         cell: a cell.
-        task: whose figure it is.
-        size: of T5, base or small.
-        labels: gold or teacher.
-        varied: settings (dotted paths) that the figure's table varies, as the figure has them.
+        task: task of the paper's result.
+        size: size of its T5, base or small.
+        labels: its training labels, gold or teacher.
+        varied: settings (dotted paths) that the paper's table varies, with the values of the result.
+
+    Returns:
+        The deviations; empty if there are none.
     """
-    return tuple(_differences(cell, task, size, labels, varied))
+    return tuple(_deviations(cell, task, size, labels, varied))
 
 
-def _differences(cell: Cell, task: str, size: str, labels: str, varied: Mapping[str, Any]) -> Iterator[str]:
+def _deviations(cell: Cell, task: str, size: str, labels: str, varied: Mapping[str, Any]) -> Iterator[str]:
     if cell.task.name != task:
         yield f"task {cell.task.name} instead of {NAMES[task]}"
     else:
         for split, count in zip(("train", "validation", "test"), _SIZES[task], strict=True):
-            asked = getattr(cell.task, split)
-            if asked not in (None, count):
-                yield f"{asked} {split} questions instead of {count}"
+            configured = getattr(cell.task, split)
+            if configured not in (None, count):
+                yield f"{configured} {split} questions instead of {count}"
     if not _is_t5(cell.student.checkpoint, size):
         yield f"student {_named(cell.student.checkpoint)} instead of T5-{size}"
     if cell.rationales.labels != labels:
@@ -66,19 +69,20 @@ def _differences(cell: Cell, task: str, size: str, labels: str, varied: Mapping[
 
 
 def _settings(cell: Cell, paper: Cell) -> Iterator[str]:
-    here, there = (cell_identity(each, "", {}) for each in (cell, paper))
+    """Deviations in the settings that enter the identity."""
+    identity, papers_identity = (cell_identity(c, "", {}) for c in (cell, paper))
     for section in _SECTIONS:
-        if (section in here) != (section in there):
+        if (section in identity) != (section in papers_identity):
             yield f"another {section}"
             continue
-        ours, papers = here.get(section, {}), there.get(section, {})
-        for name in (name for name in ours if name in papers and name not in _APART):
+        ours, papers = identity.get(section, {}), papers_identity.get(section, {})
+        for name in (name for name in ours if name in papers and name not in _EXCLUDED):
             if ours[name] != papers[name]:
                 yield f"{section}.{name} {_shown(ours[name])} instead of {_shown(papers[name])}"
 
 
 def _reference(cell: Cell, labels: str, varied: Mapping[str, Any]) -> Cell:
-    """The paper's cell, as far as it is known, with what its table varies as the figure has it."""
+    """The paper's cell, as far as it is known, with the varied settings of the result."""
     tree = merged(PAPER, {"method": cell.method, "rationales": {"labels": labels}})
     for path, value in varied.items():
         section, name = path.split(".")
@@ -87,7 +91,7 @@ def _reference(cell: Cell, labels: str, varied: Mapping[str, Any]) -> Cell:
 
 
 def _is_t5(checkpoint: str | None, size: str) -> bool:
-    """Which release is meant the paper does not say."""
+    """Whether it is T5 of this size in any release, since the paper does not name the release."""
     return re.fullmatch(rf"(?:.*/)?t5(?:-v1_1)?-{size}", checkpoint or "") is not None
 
 
