@@ -1,4 +1,7 @@
-"""Memory of a discriminator's step on SVAMP's lengths: as one graph, and in chunks. Known, not run."""
+"""Activation memory of a discriminator step for texts of SVAMP's lengths: in one graph, and in chunks.
+
+Computed from shapes; no model is run.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from transformers import T5Config
 
-from qcrd.bench.workload import RIGHT, SIZES, Lengths, Size
+from qcrd.bench.workload import ACCURACY, SIZES, Lengths, Size
 from qcrd.discriminator.footprint import kept_bytes
 from qcrd.discriminator.questions import DiscriminatorQuestion, Tokens, chunks
 
@@ -17,22 +20,22 @@ GIB = 2**30
 
 @dataclass(frozen=True, slots=True)
 class StepMemory:
-    """What the gradient of one step keeps, in bytes of fp32."""
+    """Bytes of fp32 activations that one step keeps for the gradient."""
 
     m: int
     questions: int
-    tokens: int
-    max_tokens: int
-    chunks: int
-    whole: int  # bytes, all questions in one graph
-    largest: int  # bytes, of the largest chunk
+    tokens: int  # of all questions
+    max_tokens: int  # per chunk
+    chunks: int  # number of chunks
+    whole: int  # bytes with all questions in one graph
+    largest: int  # bytes of the largest chunk
 
-    def plain(self) -> dict:
-        """For JSON."""
+    def summary(self) -> dict[str, int]:
+        """All fields, for JSON."""
         return asdict(self)
 
     def text(self) -> str:
-        """For people."""
+        """Human-readable text."""
         return (
             f"m = {self.m}: {self.questions} questions of {self.tokens:,} tokens; one graph "
             f"{self.whole / GIB:.1f} GiB; {self.chunks} chunks of at most {self.max_tokens:,} tokens "
@@ -43,18 +46,18 @@ class StepMemory:
 def bench_discriminator(
     size: Size, m: int, batch: int, max_tokens: int, augment: int = 2, seed: int = 0
 ) -> StepMemory:
-    """Count the bytes that a discriminator's step keeps for its gradient, in both ways.
+    """Compute the bytes that a discriminator step keeps for the gradient, in one graph and in chunks.
 
     Args:
-        size: of the T5 that the encoder is of.
-        m: the teacher's rationales per question.
-        batch: questions.
-        max_tokens: of a chunk.
+        size: size of the T5 whose encoder is used.
+        m: teacher rationales per question.
+        batch: questions per step.
+        max_tokens: maximum number of tokens per chunk.
         augment: augmented negatives per positive.
-        seed: of the lengths.
+        seed: random seed of the lengths.
     """
-    dice = random.Random(seed)
-    questions = [_question(dice, m, augment) for _ in range(batch)]
+    generator = random.Random(seed)
+    questions = [_question(generator, m, augment) for _ in range(batch)]
     shape = T5Config(**SIZES[size], feed_forward_proj="relu", dropout_rate=0.0)
     runs = list(chunks(questions, max_tokens))
     return StepMemory(
@@ -68,14 +71,14 @@ def bench_discriminator(
     )
 
 
-def _question(dice: random.Random, m: int, augment: int) -> DiscriminatorQuestion:
+def _question(generator: random.Random, m: int, augment: int) -> DiscriminatorQuestion:
     lengths = Lengths()
-    right: list[Tokens] = []
-    wrong: list[Tokens] = []
+    positives: list[Tokens] = []
+    negatives: list[Tokens] = []
     for number in range(m):
-        side = right if number == 0 or dice.random() < RIGHT else wrong
-        side.append([0] * lengths.rationale(dice))
-    return DiscriminatorQuestion([0] * lengths.question(dice), right, wrong, right * augment)
+        group = positives if number == 0 or generator.random() < ACCURACY else negatives
+        group.append([0] * lengths.rationale(generator))
+    return DiscriminatorQuestion([0] * lengths.question(generator), positives, negatives, positives * augment)
 
 
 def _lengths(questions: Sequence[DiscriminatorQuestion]) -> list[int]:

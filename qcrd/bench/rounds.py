@@ -1,4 +1,4 @@
-"""Ways of doing the same thing, timed by turns, because a machine's speed changes while it is measured."""
+"""Interleaved timing of several implementations, because the speed of a machine changes over time."""
 
 from __future__ import annotations
 
@@ -10,58 +10,60 @@ from statistics import median
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-Way = Callable[[int], object]
-"""Does it once; told the number of the round, so that each round can take other questions."""
+Implementation = Callable[[int], object]
+"""Runs once. The argument is the number of the round, so that rounds can use different questions."""
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
-    """What one way took."""
+class Timing:
+    """Times of one implementation."""
 
-    seconds: list[float]  # a figure for each round
-    flops: int  # of its matrix products, counted while it warmed up
+    seconds: list[float]  # one per round
+    flops: int  # of matrix products, counted in the warm-up
 
     @property
     def median(self) -> float:
-        """Seconds."""
+        """Median over the rounds, in seconds."""
         return median(self.seconds)
 
 
-def by_turns(ways: Mapping[str, Way], rounds: int, say: Callable[[str], None]) -> dict[str, Timed]:
-    """Run every way once to warm up and to count, then all by turns.
+def time_interleaved(
+    implementations: Mapping[str, Implementation], rounds: int, report: Callable[[str], None]
+) -> dict[str, Timing]:
+    """Run each implementation once as a warm-up and to count FLOPs, then time them in turn.
 
     Args:
-        ways: by name.
-        rounds: how often each is timed.
-        say: what a person is told.
+        implementations: by name.
+        rounds: number of timings of each.
+        report: function that receives progress messages.
     """
     flops: dict[str, int] = {}
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for name, way in ways.items():
+    seconds: dict[str, list[float]] = {name: [] for name in implementations}
+    for name, run in implementations.items():
         with FlopCounterMode(display=False) as counter:
-            way(0)
+            run(0)
         flops[name] = counter.get_total_flops()
-        say(f"{name}: warm, {flops[name] / 1e12:.3f} TFLOP")
+        report(f"{name}: warm, {flops[name] / 1e12:.3f} TFLOP")
     for number in range(1, rounds + 1):
-        for name, way in ways.items():
-            seconds[name].append(_timed(way, number))
-            say(f"round {number} of {rounds}: {name} {seconds[name][-1]:.3f} s")
-    return {name: Timed(seconds[name], flops[name]) for name in ways}
+        for name, run in implementations.items():
+            seconds[name].append(_seconds(run, number))
+            report(f"round {number} of {rounds}: {name} {seconds[name][-1]:.3f} s")
+    return {name: Timing(seconds[name], flops[name]) for name in implementations}
 
 
-def ratio(over: Timed, under: Timed) -> float:
-    """Median over the rounds of one way's seconds divided by another's in the same round."""
-    return median(a / b for a, b in zip(over.seconds, under.seconds, strict=True))
+def ratio(numerator: Timing, denominator: Timing) -> float:
+    """Median over the rounds of the ratio of two implementations' times in the same round."""
+    return median(a / b for a, b in zip(numerator.seconds, denominator.seconds, strict=True))
 
 
-def _timed(way: Way, number: int) -> float:
-    _wait()
-    begun = time.perf_counter()
-    way(number)
-    _wait()
-    return time.perf_counter() - begun
+def _seconds(run: Implementation, number: int) -> float:
+    _synchronize()
+    start = time.perf_counter()
+    run(number)
+    _synchronize()
+    return time.perf_counter() - start
 
 
-def _wait() -> None:
+def _synchronize() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -87,8 +87,8 @@ def step(
     results = [bench_step(size.value, number, *options) for number in dict.fromkeys(m or [5])]
     growth = slope(results) if len(results) > 1 else None
     if as_json:
-        rest = {"curve": [each.plain() for each in results], "naive_slope_over_ours": growth}
-        typer.echo(json.dumps(results[0].plain() | rest))
+        rest = {"curve": [each.summary() for each in results], "naive_slope_over_ours": growth}
+        typer.echo(json.dumps(results[0].summary() | rest))
         return
     typer.echo("\n".join(each.text() for each in results))
     if growth is not None:
@@ -117,12 +117,12 @@ def generate(
 
       qcrd bench generate --size base --batch 256 --questions 720 --bf16
     """
-    from qcrd.bench.writing import bench_writing
+    from qcrd.bench.generation import bench_generation
 
-    result = bench_writing(
+    result = bench_generation(
         size.value, questions, batch, temperature, top_k or None, bf16, _device(device), rounds, _say
     )
-    typer.echo(json.dumps(result.plain()) if as_json else result.text())
+    typer.echo(json.dumps(result.summary()) if as_json else result.text())
 
 
 @app.command()
@@ -171,7 +171,7 @@ def negatives(
     ]
     material = recorded(data, questions) if data is not None else generated(questions)
     result = bench_negatives(material, settings, steps, batch, answered, delta, seed, _say)
-    typer.echo(json.dumps(result.plain()) if as_json else result.text())
+    typer.echo(json.dumps(result.summary()) if as_json else result.text())
 
 
 @app.command()
@@ -201,7 +201,7 @@ def discriminator(
         bench_discriminator(size.value, number, batch, limit) for number in dict.fromkeys(m or [5, 20])
     ]
     lines = (each.text() for each in results)
-    typer.echo(json.dumps({"steps": [each.plain() for each in results]}) if as_json else "\n".join(lines))
+    typer.echo(json.dumps({"steps": [each.summary() for each in results]}) if as_json else "\n".join(lines))
 
 
 @app.command()

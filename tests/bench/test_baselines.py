@@ -5,15 +5,15 @@ import torch
 from daily import product
 from small import CPU
 
-from qcrd.bench import peers
-from qcrd.bench.workload import LONGEST, PUSHING, Workload
+from qcrd.bench import baselines
+from qcrd.bench.workload import ACTIVE_DELTA, MAX_RATIONALE, Workload
 from qcrd.losses import SCHEMES
 
 BATCH = [3, 0, 2, 5]
 
 
 def work(m=4, k=2):
-    return Workload.of("tiny", 6, m, k, device=CPU.type)
+    return Workload.draw("tiny", 6, m, k, device=CPU.type)
 
 
 def played(objective, k=2):
@@ -34,7 +34,7 @@ def assert_same(student, ours, theirs):
     product(
         sorted(SCHEMES.keys() - {"sampling"}),  # which draws
         [True, False],
-        [(4, PUSHING), (1, PUSHING), (4, 6.0)],
+        [(4, ACTIVE_DELTA), (1, ACTIVE_DELTA), (4, 6.0)],
     ),
 )
 def test_the_naive_step_has_the_loss_and_gradients_of_ours(scheme, discriminator, size):
@@ -43,15 +43,15 @@ def test_the_naive_step_has_the_loss_and_gradients_of_ours(scheme, discriminator
     student = given.student()
     objective = played(given.objective("qcrd", student, scheme, discriminator, delta))
     parts = objective.loss(BATCH, 1)
-    assert delta < PUSHING or parts["negatives/active"] == 1, "by default every chosen negative pushes"
-    assert_same(student, parts["loss"], peers.naive(student, objective, BATCH))
+    assert delta < ACTIVE_DELTA or parts["negatives/active"] == 1, "by default every chosen negative pushes"
+    assert_same(student, parts["loss"], baselines.naive_loss(student, objective, BATCH))
 
 
 def test_the_step_of_its_trainer_has_the_loss_and_gradients_of_our_dss():
     given = work()
     student = given.student()
     objective = given.objective("dss", student, "minmax", False)
-    assert_same(student, objective.loss(BATCH, 1)["loss"], peers.distil(student, objective, BATCH))
+    assert_same(student, objective.loss(BATCH, 1)["loss"], baselines.dss_loss(student, objective, BATCH))
 
 
 def test_transformers_writes_as_many_tokens_as_it_is_told_to():
@@ -60,13 +60,13 @@ def test_transformers_writes_as_many_tokens_as_it_is_told_to():
     rows = student.completions([q.text for q in given.questions], 64)
     generate = student.model.generate
     student.model.generate = lambda **given: seen.append(generate(**given)) or seen[-1]
-    assert peers.write(student, rows, [2, 5, 3, 4, 1, 2], 1.5, batch=4) == 17
+    assert baselines.generate(student, rows, [2, 5, 3, 4, 1, 2], 1.5, batch=4) == 17
     assert [out.shape[1] - 1 for out in seen] == [5, 2]
     assert student.training
 
 
 def test_the_texts_have_the_lengths_of_svamp_and_always_the_same():
-    given = Workload.of("tiny", 400, 5, 1, device=CPU.type)
+    given = Workload.draw("tiny", 400, 5, 1, device=CPU.type)
     student = given.student()
     asked = [len(row) for row in student.completions([f"explain: {q.text}" for q in given.questions], 999)]
     rationales = [r for s in given.sets for r in (*s.positives, *s.negatives)]
@@ -75,7 +75,7 @@ def test_the_texts_have_the_lengths_of_svamp_and_always_the_same():
     assert abs(sum(asked) / len(asked) - 43.0) < 2
     assert abs(sum(lengths) / len(lengths) - 38.9) < 2
     assert abs(sorted(lengths)[int(0.95 * len(lengths))] - 82) < 5
-    assert max(lengths) <= LONGEST
+    assert max(lengths) <= MAX_RATIONALE
     right = sum(len(s.positives) for s in given.sets) / len(rationales)
     assert abs(right - 0.84) < 0.03  # the first of five is always right, the others four times in five
-    assert given.sets == Workload.of("tiny", 400, 5, 1, device=CPU.type).sets
+    assert given.sets == Workload.draw("tiny", 400, 5, 1, device=CPU.type).sets

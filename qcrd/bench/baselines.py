@@ -1,12 +1,13 @@
-"""The same computations as others write them: transformers' modules, padded batches, a pass per sequence.
+"""Baselines of the benchmarks: the same computations with transformers' modules and padded batches.
 
-`distil` is the step of Distilling Step-by-Step's trainer, `naive` is QCRD's equations written down, and
-`write` is transformers' own sampling.
+`dss_loss` is the step of Distilling Step-by-Step's trainer, `naive_loss` a direct implementation of QCRD's
+equations, and `generate` transformers' own sampling.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,26 +16,27 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, choose, contrastive_loss
+from qcrd.objectives.dss import StepByStep
 from qcrd.objectives.qcrd import Contrastive
 from qcrd.student.t5.student import T5Student
 
-IGNORED = -100
+IGNORED = -100  # label of padding
 
 Tokens = Sequence[int]
 Row = tuple[int, bool, list[int]]
-"""Position of the question in the batch, whether it is a positive, and the rationale's tokens."""
+"""Index of the question in the batch, whether the rationale is a positive, and its tokens."""
 
 
-def distil(student: T5Student, objective, batch: Sequence[int]) -> Tensor:
-    """0.5 * L_pred + 0.5 * l(f(x), r): two padded forward passes, as DSS's TaskPrefixTrainer."""
+def dss_loss(student: T5Student, objective: StepByStep, batch: Sequence[int]) -> Tensor:
+    """0.5 * L_pred + 0.5 * l(f(x), r) by two padded forward passes, as in DSS's TaskPrefixTrainer."""
     rationales = [objective.pool.positives[i][0] for i in batch]
     predict = _pass(student, [objective.predict[i] for i in batch], [objective.labels[i] for i in batch])
     explain = _pass(student, [objective.explain[i] for i in batch], rationales)
     return 0.5 * predict.mean() + 0.5 * explain.mean()
 
 
-def naive(student: T5Student, objective: Contrastive, batch: Sequence[int]) -> Tensor:
-    """Eqs. 3-8 with a padded pass of encoder and decoder, with gradient, for each of the m + k rationales."""
+def naive_loss(student: T5Student, objective: Contrastive, batch: Sequence[int]) -> Tensor:
+    """Eqs. 3-8 with a padded forward pass, with gradient, for each of the m + k rationales of a question."""
     predict = _pass(student, [objective.predict[i] for i in batch], [objective.labels[i] for i in batch])
     positives = [objective.pool.positives[i] for i in batch]
     negatives = [objective.pool.negatives[i] + objective.played[i] for i in batch]
@@ -42,16 +44,17 @@ def naive(student: T5Student, objective: Contrastive, batch: Sequence[int]) -> T
         [(number, kind, r) for kind, group in ((True, p), (False, n)) for r in group]
         for number, (p, n) in enumerate(zip(positives, negatives, strict=True))
     ]
-    found, place = [], []
-    for turn in range(max(map(len, rows))):
-        here = [group[turn] for group in rows if len(group) > turn]
-        asked = [objective.explain[batch[number]] for number, _, _ in here]
-        found.append(_pass(student, asked, [r for _, _, r in here]))
-        place += [(number, kind) for number, kind, _ in here]
-    loss = torch.cat(found)
+    losses: list[Tensor] = []
+    flat: list[Row] = []
+    for rank in range(max(map(len, rows))):
+        ranked = [group[rank] for group in rows if len(group) > rank]
+        prompts = [objective.explain[batch[number]] for number, _, _ in ranked]
+        losses.append(_pass(student, prompts, [r for _, _, r in ranked]))
+        flat += ranked
+    loss = torch.cat(losses)
     candidates = Candidates(
-        torch.tensor([number for number, _ in place], device=loss.device),
-        torch.tensor([kind for _, kind in place], device=loss.device),
+        torch.tensor([number for number, _, _ in flat], device=loss.device),
+        torch.tensor([kind for _, kind, _ in flat], device=loss.device),
         len(batch),
     )
     settings, generator = objective.settings, torch.Generator().manual_seed(0)
@@ -59,10 +62,9 @@ def naive(student: T5Student, objective: Contrastive, batch: Sequence[int]) -> T
     chosen = choose(candidates, loss, scheme, settings.delta, generator)
     weight = None
     if objective.discriminator is not None and scheme.weighted:
-        flat = [here for turn in range(max(map(len, rows))) for here in _turn(rows, turn)]
-        taken = [flat[row] for row in chosen.row.tolist()]
-        rated = [objective.discriminator_questions[batch[number]].text + r for number, _, r in taken]
-        quality = objective.discriminator.model.quality(rated)
+        selected = [flat[row] for row in chosen.row.tolist()]
+        texts = [objective.discriminator_questions[batch[number]].text + r for number, _, r in selected]
+        quality = objective.discriminator.model.quality(texts)
         weight = torch.where(chosen.positive, quality, 1 - quality)
     contrast, _ = contrastive_loss(
         candidates, chosen, loss[chosen.row], weight, settings.beta, settings.delta, settings.negative
@@ -70,19 +72,31 @@ def naive(student: T5Student, objective: Contrastive, batch: Sequence[int]) -> T
     return objective.alpha1 * predict.mean() + objective.alpha2 * contrast
 
 
-def write(
+def generate(
     student: T5Student,
     inputs: Sequence[Tokens],
-    limits: Sequence[int],
+    lengths: Sequence[int],
     temperature: float,
     batch: int,
     top_k: int | None = None,
 ) -> int:
-    """Sample a sequence for each input with transformers' `generate`; returns the number of tokens."""
+    """Sample a sequence for each input with transformers' `generate`.
+
+    Args:
+        student: the student.
+        inputs: token ids of each input.
+        lengths: number of tokens to generate for each input.
+        temperature: of sampling.
+        batch: sequences per batch.
+        top_k: number of most likely tokens to sample from; None for all.
+
+    Returns:
+        Number of generated tokens.
+    """
     training, tokens = student.training, 0
     student.eval()
     for start in range(0, len(inputs), batch):
-        rows, ends = inputs[start : start + batch], limits[start : start + batch]
+        rows, ends = inputs[start : start + batch], lengths[start : start + batch]
         ids, mask = _pad(rows, 0, student.device)
         with student.precision(), torch.no_grad():
             student.model.generate(
@@ -90,46 +104,43 @@ def write(
                 attention_mask=mask.long(),
                 do_sample=True,
                 temperature=temperature,
-                top_k=top_k or 0,  # 0 is all
+                top_k=top_k or 0,  # 0 disables it
                 top_p=1.0,
                 num_beams=1,
                 max_new_tokens=max(ends),
-                stopping_criteria=StoppingCriteriaList([_Ends(ends)]),
+                stopping_criteria=StoppingCriteriaList([_StopAtLengths(ends)]),
             )
         tokens += sum(ends)
     student.train(training)
     return tokens
 
 
-class _Ends(StoppingCriteria):
-    """Ends each row at a length of its own, since a random model does not end by itself."""
+class _StopAtLengths(StoppingCriteria):
+    """Stops each row at its own length, since a random model does not generate end of sequence."""
 
-    def __init__(self, ends: Sequence[int]):
-        self.ends = torch.tensor(ends)
+    def __init__(self, lengths: Sequence[int]):
+        self.lengths = torch.tensor(lengths)
 
-    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs) -> Tensor:
-        return (input_ids.shape[1] - 1 >= self.ends).to(input_ids.device)
-
-
-def _turn(rows: Sequence[Sequence[Row]], turn: int) -> list[Row]:
-    return [group[turn] for group in rows if len(group) > turn]
+    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: Any) -> Tensor:
+        return (input_ids.shape[1] - 1 >= self.lengths).to(input_ids.device)
 
 
 def _pass(student: T5Student, inputs: Sequence[Tokens], targets: Sequence[Tokens]) -> Tensor:
-    """[R] token-mean cross entropy, by one padded pass of the whole model."""
+    """[R] mean cross entropy per token, by one padded forward pass of the model."""
     ids, mask = _pad(inputs, 0, student.device)
-    labels, real = _pad(targets, 0, student.device)
-    read = torch.cat([torch.full_like(labels[:, :1], student.start_id), labels[:, :-1]], 1)
-    labels = labels.masked_fill(~real, IGNORED)
+    labels, target_mask = _pad(targets, 0, student.device)
+    decoder_input = torch.cat([torch.full_like(labels[:, :1], student.start_id), labels[:, :-1]], 1)
+    labels = labels.masked_fill(~target_mask, IGNORED)
     with student.precision():
         logits = student.model(
-            input_ids=ids, attention_mask=mask.long(), decoder_input_ids=read, use_cache=False
+            input_ids=ids, attention_mask=mask.long(), decoder_input_ids=decoder_input, use_cache=False
         ).logits
     nats = cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
-    return nats.sum(1) / real.sum(1)
+    return nats.sum(1) / target_mask.sum(1)
 
 
 def _pad(rows: Sequence[Tokens], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """[R, longest] token ids, and the mask of those that are not padding."""
     lengths = torch.tensor([len(row) for row in rows])
     mask = torch.arange(int(lengths.max())) < lengths[:, None]
     ids = torch.full(mask.shape, pad)
