@@ -138,6 +138,7 @@ MOVED = {
     "qcrd.teacher.tokenizer": "qcrd.hub.word_tokenizer",
     "qcrd.teacher.weights": "qcrd.hub.model_files",
     "qcrd.tracking.journal": "qcrd.storage.journal",
+    "qcrd.training.checkpoint.whole": "qcrd.training.checkpoint.intact",
     "qcrd.training.memory.settle": "qcrd.training.memory.freeze_gc",
     "qcrd.usage": "qcrd.training.usage",
     "qcrd.yields": "qcrd.cell.teacher_accuracy",

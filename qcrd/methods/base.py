@@ -42,7 +42,7 @@ class Method:
     options: type[config.Section] | None = None
     """What a cell's `options` may say; None is nothing."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         uses: object = self.uses  # whatever a plugin wrote
         if not isinstance(uses, frozenset):
             self._refuse("uses", self.uses, f"a frozenset of {', '.join(USABLE)}")

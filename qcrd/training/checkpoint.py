@@ -1,6 +1,6 @@
-"""Checkpoints: what a training needs to go on exactly where it was.
+"""Checkpoints, from which an interrupted training resumes with identical results.
 
-One file each, with the small facts in its metadata; the newest that is whole serves.
+Each checkpoint is one safetensors file, with numbers and positions in its metadata.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from torch import Tensor
 from qcrd.storage import tensors as files
 from qcrd.storage.tensors import DamagedTensors
 
-KEPT = 2  # the newest, and one in case it turns out to be damaged
+KEPT = 2  # the newest, and the one before in case the newest is damaged
 logger = logging.getLogger(__name__)
 
 
-def save(folder: Path, iteration: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write the checkpoint taken at the start of `iteration`, then remove all but the newest two."""
-    files.save(folder / f"checkpoint-{iteration:08d}.safetensors", tensors, facts)
+def save(folder: Path, iteration: int, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Write the checkpoint of the start of `iteration`, then delete all but the newest two."""
+    files.save(folder / f"checkpoint-{iteration:08d}.safetensors", tensors, metadata)
     for old in sorted(folder.glob("checkpoint-*.safetensors"))[:-KEPT]:
         old.unlink()
 
 
-def whole(folder: Path) -> Iterator[tuple[dict[str, Tensor], dict[str, Any]]]:
-    """Tensors and facts of each checkpoint that is whole, the newest first; the others are said."""
+def intact(folder: Path) -> Iterator[tuple[dict[str, Tensor], dict[str, Any]]]:
+    """Tensors and metadata of each intact checkpoint, newest first. Damaged ones are logged and skipped."""
     for path in sorted(folder.glob("checkpoint-*.safetensors"), reverse=True):
         try:
             yield files.load(path)
         except DamagedTensors as error:
-            logger.warning("%s; the checkpoint before it serves", error)
+            logger.warning("%s; using the checkpoint before it", error)
 
 
 def clear(folder: Path) -> None:
-    """Remove all checkpoints and what was best at them: the training is finished."""
+    """Delete all checkpoints and the results of the best steps, after the training has finished."""
     for path in (*folder.glob("checkpoint-*.safetensors"), *folder.glob("best-*")):
         path.unlink()

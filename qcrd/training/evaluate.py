@@ -1,4 +1,4 @@
-"""What the student gets right, by greedy decoding."""
+"""Evaluation of the student by greedy decoding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qcrd.types import Prediction, Question
 
 
 class Evaluator:
-    """Asks the student one list of questions, as often as wanted; tokenised once."""
+    """Evaluates the student on one list of questions, which is tokenised once."""
 
     def __init__(
         self,
@@ -22,7 +22,15 @@ class Evaluator:
         questions: Sequence[Question],
         lengths: config.Student,
     ):
-        """`questions` carry the labels to compare with: gold, or the teacher's on validation (Table 3)."""
+        """Tokenise the questions.
+
+        Args:
+            student: the student.
+            task: task that parses and compares labels.
+            method: method by which the student is trained.
+            questions: with the labels to compare with: gold, or on validation the teacher's (Table 3).
+            lengths: maximum lengths of inputs, rationales and labels.
+        """
         self.student, self.task, self.questions = student, task, questions
         self.sequence = method.writes == "sequence"
         self.inputs = student.prompts("predict", [q.text for q in questions], lengths.max_input)
@@ -30,18 +38,18 @@ class Evaluator:
 
     def __call__(self) -> list[Prediction]:
         """One prediction per question, in order."""
-        found = []
+        predictions = []
         for question, text in zip(self.questions, self.texts(), strict=True):
             label = self.task.parse(text, question).label if self.sequence else text
-            right = label is not None and self.task.correct(label, question)
-            found.append(Prediction(question.id, text, question.label, right))
-        return found
+            correct = label is not None and self.task.correct(label, question)
+            predictions.append(Prediction(question.id, text, question.label, correct))
+        return predictions
 
     def texts(self) -> list[str]:
-        """What the student writes to each question, in order: the label, or rationale and label."""
+        """Outputs for the questions, in order: the label, or rationale and label."""
         return [self.student.text(tokens) for tokens in self.student.generate(self.inputs, self.limit)]
 
 
 def accuracy(predictions: Sequence[Prediction]) -> float:
-    """Percent correct; 0 for none."""
+    """Percentage of correct predictions; 0 if there are none."""
     return 100 * sum(p.correct for p in predictions) / max(len(predictions), 1)

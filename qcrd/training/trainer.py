@@ -1,7 +1,7 @@
-"""The training loop: iterations of steps, evaluated now and then, resumable at iteration boundaries.
+"""The training loop: iterations of steps with regular evaluation, resumable at iteration boundaries.
 
-All randomness comes from the cell's seed and a step or iteration number, never from a running stream, so
-that a resumed training is the same training.
+All randomness is derived from the cell's seed and the number of the step or iteration, never from a running
+generator, so that a resumed training has identical results.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,8 +35,8 @@ from qcrd.training import checkpoint
 from qcrd.training.evaluate import Evaluator, accuracy
 
 LOG_EVERY = 10  # steps
-CHECKPOINT_SHARE = 0.05  # of the time may go into checkpoints
-CHECKPOINT_SECONDS = 5.0  # at least so long between two
+CHECKPOINT_SHARE = 0.05  # maximum share of the time for writing checkpoints
+CHECKPOINT_SECONDS = 5.0  # minimum time between two checkpoints
 WEIGHTS = "student.safetensors"
 
 logger = logging.getLogger(__name__)
@@ -43,12 +44,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Progress:
-    """How far a training is."""
+    """State of a training for reports."""
 
     step: int = 0
     steps: int = 0
     loss: float = math.nan  # mean since the last report
-    flops: int = 0  # of training so far, evaluation left out; see `qcrd.student.flops`
+    flops: int = 0  # of training so far, without evaluation; see `qcrd.student.flops`
     chosen_step: int = 0  # step with the best validation accuracy so far
     accuracy: dict[str, float] = field(default_factory=dict)  # validation, test, test_last, test_best
 
@@ -56,8 +57,7 @@ class Progress:
 class Trainer:
     """Trains one student on one objective.
 
-    Files in `folder`: journal, checkpoints while it runs, and from the chosen step the weights and the
-    predictions.
+    Files in `folder`: the journal; checkpoints during training; weights and predictions of the chosen step.
     """
 
     def __init__(
@@ -74,9 +74,20 @@ class Trainer:
         statistics: dict[str, float],
         usage: Callable[[], dict[str, float]] = dict,
     ):
-        """`ids` name the training questions; `evaluators` are for "validation" and "test".
+        """Create the optimiser and an empty state.
 
-        `statistics` open the journal; `usage` says at each evaluation how busy the machine is.
+        Args:
+            student: the student, which is trained in place.
+            objective: computes the loss.
+            ids: ids of the training questions.
+            settings: the section `training`.
+            seed: the cell's seed.
+            evaluators: for "validation" and "test".
+            journal: receives metrics.
+            folder: folder of the cell.
+            report: called after every few steps.
+            statistics: metrics of step 0 in the journal.
+            usage: returns metrics of the machine's utilisation, called at each evaluation.
         """
         self.student, self.objective, self.ids = student, objective, ids
         self.settings, self.seed = settings, seed
@@ -88,75 +99,74 @@ class Trainer:
             student.parameters(),
             lr=settings.lr,
             weight_decay=settings.weight_decay,
-            fused=True,  # a fifth of the time on a CPU too
+            fused=True,  # takes a fifth of the time on a CPU too
         )
         self.snapshots = Snapshots(objective.lag)
         self.progress = Progress(steps=settings.steps)
         self.statistics, self.usage = statistics, usage
-        self.spent = 0.0  # seconds of earlier attempts up to their checkpoint
-        self._chosen: list[int] = []  # steps that the kept checkpoints had chosen
-        self._order: tuple[int, list[list[int]]] = (-1, [])
+        self.spent = 0.0  # seconds of earlier attempts up to the checkpoint
+        self._chosen: list[int] = []  # chosen steps of the kept checkpoints
+        self._order: tuple[int, list[list[int]]] = (-1, [])  # epoch and its batches
 
     def run(self) -> Progress:
-        """Train to the last step, from the newest checkpoint where there is one.
+        """Train to the last step, resuming from the newest checkpoint if there is one.
 
         Raises:
-            Diverged: where a loss, a gradient or a weight is no longer finite.
+            Diverged: if a loss, gradient or weight is not finite.
         """
-        begun = time.monotonic()
+        start = time.monotonic()
         try:
-            self._train(self._resume(), begun)
+            self._train(self._resume(), start)
         finally:
-            self.spent += time.monotonic() - begun
+            self.spent += time.monotonic() - start
         for name, ending in ((PREDICTIONS, ".json"), (WEIGHTS, ".safetensors")):
             with atomic(self.folder / name) as temporary:
                 shutil.copyfile(self._best(self.progress.chosen_step, ending), temporary)
         return self.progress
 
-    def _train(self, iteration: int, begun: float) -> None:
-        saved, cost, step = begun, 0.0, self.progress.step
+    def _train(self, iteration: int, start: float) -> None:
+        saved, cost, step = start, 0.0, self.progress.step
         while step < self.settings.steps:
-            self._check_weights(step)  # none other may become a snapshot or a checkpoint
+            self._check_weights(step)  # snapshots and checkpoints must be finite
             self.snapshots.take(iteration, self.student)
             waited = time.monotonic() - saved
             if iteration and waited > max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE):
-                self._save(iteration, self.spent + time.monotonic() - begun)
+                self._save(iteration, self.spent + time.monotonic() - start)
                 cost, saved = time.monotonic() - saved - waited, time.monotonic()
             end = min(step + self.iteration_steps, self.settings.steps)
-            coming = sorted({i for now in range(step + 1, end + 1) for i in self._batch(now)})
-            done = flops.total()
-            figures = self.objective.begin_iteration(iteration, self.snapshots, coming)
-            self.progress.flops += flops.total() - done
-            if figures:
-                self.journal.metrics(step, **{"time/iteration": iteration}, **figures)
+            upcoming = sorted({i for number in range(step + 1, end + 1) for i in self._batch(number)})
+            flops_before = flops.total()
+            metrics = self.objective.begin_iteration(iteration, self.snapshots, upcoming)
+            self.progress.flops += flops.total() - flops_before
+            if metrics:
+                self.journal.metrics(step, **{"time/iteration": iteration}, **metrics)
             while step < end:
                 step = self._steps(step, end)
             iteration += 1
 
     def _best(self, step: int, ending: str) -> Path:
-        # One file a step: a killed attempt may have been further than the checkpoint that is gone on from.
+        # One file per step: a killed attempt may have got past the checkpoint from which training resumes.
         return self.folder / f"best-{step:08d}{ending}"
 
     def _steps(self, step: int, end: int) -> int:
         """Train up to the next log line, evaluation or `end`; returns the step reached."""
         every = self.settings.evaluate_every
         stop = min(end, (step // LOG_EVERY + 1) * LOG_EVERY, (step // every + 1) * every)
-        begun, done = time.monotonic(), flops.total()
+        start, flops_before = time.monotonic(), flops.total()
         sums: dict[str, Tensor] = {}
         counts: dict[str, Tensor] = {}
         self.student.train()
-        for now in range(step + 1, stop + 1):
-            for name, value in self._step(now).items():
-                number = torch.nan_to_num(value.float())
-                sums[name] = sums.get(name, 0.0) + number
+        for number in range(step + 1, stop + 1):
+            for name, value in self._step(number).items():
+                sums[name] = sums.get(name, 0.0) + torch.nan_to_num(value.float())
                 counts[name] = counts.get(name, 0.0) + (~torch.isnan(value)).float()
         means = {name: float(sums[name] / counts[name]) for name in sums if float(counts[name])}
-        seconds = (time.monotonic() - begun) / (stop - step)
-        self.progress.flops += flops.total() - done
-        figures = {_grouped(name): value for name, value in means.items()}
-        rest = {"optimizer/lr": self._lr(stop), "time/seconds_per_step": seconds}
-        rest["cost/student_tflop"] = self.progress.flops / 1e12
-        self.journal.metrics(stop, **figures, **rest)
+        seconds = (time.monotonic() - start) / (stop - step)
+        self.progress.flops += flops.total() - flops_before
+        losses = {_grouped(name): value for name, value in means.items()}
+        others = {"optimizer/lr": self._lr(stop), "time/seconds_per_step": seconds}
+        others["cost/student_tflop"] = self.progress.flops / 1e12
+        self.journal.metrics(stop, **losses, **others)
         self.progress.step, self.progress.loss = stop, means.get("loss", math.nan)
         if stop % every == 0 or stop == self.settings.steps:
             self._evaluate(stop)
@@ -182,15 +192,16 @@ class Trainer:
         return {name: value.detach() for name, value in losses.items()}
 
     def _check_weights(self, step: int) -> None:
-        """What writes and is kept must be numbers; a loss shows that one step too late."""
+        """Raise `Diverged` if a weight is not finite. A loss only shows this one step later."""
         if step and not all(bool(torch.isfinite(p).all()) for p in self.student.parameters()):
             raise Diverged(step, [self.ids[i] for i in self._batch(step)], "weights are")
 
     def _batch(self, step: int) -> list[int]:
-        epoch, place = divmod(step - 1, self.epoch_steps)
+        """Numbers of the questions of the 1-based `step`."""
+        epoch, index = divmod(step - 1, self.epoch_steps)
         if self._order[0] != epoch:
             self._order = (epoch, epoch_order(len(self.ids), self.settings.batch, self.seed, epoch))
-        return self._order[1][place]
+        return self._order[1][index]
 
     def _lr(self, step: int) -> float:
         """Learning rate of the 1-based `step`: linear warm-up, then linear decay to 0."""
@@ -201,49 +212,51 @@ class Trainer:
 
     def _evaluate(self, step: int) -> None:
         self._check_weights(step)
-        found = {name: evaluate() for name, evaluate in self.evaluators.items()}
-        now = {name: accuracy(predictions) for name, predictions in found.items()}
-        shown = {f"accuracy/{name}": value for name, value in now.items()}
-        self.journal.metrics(step, **shown, **self.usage())
+        predictions = {name: evaluate() for name, evaluate in self.evaluators.items()}
+        current = {name: accuracy(rows) for name, rows in predictions.items()}
+        metrics = {f"accuracy/{name}": value for name, value in current.items()}
+        self.journal.metrics(step, **metrics, **self.usage())
         best = self.progress.accuracy
-        # The first of equals: a later step has to be better to be chosen.
-        if now["validation"] > best.get("validation", -1.0):
+        # Ties go to the earlier step.
+        if current["validation"] > best.get("validation", -1.0):
             self.progress.chosen_step = step
-            best |= now
-            predictions = {name: [asdict(p) for p in rows] for name, rows in found.items()}
-            write_json(self._best(step, ".json"), {"step": step, **predictions})
+            best |= current
+            content = {name: [asdict(p) for p in rows] for name, rows in predictions.items()}
+            write_json(self._best(step, ".json"), {"step": step, **content})
             tensors.save(self._best(step, ".safetensors"), self.student.weights())
-        best["test_last"] = now["test"]
-        best["test_best"] = max(now["test"], best.get("test_best", 0.0))
+        best["test_last"] = current["test"]
+        best["test_best"] = max(current["test"], best.get("test_best", 0.0))
 
     def _save(self, iteration: int, seconds: float) -> None:
+        """Write a checkpoint, then delete the results of steps that no kept checkpoint had chosen."""
         state = {f"student.{name}": t for name, t in self.student.weights().items()}
         for number, moments in self.optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{number}.{key}": t for key, t in moments.items()}
         state |= {f"objective.{name}": t for name, t in self.objective.state().items()}
         for number, snapshot in self.snapshots.kept.items():
             state |= {f"snapshot.{number}.{name}": t for name, t in snapshot.items()}
-        facts = {
+        metadata = {
             "iteration": iteration,
             "progress": {k: v for k, v in asdict(self.progress).items() if k != "loss"},
             "journal": self.journal.position(),
             "seconds": seconds,
         }
-        checkpoint.save(self.folder, iteration, state, facts)
+        checkpoint.save(self.folder, iteration, state, metadata)
         self._chosen = [*self._chosen, self.progress.chosen_step][-checkpoint.KEPT :]
         for path in self.folder.glob("best-*"):
             if int(path.stem.removeprefix("best-")) not in self._chosen:
                 path.unlink()
 
     def _resume(self) -> int:
-        usable = (found for found in checkpoint.whole(self.folder) if self._has_best(found[1]["progress"]))
-        found = next(usable, None)
-        if found is None:
+        """Load the newest usable checkpoint, or start the journal; returns the iteration to continue with."""
+        usable = (each for each in checkpoint.intact(self.folder) if self._has_best(each[1]["progress"]))
+        newest = next(usable, None)
+        if newest is None:
             self.journal.truncate(0)
             self.journal.status("running")
             self.journal.metrics(0, **self.statistics)
             return 0
-        state, facts = found
+        state, metadata = newest
         groups: dict[str, dict[str, Tensor]] = {}
         for name, tensor in state.items():
             kind, rest = name.split(".", 1)
@@ -254,28 +267,29 @@ class Trainer:
         for name, tensor in groups.get("snapshot", {}).items():
             number, rest = name.split(".", 1)
             self.snapshots.kept.setdefault(int(number), {})[rest] = tensor
-        self.progress = Progress(**facts["progress"])
-        self.spent = facts["seconds"]
+        self.progress = Progress(**metadata["progress"])
+        self.spent = metadata["seconds"]
         self._chosen = [self.progress.chosen_step]
-        self.journal.truncate(facts["journal"])
+        self.journal.truncate(metadata["journal"])
         logger.info("resumed at step %d of %d", self.progress.step, self.settings.steps)
-        return facts["iteration"]
+        iteration: int = metadata["iteration"]
+        return iteration
 
-    def _has_best(self, progress: dict) -> bool:
-        """Whether what the checkpoint says was best so far is there and whole."""
+    def _has_best(self, progress: dict[str, Any]) -> bool:
+        """Whether weights and predictions of a checkpoint's chosen step exist and are intact."""
         step = progress["chosen_step"]
         if not step:
             return True
         try:
             tensors.load(self._best(step, ".safetensors"))
         except (FileNotFoundError, DamagedTensors) as error:
-            logger.warning("%s; the checkpoint before it serves", error)
+            logger.warning("%s; using the checkpoint before it", error)
             return False
         return read_json(self._best(step, ".json")) is not None
 
 
 def _grouped(name: str) -> str:
-    """What an objective returns without a group of its own is a loss; groups are sections in MLflow."""
+    """Metric name with its group (a section in MLflow); an objective's values without a group are losses."""
     if name == "loss":
         return "loss/total"
     return name if "/" in name else f"loss/{name}"

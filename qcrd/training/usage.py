@@ -1,4 +1,4 @@
-"""How busy the machine is while a cell trains, under the names that MLflow's page has for it."""
+"""Utilisation of the machine while a cell trains, under the names of MLflow's system metrics."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from contextlib import suppress
 import psutil
 import torch
 
-_MEGABYTE = 1e6  # as MLflow counts
+_MEGABYTE = 1e6  # MLflow's definition
 
 
 class Usage:
-    """Measures when it is called; takes a fraction of a millisecond, and no thread."""
+    """Measures utilisation when called, without a thread; a call takes less than a millisecond."""
 
     def __init__(self, device: torch.device):
-        """The first call will tell of the time since now."""
+        """Start the interval that the first call reports on."""
         self._device = device
         psutil.cpu_percent()
 
     def __call__(self) -> dict[str, float]:
-        """CPU (percent of all cores since the last call), memory, and where it trains on one the GPU."""
+        """CPU utilisation (percent of all cores since the last call), memory, and the GPU if it is used."""
         memory = psutil.virtual_memory()
         return {
             "system/cpu_utilization_percentage": psutil.cpu_percent(),
@@ -28,12 +28,12 @@ class Usage:
         }
 
     def _gpu(self) -> dict[str, float]:
-        """Of the one that the cell sees as its own, whoever else shares it."""
+        """Metrics of the cell's GPU, including what other processes use of it."""
         free, total = torch.cuda.mem_get_info(self._device)
-        found = _memory("system/gpu_0_memory", total - free, total)
-        with suppress(Exception):  # needs NVIDIA's own library, which vLLM brings along
-            found["system/gpu_0_utilization_percentage"] = float(torch.cuda.utilization(self._device))
-        return found
+        metrics = _memory("system/gpu_0_memory", total - free, total)
+        with suppress(Exception):  # needs nvidia-ml-py, which vLLM depends on
+            metrics["system/gpu_0_utilization_percentage"] = float(torch.cuda.utilization(self._device))
+        return metrics
 
 
 def _memory(name: str, used: float, total: float) -> dict[str, float]:

@@ -239,7 +239,7 @@ def test_two_checkpoints_are_kept_and_none_once_cleared(eager, tmp_path):
         "checkpoint-00000005.safetensors",
     ]
     checkpoint.clear(tmp_path)
-    assert not list(checkpoint.whole(tmp_path))
+    assert not list(checkpoint.intact(tmp_path))
 
 
 def test_the_seed_drives_all_that_is_random(undisturbed, tmp_path):
