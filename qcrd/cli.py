@@ -242,7 +242,7 @@ def sync(
     if not tracking:
         raise QcrdError("no MLflow server is named; give --tracking URI or set MLFLOW_TRACKING_URI")
     study = Study.open(grid, Home.default(), preset)
-    with study.alone(typer.echo):  # the driver of a running grid sends to MLflow itself
+    with study.exclusive(typer.echo):  # the driver of a running grid sends to MLflow itself
         grid_mirror = mirror(study, tracking, live="running" in study.states())
         report = grid_mirror.push()
     if report.error:

@@ -206,7 +206,7 @@ def test_a_grid_finds_its_plugins_beside_itself_wherever_it_is_read(tmp_path, mo
     ("listed", "said"),
     [
         ("none.py", ":3: plugins: plugin 'none.py': there is nothing at"),
-        ("own.py, own.py", ":3: plugins: value 'own.py' is there twice; remove one"),
+        ("own.py, own.py", ":3: plugins: value 'own.py' is listed twice; remove one"),
         ("", ":4: base.contrastive.scheme: value 'softmin'; allowed: minmax.*what a plugin registers"),
     ],
 )

@@ -236,7 +236,11 @@ def sampling(
     if grid is None:
         cell = resolve(Cell.model_validate(EMBEDDED))
     else:
-        needs = [cell for _, cell in Study.open(grid, home).needs() if cell.settings.teacher.engine == "vllm"]
+        needs = [
+            cell
+            for _, cell in Study.open(grid, home).sample_needs()
+            if cell.settings.teacher.engine == "vllm"
+        ]
         if not needs:
             raise ConfigError(f"{grid}: none of its cells samples a teacher with vLLM; give a grid that does")
         cell = needs[0]

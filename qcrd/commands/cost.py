@@ -21,7 +21,7 @@ def cost(
     Example: qcrd cost grids/table?.yaml grids/figure5.yaml
     """
     from qcrd.config.presets import resolve
-    from qcrd.grid.plan.cost import basis, text
+    from qcrd.grid.plan.cost import assumptions, text
     from qcrd.grid.plan.cost import cost as counted
     from qcrd.grid.plan.file import read_grid
 
@@ -40,4 +40,4 @@ def cost(
         typer.echo(text(name, grid_cost))
     if len(costs) > 1:
         typer.echo(text("all, shared cells counted once", total))
-    typer.echo(basis())
+    typer.echo(assumptions())

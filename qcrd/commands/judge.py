@@ -51,7 +51,7 @@ def judge(
       qcrd judge 3f9a 81c0 --teacher judge.yaml --questions 200 --tau 0
     """
     from qcrd.errors import ConfigError
-    from qcrd.grid.console import Sampling, say
+    from qcrd.grid.console import SamplingProgress, say
     from qcrd.grid.plan.study import Study
     from qcrd.grid.run.judges import asking, pair_cells, read_judge
     from qcrd.judging import formats
@@ -82,7 +82,7 @@ def judge(
             prompt_template,
             home,
             lambda requests: asking(chosen, requests, home, say),
-            Sampling(who="judge"),
+            SamplingProgress(who="judge"),
         )
     if as_json:
         output = formats.as_object(rankings, chosen.teacher, seed)

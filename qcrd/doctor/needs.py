@@ -16,9 +16,9 @@ from qcrd.doctor.check import Check, error, from_error, ok, warning
 from qcrd.errors import QcrdError
 from qcrd.grid.cluster.capacity import Capacity, misfit
 from qcrd.grid.cluster.shares import Node, Shares
-from qcrd.grid.plan.checkpoints import named
+from qcrd.grid.plan.checkpoints import used_models
 from qcrd.grid.plan.expansion import SampleNeed
-from qcrd.grid.plan.labels import labels
+from qcrd.grid.plan.labels import label_checks
 from qcrd.grid.plan.study import Study
 from qcrd.storage.home import Home
 from qcrd.student.tokenizer import load_tokenizer
@@ -58,13 +58,14 @@ def needs(grid: Path, home: Home, preset: str | None, nodes: Sequence[Node]) -> 
             yield from_error(name, trouble)
     yield from checkpoints(cells)
     if not broken:
-        for each in labels(cells):
-            name = f"labels: {each.task}"
-            if each.well:
-                yield ok(name, each.sentence())
+        for label_check in label_checks(cells):
+            name = f"labels: {label_check.task}"
+            if label_check.all_writable:
+                yield ok(name, label_check.summary())
             else:
-                yield (error if each.refused else warning)(name, each.sentence(), each.remedy())
-        for need, cell in study.needs():
+                state = error if label_check.refused else warning
+                yield state(name, label_check.summary(), label_check.remedy())
+        for need, cell in study.sample_needs():
             yield from teacher(study, need, cell, nodes)
 
 
@@ -83,8 +84,8 @@ def resources(study: Study, nodes: Sequence[Node]) -> Check:
 
 def checkpoints(cells: list[Cell]) -> Iterator[Check]:
     """Check each checkpoint that cells start from, and each separately configured tokenizer."""
-    for each in named(cells, teachers=False):
-        yield models.model(each.what, each.place, each.revision)[0]
+    for used in used_models(cells, teachers=False):
+        yield models.model(used.role, used.name, used.revision)[0]
     for section in {c.student.tokenizer: c.student for c in cells if c.student.tokenizer}.values():
         try:
             tokenizer = load_tokenizer(section)

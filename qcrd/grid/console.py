@@ -1,4 +1,4 @@
-"""What a person sees while a grid runs: plain lines, few of them, fit for a job's log."""
+"""Console output of a running grid: few plain lines, suitable for the log of a batch job."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import time
 
 
 def say(line: str) -> None:
-    """One line, at once."""
+    """Print a line and flush."""
     print(line, flush=True)
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 45 s, 3 min 20 s, 2 h 5 min."""
+    """Seconds as text: 45 s, 3 min 20 s, 2 h 5 min."""
     seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"
@@ -20,20 +20,27 @@ def duration(seconds: float) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
 
 
-class Sampling:
-    """Progress of drawing; a `draw` progress function."""
+class SamplingProgress:
+    """Prints the progress of sampling; a progress function for `draw`.
+
+    Args:
+        seconds: minimum time between two lines.
+        who: prefix of the lines.
+    """
 
     def __init__(self, seconds: float = 5.0, who: str = "teacher"):
         self.seconds, self.who = seconds, who
         self.last = 0.0
-        self.rate = 0.0  # samples per second, the last that was seen
+        self.rate = 0.0  # samples per second, latest value
 
-    def __call__(self, there: int, wanted: int, rate: float) -> None:
-        """Say it if it is time, and at the end."""
+    def __call__(self, stored: int, total: int, rate: float) -> None:
+        """Print a line if enough time has passed, or if sampling is complete."""
         now = time.monotonic()
         self.rate = rate
-        if there < wanted and now - self.last < self.seconds:
+        if stored < total and now - self.last < self.seconds:
             return
         self.last = now
-        left = f", {rate:.0f}/s, {duration((wanted - there) / rate)} left" if rate and there < wanted else ""
-        say(f"{self.who}: {there} of {wanted} samples{left}")
+        remaining = (
+            f", {rate:.0f}/s, {duration((total - stored) / rate)} left" if rate and stored < total else ""
+        )
+        say(f"{self.who}: {stored} of {total} samples{remaining}")

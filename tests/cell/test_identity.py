@@ -11,7 +11,7 @@ from qcrd.cell.identity import cell_id, discriminator_identity, needs_discrimina
 from qcrd.cell.resolved import resolve
 from qcrd.config import Cell
 from qcrd.fingerprint import fingerprint
-from qcrd.grid.plan.factors import get, paths
+from qcrd.grid.plan.factors import get_setting, setting_paths
 from qcrd.losses import SCHEMES
 from qcrd.methods import METHODS
 from qcrd.tasks import TASKS
@@ -188,7 +188,7 @@ def depends(method: str, path: str) -> bool:
 
 
 def test_every_setting_is_decided_upon():
-    assert set(OTHER) == set(paths())
+    assert set(OTHER) == set(setting_paths())
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -203,7 +203,7 @@ def test_the_id_changes_with_what_the_method_reads_and_with_nothing_else(method)
             else changed(base, path, value)
         )
         unchanged = path in ("teacher.engine", "teacher.path", "teacher.base_url")
-        assert get(cell, path) != get(base, path) or unchanged or path.startswith("task.own.")
+        assert get_setting(cell, path) != get_setting(base, path) or unchanged or path.startswith("task.own.")
         assert (cell_id(cell, "d", TEACHER) != cell_id(base, "d", TEACHER)) == depends(method, path), path
 
 

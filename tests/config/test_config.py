@@ -16,7 +16,7 @@ from qcrd.config import (
 )
 from qcrd.config.presets import PRESETS
 from qcrd.config.revisions import REVISIONS
-from qcrd.grid.plan.problems import worded
+from qcrd.grid.plan.problems import validation_message
 
 
 def test_the_defaults_are_the_papers():
@@ -96,8 +96,8 @@ def test_a_key_itself_is_refused_where_its_variable_belongs_and_not_repeated():
         with pytest.raises(ValidationError) as refusal:
             Api(key=value)
         (problem,) = refusal.value.errors()
-        assert "name of an environment variable" in worded(problem, Api)
-        assert not value or value not in worded(problem, Api)
+        assert "name of an environment variable" in validation_message(problem, Api)
+        assert not value or value not in validation_message(problem, Api)
 
 
 def test_a_model_whose_main_branch_does_not_load_has_a_known_revision_and_a_named_one_stays():

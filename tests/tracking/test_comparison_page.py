@@ -86,7 +86,7 @@ def study(tmp_path_factory, server):
         for path in report.write(study):
             log.artifact(path)
         log.status("done")
-    study.remember()
+    study.save_preset()
     assert mirror(study, server.uri).push().error is None
     return study
 

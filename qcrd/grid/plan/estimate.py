@@ -1,4 +1,4 @@
-"""How long a grid will take on this machine: from what its home has measured, else roughly."""
+"""Estimates how long a grid takes on this machine, from measured times in its home or built-in ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qcrd.storage.home import RECORD, Home
 from qcrd.teacher.engine import ActorEngine
 from qcrd.teacher.engines import ENGINES
 
-# Trials of the embedded preset on a virtual machine of two cores without a GPU, both at work.
+# Seconds per trial of the embedded preset on one core of a two-core virtual machine, both cores busy.
 ROUGH_SECONDS = {
     "finetuning": 35.0,
     "single_task": 75.0,
@@ -25,67 +25,70 @@ ROUGH_SECONDS = {
     "qcrd": 90.0,
     "morsd": 120.0,
     "edit": 95.0,
-}  # one core, and
-ROUGH_STEPS = 300
-SAMPLES_PER_SECOND = 240.0  # of the embedded teacher, by vLLM
+}
+ROUGH_STEPS = 300  # of these trials
+SAMPLES_PER_SECOND = 240.0  # of the embedded teacher with vLLM
+
+
+_Kind = tuple[str | int | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What is left to do, in time."""
+    """Estimated time for the unfinished part of a grid."""
 
-    seconds: float | None  # None where nothing like these cells was measured
-    basis: str  # for people: what it is of, where it is from, what it leaves out
-    cpu_hours: float | None = None  # of the cells' shares, without the teacher's
+    seconds: float | None  # None if no similar cell has been measured
+    basis: str  # what the estimate covers, where it comes from, what it leaves out
+    cpu_hours: float | None = None  # of the cells, without the teacher
     gpu_hours: float | None = None
 
 
 def estimate(
     todo: Sequence[Cell], needs: Sequence[tuple[SampleNeed, str, int]], home: Home, resources: Resources
 ) -> Estimate:
-    """Time for sampling and then training, cells side by side as far as this machine has room.
+    """Estimate the time for sampling, then training with as many concurrent cells as fit on this machine.
 
     Args:
         todo: cells that are not finished.
-        needs: what is asked of a teacher, with the key of its sampler and how many samples are missing.
-        home: whose finished cells and sampling are taken as the measure, by step and by sample.
-        resources: of the grid.
+        needs: required samples, each with the key of its sampler and the number of missing samples.
+        home: home with measured seconds per step of finished cells and samples per second.
+        resources: the grid's resources.
     """
-    known = _measured(todo, home)
-    here = [known.get(_kind(cell)) for cell in todo]
-    each = [
-        _rough(cell) if found is None else found * cell.training.steps
-        for cell, found in zip(todo, here, strict=True)
+    step_seconds = _measured_step_seconds(todo, home)
+    measured = [step_seconds.get(_kind(cell)) for cell in todo]
+    cell_seconds = [
+        _rough_seconds(cell) if per_step is None else per_step * cell.training.steps
+        for cell, per_step in zip(todo, measured, strict=True)
     ]
-    side = min(side_by_side(resources), max(len(todo), 1))
-    sampling, without = 0.0, []
+    concurrent = min(concurrent_cells(resources), max(len(todo), 1))
+    sampling, excluded = 0.0, []
     for need, sampler, missing in needs:
         engine = ENGINES[need.teacher.engine]
         if missing and engine.draws:
             rough = SAMPLES_PER_SECOND if need.teacher.embedded else None
             rate = (read_json(home.rate(sampler)) or {}).get("samples_per_second") or rough
             sampling += missing / rate if rate else 0.0
-            without += [] if rate else [f"sampling {need.teacher.model}"]
-            without += ["training the embedded teacher"] * need.teacher.embedded
-            without += [f"starting {engine.name}"] * isinstance(engine, ActorEngine)
+            excluded += [] if rate else [f"sampling {need.teacher.model}"]
+            excluded += ["training the embedded teacher"] * need.teacher.embedded
+            excluded += [f"starting {engine.name}"] * isinstance(engine, ActorEngine)
 
-    parts = [f"{side} cells side by side" if side > 1 else "one cell after the other"]
-    parts.append("as measured here" if None not in here else "rough, from trials on two cores")
-    parts += [f"without {', '.join(dict.fromkeys(without))}"] if without else []
-    seconds = [value for value in each if value is not None]
-    if len(seconds) < len(each):
-        return Estimate(None, "how long is known once one of each method has been trained here")
-    # No order of the cells can beat these two bounds.
-    training = max(sum(seconds) / side, max(seconds, default=0.0))
+    parts = [f"{concurrent} cells at a time" if concurrent > 1 else "one cell at a time"]
+    parts.append("as measured here" if None not in measured else "rough, from trials on two cores")
+    parts += [f"without {', '.join(dict.fromkeys(excluded))}"] if excluded else []
+    seconds = [value for value in cell_seconds if value is not None]
+    if len(seconds) < len(cell_seconds):
+        return Estimate(None, "no estimate until a cell of each method has been trained here")
+    # Lower bounds of the time, whatever the order of the cells.
+    training = max(sum(seconds) / concurrent, max(seconds, default=0.0))
     gpus = _gpu_share(resources)
     hours = sum(seconds) / 3600
     return Estimate(training + sampling, "; ".join(parts), hours * resources.cell_cpus, hours * gpus)
 
 
-def side_by_side(resources: Resources) -> int:
-    """Cells that run at once on this machine, at least 1."""
-    own = getattr(os, "sched_getaffinity", None)  # Linux alone tells which cores are ours
-    cpus, gpus = len(own(0)) if own else os.cpu_count() or 1, gpu_count()
+def concurrent_cells(resources: Resources) -> int:
+    """Number of cells that run at the same time on this machine, at least 1."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only: the cores that this process may use
+    cpus, gpus = len(affinity(0)) if affinity else os.cpu_count() or 1, gpu_count()
     fit = cpus / resources.cell_cpus
     share = _gpu_share(resources)
     if gpus and share:
@@ -94,38 +97,39 @@ def side_by_side(resources: Resources) -> int:
 
 
 def _gpu_share(resources: Resources) -> float:
-    said = resources.cell_gpus
-    return default_share(gpu_count()) if said is None or said == "auto" else said
+    share = resources.cell_gpus
+    return default_share(gpu_count()) if share is None or share == "auto" else share
 
 
-def _kind(cell: Cell) -> tuple:
-    """Equal for cells that take about the same time for a step."""
+def _kind(cell: Cell) -> _Kind:
+    """Key of cells with about the same time per step."""
     student = cell.student
     shape = (student.checkpoint, student.tokenizer, student.architecture.model_dump_json())
     return (cell.method, cell.task.name, cell.training.batch, student.targets, str(student.adapter), *shape)
 
 
-def _measured(cells: Sequence[Cell], home: Home) -> dict[tuple, float]:
-    """Median seconds per step, evaluation included, of the finished cells of each kind among `cells`."""
-    wanted = {_kind(cell) for cell in cells}
-    found: dict[tuple, list[float]] = {}
-    for path in (home.root / "cells").glob(f"*/{RECORD}") if wanted else ():
+def _measured_step_seconds(cells: Sequence[Cell], home: Home) -> dict[_Kind, float]:
+    """Median seconds per step, including evaluation, of finished cells of the kinds in `cells`."""
+    kinds = {_kind(cell) for cell in cells}
+    step_seconds: dict[_Kind, list[float]] = {}
+    for path in (home.root / "cells").glob(f"*/{RECORD}") if kinds else ():
         record = read_json(path)
         if record is None or record["status"] != "done":
             continue
         try:
             done = Cell.model_validate(record["settings"])
-        except ValueError:  # written by another version, so no measure for this one
+        except ValueError:  # written by another version
             continue
-        if (kind := _kind(done)) in wanted:
-            found.setdefault(kind, []).append(record["seconds"] / done.training.steps)
-    return {kind: median(values) for kind, values in found.items()}
+        if (kind := _kind(done)) in kinds:
+            step_seconds.setdefault(kind, []).append(record["seconds"] / done.training.steps)
+    return {kind: median(values) for kind, values in step_seconds.items()}
 
 
-def _rough(cell: Cell) -> float | None:
+def _rough_seconds(cell: Cell) -> float | None:
+    """Seconds for a cell of the embedded preset, from the built-in trials; None for other cells."""
     student, task = cell.student, cell.task.name
-    like = Architecture.model_validate(EMBEDDED["student"]["architecture"]) == student.architecture
-    if task != EMBEDDED["task"]["name"] or student.checkpoint or student.tokenizer or not like:
+    embedded = Architecture.model_validate(EMBEDDED["student"]["architecture"]) == student.architecture
+    if task != EMBEDDED["task"]["name"] or student.checkpoint or student.tokenizer or not embedded:
         return None
-    whole = ROUGH_SECONDS.get(cell.method)
-    return None if whole is None else whole * cell.training.steps / ROUGH_STEPS
+    seconds = ROUGH_SECONDS.get(cell.method)
+    return None if seconds is None else seconds * cell.training.steps / ROUGH_STEPS

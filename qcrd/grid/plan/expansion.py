@@ -1,4 +1,4 @@
-"""From a grid to its cells: every combination, no cell twice, all of it checked before anything starts."""
+"""Expands a grid into its distinct cells and checks all of them before anything starts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from qcrd.cell.identity import cell_id, teacher_samples
 from qcrd.cell.resolved import ResolvedCell, resolve
@@ -14,91 +14,95 @@ from qcrd.config import Cell, Grid, Task, Teacher, merged
 from qcrd.config.paths import PLACES, replaced
 from qcrd.config.presets import PRESETS, Preset
 from qcrd.fingerprint import canonical, fingerprint
-from qcrd.grid.plan.factors import dotted, get, refusal, short, show
-from qcrd.grid.plan.fitness import fitted, value_at
-from qcrd.grid.plan.problems import GridProblems, Problem, Where, shown
+from qcrd.grid.plan.factors import dotted_path, factor_error, get_setting, short_name, value_text
+from qcrd.grid.plan.problems import GridProblems, Problem, Where, yaml_text
+from qcrd.grid.plan.validation import validate_cell, value_at
 
-LARGEST = 100_000  # cells; a slip in a product should not fill the memory
+MAX_CELLS = 100_000  # a mistake in a product must not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
 class FactorRow:
-    """Factors and values under which a cell stands in its grid's table."""
+    """Factors and values of a cell's row in its grid's table."""
 
-    product: dict[str, Any]  # the combination: each product factor (dotted path) with its value
-    factor: str | None = None  # the swept factor; None is the cell that the sweeps go around
-    value: Any = None  # its value
+    product: dict[str, Any]  # the combination: value of each product factor, by dotted path
+    factor: str | None = None  # the swept factor; None: the base of the sweeps
+    value: Any = None  # value of the swept factor
 
     @property
     def factors(self) -> dict[str, Any]:
-        """All that the grid varies here."""
+        """All factors of the row with their values."""
         return self.product if self.factor is None else {**self.product, self.factor: self.value}
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedCell:
-    """A cell that a grid asks for."""
+    """A cell of a grid."""
 
     cell: ResolvedCell
-    name: str  # for people, unique in the grid: "qcrd beta=0.4 seed=0"
-    rows: tuple[FactorRow, ...]  # where it appears; the base of a sweep is in a row of every factor
+    name: str  # unique in the grid: "qcrd beta=0.4 seed=0"
+    rows: tuple[FactorRow, ...]  # its rows in the table; the base of the sweeps has one per factor
 
     @property
     def factors(self) -> dict[str, Any]:
-        """What the grid varies in this cell, {} for the base of a sweep: its first row's."""
+        """Factors of its first row; {} for the base of the sweeps."""
         return self.rows[0].factors
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its name in each of its rows: the base of a sweep is also the cell with the base's value."""
+        """Its name in each row: the base of a sweep is also the cell with the base's value of the factor."""
         settings = self.cell.settings
         names = [f"{_label(settings, row.factors)} seed={settings.seed}" for row in self.rows]
         return tuple(dict.fromkeys([self.name, *names]))
 
     def is_called(self, name: str) -> bool:
-        """Whether `name` is one of its names, with or without its seed."""
+        """Whether `name` is one of its names, with or without the seed."""
         seed = f" seed={self.cell.settings.seed}"
-        return any(name in (each, each.removesuffix(seed)) for each in self.names)
+        return any(name in (own_name, own_name.removesuffix(seed)) for own_name in self.names)
 
 
 @dataclass(frozen=True, slots=True)
 class SampleNeed:
-    """Answers that some cells share: the first m of each question."""
+    """Teacher samples that some cells share: the first m per question."""
 
     task: Task
     teacher: Teacher
-    m: int  # the largest that any of the cells reads
-    splits: tuple[str, ...]  # ("train",), with "validation" where a cell takes its labels from the teacher
-    duals: bool = False  # whether it is what EDIT asks about these answers once they are there
+    m: int  # samples per question; the largest number that any of the cells reads
+    splits: tuple[str, ...]  # ("train",); also "validation" if a cell uses the teacher's labels
+    duals: bool = False  # whether these are dual rationales (EDIT), requested once the samples are stored
 
 
 VARIANT = "variant"
 """The factor whose values are the names of a grid's variants."""
 
 
-class _Choice(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A value of a factor, or a variant."""
+
     where: Where
     path: str
     value: Any
-    settings: tuple[_Choice, ...] = ()  # of a variant, which is no setting itself
+    settings: tuple[_Choice, ...] = ()  # of a variant
 
 
 def expand(grid: Grid, preset: Preset) -> list[PlannedCell]:
-    """The cells of a grid in a preset, those of the first seed first, so that a whole table is there early.
+    """The cells of a grid in a preset.
 
-    What is set later counts: preset, base, variant, product combination, swept value, seed. Cells that
-    would give the same result (a swept value equal to the base's, a baseline beside a sweep of what only
-    QCRD reads) are one cell with several rows.
+    Cells are sorted by seed, so that a complete table of the first seed is available early. Later settings
+    override earlier ones, in the order: preset, base, variant, product combination, swept value, seed. Cells
+    with the same result (a swept value equal to the base's, a baseline in a sweep of a setting that only QCRD
+    reads) are one cell with several rows.
 
     Raises:
-        GridProblems: everything that is wrong, naming factor and value.
+        GridProblems: if the grid is invalid; lists all problems, each with factor and value.
     """
-    problems: dict[Problem, None] = {}  # a set that keeps its order
+    problems: dict[Problem, None] = {}  # an ordered set
     grid = grid.within(preset)
     product = _variants(grid.variants, problems) | _factors(grid.product, "product", problems)
     sweep = _factors(grid.sweep, "sweep", problems)
     for path in sweep.keys() & product.keys():
-        _add(problems, ("sweep", path), "is in product as well; a factor belongs into one of them")
+        _add(problems, ("sweep", path), "is also in product; keep it in one of them")
     seeds = _seeds(grid.seeds, problems)
     _check_baseline(grid.baseline, product, problems)
     if "seed" in grid.base:
@@ -106,48 +110,48 @@ def expand(grid: Grid, preset: Preset) -> list[PlannedCell]:
 
     combinations = math.prod(map(len, product.values()))
     size = combinations * (1 + sum(map(len, sweep.values()))) * len(seeds)
-    if size > LARGEST:
-        _add(problems, ("product",), f"the grid has {size} cells; allowed: up to {LARGEST}")
+    if size > MAX_CELLS:
+        _add(problems, ("product",), f"the grid has {size} cells; allowed: up to {MAX_CELLS}")
         raise GridProblems(problems)
 
     builder = _Builder(_without_seed(grid.base), preset, problems)
-    first: dict[str, Cell] = {}
+    distinct: dict[str, Cell] = {}
     rows: dict[str, list[FactorRow]] = {}
     for chosen in itertools.product(*product.values()):
         for swept in (None, *itertools.chain(*sweep.values())):
             cell = builder.build(chosen if swept is None else (*chosen, swept))
             if cell is not None:
-                key = _same_result(cell)
-                first.setdefault(key, cell)
+                key = _result_key(cell)
+                distinct.setdefault(key, cell)
                 rows.setdefault(key, []).append(_row(cell, chosen, swept))
     if problems:
         raise GridProblems(problems)
-    labels = [_label(cell, rows[key][0].factors) for key, cell in first.items()]
+    labels = [_label(cell, rows[key][0].factors) for key, cell in distinct.items()]
     if len(set(labels)) < len(labels):
-        labels = [_label(cell, rows[key][0].factors, exact=True) for key, cell in first.items()]
+        labels = [_label(cell, rows[key][0].factors, exact=True) for key, cell in distinct.items()]
     return [
         PlannedCell(resolve(cell.model_copy(update={"seed": seed})), f"{label} seed={seed}", tuple(rows[key]))
         for seed in seeds
-        for label, (key, cell) in zip(labels, first.items(), strict=True)
+        for label, (key, cell) in zip(labels, distinct.items(), strict=True)
     ]
 
 
 def required_samples(cells: Iterable[Cell]) -> list[SampleNeed]:
-    """What has to be drawn for the cells: each distinct task and teacher once, with the largest m."""
+    """The samples that cells require: one entry per distinct task and teacher, with the largest m."""
     needs: dict[tuple[Task, Teacher], SampleNeed] = {}
     for cell in cells:
         m = teacher_samples(cell)
         if not m:
             continue
         key = cell.task, cell.teacher
-        before = needs.get(key, SampleNeed(*key, 0, ("train",)))
-        splits = ("train", "validation") if cell.rationales.labels == "teacher" else before.splits
-        needs[key] = SampleNeed(*key, max(m, before.m), splits)
+        need = needs.get(key, SampleNeed(*key, 0, ("train",)))
+        splits = ("train", "validation") if cell.rationales.labels == "teacher" else need.splits
+        needs[key] = SampleNeed(*key, max(m, need.m), splits)
     return list(needs.values())
 
 
 class _Builder:
-    """Makes cells on top of one base, and says what is wrong with those that cannot be made."""
+    """Builds cells from a base and choices; adds a problem for each error in a cell."""
 
     def __init__(self, base: dict[str, Any], preset: Preset, problems: dict[Problem, None]):
         self.problems = problems
@@ -155,25 +159,26 @@ class _Builder:
         for path in PLACES:
             value = value_at(self.base, path)
             if isinstance(value, str):
-                self.base = _set(self.base, path, self._place(("base", *path.split(".")), value))
-        self.base_messages = {message for _, message in fitted(self.base)[1]}
+                self.base = _set(self.base, path, self._expand_path(("base", *path.split(".")), value))
+        self.base_messages = {message for _, message in validate_cell(self.base)[1]}
 
     def build(self, choices: tuple[_Choice, ...]) -> Cell | None:
         tree = self.base
         choices = tuple(itertools.chain(*(choice.settings or (choice,) for choice in choices)))
-        for where, path, value, _ in choices:
-            if path == VARIANT:  # one that sets nothing
+        for choice in choices:
+            if choice.path == VARIANT:  # without settings
                 continue
-            if path in PLACES and isinstance(value, str):
-                value = self._place(where, value)
-            tree = _set(tree, path, value)
-        cell, errors = fitted(tree)
+            value = choice.value
+            if choice.path in PLACES and isinstance(value, str):
+                value = self._expand_path(choice.where, value)
+            tree = _set(tree, choice.path, value)
+        cell, errors = validate_cell(tree)
         for path, message in errors:
             _add(self.problems, self._where(path, message, choices), message)
         return cell
 
     def _where(self, path: str, message: str, choices: tuple[_Choice, ...]) -> Where:
-        """What the user is to mend: the choice that set `path`, or the last one within that section."""
+        """Where the user has to correct it: the choice that set `path`, or the last one in that section."""
         for choice in reversed(choices):
             if path == choice.path or path.startswith(f"{choice.path}."):
                 return choice.where
@@ -183,7 +188,7 @@ class _Builder:
                     return choice.where
         return ("base", *path.split(".")) if path else ("base",)
 
-    def _place(self, where: Where, value: str) -> str:
+    def _expand_path(self, where: Where, value: str) -> str:
         try:
             return replaced(value)
         except ValueError as error:
@@ -192,35 +197,36 @@ class _Builder:
 
 
 def _factors(
-    listed: dict[str, list[Any]], part: str, problems: dict[Problem, None]
+    section: dict[str, list[Any]], section_name: str, problems: dict[Problem, None]
 ) -> dict[str, list[_Choice]]:
-    """The usable factors of `sweep` or `product`; the others become problems."""
-    usable = {}
-    for name, values in listed.items():
-        path = dotted(name)
-        if reason := refusal(path):
-            _add(problems, (part, path), reason)
+    """The valid factors of `sweep` or `product`; adds a problem for each invalid one."""
+    factors = {}
+    for name, values in section.items():
+        path = dotted_path(name)
+        if reason := factor_error(path):
+            _add(problems, (section_name, path), reason)
         elif not values:
-            _add(problems, (part, path), "value []; allowed: at least one value, or remove the line")
+            _add(problems, (section_name, path), "value []; allowed: at least one value, or remove the line")
         else:
-            for i, again in _repeated(values):
-                _add(problems, (part, path, i), f"value {shown(again)} is there twice; remove one")
-            usable[path] = [_Choice((part, path, i), path, value) for i, value in enumerate(values)]
-    return usable
+            for i, repeated in _repeated(values):
+                message = f"value {yaml_text(repeated)} is listed twice; remove one"
+                _add(problems, (section_name, path, i), message)
+            factors[path] = [_Choice((section_name, path, i), path, value) for i, value in enumerate(values)]
+    return factors
 
 
-def _variants(named: dict[str, dict[str, Any]], problems: dict[Problem, None]) -> dict[str, list[_Choice]]:
-    """The variants as a factor; none is none."""
+def _variants(variants: dict[str, dict[str, Any]], problems: dict[Problem, None]) -> dict[str, list[_Choice]]:
+    """The variants as a factor; {} if there are none."""
     choices = []
-    for name, settings in named.items():
-        usable = []
+    for name, settings in variants.items():
+        valid = []
         for alias, value in settings.items():
-            path = dotted(alias)
-            if reason := refusal(path):
+            path = dotted_path(alias)
+            if reason := factor_error(path):
                 _add(problems, ("variants", name, path), reason)
             else:
-                usable.append(_Choice(("variants", name, path), path, value))
-        choices.append(_Choice(("variants", name), VARIANT, name, tuple(usable)))
+                valid.append(_Choice(("variants", name, path), path, value))
+        choices.append(_Choice(("variants", name), VARIANT, name, tuple(valid)))
     return {VARIANT: choices} if choices else {}
 
 
@@ -229,28 +235,28 @@ def _seeds(seeds: int | list[int], problems: dict[Problem, None]) -> list[int]:
         return list(range(seeds))
     if not seeds:
         _add(problems, ("seeds",), "value []; allowed: a number of seeds, or a list of at least one")
-    for i, again in _repeated(seeds):
-        _add(problems, ("seeds", i), f"seed {again} is there twice; remove one")
+    for i, repeated in _repeated(seeds):
+        _add(problems, ("seeds", i), f"seed {repeated} is listed twice; remove one")
     return seeds
 
 
 def _check_baseline(
     baseline: dict[str, Any], product: dict[str, list[_Choice]], problems: dict[Problem, None]
 ) -> None:
-    """That some line can be the one that the others are compared with."""
+    """Check that the baseline names factors of product or variants and values that they have."""
     for name, value in baseline.items():
-        path = dotted(name)
-        known = [choice.value for choice in product.get(path, [])]
+        path = dotted_path(name)
+        values = [choice.value for choice in product.get(path, [])]
         if path not in product:
-            allowed = ", ".join(map(short, product)) or "none, the grid has neither product nor variants"
-            _add(problems, ("baseline", name), f"is no factor of product or variants; allowed: {allowed}")
-        elif value not in known:
-            allowed = ", ".join(map(show, known))
-            _add(problems, ("baseline", name), f"value {shown(value)}; allowed: {allowed}")
+            allowed = ", ".join(map(short_name, product)) or "none, the grid has neither product nor variants"
+            _add(problems, ("baseline", name), f"is not a factor of product or variants; allowed: {allowed}")
+        elif value not in values:
+            allowed = ", ".join(map(value_text, values))
+            _add(problems, ("baseline", name), f"value {yaml_text(value)}; allowed: {allowed}")
 
 
 def _repeated(values: list[Any]) -> Iterator[tuple[int, Any]]:
-    """Values that equal an earlier one (2 and 2.0 do, true and 1 do not), with their index."""
+    """Index and value of each value equal to an earlier one (2 equals 2.0; true does not equal 1)."""
     seen: list[tuple[bool, Any]] = []
     for i, value in enumerate(values):
         key = (isinstance(value, bool), value)
@@ -261,29 +267,34 @@ def _repeated(values: list[Any]) -> Iterator[tuple[int, Any]]:
 
 def _row(cell: Cell, chosen: tuple[_Choice, ...], swept: _Choice | None) -> FactorRow:
     def value(choice: _Choice) -> Any:
-        # Text stays as it was written (a path with its variable); numbers take the setting's own type.
-        return choice.value if isinstance(choice.value, str) else get(cell, choice.path)
+        # Strings stay as written (a path with its variable); numbers take the type of the setting.
+        return choice.value if isinstance(choice.value, str) else get_setting(cell, choice.path)
 
     product = {choice.path: value(choice) for choice in chosen}
     return FactorRow(product) if swept is None else FactorRow(product, swept.path, value(swept))
 
 
 def _label(cell: Cell, factors: dict[str, Any], exact: bool = False) -> str:
-    """A cell's name without its seed; `exact` is for grids in which two would share one: a text may read like
-    settings."""
+    """A cell's name without its seed.
+
+    Args:
+        cell: the cell.
+        factors: value of each factor, by dotted path.
+        exact: write values as JSON; for grids in which two cells would otherwise share a name.
+    """
     if exact:
         settings = [f"{path}={canonical(value)}" for path, value in factors.items() if path != "method"]
     else:
         settings = [
-            show(value) if path == VARIANT else f"{short(path)}={show(value)}"
+            value_text(value) if path == VARIANT else f"{short_name(path)}={value_text(value)}"
             for path, value in factors.items()
             if path != "method"
         ]
     return " ".join([cell.method, *settings])
 
 
-def _same_result(cell: Cell) -> str:
-    """Equal for cells with equal results. Task and teacher enter by their settings: nothing is loaded yet."""
+def _result_key(cell: Cell) -> str:
+    """Equal for cells with equal results. Uses the settings of task and teacher, so it loads no data."""
     return cell_id(cell, fingerprint(cell.task.model_dump()), cell.teacher.model_dump())
 
 
@@ -292,7 +303,7 @@ def _set(tree: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     name, _, rest = path.partition(".")
     inner = tree.get(name, {})
     if rest and not isinstance(inner, dict):
-        return tree  # a section that is no mapping is reported as such
+        return tree  # validation reports a section that is not a mapping
     return {**tree, name: _set(inner, rest, value) if rest else value}
 
 

@@ -1,4 +1,4 @@
-"""Names of what a grid can vary: dotted paths of a cell's settings, and the paper's symbols for them."""
+"""Names of factors: dotted paths of a cell's settings, and short aliases for them."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ ALIASES: dict[str, str] = {
     "lr": "training.lr",
     "steps": "training.steps",
 }
-"""Short names for the factors that the paper studies; grids are stored with the dotted paths."""
+"""Short names of the factors that the paper studies; grids are stored with dotted paths."""
 
 
 @cache
-def paths() -> tuple[str, ...]:
-    """Dotted paths of all single settings of a cell."""
-    return tuple(_leaves(Cell, ""))
+def setting_paths() -> tuple[str, ...]:
+    """Dotted paths of all settings of a cell, without sections."""
+    return tuple(_setting_paths(Cell, ""))
 
 
-def dotted(name: str) -> str:
-    """The dotted path that `name` stands for; a name that is no alias stands for itself."""
+def dotted_path(name: str) -> str:
+    """The dotted path of an alias; any other name is returned as it is."""
     return ALIASES.get(name, name)
 
 
 @cache
-def short(path: str) -> str:
-    """The shortest clear name of a setting: its alias, its last part where that is unique, or its path."""
+def short_name(path: str) -> str:
+    """The shortest unambiguous name of a setting: alias, last part of the path if unique, or whole path."""
     for alias, target in ALIASES.items():
         if target == path:
             return alias
     last = path.rpartition(".")[2]
-    unique = Counter(p.rpartition(".")[2] for p in paths())[last] == 1
+    unique = Counter(p.rpartition(".")[2] for p in setting_paths())[last] == 1
     return last if unique and last not in ALIASES else path
 
 
-def show(value: Any) -> str:
-    """A factor's value as people write it: 0.2, true, null, minmax; values that differ are shown differently.
+def value_text(value: Any) -> str:
+    """A factor's value as text: 0.2, true, null, minmax. Distinct values have distinct texts.
 
-    A text that could be taken for another kind of value is in quotes: 'null', '1'.
+    A string that looks like another type is quoted: 'null', '1'.
     """
     if value is None or isinstance(value, bool):
         return str(value).lower() if value is not None else "null"
     if isinstance(value, float):
-        short = f"{value:g}"
-        return short if float(short) == value else repr(value)
+        rounded = f"{value:g}"
+        return rounded if float(rounded) == value else repr(value)
     if isinstance(value, str) and (value in ("null", "true", "false", "") or _is_number(value)):
         return repr(value)
     return str(value)
@@ -72,7 +72,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def get(cell: Cell, path: str) -> Any:
+def get_setting(cell: Cell, path: str) -> Any:
     """The cell's value at a dotted path."""
     value: Any = cell
     for part in path.split("."):
@@ -80,25 +80,29 @@ def get(cell: Cell, path: str) -> Any:
     return value
 
 
-def refusal(path: str) -> str | None:
-    """Why a dotted path cannot be a factor, None where it can."""
+def factor_error(path: str) -> str | None:
+    """Error message if a dotted path cannot be a factor, else None."""
     if path == "seed":
-        return "seeds are no factor; use `seeds:`"
-    if path in paths() or any(path.startswith(f"{p}.") for p in paths() if p.endswith("options")):
-        return None  # the names of options are a plugin's
-    inside = [p for p in paths() if p.startswith(f"{path}.")]
+        return "seed is not a factor; use `seeds:`"
+    if path in setting_paths() or any(
+        path.startswith(f"{p}.") for p in setting_paths() if p.endswith("options")
+    ):
+        return None  # plugins define the names of options
+    inside = [p for p in setting_paths() if p.startswith(f"{path}.")]
     if inside:
         return f"is a section; allowed: one of its settings ({', '.join(inside)})"
     last = path.rpartition(".")[2]
-    same_end = [p for p in paths() if p.rpartition(".")[2] == last]
-    hint = meant(same_end) if same_end else did_you_mean(path, [*ALIASES, *paths()])
-    return f"is no setting of a cell; allowed: {', '.join(ALIASES)} or a path such as training.warmup{hint}"
+    same_end = [p for p in setting_paths() if p.rpartition(".")[2] == last]
+    hint = meant(same_end) if same_end else did_you_mean(path, [*ALIASES, *setting_paths()])
+    return (
+        f"is not a setting of a cell; allowed: {', '.join(ALIASES)} or a path such as training.warmup{hint}"
+    )
 
 
-def _leaves(model: type[BaseModel], prefix: str) -> Iterable[str]:
+def _setting_paths(model: type[BaseModel], prefix: str) -> Iterable[str]:
     for name, field in model.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _leaves(inner, f"{prefix}{name}.")
+            yield from _setting_paths(inner, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"

@@ -1,4 +1,4 @@
-"""How many GPUs this process sees, without importing torch where that is not needed."""
+"""Counts the GPUs that this process sees, without importing torch if possible."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ _DRIVER = "libcuda.so.1"
 def gpu_count() -> int:
     """The same number as `torch.cuda.device_count()`.
 
-    torch asks NVML too, which unlike the CUDA runtime does not initialise the devices. What is not a plain
-    CUDA build with all devices, or some of them by number, is left to torch.
+    Queries NVML as torch does, because unlike the CUDA runtime it does not initialise the devices. Imports
+    torch for builds other than CUDA, and if CUDA_VISIBLE_DEVICES does not list device numbers.
     """
-    build = _build()
+    build = _torch_build()
     if build == "cpu":
         return 0
     count = _nvml_count() if build == "cuda" else None
-    if count is None and build == "cuda" and not _loads(_DRIVER):
-        return 0  # no driver: the CUDA runtime finds none either
+    if count is None and build == "cuda" and not _library(_DRIVER):
+        return 0  # without a driver the CUDA runtime finds none either
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if count is not None and visible is None:
         return count
-    if count is not None and (chosen := _numbers(visible or "")) is not None:
-        return _visible(chosen, count)
+    if count is not None and (devices := _device_numbers(visible or "")) is not None:
+        return _visible(devices, count)
     import torch
 
-    return torch.cuda.device_count()
+    return int(torch.cuda.device_count())
 
 
-def _build() -> str:
-    """What the installed torch computes on: cpu, cuda or other, read from its version file."""
+def _torch_build() -> str:
+    """Build of the installed torch (cpu, cuda or other), read from its version file."""
     spec = find_spec("torch")
     try:
         text = (Path(spec.origin).parent / "version.py").read_text() if spec and spec.origin else ""
@@ -50,7 +50,7 @@ def _build() -> str:
     return "cpu" if names["cuda"] == "None" else "cuda"
 
 
-def _loads(library: str) -> ctypes.CDLL | None:
+def _library(library: str) -> ctypes.CDLL | None:
     try:
         return ctypes.CDLL(library)
     except OSError:
@@ -58,8 +58,8 @@ def _loads(library: str) -> ctypes.CDLL | None:
 
 
 def _nvml_count() -> int | None:
-    """Devices of the machine; None where NVML is not there or refuses."""
-    library = _loads(_NVML)
+    """Number of devices of the machine; None if NVML is missing or fails."""
+    library = _library(_NVML)
     if library is None or library.nvmlInit_v2() != 0:
         return None
     count = ctypes.c_int(-1)
@@ -69,18 +69,18 @@ def _nvml_count() -> int | None:
         library.nvmlShutdown()
 
 
-def _numbers(visible: str) -> list[int] | None:
-    """Device numbers of CUDA_VISIBLE_DEVICES; None where it has something else, such as UUIDs."""
+def _device_numbers(visible: str) -> list[int] | None:
+    """Device numbers in CUDA_VISIBLE_DEVICES; None if it contains anything else, such as UUIDs."""
     parts = [part.strip() for part in visible.split(",")] if visible.strip() else []
     return [int(part) for part in parts] if all(re.fullmatch(r"-?\d+", part) for part in parts) else None
 
 
-def _visible(chosen: list[int], count: int) -> int:
-    """How many of the devices are visible: those before the first number that is no device.
+def _visible(devices: list[int], count: int) -> int:
+    """Number of visible devices: those listed before the first invalid number.
 
-    A number that comes twice hides all, as in the CUDA runtime.
+    A repeated number hides all devices, as in the CUDA runtime.
     """
-    before = list(itertools.takewhile(lambda number: number >= 0, chosen))
-    if len(set(before)) < len(before):
+    leading = list(itertools.takewhile(lambda device: device >= 0, devices))
+    if len(set(leading)) < len(leading):
         return 0
-    return next((i for i, number in enumerate(before) if number >= count), len(before))
+    return next((i for i, device in enumerate(leading) if device >= count), len(leading))

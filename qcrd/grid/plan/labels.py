@@ -1,4 +1,4 @@
-"""Whether the students of a grid can write its labels: looked at once for each task and tokenizer."""
+"""Checks whether the students of a grid can write its labels, once per task and tokenizer."""
 
 from __future__ import annotations
 
@@ -18,102 +18,109 @@ from qcrd.student.writable import Writable, writable
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
-    """The labels of one task, written with one tokenizer."""
+class LabelCheck:
+    """Whether the labels of one task can be written with one tokenizer."""
 
     task: str
     tokenizer: str
     limit: int  # student.max_label
-    bearable: float  # student.unwritable
-    found: Writable
+    tolerance: float  # student.unwritable
+    writable: Writable
 
     @property
     def refused(self) -> bool:
-        """Whether `qcrd run` does not begin with them."""
-        return self.found.share > self.bearable
+        """Whether `qcrd run` refuses them."""
+        return self.writable.share > self.tolerance
 
     @property
-    def well(self) -> bool:
+    def all_writable(self) -> bool:
         """Whether all of them can be written."""
-        return not (self.found.lost or self.found.lost_choices or self.found.cut)
+        return not (self.writable.lost or self.writable.lost_choices or self.writable.cut)
 
-    def sentence(self) -> str:
-        """What was found, for people."""
-        found = self.found
-        if self.well:
-            return f"all labels of {found.questions:,} questions can be written with {self.tokenizer}"
+    def summary(self) -> str:
+        """The result as text."""
+        writable = self.writable
+        if self.all_writable:
+            return f"all labels of {writable.questions:,} questions can be written with {self.tokenizer}"
         parts = []
-        if found.lost:
+        if writable.lost:
             parts.append(
-                f"the labels of {found.lost:,} of {found.questions:,} questions "
-                f"({100 * found.share:.1f}%) cannot be written with {self.tokenizer}"
+                f"the labels of {writable.lost:,} of {writable.questions:,} questions "
+                f"({100 * writable.share:.1f}%) cannot be written with {self.tokenizer}"
             )
-        if found.lost_choices:
+        if writable.lost_choices:
             parts.append(
-                f"{found.lost_choices:,} of {found.choices:,} choices cannot be written with {self.tokenizer}"
+                f"{writable.lost_choices:,} of {writable.choices:,} choices cannot be written with "
+                f"{self.tokenizer}"
             )
-        if found.cut:
+        if writable.cut:
             parts.append(
-                f"the labels of {found.cut:,} questions are cut at {self.limit} tokens (longest: "
-                f"{found.longest})"
+                f"the labels of {writable.cut:,} questions are cut at {self.limit} tokens (longest: "
+                f"{writable.longest})"
             )
-        if (lost := found.example) is not None:
-            parts.append(f"{lost.label!r} of {lost.question_id} comes back as {lost.written!r}")
+        if (example := writable.example) is not None:
+            parts.append(f"{example.label!r} of {example.question_id} comes back as {example.written!r}")
         return ", ".join(parts)
 
     def remedy(self) -> str:
-        """What to do about it."""
-        found, ways = self.found, []
-        if found.cut:
-            ways.append(f"set student.max_label to {found.longest} or more")
-        if found.lost > found.cut or found.lost_choices:
-            ways.append(
+        """What the user can do about labels that cannot be written; "" if there are none."""
+        writable, remedies = self.writable, []
+        if writable.cut:
+            remedies.append(f"set student.max_label to {writable.longest} or more")
+        if writable.lost > writable.cut or writable.lost_choices:
+            remedies.append(
                 "take a student.checkpoint (or student.tokenizer) whose vocabulary has these characters, "
                 "such as google/mt5-small, or write the labels without them"
             )
-        return ", and ".join(ways)
+        return ", and ".join(remedies)
 
 
-def labels(cells: Iterable[Cell], fetch: bool = True) -> Iterator[Labels]:
-    """What becomes of the labels of each task, with each tokenizer that the cells have.
+def label_checks(cells: Iterable[Cell], fetch: bool = True) -> Iterator[LabelCheck]:
+    """Check the labels of each task with each tokenizer of the cells.
 
-    A tokenizer that cannot be loaded is passed over: what needs it says so.
+    Skips tokenizers that cannot be loaded; the student that needs one reports the error.
 
     Args:
-        cells: of a grid.
-        fetch: whether a tokenizer that is not on this machine may be fetched from the Hub.
+        cells: cells of a grid.
+        fetch: whether tokenizers may be downloaded from the Hub.
     """
-    sections = {(cell.task, *_settings(cell.student)): (cell.task, cell.student) for cell in cells}
+    sections = {(cell.task, *_tokenizer_settings(cell.student)): (cell.task, cell.student) for cell in cells}
     for task, student in sections.values():
-        if not (fetch or _at_hand(student)):
+        if not (fetch or _is_local(student)):
             continue
         try:
-            found = _found(task, *_settings(student)[:-1])
+            writable_labels = _writable(task, *_tokenizer_settings(student)[:-1])
         except ConfigError:
             continue
         name = student.tokenizer or student.checkpoint or "the words of the arithmetic task"
-        yield Labels(task.name, f"the tokenizer of {name}", student.max_label, student.unwritable, found)
+        yield LabelCheck(
+            task.name, f"the tokenizer of {name}", student.max_label, student.unwritable, writable_labels
+        )
 
 
-def check(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
-    """Say which labels cannot be written.
+def refuse_unwritable(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
+    """Print which labels cannot be written.
+
+    Args:
+        cells: cells of a grid.
+        say: prints a line to the user.
 
     Raises:
-        ConfigError: where they are more than `student.unwritable`.
+        ConfigError: if the share of such questions is larger than `student.unwritable`.
     """
-    for each in labels(cells):
-        if each.refused:
+    for label_check in label_checks(cells):
+        if label_check.refused:
             raise ConfigError(
-                f"task {each.task}: {each.sentence()}; no student could be right about them: "
-                f"{each.remedy()}. student.unwritable, now {each.bearable:g}, is the largest share of the "
-                "questions with which a run begins"
+                f"task {label_check.task}: {label_check.summary()}; no student can answer these questions: "
+                f"{label_check.remedy()}. A run is refused if the share of such questions is larger than "
+                f"student.unwritable, which is {label_check.tolerance:g}"
             )
-        if not each.well:
-            say(f"labels of {each.task}: {each.sentence()}; {each.remedy()}")
+        if not label_check.all_writable:
+            say(f"labels of {label_check.task}: {label_check.summary()}; {label_check.remedy()}")
 
 
-def _at_hand(student: Settings) -> bool:
-    """Whether the tokenizer is on this machine: the project's own, in a folder, or in the Hub's cache."""
+def _is_local(student: Settings) -> bool:
+    """Whether the tokenizer is on this machine: built in, in a folder, or in the Hub's cache."""
     name, revision = student.tokenizer or student.checkpoint, student.revision
     if name is None or name in MODELS or Path(name).is_dir():
         return True
@@ -124,11 +131,11 @@ def _at_hand(student: Settings) -> bool:
 
     try:
         return isinstance(try_to_load_from_cache(name, "tokenizer_config.json", revision=revision), str)
-    except HFValidationError:  # no name that the Hub could have
+    except HFValidationError:  # not a valid Hub id
         return False
 
 
-def _settings(student: Settings) -> tuple[str | None, str | None, str | None, str, int, float]:
+def _tokenizer_settings(student: Settings) -> tuple[str | None, str | None, str | None, str, int, float]:
     return (
         student.checkpoint,
         student.revision,
@@ -140,7 +147,7 @@ def _settings(student: Settings) -> tuple[str | None, str | None, str | None, st
 
 
 @lru_cache(maxsize=64)
-def _found(
+def _writable(
     task: TaskConfig,
     checkpoint: str | None,
     revision: str | None,

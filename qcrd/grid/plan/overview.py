@@ -1,4 +1,4 @@
-"""A grid before and while it runs, as an object for programs and as text for people."""
+"""The plan and the status of a grid, as a JSON object and as text."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from qcrd.cell.data import task_data
 from qcrd.config import Task, Teacher
 from qcrd.grid.console import duration
-from qcrd.grid.plan.checkpoints import Named, named, trouble
-from qcrd.grid.plan.cost import basis, cost
+from qcrd.grid.plan.checkpoints import UsedModel, loading_error, used_models
+from qcrd.grid.plan.cost import assumptions, cost
 from qcrd.grid.plan.estimate import estimate
 from qcrd.grid.plan.expansion import SampleNeed
-from qcrd.grid.plan.idle import warnings
-from qcrd.grid.plan.labels import labels
+from qcrd.grid.plan.ineffective import warnings
+from qcrd.grid.plan.labels import label_checks
 from qcrd.grid.plan.study import Study, last_status
 from qcrd.rationales import prompted_duals
 from qcrd.storage import journal
@@ -24,11 +24,12 @@ FINISHED = ("done", "diverged")
 
 
 def plan_object(study: Study) -> dict[str, Any]:
-    """Cells with ids and states, samples wanted and missing, and the time left.
+    """The plan of a grid: cells with ids and states, required and missing samples, time and cost.
 
-    `warnings` are settings that cannot matter. `estimate_seconds` is None where nothing alike was measured;
-    `estimate_basis` says what it is of. `cost` is what is left in FLOP and in GPU hours of named cards, by
-    assumption (see `grid.cost`). `models` are those that cells load, with what would keep them from it.
+    `warnings` lists settings without effect. `estimate_seconds` is None if no similar cell has been measured;
+    `estimate_basis` says what the estimate covers. `cost` has the remaining FLOP and the GPU hours on some
+    cards, under stated assumptions (see `cost`). `models` lists the models that unfinished cells load, with
+    the reason if one cannot be loaded.
     """
     cells = [
         {
@@ -46,15 +47,15 @@ def plan_object(study: Study) -> dict[str, Any]:
     keys: list[str] = []
     seen: dict[Path, set[tuple[str, int]]] = {}
     for need, store, requests, missing in itertools.chain(study.samples(), study.duals()):
-        if requests is None:  # what will be asked hangs on answers that are not there yet
-            most = prompted_duals.MOST * len(task_data(need.task).splits.train)
-            needs.append((need, most, most))
+        if requests is None:  # the requests depend on samples that are not drawn yet
+            limit = prompted_duals.MOST * len(task_data(need.task).splits.train)
+            needs.append((need, limit, limit))
             keys.append(store.folder.name)
             continue
-        counted = seen.setdefault(store.folder, set())  # what needs share is drawn for the first of them
-        fresh = {request.key for request in missing} - counted
-        counted |= fresh
-        needs.append((need, len(requests), len(fresh)))
+        counted = seen.setdefault(store.folder, set())  # a shared sample counts for the first need
+        new = {request.key for request in missing} - counted
+        counted |= new
+        needs.append((need, len(requests), len(new)))
         keys.append(store.folder.name)
     samples = [
         {
@@ -68,94 +69,94 @@ def plan_object(study: Study) -> dict[str, Any]:
         }
         for need, wanted, missing in needs
     ]
-    written = [
+    label_objects = [
         {
-            "task": each.task,
-            "questions": each.found.questions,
-            "unwritable": each.found.lost,
-            "cut": each.found.cut,
-            "unwritable_choices": each.found.lost_choices,
-            "refused": each.refused,
-            "message": each.sentence(),
-            "remedy": each.remedy(),
+            "task": check.task,
+            "questions": check.writable.questions,
+            "unwritable": check.writable.lost,
+            "cut": check.writable.cut,
+            "unwritable_choices": check.writable.lost_choices,
+            "refused": check.refused,
+            "message": check.summary(),
+            "remedy": check.remedy(),
         }
-        for each in labels((planned.cell.settings for planned in study.cells), fetch=False)
+        for check in label_checks((planned.cell.settings for planned in study.cells), fetch=False)
     ]
     todo = [p.cell.settings for p, c in zip(study.cells, cells, strict=True) if c["state"] not in FINISHED]
-    time = estimate(
+    time_estimate = estimate(
         todo, [(n, k, m) for (n, _, m), k in zip(needs, keys, strict=True)], study.home, study.grid.resources
     )
-    lacking: dict[tuple[Task, Teacher], int] = {}
+    missing_samples: dict[tuple[Task, Teacher], int] = {}
     for need, _, count in needs:
         key = need.task, need.teacher
-        lacking[key] = lacking.get(key, 0) + count
-    models = [(model, trouble(model)) for model in named(todo)]
+        missing_samples[key] = missing_samples.get(key, 0) + count
+    models = [(model, loading_error(model)) for model in used_models(todo)]
     return {
         "grid": study.grid.name,
         "preset": study.preset,
         "id": study.id,
         "cells": cells,
         "samples": samples,
-        "warnings": _warnings(study, [cell["state"] not in FINISHED for cell in cells]),
-        "labels": written,
-        "estimate_seconds": time.seconds,
-        "estimate_basis": time.basis,
-        "cpu_hours": time.cpu_hours,
-        "gpu_hours": time.gpu_hours,
-        "cost": cost(todo, lacking).as_object(),
+        "warnings": _ineffective(study, [cell["state"] not in FINISHED for cell in cells]),
+        "labels": label_objects,
+        "estimate_seconds": time_estimate.seconds,
+        "estimate_basis": time_estimate.basis,
+        "cpu_hours": time_estimate.cpu_hours,
+        "gpu_hours": time_estimate.gpu_hours,
+        "cost": cost(todo, missing_samples).as_object(),
         "models": [
-            {"what": m.what, "name": m.place, "revision": m.revision, "trouble": found} for m, found in models
+            {"what": m.role, "name": m.name, "revision": m.revision, "trouble": error} for m, error in models
         ],
     }
 
 
 def plan_text(plan: dict[str, Any]) -> str:
-    """`plan_object` for people."""
+    """The text of a `plan_object`."""
     width = max(len(cell["name"]) for cell in plan["cells"])
     lines = [f"{plan['grid']}, preset {plan['preset']}: {len(plan['cells'])} cells", ""]
     lines += [f"  {cell['id']}  {cell['name']:<{width}}  {cell['state']}" for cell in plan["cells"]]
     lines.append("")
     for need in plan["samples"]:
-        of = f"{need['task']} ({', '.join(need['splits'])}, m = {need['m']})"
-        kind, most = ("dual rationales", "up to ") if need["duals"] else ("samples", "")
+        task = f"{need['task']} ({', '.join(need['splits'])}, m = {need['m']})"
+        kind, bound = ("dual rationales", "up to ") if need["duals"] else ("samples", "")
         lines.append(
-            f"{kind} of {need['teacher']} for {of}: {most}{need['missing']} of {need['wanted']} to draw"
+            f"{kind} of {need['teacher']} for {task}: {bound}{need['missing']} of {need['wanted']} to draw"
         )
     lines += [f"warning: {warning}" for warning in plan["warnings"]]
-    for found in plan["labels"]:
-        if found["remedy"]:
-            refused = "; `qcrd run` refuses that" if found["refused"] else ""
-            lines.append(f"labels of {found['task']}: {found['message']}{refused}: {found['remedy']}")
-    left = sum(cell["state"] not in FINISHED for cell in plan["cells"])
+    for check in plan["labels"]:
+        if check["remedy"]:
+            refused = "; `qcrd run` refuses that" if check["refused"] else ""
+            lines.append(f"labels of {check['task']}: {check['message']}{refused}: {check['remedy']}")
+    unfinished = sum(cell["state"] not in FINISHED for cell in plan["cells"])
     seconds = plan["estimate_seconds"]
-    if not left:
+    if not unfinished:
         lines.append("nothing left to do")
     elif seconds is None:
-        lines.append(f"{left} cells to train; {plan['estimate_basis']}")
+        lines.append(f"{unfinished} cells to train; {plan['estimate_basis']}")
     else:
-        lines.append(f"{left} cells to train: about {duration(seconds)} ({plan['estimate_basis']})")
-        hours = ((plan["gpu_hours"], "GPU"), (plan["cpu_hours"], "CPU"))
-        lines.append("in all " + ", ".join(f"{each:.2g} {what} hours" for each, what in hours if each))
-    if left and plan["preset"] == "paper":
-        cards = ", ".join(f"{each:,.3g} {card}" for card, each in plan["cost"]["gpu_hours"].items())
-        left_out = ", ".join(plan["cost"]["uncounted"])
-        lines.append(f"GPU hours of one card: {cards}{f'; not counted: {left_out}' if left_out else ''}")
-        lines.append(basis())
+        lines.append(f"{unfinished} cells to train: about {duration(seconds)} ({plan['estimate_basis']})")
+        totals = ((plan["gpu_hours"], "GPU"), (plan["cpu_hours"], "CPU"))
+        lines.append("in total " + ", ".join(f"{hours:.2g} {unit} hours" for hours, unit in totals if hours))
+    if unfinished and plan["preset"] == "paper":
+        cards = ", ".join(f"{hours:,.3g} {card}" for card, hours in plan["cost"]["gpu_hours"].items())
+        uncounted = ", ".join(plan["cost"]["uncounted"])
+        lines.append(f"GPU hours of one card: {cards}{f'; not counted: {uncounted}' if uncounted else ''}")
+        lines.append(assumptions())
     for model in plan["models"]:
         if model["trouble"]:
-            name = Named(model["what"], model["name"], model["revision"])
+            name = UsedModel(model["what"], model["name"], model["revision"])
             lines.append(f"{name}: {model['trouble']}")
     return "\n".join(lines)
 
 
-def _warnings(study: Study, todo: list[bool]) -> list[str]:
+def _ineffective(study: Study, todo: list[bool]) -> list[str]:
     tasks = {planned.cell.data for planned in study.cells}
     train = {data.settings: len(data.splits.train) for data in tasks}
     return warnings(study.cells, todo, study.home, train)
 
 
 def status_text(study: Study) -> str:
-    """How many cells are in which state, and where the running ones are."""
+    """Number of cells per state, and the progress of running cells."""
     states = study.states()
     counts = Counter(states)
     order = ("done", "diverged", "failed", "running", "interrupted", "planned")
@@ -165,15 +166,14 @@ def status_text(study: Study) -> str:
     ]
     for planned, cell_id, state in zip(study.cells, study.ids, states, strict=True):
         if state in ("running", "interrupted"):
-            lines.append(
-                f"  {state}: {planned.name}: {_where(study, cell_id, planned.cell.settings.training.steps)}"
-            )
+            progress = _cell_progress(study, cell_id, planned.cell.settings.training.steps)
+            lines.append(f"  {state}: {planned.name}: {progress}")
         elif state in ("failed", "diverged"):
             lines.append(f"  {state}: {planned.name}: {last_status(study.home, cell_id)[1]}")
     return "\n".join(lines)
 
 
-def _where(study: Study, cell_id: str, steps: int) -> str:
+def _cell_progress(study: Study, cell_id: str, steps: int) -> str:
     step = 0
     latest: dict[str, float] = {}
     for event in journal.read(study.home.cell(cell_id) / journal.FILE):

@@ -1,4 +1,4 @@
-"""What is wrong in a grid: where, and in words that say what is allowed."""
+"""Problems in a grid's settings: their location, and messages that name the allowed values."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from qcrd.config import Options, Section
 from qcrd.errors import ConfigError, did_you_mean
 
 Where = tuple[str | int, ...]
-"""A place in a grid's YAML: ("base", "training", "lr"), ("sweep", "contrastive.beta", 2)."""
+"""A location in a grid's YAML: ("base", "training", "lr"), ("sweep", "contrastive.beta", 2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to mend."""
+    """An invalid value, and its location."""
 
     where: Where
     message: str  # without the field's name
@@ -30,7 +30,7 @@ class Problem:
 
 
 class GridProblems(ConfigError):
-    """All that is wrong in a grid, in the order in which it was found."""
+    """All problems in a grid, in the order in which they were found."""
 
     def __init__(self, problems: Iterable[Problem]):
         self.problems = list(problems)
@@ -55,7 +55,7 @@ _ALLOWED = {
 }
 
 
-def worded(error: ErrorDetails, model: type[BaseModel]) -> str:
+def validation_message(error: ErrorDetails, model: type[BaseModel]) -> str:
     """The message for one entry of a pydantic ValidationError of `model`."""
     kind, context = error["type"], error.get("ctx", {})
     if kind == "value_error":
@@ -63,40 +63,41 @@ def worded(error: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "missing":
         return "is missing; every grid needs it"
     if kind == "extra_forbidden":
-        known = fields_at(model, error["loc"][:-1])
+        names = fields_at(model, error["loc"][:-1])
         name = str(error["loc"][-1])
-        return f"unknown setting; allowed: {', '.join(known)}{did_you_mean(name, known)}"
+        return f"unknown setting; allowed: {', '.join(names)}{did_you_mean(name, names)}"
     allowed = _ALLOWED.get(kind)
-    return f"value {shown(error['input'])}; " + (
+    return f"value {yaml_text(error['input'])}; " + (
         f"allowed: {allowed.format(**context)}" if allowed else error["msg"].lower()
     )
 
 
-def misfits(
+def invalid_options(
     path: str, given: Options, owner: str, declared: type[Section] | None
 ) -> Iterator[tuple[str, str]]:
-    """Dotted path and message of each free-form setting at `path` that its owner does not take.
+    """Dotted path and message of each option that its owner does not accept.
 
     Args:
-        path: of the settings.
-        given: them.
-        owner: what reads them, for people.
-        declared: what it takes; None is nothing.
+        path: dotted path of the options.
+        given: the options as set by the user.
+        owner: the method or engine that reads them, for messages.
+        declared: the options that the owner accepts; None: none.
     """
     if declared is None:
         if given:
-            yield path, f"value {shown(dict(given))}; allowed: nothing, {owner} has no options"
+            yield path, f"value {yaml_text(dict(given))}; allowed: nothing, {owner} has no options"
         return
     try:
         declared.model_validate(dict(given))
     except ValidationError as error:
-        for each in error.errors():
-            missing = f"is missing; {owner} needs it" if each["type"] == "missing" else None
-            yield ".".join([path, *map(str, each["loc"])]), missing or worded(each, declared)
+        for details in error.errors():
+            missing = f"is missing; {owner} needs it" if details["type"] == "missing" else None
+            field = ".".join([path, *map(str, details["loc"])])
+            yield field, missing or validation_message(details, declared)
 
 
-def shown(value: Any) -> str:
-    """A value as YAML would have it, cut where it is long."""
+def yaml_text(value: Any) -> str:
+    """A value in YAML notation, truncated to 60 characters."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     text = str(value) if isinstance(value, date) else repr(value)
@@ -107,7 +108,7 @@ def fields_at(model: type[BaseModel], loc: Where) -> list[str]:
     """Names of the settings in the section at `loc`."""
     section: Any = model
     for part in loc:
-        # A mapping by name, such as presets, has the same settings below each of its names.
-        named = get_origin(section) is dict
-        section = get_args(section)[1] if named else section.model_fields[str(part)].annotation
+        # A mapping by name, such as presets, has the same settings below each name.
+        is_mapping = get_origin(section) is dict
+        section = get_args(section)[1] if is_mapping else section.model_fields[str(part)].annotation
     return list(section.model_fields)

@@ -1,4 +1,4 @@
-"""How many weights a model multiplies a token with, known before it is loaded."""
+"""Weights per token of a model's linear layers, known without loading the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from qcrd.config import Architecture, Teacher
 from qcrd.storage.files import read_json
 
-# d_model, d_kv, d_ff, layers, heads, vocabulary, matrices of a feed-forward layer: of their config.json.
+# From each config.json: d_model, d_kv, d_ff, layers, heads, vocabulary, matrices of a feed-forward layer.
 _T5 = {
     "t5-small": (512, 64, 2048, 6, 8, 32128, 2),
     "t5-base": (768, 64, 3072, 12, 12, 32128, 2),
@@ -17,58 +17,61 @@ _T5 = {
     "t5-v1_1-base": (768, 64, 2048, 12, 12, 32128, 3),
     "t5-v1_1-large": (1024, 64, 2816, 24, 16, 32128, 3),
 }
-_PARAMETERS = {"Qwen/Qwen2.5-7B-Instruct": 7.6e9}  # its model card
+_PARAMETERS = {"Qwen/Qwen2.5-7B-Instruct": 7.6e9}  # from the model card
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Weights in the linear layers of a T5, as `qcrd.student.flops` counts them."""
+    """Weights in the linear layers of a T5 that a token meets, as `qcrd.student.flops` counts them."""
 
-    encoder: int  # for each token of an input
-    cross: int  # for each token of an input that the decoder attends to
-    decoder: int  # for each token of a target
-    head: int  # for each token of a target
-    outputs: int  # numbers that the decoder's linear layers give for each token of a target
+    encoder: int  # per token of an input
+    cross: int  # per token of an input, for the decoder's cross-attention
+    decoder: int  # per token of a target
+    head: int  # per token of a target
+    outputs: int  # number of outputs of the decoder's linear layers per token of a target
 
     @classmethod
     def of(
         cls, width: int, head_width: int, inner: int, layers: int, heads: int, vocabulary: int, matrices: int
     ) -> Shape:
-        """See `config.Architecture`; `matrices` is 3 where the feed-forward layer is gated, else 2."""
+        """The shape of an architecture; see `config.Architecture` for the arguments.
+
+        `matrices` is the number of matrices of a feed-forward layer: 3 if it is gated, else 2.
+        """
         projection, dense = width * head_width * heads, matrices * width * inner
         return cls(
             encoder=layers * (4 * projection + dense),
             cross=layers * 2 * projection,
-            decoder=layers * (6 * projection + dense),  # own q, k, v, o; of the cross attention q and o
+            decoder=layers * (6 * projection + dense),  # self-attention q, k, v, o; cross-attention q, o
             head=width * vocabulary,
             outputs=layers * (4 * head_width * heads + 3 * width + (matrices - 1) * inner),
         )
 
 
 def shape(checkpoint: str | None, architecture: Architecture, vocabulary: int) -> Shape | None:
-    """Of a student or discriminator; None for a checkpoint of the Hub that is not in the list here.
+    """Shape of a student or discriminator; None for a Hub checkpoint that is not listed in this module.
 
     Args:
-        checkpoint: a folder or a Hub id.
-        architecture: where there is no checkpoint.
-        vocabulary: the same.
+        checkpoint: a folder or a Hub id; None: a model with the given architecture and vocabulary.
+        architecture: used if there is no checkpoint.
+        vocabulary: number of tokens; used if there is no checkpoint.
     """
     if checkpoint is None:
         a = architecture
         return Shape.of(a.d_model, a.d_kv, a.d_ff, a.layers, a.heads, vocabulary, 3)
-    read = read_json(Path(checkpoint) / "config.json") if Path(checkpoint).is_dir() else None
+    config = read_json(Path(checkpoint) / "config.json") if Path(checkpoint).is_dir() else None
     names = ("d_model", "d_kv", "d_ff", "num_layers", "num_heads", "vocab_size")
-    if isinstance(read, dict) and set(names) <= read.keys():
-        gated = str(read.get("feed_forward_proj", "relu")).startswith("gated")
-        width, head_width, inner, layers, heads, words = (read[name] for name in names)
-        return Shape.of(width, head_width, inner, layers, heads, words, 3 if gated else 2)
-    # FLAN-T5 has the shape of v1.1.
-    known = _T5.get(checkpoint.rpartition("/")[2].replace("flan-t5", "t5-v1_1"))
-    return None if known is None else Shape.of(*known)
+    if isinstance(config, dict) and set(names) <= config.keys():
+        gated = str(config.get("feed_forward_proj", "relu")).startswith("gated")
+        width, head_width, inner, layers, heads, tokens = (config[name] for name in names)
+        return Shape.of(width, head_width, inner, layers, heads, tokens, 3 if gated else 2)
+    # FLAN-T5 has the same shape as T5 v1.1.
+    dimensions = _T5.get(checkpoint.rpartition("/")[2].replace("flan-t5", "t5-v1_1"))
+    return None if dimensions is None else Shape.of(*dimensions)
 
 
-def parameters(teacher: Teacher) -> float | None:
-    """Weights of a teacher that is loaded here, for each of its tokens; None where they are not known."""
+def teacher_parameters(teacher: Teacher) -> float | None:
+    """Number of weights of a teacher that runs here; None if unknown."""
     if Path(teacher.model).is_dir():
         from qcrd.hub.model_files import find
 

@@ -1,4 +1,4 @@
-"""How many questions a task has and how long its texts are, known before its data is loaded."""
+"""Number of questions and mean text lengths of the built-in tasks, without loading their data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from qcrd.config import Cell
 
-# As the tasks deal them (section 4.1), where a configuration does not say otherwise.
+# Training, validation and test questions in the default split (section 4.1 of the paper).
 _QUESTIONS = {
     "svamp": (720, 80, 200),
     "cqa": (8766, 975, 1221),
@@ -15,10 +15,10 @@ _QUESTIONS = {
     "arithmetic": (720, 80, 200),
 }
 
-# Mean tokens with the end of sequence: question with `predict: `, label, rationale, label behind a rationale,
-# and the teacher's prompt. Measured with T5's tokenizer on 700 to 800 training questions of the archive of
-# Distilling Step-by-Step and PaLM's answers in it (the arithmetic task: with its own, on gold rationales),
-# so another teacher's rationales, and another tokenizer's prompts, are longer or shorter.
+# Mean number of tokens, including the end of sequence: question with `predict: `, label, rationale, rationale
+# and label in one target, and the teacher's prompt. Measured with T5's tokenizer on 700 to 800 training
+# questions of the Distilling Step-by-Step archive and PaLM's answers in it (the arithmetic task: with its own
+# tokenizer, on gold rationales). Rationales of other teachers and prompts in other tokens differ in length.
 _TOKENS = {
     "svamp": (42.8, 9.4, 39.1, 50.5, 537.2),
     "cqa": (48.1, 2.8, 30.9, 36.8, 609.2),
@@ -29,8 +29,8 @@ _TOKENS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
-    """Of a cell's data: questions, and mean tokens of its texts, cut where the cell cuts them."""
+class DataSizes:
+    """Number of questions per split, and mean tokens per text after the cell's truncation."""
 
     train: int
     validation: int
@@ -39,26 +39,26 @@ class Sizes:
     label: float
     rationale: float
     both: float  # rationale and label in one target
-    prompt: float  # in the teacher's tokens, about
+    prompt: float  # in the teacher's tokens, approximately
 
     @property
     def answer(self) -> float:
-        """Tokens of a teacher's answer."""
+        """Mean tokens of a teacher's answer."""
         return self.both
 
 
-def sizes(cell: Cell) -> Sizes | None:
-    """What is known of the cell's data; None for own data sets and plugins' tasks."""
+def data_sizes(cell: Cell) -> DataSizes | None:
+    """Sizes of the cell's data; None for own data sets and tasks of plugins."""
     task, student = cell.task, cell.student
     if task.name not in _QUESTIONS:
         return None
-    known = zip((task.train, task.validation, task.test), _QUESTIONS[task.name], strict=True)
-    train, validation, test = (own if asked is None else asked for asked, own in known)
-    found = Sizes(train, validation, test, *_TOKENS[task.name])
+    splits = zip((task.train, task.validation, task.test), _QUESTIONS[task.name], strict=True)
+    train, validation, test = (default if limit is None else limit for limit, default in splits)
+    untruncated = DataSizes(train, validation, test, *_TOKENS[task.name])
     return replace(
-        found,
-        question=min(found.question, student.max_input),
-        label=min(found.label, student.max_label),
-        rationale=min(found.rationale, student.max_rationale),
-        both=min(found.both, student.max_rationale + student.max_label),
+        untruncated,
+        question=min(untruncated.question, student.max_input),
+        label=min(untruncated.label, student.max_label),
+        rationale=min(untruncated.rationale, student.max_rationale),
+        both=min(untruncated.both, student.max_rationale + student.max_label),
     )

@@ -1,4 +1,4 @@
-"""A grid with its cells' ids and states: what plan, status and table look at, and what run works off."""
+"""A grid in one preset: its cells with ids and states, and the samples that they require."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ class Study:
 
         Args:
             path: the YAML file.
-            home: where results are.
-            preset: instead of the file's.
-            gpus: GPUs of the cluster, which decide `auto`; None takes what the grid last ran with, then
-                the GPUs of this machine.
+            home: the home with the results.
+            preset: overrides the file's preset.
+            gpus: number of GPUs of the cluster, by which preset `auto` is resolved; None: use the preset of
+                the grid's last run, else the GPUs of this machine.
         """
         file = read_grid(path)
         grid = file.grid
-        wanted = preset or grid.preset
-        if home.bucket and wanted == "auto":
+        requested = preset or grid.preset
+        if home.bucket and requested == "auto":
             home.bucket.get([home.grid(grid.name) / LATEST])
-        if wanted == "auto" and gpus is None:
+        if requested == "auto" and gpus is None:
             latest = read_json(home.grid(grid.name) / LATEST)
-            wanted = latest["preset"] if latest else wanted
-        if wanted == "auto" and gpus is None:
+            requested = latest["preset"] if latest else requested
+        if requested == "auto" and gpus is None:
             gpus = gpu_count()
-        resolved = resolve(wanted, gpus or 0)
-        study = cls(grid.within(resolved), resolved, home, tuple(file.cells(resolved)))
+        chosen = resolve(requested, gpus or 0)
+        study = cls(grid.within(chosen), chosen, home, tuple(file.cells(chosen)))
         home.refresh(study.ids if home.bucket else None)
         return study
 
@@ -69,63 +69,70 @@ class Study:
 
     @cached_property
     def id(self) -> str:
-        """Changes with the set of cells, so that runs of another content never mix."""
+        """Fingerprint of name, preset and cells, so that runs of different contents never mix."""
         return fingerprint({"name": self.grid.name, "preset": self.preset, "cells": sorted(self.ids)})
 
     @property
     def folder(self) -> Path:
-        """Where this grid's own journal, tables and MLflow state are."""
+        """Folder of this grid's journal, tables and MLflow state."""
         return self.home.grid(self.grid.name) / self.id
 
-    def remember(self) -> None:
-        """Note the preset, so that `qcrd table` looks at what ran last."""
+    def save_preset(self) -> None:
+        """Record this preset as the grid's last one, for commands such as `qcrd table`."""
         path = self.home.grid(self.grid.name) / LATEST
         write_json(path, {"preset": self.preset, "id": self.id})
         self.home.upload(path)
 
     @contextmanager
-    def alone(self, say: Callable[[str], None]) -> Iterator[None]:
-        """Be the only one that works on this grid; a second waits, and then finds the work done."""
+    def exclusive(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Hold the grid's lock. A second process waits, then finds the work done.
+
+        Args:
+            say: prints a line to the user.
+        """
         lock = self.home.lock(self.folder, wanted=_shared, background=True)
         if not lock.acquire(timeout=0):
             say(f"another process works on this grid; waiting for it ({lock.holder() or 'it just ended'})")
             lock.acquire()
         with ExitStack() as stack:
             stack.push(lock)
-            if self.home.bucket:  # another machine may have sent more since: the server is asked
+            if self.home.bucket:  # another machine may have sent more since; query the server again
                 (self.folder / progress.FILE).unlink(missing_ok=True)
             yield
 
     def states(self) -> list[str]:
-        """State of each cell: see `state`."""
+        """State of each cell; see `state`."""
         return [state(self.home, cell_id) for cell_id in self.ids]
 
-    def needs(self, splits: Iterable[str] = ()) -> Iterator[tuple[SampleNeed, ResolvedCell]]:
-        """What the cells need of the teacher, each with a cell that needs it.
+    def sample_needs(self, splits: Iterable[str] = ()) -> Iterator[tuple[SampleNeed, ResolvedCell]]:
+        """The samples that the cells require, each with one of the cells that require them.
 
         Args:
-            splits: to be sampled besides those that the cells read.
+            splits: further splits to sample.
         """
         cells = [planned.cell for planned in self.cells]
-        first = {(cell.settings.task, cell.settings.teacher): cell for cell in reversed(cells)}
+        cell_of = {(cell.settings.task, cell.settings.teacher): cell for cell in reversed(cells)}
         for need in required_samples(cell.settings for cell in cells):
-            wanted = tuple(dict.fromkeys((*need.splits, *splits)))
-            yield replace(need, splits=wanted), first[need.task, need.teacher]
+            all_splits = tuple(dict.fromkeys((*need.splits, *splits)))
+            yield replace(need, splits=all_splits), cell_of[need.task, need.teacher]
 
     def samples(
         self, splits: Iterable[str] = ()
     ) -> Iterator[tuple[SampleNeed, SampleStore, list[Request], list[Request]]]:
-        """The same as need, store, all requests, missing requests."""
-        for need, cell in self.needs(splits):
+        """As `sample_needs`, as tuples (need, store, all requests, missing requests)."""
+        for need, cell in self.sample_needs(splits):
             store = sample_store(cell, self.home)
             requests = [r for split in need.splits for r in sample_requests(cell, split, need.m)]
             yield need, store, requests, store.missing(requests)
 
     def duals(self) -> Iterator[tuple[SampleNeed, SampleStore, list[Request] | None, list[Request]]]:
-        """The same for what the cells ask about those answers; requests are None until all are there."""
+        """The required dual rationales, as tuples (need, store, all requests, missing requests).
+
+        The requests depend on the samples, so they are None while some samples are missing.
+        """
         cells = [planned.cell for planned in self.cells if planned.cell.asks_for_duals]
-        alike = {(c.settings.task, c.settings.teacher, c.settings.rationales): c for c in cells}
-        for cell in alike.values():
+        distinct = {(c.settings.task, c.settings.teacher, c.settings.rationales): c for c in cells}
+        for cell in distinct.values():
             settings, store = cell.settings, sample_store(cell, self.home)
             need = SampleNeed(settings.task, settings.teacher, cell.samples, ("train",), duals=True)
             if store.missing(sample_requests(cell, "train", cell.samples)):
@@ -136,12 +143,12 @@ class Study:
 
 
 def _shared(name: str) -> bool:
-    """Whether a grid's file is for all machines; not what Tune notes, nor what MLflow got from this one."""
+    """Whether a file of the grid's folder is shared between machines; Tune's and MLflow's state are not."""
     return not name.startswith("tune/") and name != progress.FILE
 
 
 def state(home: Home, cell_id: str) -> str:
-    """done, diverged, failed, running, interrupted (can be resumed) or planned."""
+    """The cell's state: done, diverged, failed, running, interrupted (can be resumed) or planned."""
     record = home.record(cell_id)
     if record is not None:
         return record.status
@@ -154,7 +161,7 @@ def state(home: Home, cell_id: str) -> str:
 
 
 def last_status(home: Home, cell_id: str) -> tuple[str | None, str]:
-    """Last status in the cell's journal, with its message."""
+    """Last status in the cell's journal and its message; (None, "") if there is none."""
     statuses = _statuses(journal.read(home.cell(cell_id) / journal.FILE))
     last = next(reversed(list(statuses)), None)
     return (last.status, last.message) if last else (None, "")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from qcrd.config import Grid
 from qcrd.grid.plan.expansion import VARIANT, FactorRow, PlannedCell
-from qcrd.grid.plan.factors import dotted, get, short, show
+from qcrd.grid.plan.factors import dotted_path, get_setting, short_name, value_text
 from qcrd.report.model import Setting
 
 Cells = dict[str, PlannedCell]  # by id: one setting's, over the seeds
@@ -48,7 +48,7 @@ class _Layout:
         self.product, self.sweep = list(grid.product.items()), list(grid.sweep.items())
         if grid.variants:
             self.product.insert(0, (VARIANT, list(grid.variants)))
-        self.baseline = {dotted(name): value for name, value in grid.baseline.items()}
+        self.baseline = {dotted_path(name): value for name, value in grid.baseline.items()}
         self.at: dict[_Position, Cells] = {}
         for planned, cell_id in zip(cells, ids, strict=True):
             for row in planned.rows:
@@ -74,7 +74,7 @@ class _Layout:
     def _values(self, combination: tuple[int, ...]) -> dict[str, str]:
         """Each product factor's value but the task, which has a section of its own."""
         factors = zip(combination, self.product, strict=True)
-        return {short(path): show(each[i]) for i, (path, each) in factors if path != "task.name"}
+        return {short_name(path): value_text(each[i]) for i, (path, each) in factors if path != "task.name"}
 
     def _is_baseline(self, combination: tuple[int, ...]) -> bool:
         values = {path: each[i] for i, (path, each) in zip(combination, self.product, strict=True)}
@@ -93,14 +93,14 @@ class _Layout:
     def _section(self, same: list[tuple[int, ...]], number: int) -> Iterator[SettingCells]:
         path, values = self.sweep[number]
         base = self._base(same[0])
-        group = ": ".join(filter(None, [self._combination(same), short(path)]))
+        group = ": ".join(filter(None, [self._combination(same), short_name(path)]))
         content = self._content(same[0], number)
         if tuple(base) not in content:
-            label = show(get(next(iter(base.values())).cell.settings, path))
+            label = value_text(get_setting(next(iter(base.values())).cell.settings, path))
             yield SettingCells(Setting(group, label, path, base=True), base)
         for alike in _alike(range(len(values)), lambda value: content[value]):
             cells = self.at[_Position(same[0], number, alike[0])]
-            label = ", ".join(show(values[value]) for value in alike)
+            label = ", ".join(value_text(values[value]) for value in alike)
             yield SettingCells(Setting(group, label, path, list(cells) == list(base)), cells)
 
     def _base(self, combination: tuple[int, ...]) -> Cells:
@@ -124,8 +124,8 @@ class _Layout:
             if path == but:
                 continue
             own = sorted({combination[number] for combination in same})
-            text = "|".join(show(values[value]) for value in own)
-            text = text if path in ("method", VARIANT) else f"{short(path)}={text}"
+            text = "|".join(value_text(values[value]) for value in own)
+            text = text if path in ("method", VARIANT) else f"{short_name(path)}={text}"
             (silent if 1 < len(own) == len(values) else said).append(text)
         return " ".join(said or silent)
 

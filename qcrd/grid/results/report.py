@@ -59,7 +59,9 @@ def figures(table: Table, folder: Path, formats: Sequence[Format]) -> list[Path]
 
 
 def _samplers(study: Study) -> Iterator[dict[str, Any]]:
-    for (need, cell), (_, store, requests, missing) in zip(study.needs(), study.samples(), strict=True):
+    for (need, cell), (_, store, requests, missing) in zip(
+        study.sample_needs(), study.samples(), strict=True
+    ):
         yield {
             "name": need.teacher.name,
             "task": need.task.name,

@@ -34,7 +34,9 @@ def tables(study: Study, accuracies: Sequence[TeacherAccuracy] | None = None) ->
 
 def study_accuracies(study: Study) -> list[TeacherAccuracy]:
     """How good the teachers' answers are, for all of the grid's samples that are there."""
-    return [each for need, cell in study.needs() for each in teacher_accuracies(cell, study.home, need.m)]
+    return [
+        each for need, cell in study.sample_needs() for each in teacher_accuracies(cell, study.home, need.m)
+    ]
 
 
 def _row(study: Study, line: SettingCells, compared: bool) -> TableRow:

@@ -30,7 +30,7 @@ from qcrd.grid.cluster.gpu_sharing import measured_share
 from qcrd.grid.cluster.lost_node import watched
 from qcrd.grid.cluster.nodes import nodes
 from qcrd.grid.cluster.shares import Node, Shares
-from qcrd.grid.console import Sampling, say
+from qcrd.grid.console import SamplingProgress, say
 from qcrd.grid.plan import labels
 from qcrd.grid.plan.expansion import PlannedCell
 from qcrd.grid.plan.study import Study, last_status
@@ -122,9 +122,9 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
         study = Study.open(path, home, preset, have.gpus)
         shares = Shares.of(study.grid.resources, have.nodes)
         _announce(study, have, preset, tracking)
-        study.remember()
+        study.save_preset()
         _keep_plugins(home)
-        with study.alone(say), Journal(study.folder / journal.FILE) as log:
+        with study.exclusive(say), Journal(study.folder / journal.FILE) as log:
             shown = mirror(study, tracking) if tracking else None
             feeder = Feeder(partial(_push, study, shown), say=say) if shown else None
             if feeder:
@@ -174,7 +174,7 @@ def _unfinished(study: Study) -> list[PlannedCell]:
 def _sample_for(study: Study, shares: Shares, nodes: Sequence[Node], todo: Sequence[PlannedCell]) -> None:
     """Draw what these cells lack."""
     cells = [planned.cell.settings for planned in todo]
-    labels.check(cells, say)
+    labels.refuse_unwritable(cells, say)
     _sample(study, shares, nodes, {(cell.task, cell.teacher) for cell in cells})
 
 
@@ -292,7 +292,7 @@ def _draw(
             teacher = teacher.model_copy(update={"revision": at})
         with sampler(teacher, stop, everything, resources, shares, study.home, say, lacking) as sample:
             for need, store, requests, _ in needs:
-                watch = Sampling()
+                watch = SamplingProgress()
                 if at is not None:
                     store.note_commit(at)
                 short = draw(store, requests, sample, watch)

@@ -19,8 +19,8 @@ from qcrd.errors import ConfigError, DataError
 from qcrd.grid.cluster.engines import Say
 from qcrd.grid.cluster.shares import Node, Shares
 from qcrd.grid.plan.expansion import PlannedCell
-from qcrd.grid.plan.problems import misfits, worded
-from qcrd.grid.plan.scalars import Strict
+from qcrd.grid.plan.problems import invalid_options, validation_message
+from qcrd.grid.plan.scalars import StrictLoader
 from qcrd.grid.plan.study import Study
 from qcrd.grid.run.driver import cluster
 from qcrd.grid.run.teachers import sampler
@@ -59,7 +59,7 @@ def read_judge(path: Path) -> Judge:
         ConfigError: with a line `file: field: ...` for everything that is wrong.
     """
     try:
-        data = Strict(path.read_text(encoding="utf-8")).get_single_data()
+        data = StrictLoader(path.read_text(encoding="utf-8")).get_single_data()
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as a YAML file ({error})") from error
     teacher = data.get("teacher") if isinstance(data, dict) else None
@@ -70,12 +70,14 @@ def read_judge(path: Path) -> Judge:
             {**data, "teacher": _placed(path, {"temperature": TEMPERATURE} | teacher)}
         )
     except ValidationError as error:
-        lines = [f"{path}: {_field(e)}: {worded(e, Judge)}" for e in error.errors()]
+        lines = [f"{path}: {_field(e)}: {validation_message(e, Judge)}" for e in error.errors()]
         raise ConfigError("\n".join(lines)) from error
     plugins.load(judge.plugins, path.parent)
     problems = [("teacher", fault) for fault in faults(judge.teacher)]
     engine = ENGINES[judge.teacher.engine]
-    problems += misfits("teacher.options", judge.teacher.options, f"engine {engine.name}", engine.options)
+    problems += invalid_options(
+        "teacher.options", judge.teacher.options, f"engine {engine.name}", engine.options
+    )
     if problems:
         raise ConfigError("\n".join(f"{path}: {field}: {message}" for field, message in problems))
     if judge.teacher.embedded:

@@ -6,7 +6,7 @@ from typing import Any
 
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.grid.plan.expansion import VARIANT, PlannedCell
-from qcrd.grid.plan.factors import get, paths, short, show
+from qcrd.grid.plan.factors import get_setting, setting_paths, short_name, value_text
 from qcrd.grid.plan.study import Study
 from qcrd.teacher.engines import ENGINES
 from qcrd.tracking.mlflow.mirror import Mirror
@@ -29,7 +29,7 @@ def mirror(study: Study, tracking: str, live: bool = True) -> Mirror:
     varied = [*study.grid.product, *study.grid.sweep]
     if study.grid.variants:
         varied.insert(0, VARIANT)
-    names = [short(path) for path in varied]
+    names = [short_name(path) for path in varied]
     found = Mirror(tracking, study.grid.name, *sources(study), live, names)
     found.offer(students(study))
     return found
@@ -111,12 +111,14 @@ def _params(planned: PlannedCell) -> dict[str, Any]:
     if "rationales" in identity:
         names.append("rationales.m" if cell.method.votes else "rationales.baseline_m")
     names += [f"{section}.{name}" for section in SECTIONS for name in identity.get(section, {})]
-    names = [name for name in names if name in paths() and name != "student.tokenizer"]
-    params: dict[str, Any] = {short(name): show(get(settings, name)) for name in names}
+    names = [name for name in names if name in setting_paths() and name != "student.tokenizer"]
+    params: dict[str, Any] = {short_name(name): value_text(get_setting(settings, name)) for name in names}
     params |= {split: len(getattr(cell.splits, split)) for split in ("train", "validation", "test")}
     # As it is in force, which its own settings may leave to the method.
     in_force = cell.method.selection(settings.selection)
-    params |= {short(f"selection.{k}"): show(getattr(in_force, k)) for k in identity.get("selection", {})}
+    params |= {
+        short_name(f"selection.{k}"): value_text(getattr(in_force, k)) for k in identity.get("selection", {})
+    }
     student, teacher = settings.student, settings.teacher
     params["student"] = student.checkpoint or f"T5 {student.architecture.d_model} (random)"
     if "rationales" in identity:
@@ -124,10 +126,10 @@ def _params(planned: PlannedCell) -> dict[str, Any]:
         draws = ENGINES[teacher.engine].draws
         params["teacher"] = teacher.model if draws else teacher.engine
         if draws:
-            params["temperature"] = show(teacher.temperature)
+            params["temperature"] = value_text(teacher.temperature)
     # A factor that one cell has with several values makes no difference to it.
     alike = [p for p, v in planned.factors.items() if all(row.factors.get(p, v) == v for row in planned.rows)]
-    return params | {short(p): show(planned.factors[p]) for p in alike} | params
+    return params | {short_name(p): value_text(planned.factors[p]) for p in alike} | params
 
 
 def _data(cell: ResolvedCell) -> tuple[Data, ...]:

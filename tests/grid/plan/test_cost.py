@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from qcrd.cli import app
 from qcrd.config import Cell, merged
 from qcrd.config.presets import PAPER
-from qcrd.grid.plan.cost import CARDS, READING, WRITING, cost, text
+from qcrd.grid.plan.cost import CARDS, DECODING_UTILISATION, PARALLEL_UTILISATION, cost, text
 
 GRIDS = Path(__file__).parents[3] / "grids"
 
@@ -20,12 +20,14 @@ def cells(**changes):
 
 def test_hours_are_flop_over_what_a_card_does_of_them():
     found = cost([cells()])
-    read = found.steps + found.judged + found.sampled
-    seconds = (read / READING + (found.written + found.evaluated) / WRITING) / (CARDS["A100"] * 1e12)
+    read = found.steps + found.discriminator + found.sampling
+    seconds = (read / PARALLEL_UTILISATION + (found.selfplay + found.evaluation) / DECODING_UTILISATION) / (
+        CARDS["A100"] * 1e12
+    )
     assert found.hours("A100") == pytest.approx(seconds / 3600) and 0 < found.hours("H100") < found.hours(
         "L4"
     )
-    assert found.total == pytest.approx(read + found.written + found.evaluated)
+    assert found.total == pytest.approx(read + found.selfplay + found.evaluation)
     assert json.loads(json.dumps(found.as_object()))["cells"] == 1
 
 
@@ -33,15 +35,15 @@ def test_equal_cells_and_what_cells_share_count_once():
     one, twice = cost([cells()]), cost([cells(), cells(task={"train": 720})])
     assert twice == one, "all of SVAMP is its 720 training questions"
     seeds = cost([cells(), cells(seed=1)])
-    assert seeds.cells == 2 and seeds.sampled == one.sampled and seeds.steps == 2 * one.steps
+    assert seeds.cells == 2 and seeds.sampling == one.sampling and seeds.steps == 2 * one.steps
     larger = cost([cells(), cells(rationales={"m": 20})])
-    assert larger.sampled == 4 * one.sampled, "m = 5 reads the first five of 20"
+    assert larger.sampling == 4 * one.sampling, "m = 5 reads the first five of 20"
     part = cells(task={"train": 90}, rationales={"m": 20})
-    assert cost([cells(), part]).sampled == pytest.approx(one.sampled * (1 + 15 * 90 / 720 / 5)), (
+    assert cost([cells(), part]).sampling == pytest.approx(one.sampling * (1 + 15 * 90 / 720 / 5)), (
         "a part of it"
     )
     drawn = cost([cells()], {(cells().task, cells().teacher): 0})
-    assert drawn.sampled == 0 and drawn.steps == one.steps
+    assert drawn.sampling == 0 and drawn.steps == one.steps
 
 
 def test_what_is_not_counted_is_said():

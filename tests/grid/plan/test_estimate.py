@@ -8,7 +8,7 @@ import pytest
 from qcrd.config import Cell, Resources, Student, Teacher
 from qcrd.config.presets import EMBEDDED
 from qcrd.grid.plan import estimate as module
-from qcrd.grid.plan.estimate import estimate, side_by_side
+from qcrd.grid.plan.estimate import concurrent_cells, estimate
 from qcrd.grid.plan.expansion import SampleNeed
 from qcrd.storage.files import write_json
 from qcrd.storage.home import Home
@@ -39,10 +39,10 @@ ALONE = Resources(concurrent_cells=1)
 
 
 def test_cells_run_side_by_side_as_far_as_there_is_room(monkeypatch):
-    assert side_by_side(Resources()) == 2 and side_by_side(ALONE) == 1
-    assert side_by_side(Resources(cell_cpus=0.5)) == 4 and side_by_side(Resources(cell_cpus=8)) == 1
+    assert concurrent_cells(Resources()) == 2 and concurrent_cells(ALONE) == 1
+    assert concurrent_cells(Resources(cell_cpus=0.5)) == 4 and concurrent_cells(Resources(cell_cpus=8)) == 1
     monkeypatch.setattr("qcrd.grid.plan.estimate.gpu_count", lambda: 1)
-    assert side_by_side(Resources(cell_gpus=1)) == 1 and side_by_side(Resources()) == 2
+    assert concurrent_cells(Resources(cell_gpus=1)) == 1 and concurrent_cells(Resources()) == 2
 
 
 def test_a_fresh_home_has_a_rough_figure_for_the_embedded_preset_alone(home):
@@ -52,7 +52,7 @@ def test_a_fresh_home_has_a_rough_figure_for_the_embedded_preset_alone(home):
     assert estimate([half], [], home, ALONE).seconds == 45
     other = cell(student=Student(checkpoint="google/t5-v1_1-base").model_dump())
     unknown = estimate([cell(), other], [], home, ALONE)
-    assert unknown.seconds is None and "once one of each method" in unknown.basis
+    assert unknown.seconds is None and "until a cell of each method" in unknown.basis
 
 
 def test_what_was_measured_here_counts_where_it_is_alike(home):
@@ -64,7 +64,7 @@ def test_what_was_measured_here_counts_where_it_is_alike(home):
     finished(home, 6, cell(student={**EMBEDDED["student"], "tokenizer": "t5"}), 500.0)
     found = estimate([cell(), cell(seed=7), cell(seed=8)], [], home, Resources())
     assert found.seconds == pytest.approx(3 * 22 / 2)
-    assert found.basis == "2 cells side by side; as measured here"
+    assert found.basis == "2 cells at a time; as measured here"
     assert found.cpu_hours == pytest.approx(3 * 22 / 3600) and found.gpu_hours == 0
     assert estimate([cell()], [], home, Resources()).seconds == 22, "one cell is not shared between cores"
     longer = cell(training={**EMBEDDED["training"], "steps": 600})

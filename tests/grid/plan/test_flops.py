@@ -76,15 +76,15 @@ def test_qcrds_schemes_are_counted_within_a_tenth(tmp_path, scheme):
     assert before.training == pytest.approx(counted(tmp_path, "qcrd", scheme=scheme), rel=0.1)
 
 
-def test_self_play_and_the_judge_are_in_it(tmp_path):
+def test_self_play_and_the_discriminator_are_counted(tmp_path):
     play = config.SelfPlay(k=2, lag=1)
     section = discriminator_settings(update_steps=2)
     before = flops_of(cell("qcrd", selfplay=play, discriminator=section))
     after = counted(tmp_path, "qcrd", small_discriminator(update_steps=2), selfplay=play)
-    assert before.written > 0 < before.judged and before.training == pytest.approx(after, rel=0.15)
-    assert flops_of(cell("qcrd", discriminator=section)).written == 0
+    assert before.selfplay > 0 < before.discriminator and before.training == pytest.approx(after, rel=0.15)
+    assert flops_of(cell("qcrd", discriminator=section)).selfplay == 0
     greedy = config.SelfPlay(k=2, tau=0.0)
-    assert flops_of(cell("qcrd", selfplay=greedy)).written < flops_of(cell("qcrd", selfplay=play)).written
+    assert flops_of(cell("qcrd", selfplay=greedy)).selfplay < flops_of(cell("qcrd", selfplay=play)).selfplay
 
 
 def test_a_t5s_weights_are_those_of_the_model():

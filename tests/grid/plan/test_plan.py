@@ -11,9 +11,9 @@ from qcrd.cell.identity import cell_id
 from qcrd.config import Cell, Grid
 from qcrd.errors import ConfigError
 from qcrd.grid.plan.expansion import FactorRow, expand, required_samples
-from qcrd.grid.plan.factors import ALIASES, paths, short, show
+from qcrd.grid.plan.factors import ALIASES, setting_paths, short_name, value_text
 from qcrd.grid.plan.file import read_grid
-from qcrd.grid.plan.sizes import sizes as known_sizes
+from qcrd.grid.plan.sizes import data_sizes
 from qcrd.methods import METHODS
 
 
@@ -115,7 +115,7 @@ def test_names_and_ids_are_unique():
 
 def test_a_value_is_shown_as_people_write_it_and_as_no_other_value():
     shown = {0.2: "0.2", 1e-4: "0.0001", 3: "3", 1e6: "1e+06", "minmax": "minmax", "no judge": "no judge"}
-    assert {value: show(value) for value in shown} == shown
+    assert {value: value_text(value) for value in shown} == shown
     for one, other in (
         (0.1, 0.10000001),
         (None, "null"),
@@ -124,7 +124,7 @@ def test_a_value_is_shown_as_people_write_it_and_as_no_other_value():
         (0.5, "0.5"),
         (1e-7, "1e-07"),
     ):
-        assert show(one) != show(other)
+        assert value_text(one) != value_text(other)
 
 
 TEXT = st.text(st.sampled_from("ab1 =.'\""), max_size=6) | st.sampled_from(
@@ -151,9 +151,9 @@ def test_settings_that_differ_give_cells_of_different_names(models, revisions, b
 
 
 def test_short_names_are_unambiguous():
-    assert len({short(path) for path in paths()}) == len(paths())
-    assert set(ALIASES.values()) <= set(paths())
-    assert (short("training.lr"), short("discriminator.lr")) == ("lr", "discriminator.lr")
+    assert len({short_name(path) for path in setting_paths()}) == len(setting_paths())
+    assert set(ALIASES.values()) <= set(setting_paths())
+    assert (short_name("training.lr"), short_name("discriminator.lr")) == ("lr", "discriminator.lr")
 
 
 def test_environment_variables_are_replaced_in_places_and_kept_in_rows(monkeypatch):
@@ -215,7 +215,7 @@ def test_everything_that_is_wrong_is_said_at_once():
         )
     assert str(error.value).splitlines() == [
         "sweep.selfplay.k: value []; allowed: at least one value, or remove the line",
-        "sweep.lag: is no setting of a cell; allowed: task, m, k, tau, top_k, beta, delta, scheme, lr, "
+        "sweep.lag: is not a setting of a cell; allowed: task, m, k, tau, top_k, beta, delta, scheme, lr, "
         "steps or a path such as training.warmup; did you mean 'selfplay.lag'?",
         f"product.method: value 'dds'; allowed: {', '.join(METHODS)}; did you mean 'dss'?",
         "product.contrastive.beta: value -1; allowed: numbers from 0 up",
@@ -225,7 +225,7 @@ def test_everything_that_is_wrong_is_said_at_once():
 
 
 NO_TOKENIZER = "value 'svamp' is natural text.*student.tokenizer or student.checkpoint"
-NO_TEACHER = "value 'svamp', but the teacher 'embedded' only knows arithmetic: set teacher.model"
+NO_TEACHER = "value 'svamp', but the teacher 'embedded' only answers arithmetic: set teacher.model"
 
 
 @pytest.mark.parametrize(
@@ -312,9 +312,7 @@ def test_the_base_of_a_sweep_is_also_called_by_the_bases_value():
 @pytest.mark.parametrize("rule", ["first", "min_rd", "max_rd", "random"])
 def test_a_rule_that_counts_needs_an_n_where_the_method_has_none(method, rule):
     base = {"method": method}
-    with pytest.raises(
-        ConfigError, match=f"^sweep.selection.rule: .*selection.n.* is needed with rule {rule}"
-    ):
+    with pytest.raises(ConfigError, match=f"^sweep.selection.rule: .*rule {rule} needs selection.n"):
         planned(base=base, sweep={"selection.rule": [rule]})
     assert planned(base=base, sweep={"selection.rule": ["all"]})
     assert planned(base={**base, "selection": {"n": 3}}, sweep={"selection.rule": [rule]})
@@ -327,7 +325,7 @@ def test_a_model_that_is_to_measure_and_is_not_there_is_refused(place, tmp_path)
         return planned(base={"method": "morsd", "selection": {"rule": rule, "measured_by": place}})
 
     with pytest.raises(
-        ConfigError, match=r"^base.selection.measured_by: value .*nowhere/student' is no folder"
+        ConfigError, match=r"^base.selection.measured_by: value .*nowhere/student' is not a folder"
     ):
         plan(place)
     assert plan(place, "random")  # measures nothing
@@ -339,7 +337,7 @@ def test_figure_5_varies_the_data_and_not_the_length_of_an_iteration(preset):
     file = read_grid(Path(__file__).parents[3] / "grids" / "figure5.yaml")
     lengths, sizes = {}, {}
     for cell in (planned.cell.settings for planned in file.cells(preset)):
-        of, training = known_sizes(cell), cell.training
+        of, training = data_sizes(cell), cell.training
         epoch = math.ceil(of.train / training.batch)
         lengths.setdefault(cell.task.name, set()).add(training.iteration or epoch)
         sizes.setdefault(cell.task.name, set()).add(of.train)

@@ -50,10 +50,10 @@ def test_a_run_refuses_more_than_the_share_and_says_the_number(grid, tmp_path):
     cells = [each.cell.settings for each in planned(grid(), tmp_path).cells]
     said = []
     with pytest.raises(ConfigError) as refused:
-        labels.check(cells, said.append)
+        labels.refuse_unwritable(cells, said.append)
     for part in ("task own: the labels of 2 of 20 questions (10.0%) cannot be written with the tokenizer of",
                  "'x < 5' of own-train-18 comes back as 'x 5'", "student.checkpoint (or student.tokenizer)",
-                 "student.unwritable, now 0.05"):  # fmt: skip
+                 "student.unwritable, which is 0.05"):  # fmt: skip
         assert part in str(refused.value)
     assert not said
 
@@ -68,7 +68,7 @@ def test_the_driver_looks_before_it_draws_or_trains(grid, tmp_path, monkeypatch)
 def test_a_bearable_share_is_said_once_for_all_cells(grid, tmp_path):
     cells = [each.cell.settings for each in planned(grid(unwritable=0.1), tmp_path).cells]
     said = []
-    labels.check(cells, said.append)
+    labels.refuse_unwritable(cells, said.append)
     assert len(cells) == 3 and len(said) == 1 and "2 of 20 questions (10.0%)" in said[0]
 
 
@@ -77,7 +77,7 @@ def test_what_the_limit_cuts_is_said_with_the_limit_to_set(grid, tmp_path):
     with pytest.raises(
         ConfigError, match=r"11 of 20 .* the labels of 11 questions are cut at 2 tokens .*: 4\)"
     ):
-        labels.check(cells, print)
+        labels.refuse_unwritable(cells, print)
 
 
 def test_the_plan_says_it_to_programs_and_people(grid, tmp_path):
@@ -100,4 +100,4 @@ def test_the_doctor_says_it(grid, tmp_path):
 def test_a_tokenizer_that_is_elsewhere_is_not_fetched_for_a_plan(monkeypatch):
     monkeypatch.setattr(labels, "load_tokenizer", lambda *_: pytest.fail("it was fetched"))
     cell = Cell.model_validate({"student": {"checkpoint": "nobody/has-this-one"}})
-    assert list(labels.labels([cell], fetch=False)) == []
+    assert list(labels.label_checks([cell], fetch=False)) == []

@@ -4,7 +4,7 @@ import pytest
 
 from qcrd.config import Grid
 from qcrd.grid.plan.expansion import expand
-from qcrd.grid.plan.factors import dotted
+from qcrd.grid.plan.factors import dotted_path
 from qcrd.grid.results.layout import table_settings
 
 
@@ -16,7 +16,7 @@ def of(line):
 def laid_out(**parts):
     """(section, label, base, ids) of each line; an id is the cell's number."""
     for part in ("product", "sweep"):
-        parts[part] = {dotted(name): values for name, values in parts.get(part, {}).items()}
+        parts[part] = {dotted_path(name): values for name, values in parts.get(part, {}).items()}
     grid = Grid(name="g", preset="embedded", **parts)
     cells = expand(grid, "embedded")
     found = table_settings(grid, cells, [str(i) for i in range(len(cells))])

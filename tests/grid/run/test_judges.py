@@ -68,7 +68,7 @@ resources: {api: {concurrency: 2}}
         ("teacher: {", "cannot be read as a YAML file"),
         ("teacher: {model: m, max_tokens: 0100}", "which YAML reads as 64 .octal.; write 100 or 64"),
         ("teacher: {model: m, top_p: 1:30}", "which YAML reads as 90 .base 60."),
-        ("teacher: {model: m, model: n}", "model is there twice; keep one"),
+        ("teacher: {model: m, model: n}", "model occurs twice; keep one"),
     ],
 )
 def test_a_file_with_mistakes_is_refused_with_field_and_remedy(tmp_path, text, message):

@@ -139,5 +139,5 @@ def test_a_cell_whose_duals_were_never_drawn_is_refused_with_what_to_do(tmp_path
 def test_teachers_that_follow_no_instructions_are_refused(tmp_path, teacher, why):
     path = tmp_path / "duals.yaml"
     path.write_text(GRID.format(teacher=teacher, duals="[mined, prompted]", labels="gold"))
-    with pytest.raises(ConfigError, match=f"edit.duals.*{why} cannot be told what to do; allowed: mined"):
+    with pytest.raises(ConfigError, match=f"edit.duals.*{why} cannot follow instructions; allowed: mined"):
         Study.open(path, Home(tmp_path / "home"))

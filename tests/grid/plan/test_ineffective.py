@@ -1,4 +1,4 @@
-"""What `qcrd plan` says cannot matter."""
+"""Warnings of `qcrd plan` about settings without effect."""
 
 import os
 from dataclasses import asdict
@@ -7,7 +7,7 @@ import pytest
 
 from qcrd.config import Grid
 from qcrd.grid.plan.expansion import expand
-from qcrd.grid.plan.idle import warnings
+from qcrd.grid.plan.ineffective import warnings
 from qcrd.storage.files import write_json
 from qcrd.storage.home import Home
 from qcrd.types import CellRecord
@@ -49,21 +49,21 @@ def test_an_ordinary_grid_has_no_warning(home):
 def test_what_is_swept_where_beta_is_0_cannot_matter(home):
     off = {"contrastive": {"beta": 0}, "discriminator": {"enabled": False}}
     assert said(home, base=off, sweep={"delta": [2, 4], "k": [1, 2]}) == [
-        "delta cannot matter where beta is 0, as in all cells that vary it",
-        "k cannot matter where beta is 0, as in all cells that vary it",
+        "delta has no effect if beta is 0, as in all cells that vary it",
+        "k has no effect if beta is 0, as in all cells that vary it",
     ]
     [one] = said(home, base={"contrastive": {"beta": 0}}, sweep={"tau": [1, 2]})
-    assert one.endswith("but for what the discriminator learns from self-play")
+    assert one.endswith("except for what the discriminator learns from self-play")
 
 
 def test_copies_of_a_greedy_rationale_are_no_more_than_one(home):
     [one] = said(home, base={"selfplay": {"tau": 0}}, sweep={"k": [0, 1, 2, 3]})
-    assert one.startswith("k 2, 3: at tau 0 all k are one and the same rationale")
+    assert one.startswith("k 2, 3: with tau 0 all k rationales are identical")
 
 
 def test_a_lag_that_reaches_beyond_the_training_is_said(home):
     [one] = said(home, base={"training": {"steps": 138}})  # six epochs of 720 questions
-    assert "selfplay.lag 5: each of the training's 6 iterations" in one and "training.iteration: 19" in one
+    assert "selfplay.lag 5: all 6 iterations of the training" in one and "training.iteration: 19" in one
     assert said(home, base={"training": {"steps": 139}}) == []
     assert said(home, base={"training": {"steps": 138, "iteration": 19}}) == []
     assert said(home, base={"training": {"steps": 138}, "selfplay": {"lag": 4}}) == []
@@ -75,7 +75,7 @@ def test_negatives_that_were_off_in_the_last_cell_of_the_kind_are_said(home):
     assert said(home, seeds=[7]) == []
     finish(home, 2, like.cell.settings, **(BUSY | {"selfplay_active": 0.002, "selfplay_least": 3.5}))
     [one] = said(home, seeds=[7])
-    assert one.startswith("delta 4, self-play's negatives: they cannot push, and beta cannot matter to them")
+    assert one.startswith("delta 4, self-play's negatives: beta has no effect on them")
     assert "in cell 2, the last finished cell of this kind, 0.2% of self-play's negatives" in one
     assert said(home, seeds=[7], todo=[False]) == [], "what is done needs no warning"
     assert said(home, base={"selfplay": {"tau": 0.7}}) == [], "drawn otherwise it may push"
