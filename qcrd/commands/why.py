@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from qcrd.commands.terminal import plain
-from qcrd.errors import ConfigError, DataError, did_you_mean
+from qcrd.errors import DataError
 
 if TYPE_CHECKING:
     from qcrd.grid.plan.study import Study
@@ -71,31 +71,11 @@ def why(
         typer.echo(plain(f"cell {result.id}: {result.name}\n{trace_text(question_trace, result)}"))
 
 
-def _named(study: Study, name: str) -> tuple[str, str | None]:
-    """Id and name of the grid's finished cell with this name (with or without seed) or id."""
-    names = [each for planned in study.cells for each in planned.names]
-    matches = [
-        (cell_id, planned.name)
-        for cell_id, planned in zip(study.ids, study.cells, strict=True)
-        if planned.is_called(name)
-    ]
-    if len(matches) == 1:
-        cell_id, full = matches[0]
-        study.home.check_result(cell_id)
-        if study.home.record(cell_id) is None:
-            raise DataError(f"{study.grid.name}: {full!r} is not finished; `qcrd run` the grid first")
-        return cell_id, full
-    if matches:
-        raise ConfigError(
-            f"{study.grid.name}: {name!r} is {len(matches)} cells; allowed: one of "
-            + ", ".join(repr(full) for _, full in matches)
-        )
-    by_id = [
-        (i, planned.name) for i, planned in zip(study.ids, study.cells, strict=True) if i.startswith(name)
-    ]
-    if by_id:
-        return by_id[0] if len(by_id) == 1 else (name, None)
-    raise ConfigError(
-        f"{study.grid.name}: no cell is named {name!r}; `qcrd plan` lists the names and ids"
-        + did_you_mean(name, names)
-    )
+def _named(study: Study, name: str) -> tuple[str, str]:
+    """Id and name of the finished cell that `name`, or the beginning of an id, stands for."""
+    planned = study.find(name)
+    cell_id = planned.cell.id
+    study.home.check_result(cell_id)
+    if study.home.record(cell_id) is None:
+        raise DataError(f"{study.grid.name}: {planned.name!r} is not finished; `qcrd run` the grid first")
+    return cell_id, planned.name

@@ -13,6 +13,7 @@ from qcrd.cell.duals import dual_requests
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.config import Grid
 from qcrd.config.presets import Preset, resolve
+from qcrd.errors import ConfigError, did_you_mean
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.plan.expansion import PlannedCell, SampleNeed, required_samples
 from qcrd.grid.plan.file import read_grid
@@ -66,6 +67,25 @@ class Study:
     def ids(self) -> list[str]:
         """Id of each cell; this loads the data of its task."""
         return [planned.cell.id for planned in self.cells]
+
+    def find(self, name: str) -> PlannedCell:
+        """The cell with this name (with or without its seed), or whose id begins so.
+
+        Raises:
+            ConfigError: where there is none, or several.
+        """
+        matches = [planned for planned in self.cells if planned.is_called(name)]
+        matches = matches or [each for each in self.cells if name and each.cell.id.startswith(name)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            names = ", ".join(repr(planned.name) for planned in matches)
+            raise ConfigError(f"{self.grid.name}: {name!r} is {len(matches)} cells; allowed: one of {names}")
+        names = [each for planned in self.cells for each in planned.names]
+        raise ConfigError(
+            f"{self.grid.name}: no cell is named {name!r}; `qcrd plan` lists the names and ids"
+            f"{did_you_mean(name, names)}"
+        )
 
     @cached_property
     def id(self) -> str:
