@@ -123,6 +123,8 @@ class RationaleSet:
     answer: str | None = None  # canonical answer of the positives; None: unknown, or none is parsable
     unread: int = 0  # rationales excluded because their label could not be parsed
     equal: int = 0  # rationales excluded because they have a wrong label but the text of a positive
+    # The label that each negative leads to; None: it could not be parsed; (): unknown
+    negative_labels: tuple[str | None, ...] = ()
 
     def drawn(self) -> list[tuple[str, bool]]:
         """Pairs (rationale, is positive) in sampling order; positives first if the order is unknown."""

@@ -45,7 +45,7 @@ class Answerer:
                 writes them apart from the label.
         """
         texts = Evaluator(self._student, self._task, self._method, questions, self._lengths).texts()
-        if self._method.writes == "sequence":
+        if self._method.written(self._lengths) == "sequence":
             parsed = [self._task.parse(text, q) for text, q in zip(texts, questions, strict=True)]
             return [Answer(p.label or "", (p.rationale or "") if explain else "") for p in parsed]
         answers = [Answer(text, "") for text in texts]

@@ -43,6 +43,8 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
     method = _method(cell)
     uses = method.uses
     unread = _READ_BY_SOME - uses
+    if method.chooses_sequence(cell.student):
+        unread |= {"alpha1", "alpha2"}  # one loss
     if not ("iteration" in uses or _plays_itself(cell) or needs_discriminator(cell) or _selects_anew(cell)):
         unread |= {"iteration"}
     identity = {
@@ -54,7 +56,7 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
         "labels": cell.rationales.labels,
         "seed": cell.seed,
     }
-    if teacher_samples(cell) or method.writes == "sequence":
+    if teacher_samples(cell) or method.written(cell.student) == "sequence":
         identity["reading"] = reading_identity(cell)
     if teacher_samples(cell):
         identity["rationales"] = _rationales(cell, teacher)
@@ -197,7 +199,7 @@ def _rationales(cell: Cell, teacher: dict[str, Any]) -> dict[str, Any]:
         "teacher": teacher,
         "samples": method.samples(cell.rationales),
         "denoise": method.denoise(cell.rationales),
-        "unread": method.unread(cell.rationales),
+        "unread": method.unread(cell.rationales, cell.student),
     }
 
 
@@ -210,6 +212,8 @@ def _student(cell: Cell, unread: set[str]) -> dict[str, Any]:
         "tokenizer": _tokenizer(cell),
         **student.model_dump(exclude=apart | of_some | unread),
     }
+    if _method(cell).chooses_sequence(student):
+        identity["targets"] = "sequence"
     if student.adapter is not None:
         identity["adapter"] = student.adapter.model_dump()
     if student.prompt == "chat":

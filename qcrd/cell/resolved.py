@@ -97,7 +97,7 @@ def resolve(settings: Cell) -> ResolvedCell:
         data=task_data(settings.task),
         samples=samples,
         denoise=method.denoise(settings.rationales) if samples else "gold",
-        unread=method.unread(settings.rationales),
+        unread=method.unread(settings.rationales, settings.student),
         selection=selection_of(settings),
         needs_discriminator=needs_discriminator(settings),
         asks_for_duals=asks_for_duals(settings),

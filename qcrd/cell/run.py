@@ -111,6 +111,7 @@ def _train(
             discriminator=discriminator,
             discriminator_questions=seen,
             seed=settings.seed,
+            written=method.written(settings.student),
             options=method.settings(settings),
         )
     )
@@ -184,15 +185,25 @@ def measurer(cell: ResolvedCell) -> Student:
 
 def _length_statistics(cell: ResolvedCell, prepared: Prepared, student: Student) -> dict[str, float]:
     """Lengths in tokens of what the student reads and writes, and the percentage that is cut; warns of it."""
+    lengths = cell.settings.student
+    sequence = cell.method.chooses_sequence(lengths)
+    labelled = [(group, group.label) for group in prepared.sets if group.label is not None]
     texts: dict[str, tuple[list[str], str]] = {
-        "inputs": ([student.prompt("explain", q.text) for q in prepared.questions], "max_input"),
-        "labels": ([group.label for group in prepared.sets if group.label is not None], "max_label"),
+        "inputs": (
+            [student.prompt("solve" if sequence else "explain", q.text) for q in prepared.questions],
+            "max_input",
+        ),
+        "labels": ([label for _, label in labelled], "max_label"),
     }
-    if cell.method.explains:
+    if sequence:
+        rows = [cell.task.target(r, label) for group, label in labelled for r in group.positives]
+        texts["sequences"] = rows, "max_rationale + student.max_label"
+    elif cell.method.explains:
         texts["positives"] = [r for group in prepared.sets for r in group.positives], "max_rationale"
     found: dict[str, float] = {}
     for name, (rows, setting) in texts.items():
-        counts, limit = token_counts(student.tokenizer, rows) or [0], getattr(cell.settings.student, setting)
+        limit = sum(getattr(lengths, part.removeprefix("student.")) for part in setting.split(" + "))
+        counts = token_counts(student.tokenizer, rows) or [0]
         cut = 100 * sum(count > limit for count in counts) / len(counts)
         if cut > BEARABLE:
             logger.warning(

@@ -47,10 +47,10 @@ def _write(side: Explainer, questions: Sequence[Question], tau: float) -> list[s
     """Generate as in training: from the `explain: ` prompt, or with the label if the method writes both."""
     settings, method, task = side.cell.settings.student, side.cell.method, side.cell.task
     student = load(side)
-    whole = method.writes == "sequence"
+    whole = method.written(settings) == "sequence"
     limit = settings.max_rationale + (settings.max_label if whole else 0) - 1  # without end of sequence
     prompts = student.prompts(
-        "predict" if whole else "explain", [q.text for q in questions], settings.max_input
+        "solve" if whole else "explain", [q.text for q in questions], settings.max_input
     )
     if tau > 0:
         written = []

@@ -11,7 +11,7 @@ from qcrd import config
 from qcrd.errors import ConfigError, did_you_mean
 
 SECTIONS = ("contrastive", "selfplay", "discriminator", "edit", "selection")
-SETTINGS = ("alpha1", "alpha2", "max_rationale", "iteration", "m", "baseline_m")
+SETTINGS = ("alpha1", "alpha2", "max_rationale", "targets", "iteration", "m", "baseline_m")
 USABLE = ("teacher", *SECTIONS, *SETTINGS)
 """The words of `Method.uses`."""
 
@@ -29,10 +29,13 @@ class Method:
     uses: frozenset[str]
     """What its result depends on, of: teacher; the sections contrastive, selfplay, discriminator, edit and
     selection (in every case; else only where a cell has another one than `own`); the settings alpha1, alpha2
-    and max_rationale; iteration (where something of its own happens in `begin_iteration`; what selfplay,
-    discriminator and selection do there is known); m or baseline_m. All else enters every cell's id."""
+    and max_rationale; targets (`student.targets: sequence` makes its student write one sequence, whose loss
+    reads neither alpha1 nor alpha2); iteration (where something of its own happens in `begin_iteration`; what
+    selfplay, discriminator and selection do there is known); m or baseline_m. All else enters every cell's
+    id."""
     writes: Literal["label", "sequence"]
-    """What the student answers to `predict: `: the label, or rationale and label in one sequence."""
+    """What the student answers a question with unless `student.targets` says otherwise: the label, or
+    rationale and label in one sequence."""
     build: str | Callable[[Any], Any]
     """A function of `qcrd.objectives.base.Ingredients` that returns an `Objective`, or its "module:name". The
     latter is imported where a cell trains, so that planning needs no torch."""
@@ -78,10 +81,13 @@ class Method:
         """Whether it trains on rationales, so that its student can write one."""
         return "max_rationale" in self.uses
 
-    @property
-    def explains_separately(self) -> bool:
-        """Whether its student writes a rationale by itself, and not in one sequence with the label."""
-        return self.explains and self.writes == "label"
+    def written(self, student: config.Student) -> Literal["label", "sequence"]:
+        """What the student answers a question with under these settings."""
+        return "sequence" if self.chooses_sequence(student) else self.writes
+
+    def chooses_sequence(self, student: config.Student) -> bool:
+        """Whether `student.targets` is in force and makes it write rationale and label in one sequence."""
+        return "targets" in self.uses and student.targets == "sequence"
 
     @property
     def needs_teacher(self) -> bool:
@@ -130,9 +136,10 @@ class Method:
         """What a positive's answer must equal. Baselines take what the teacher says, right or wrong."""
         return rationales.chooses if self.votes else "majority"
 
-    def unread(self, rationales: config.Rationales) -> Literal["drop", "negative"]:
-        """What a rationale is whose label could not be read."""
-        return rationales.unread if self.votes else "drop"
+    def unread(self, rationales: config.Rationales, student: config.Student) -> Literal["drop", "negative"]:
+        """What a rationale is whose label could not be read. In a sequence it lacks the label, so it is
+        dropped."""
+        return rationales.unread if self.votes and not self.chooses_sequence(student) else "drop"
 
     def selection(self, section: config.Selection) -> config.Selection:
         """The cell's selection, what it leaves open as the method has it."""

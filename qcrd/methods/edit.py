@@ -6,6 +6,6 @@ Of the paper only a summary was at hand; docs/methods.md says how it is read whe
 from qcrd.config import Selection
 from qcrd.methods.base import Method
 
-USES = frozenset({"teacher", "m", "max_rationale", "alpha1", "alpha2", "edit"})
+USES = frozenset({"teacher", "m", "max_rationale", "alpha1", "alpha2", "targets", "edit"})
 OWN = Selection(rule="all", accuracy=True, diversity=False)  # the supervised stage takes all right rationales
 EDIT = Method("edit", USES, "label", "qcrd.objectives.edit:KeySteps", OWN)

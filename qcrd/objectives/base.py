@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
 
@@ -37,6 +37,7 @@ class Ingredients:
     discriminator: DiscriminatorTrainer | None  # None where none weighs
     discriminator_questions: Sequence[DiscriminatorQuestion]  # empty where there is no discriminator
     seed: int
+    written: Literal["label", "sequence"] = "label"  # what the student answers: `Method.written`
     pairs: Sequence[Sequence[Pair]] = ()  # duals that the teacher was asked for; empty where it was not
     options: config.Section | None = None  # those that the method declares, checked
 

@@ -8,16 +8,16 @@ from torch import Tensor
 
 from qcrd import config
 from qcrd.objectives.base import Ingredients, Stateless
+from qcrd.student.base import Kind
 
 
 class Supervised(Stateless):
     """Mean over the batch of l(f(x), target), one target per question."""
 
-    def __init__(self, given: Ingredients, targets: Sequence[Sequence[int]]):
+    def __init__(self, given: Ingredients, targets: Sequence[Sequence[int]], kind: Kind):
+        """`kind` is what the targets answer."""
         self.student = given.student
-        self.inputs = given.student.prompts(
-            "predict", [q.text for q in given.questions], given.lengths.max_input
-        )
+        self.inputs = given.student.prompts(kind, [q.text for q in given.questions], given.lengths.max_input)
         self.targets = targets
 
     def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
@@ -31,7 +31,7 @@ class Finetuning(Supervised):
     """Targets are the labels."""
 
     def __init__(self, given: Ingredients):
-        super().__init__(given, given.student.completions(given.labels, given.lengths.max_label))
+        super().__init__(given, given.student.completions(given.labels, given.lengths.max_label), "predict")
 
     @staticmethod
     def shares(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from qcrd import config
+from qcrd.hub.token_ids import tokenise
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, Chosen, choose, contrastive_loss, hinge
 from qcrd.losses.weights import Weighed, weigh
@@ -16,11 +17,11 @@ from qcrd.objectives.base import Ingredients, Stateless
 from qcrd.objectives.questions import Passes, RationaleRows, TrainingQuestion, token_weights
 from qcrd.objectives.rationale_pool import RationalePool
 from qcrd.objectives.tally import SELFPLAY, Tally
+from qcrd.objectives.targets import RationaleTargets, no_loss
+from qcrd.objectives.written import Reader
 from qcrd.seeds import derive
+from qcrd.student.base import Tokens
 from qcrd.student.selfplay import Snapshots, ended, self_play
-from qcrd.student.token_duplicates import Known
-
-Tokens = list[int]
 
 
 class Contrastive(Stateless):
@@ -30,6 +31,9 @@ class Contrastive(Stateless):
     the decoder once, without gradient, and differentiates only the chosen ones, whose forward pass is not
     repeated (see `qcrd.student.t5.replay`). The choice is made under the step's dropout, as where each
     rationale has a pass of its own.
+
+    With sequences (`student.targets`) the loss is L_cl alone, over whole sequences of rationale, cue and
+    label. The discriminator judges their rationales.
     """
 
     def __init__(self, given: Ingredients):
@@ -38,48 +42,67 @@ class Contrastive(Stateless):
         self.settings, self.selfplay = given.contrastive, given.selfplay
         self.scheme = SCHEMES[given.contrastive.scheme]
         self.alpha1, self.alpha2 = given.training.alpha1, given.training.alpha2
-        self.limit, self.seed = lengths.max_rationale, given.seed
+        self.targets, self.seed = RationaleTargets.of(given), given.seed
         self.discriminator, self.discriminator_questions = given.discriminator, given.discriminator_questions
         self.weighed = Weighed(student.device)
         self.predict = student.prompts("predict", [q.text for q in given.questions], lengths.max_input)
-        self.explain = student.prompts("explain", [q.text for q in given.questions], lengths.max_input)
+        self.explain = student.prompts(
+            self.targets.kind, [q.text for q in given.questions], lengths.max_input
+        )
         self.labels = student.completions(given.labels, lengths.max_label)
         self.pool = RationalePool(given)
         self.tally = Tally(given.contrastive.delta, student.device)
         self.played: list[list[Tokens]] = [[] for _ in given.sets]
         self.lag = given.selfplay.lag if given.selfplay.k else 0
-        self.known = Known(student.tokenizer, self.pool.learnable()) if self.lag else None
-        self.drawn = torch.zeros(4, dtype=torch.float64)  # in self-play: rationales; see `_shares`
+        self.reader = Reader(given, self.pool.learnable()) if self.lag else None
+        # In self-play: completions; see `_shares`
+        self.drawn = torch.zeros(5 if self.targets.sequence else 4, dtype=torch.float64)
+        self.judged: list[dict[tuple[int, ...], Tokens]] = [{} for _ in given.sets]
+        self.judged_played: list[list[Tokens]] = [[] for _ in given.sets]
+        if given.discriminator is not None and self.targets.sequence:
+            self.judged = [
+                dict(
+                    zip(
+                        group,
+                        tokenise(student.tokenizer, [*group.values()], lengths.max_rationale),
+                        strict=True,
+                    )
+                )
+                for group in self.pool.rationales()
+            ]
 
     def begin_iteration(
         self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
     ) -> dict[str, float]:
         """Select positives, draw self-play negatives for the coming questions, update the discriminator."""
         figures = self.pool.begin_iteration(iteration, coming)
-        if self.known is not None:
-            figures |= self._play(self.known, iteration, snapshots, coming)
+        if self.reader is not None:
+            figures |= self._play(self.reader, iteration, snapshots, coming)
         if self.discriminator is not None:
-            questions = [replace(self.discriminator_questions[i], played=self.played[i]) for i in coming]
+            questions = [
+                replace(self.discriminator_questions[i], played=self.judged_played[i]) for i in coming
+            ]
             found = self.discriminator.update(questions, iteration)
             figures |= {f"discriminator/{name}": value for name, value in found.items()}
         return figures
 
     def _play(
-        self, known: Known, iteration: int, snapshots: Snapshots, coming: Sequence[int]
+        self, reader: Reader, iteration: int, snapshots: Snapshots, coming: Sequence[int]
     ) -> dict[str, float]:
         # A question without positives is out of the contrastive loss, so nothing is played for it.
         contrasted = [i for i in coming if self.pool.positives[i]]
-        rows = [self.explain[i] for i in contrasted]
+        rows, limit = [self.explain[i] for i in contrasted], self.targets.limit
         with self.student.carrying(snapshots.before(iteration)):
-            drawn = self_play(self.student, rows, self.selfplay, self.limit, self.seed, iteration)
+            drawn = self_play(self.student, rows, self.selfplay, limit, self.seed, iteration)
         self.played = [[] for _ in self.played]
+        self.judged_played = [[] for _ in self.played]
         counts = torch.zeros_like(self.drawn)
         for i, group in zip(contrasted, drawn, strict=True):
-            # A rationale that is right must not be pushed away from.
-            self.played[i] = [r for r in group if not known.has(i, r)]
-            equal = len(group) - len(self.played[i])
-            cut = sum(not ended(r, self.limit) for r in group)
-            counts += torch.tensor([len(group), sum(map(len, group)), len(group) - cut, equal])
+            read = reader(i, group)
+            self.played[i], self.judged_played[i] = read.negatives, read.rationales
+            cut = sum(not ended(r, limit) for r in group)
+            numbers = [len(group), sum(map(len, group)), len(group) - cut, read.equal, read.right]
+            counts += torch.tensor(numbers[: len(counts)])
         self.drawn += counts
         return _shares(counts)
 
@@ -88,9 +111,12 @@ class Contrastive(Stateless):
         settings, device = self.settings, self.student.device
         questions = [self._question(i) for i in batch]
         contrasted = [q for q in questions if q.positives]
-        prompts = self.student.read([q.predict for q in questions] + [q.explain for q in contrasted])
+        labelled = [] if self.targets.sequence else questions
+        if not labelled and not contrasted:
+            return {"loss": no_loss(self.student)}
+        prompts = self.student.read([q.predict for q in labelled] + [q.explain for q in contrasted])
         rows = RationaleRows.of(contrasted, settings.key_weight, device)
-        passes = Passes.of([q.label for q in questions], rows)
+        passes = Passes.of([q.label for q in labelled], rows)
 
         scored, values = None, None
         if self.scheme.needs_values:
@@ -106,7 +132,7 @@ class Contrastive(Stateless):
             each = scored.differentiable(wanted)
         else:
             each = self.student.cross_entropy(prompts, *passes.some(wanted))
-        predict = each[: len(batch)].mean()
+        predict = each[: len(labelled)].mean()
         loss = each[torch.tensor(place, dtype=torch.long, device=device)]  # [C] of the chosen rationales
         weight = self._weights(contrasted, rows, chosen, loss, step)
         contrast, parts = contrastive_loss(
@@ -124,6 +150,8 @@ class Contrastive(Stateless):
         if weight is not None:
             played = rows.origin[chosen.row] == SELFPLAY
             parts |= self.weighed(weight, chosen.positive, played & ~chosen.positive, settings.beta)
+        if self.targets.sequence:
+            return {"loss": contrast, "contrastive": contrast.detach(), **parts}
         total = self.alpha1 * predict + self.alpha2 * contrast
         return {"loss": total, "predict": predict.detach(), "contrastive": contrast.detach(), **parts}
 
@@ -163,13 +191,23 @@ class Contrastive(Stateless):
         asked = []
         for row in chosen.row.tolist():
             number = questions[rows.question[row]].number
-            asked.append((number, self.discriminator_questions[number].text, rows.tokens[row]))
+            judged = self._judged(number, rows.tokens[row])
+            asked.append((number, self.discriminator_questions[number].text, judged))
         quality = self.discriminator.quality(asked)
         if not self.scheme.weighted:
             return None
         acts = chosen.positive | (hinge(loss.detach(), self.settings.delta) > 0)
         shuffle = torch.Generator().manual_seed(derive(self.seed, "weights", step))
         return weigh(quality, chosen.positive, acts, self.discriminator.section.weights, shuffle)
+
+    def _judged(self, number: int, completion: Tokens) -> Tokens:
+        """What the discriminator reads of a completion of a question: of a sequence the rationale."""
+        if not self.targets.sequence:
+            return completion
+        of_teacher = self.judged[number].get(tuple(completion))
+        if of_teacher is not None:
+            return of_teacher
+        return self.judged_played[number][self.played[number].index(completion)]
 
     @staticmethod
     def shares(
@@ -221,7 +259,8 @@ class Contrastive(Stateless):
 
 
 def _shares(drawn: Tensor) -> dict[str, float]:
-    """Of counts of rationales, their tokens, those that ended by themselves and those equal to a positive."""
+    """Of counts of completions, their tokens, those that ended by themselves, those equal to a positive, and
+    in sequences those whose label is right."""
     count, *rest = drawn.tolist()
-    names = ("tokens", "ended", "equal_positive")
+    names = ("tokens", "ended", "equal_positive", "right")[: len(rest)]
     return {f"selfplay/{name}": value / max(count, 1) for name, value in zip(names, rest, strict=True)}

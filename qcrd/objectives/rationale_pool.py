@@ -9,6 +9,7 @@ from statistics import fmean
 
 from qcrd import config
 from qcrd.objectives.base import Ingredients
+from qcrd.objectives.targets import RationaleTargets
 from qcrd.rationales.select import Candidate, choose, passing, renewed, rule_of
 from qcrd.seeds import derive
 from qcrd.student.base import Student
@@ -20,14 +21,17 @@ Tokens = list[int]
 
 
 class RationalePool:
-    """The positives and negatives of all training questions, as tokens.
+    """The positives and negatives of all training questions, as the completions that are trained on.
+
+    In sequences the positives, right or not, end with the label that is trained on, and each negative with
+    the label that it leads to.
 
     The filters are applied once. What is chosen among the candidates that pass them is chosen once too, or
     anew at the beginning of each iteration where that may change it.
 
     Attributes:
         positives: for each question the rationales that are learnt from now.
-        negatives: the wrong ones. Without the accuracy filter no sample is right or wrong, so there are none.
+        negatives: the wrong ones.
     """
 
     def __init__(self, given: Ingredients):
@@ -39,20 +43,38 @@ class RationalePool:
             candidates, left = passing(group.drawn(), settings)
             self._filtered.append(left)
             self._candidates.append(candidates)
-        tokens, limit = given.student.completions, given.lengths.max_rationale
-        self._tokens = [tokens([c.text for c in group], limit) for group in self._candidates]
+        self._targets = RationaleTargets.of(given)
+        self._tokens = [self._right(i, [c.text for c in group]) for i, group in enumerate(self._candidates)]
         self.positives: list[list[Tokens]] = list(self._tokens)
-        wrong = (s.negatives if settings.accuracy else () for s in given.sets)
-        self.negatives: list[list[Tokens]] = [tokens(group, limit) for group in wrong]
+        # Without the accuracy filter no sample is right or wrong, so there are no negatives.
+        self._wrong = given.sets if settings.accuracy else ()
+        self.negatives: list[list[Tokens]] = [[] for _ in given.sets]
+        for i, group in enumerate(self._wrong):
+            self.negatives[i] = self._targets.tokens(group.negatives, group.negative_labels)
         self._figures = {} if self.renews else self._choose(0, range(len(given.sets)))
 
     def learnable(self) -> list[list[Tokens]]:
-        """For each question all that is right, or may be selected: the distinct ones."""
+        """For each question all that is right, or may be selected: the distinct ones.
+
+        Of sequences these are the whole ones, and their rationales.
+        """
         tokens, limit = self.given.student.completions, self.given.lengths.max_rationale
-        return [
-            tokens(list(dict.fromkeys((*group.positives, *(c.text for c in candidates)))), limit)
-            for group, candidates in zip(self.given.sets, self._candidates, strict=True)
+        found = []
+        for i, (group, candidates) in enumerate(zip(self.given.sets, self._candidates, strict=True)):
+            texts = list(dict.fromkeys((*group.positives, *(c.text for c in candidates))))
+            found.append([*tokens(texts, limit), *(self._right(i, texts) if self._targets.sequence else ())])
+        return found
+
+    def rationales(self) -> list[dict[tuple[int, ...], str]]:
+        """For each question the rationale of each completion that is or may become one of its positives or
+        negatives."""
+        found: list[dict[tuple[int, ...], str]] = [
+            {tuple(row): c.text for row, c in zip(rows, candidates, strict=True)}
+            for rows, candidates in zip(self._tokens, self._candidates, strict=True)
         ]
+        for i, group in enumerate(self._wrong):
+            found[i] |= dict(zip(map(tuple, self.negatives[i]), group.negatives, strict=True))
+        return found
 
     def begin_iteration(self, iteration: int, coming: Sequence[int]) -> dict[str, float]:
         """Select anew for the coming questions where the rule does; returns figures for the journal.
@@ -64,6 +86,9 @@ class RationalePool:
         if self.renews:
             return self._choose(iteration, coming)
         return self._figures if iteration == 0 else {}
+
+    def _right(self, question: int, rationales: Sequence[str]) -> list[Tokens]:
+        return self._targets.tokens(rationales, [self.given.sets[question].label] * len(rationales))
 
     def _choose(self, iteration: int, coming: Sequence[int]) -> dict[str, float]:
         found = [self._candidates[i] for i in coming]
@@ -97,6 +122,7 @@ class RationalePool:
             [self.given.questions[i] for i in coming],
             [labels[i] for i in coming],
             [[c.text for c in self._candidates[i]] for i in coming],
+            self._targets.sequence,
         )
         return [
             [replace(c, difficulty=value) for c, value in zip(self._candidates[i], values, strict=True)]
@@ -115,12 +141,18 @@ def difficulties(
     questions: Sequence[Question],
     labels: Sequence[str],
     rationales: Sequence[Sequence[str]],
+    sequence: bool,
 ) -> list[list[float]]:
-    """For each question the Rationale Difficulty of its rationales, in nats per token of its label."""
+    """For each question the Rationale Difficulty of its rationales, in nats per token of its label.
+
+    A student that writes a `sequence` is asked for one, and its label stands behind the cue in both terms.
+    """
+    cue = answer_cue(student, task, labels[0])
     return rationale_difficulty(
         student,
-        student.prompts("predict", [q.text for q in questions], lengths.max_input),
+        student.prompts("solve" if sequence else "predict", [q.text for q in questions], lengths.max_input),
         student.completions(labels, lengths.max_label),
         [student.completions(group, lengths.max_rationale) for group in rationales],
-        answer_cue(student, task, labels[0]),
+        cue,
+        cue if sequence else (),
     )

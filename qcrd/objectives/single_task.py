@@ -20,7 +20,7 @@ class SingleTask(Supervised):
             given.task.target(s.positives[0] if s.positives else "", label)
             for s, label in zip(given.sets, given.labels, strict=True)
         ]
-        super().__init__(given, given.student.completions(targets, limit))
+        super().__init__(given, given.student.completions(targets, limit), "solve")
 
     @staticmethod
     def shares(

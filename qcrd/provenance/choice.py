@@ -18,6 +18,7 @@ from qcrd.cell.finished import kept_student
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.hub.token_ids import tokenise
 from qcrd.objectives.base import weighing
+from qcrd.objectives.targets import RationaleTargets
 from qcrd.provenance.candidate import Candidate
 from qcrd.provenance.selected import fates
 from qcrd.storage import tensors
@@ -33,6 +34,7 @@ def weighed(
     question: Question,
     label: str | None,
     rationales: Sequence[tuple[str, bool, int]],
+    labels: Sequence[str | None],
 ) -> list[Candidate]:
     """What each distinct rationale of a training question counts.
 
@@ -43,6 +45,7 @@ def weighed(
         question: a training question.
         label: that is trained on.
         rationales: text, whether it is a positive, and number of the draw; positives first.
+        labels: that each of them ends with in a sequence; None where that cannot be said.
 
     Returns:
         Positives, then negatives, in the order in which they were drawn.
@@ -56,8 +59,8 @@ def weighed(
     if texts and section is not None and label is not None:
         fate = fates(cell, section, student, question, label, rationales)
     side = [f.side for f in fate] if fate else positive
-    if texts and student is not None and cell.method.explains_separately:
-        loss = _losses(cell, student, question, texts, side)
+    if texts and student is not None and cell.method.explains:
+        loss = _losses(cell, student, question, texts, labels, side)
     known = fate is not None or section is None
     share = weighing(cell.method.builder()).shares(cell.settings, side, loss) if known else None
     distinct: dict[tuple[str, bool], list[int]] = {}
@@ -80,11 +83,17 @@ def weighed(
 
 @torch.no_grad()
 def _losses(
-    cell: ResolvedCell, folder: Path, question: Question, texts: Sequence[str], side: Sequence[bool | None]
+    cell: ResolvedCell,
+    folder: Path,
+    question: Question,
+    texts: Sequence[str],
+    labels: Sequence[str | None],
+    side: Sequence[bool | None],
 ) -> Tensor:
     student, lengths = kept_student(cell, folder).eval(), cell.settings.student
-    encoded = student.read(student.prompts("explain", [question.text], lengths.max_input))
-    rows, weights = student.completions(texts, lengths.max_rationale), None
+    targets = RationaleTargets.made(student, cell.task, cell.method.written(lengths) == "sequence", lengths)
+    encoded = student.read(student.prompts(targets.kind, [question.text], lengths.max_input))
+    rows, weights = targets.tokens(texts, labels), None
     sides = [[n for n, kind in enumerate(side) if kind is wanted] for wanted in (True, False)]
     objective = weighing(cell.method.builder())
     of_sides = objective.token_weights(cell.settings, *([rows[n] for n in group] for group in sides))

@@ -145,20 +145,22 @@ def _training(
         own = _by_tokens(cell, samples, own)
     except QcrdError as error:  # a tokenizer that is out of reach
         notes.append(f"not known which negatives have the tokens of a positive: {error}")
-    rationales = [
-        (_rationale(draw.parsed), side is Side.POSITIVE, draw.index)
+    sorted_draws = [
+        (draw, wanted is Side.POSITIVE)
         for wanted in (Side.POSITIVE, Side.NEGATIVE)
         for draw, side in zip(draws, own, strict=True)
         if side is wanted
     ]
+    rationales = [(_rationale(draw.parsed), right, draw.index) for draw, right in sorted_draws]
+    labels = [group.label if right else draw.parsed.label for draw, right in sorted_draws]
     student = ended.student if ended.student.is_dir() else None
     discriminator = discriminator_file(ended, home)
     discriminator = discriminator if discriminator is not None and discriminator.exists() else None
     try:
-        candidates = weighed(cell, student, discriminator, question, group.label, rationales)
+        candidates = weighed(cell, student, discriminator, question, group.label, rationales, labels)
     except QcrdError as error:  # a checkpoint that is out of reach
         notes.append(f"no figures of student and discriminator: {error}")
-        candidates = weighed(cell, None, None, question, group.label, rationales)
+        candidates = weighed(cell, None, None, question, group.label, rationales, labels)
     else:
         if rationales:
             notes += _caveats(ended, discriminator)
@@ -206,8 +208,10 @@ def _neither(draws: Sequence[Draw], own: Sequence[Side | None]) -> list[Candidat
 def _caveats(ended: Ended, discriminator: Path | None) -> Iterator[str]:
     """What the figures of the candidates are not."""
     cell, settings = ended.cell, ended.cell.settings
-    if not cell.method.explains_separately:
+    if not cell.method.explains:
         return
+    if cell.method.written(settings.student) == "sequence":
+        yield "l is of the whole sequence: rationale, cue and label, of a negative the label that it led to"
     if ended.student.is_dir():
         yield f"l and the choice are of the student of step {ended.record.chosen_step}, the one that is kept"
     else:

@@ -78,4 +78,6 @@ def _difficulty(
         student = kept_student(cell, folder)
     else:
         student = measurer(cell)
-    return difficulties(student, cell.task, cell.settings.student, [question], [label], [texts])[0]
+    lengths = cell.settings.student
+    sequence = cell.method.chooses_sequence(lengths)
+    return difficulties(student, cell.task, lengths, [question], [label], [texts], sequence)[0]

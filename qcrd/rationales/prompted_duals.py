@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from qcrd.fingerprint import fingerprint
 from qcrd.samples.requests import Request, requests
@@ -17,8 +18,14 @@ from qcrd.tasks.duals import derail, mend
 from qcrd.types import Prompt, Question, RationaleSet, Sample
 
 MOST = 2  # maximum requests per question
-Pair = tuple[str, str]
-"""A correct and a wrong rationale of one question."""
+
+
+class Pair(NamedTuple):
+    """A correct and a wrong rationale of one question."""
+
+    right: str
+    wrong: str
+    wrong_label: str | None  # that the wrong one leads to; None: it could not be parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +90,11 @@ def pairs(
         if parsed.answer is None or not parsed.rationale or correct == dual_request.right:
             continue
         counts["derailed" if dual_request.right else "mended"] += 1
-        generated = parsed.rationale
-        pair = (given, generated) if dual_request.right else (generated, given)
+        if dual_request.right:
+            pair = Pair(given, parsed.rationale, parsed.label)
+        else:
+            labels = sets[dual_request.number].negative_labels
+            pair = Pair(parsed.rationale, given, labels[0] if labels else None)
         by_question[dual_request.number].append(pair)
     return [tuple(group) for group in by_question], counts
 

@@ -97,4 +97,7 @@ def build_set(
         answer=answer,
         unread=assigned.count(Side.UNREAD),
         equal=assigned.count(Side.EQUAL),
+        negative_labels=tuple(
+            s.label for s, side in zip(samples, assigned, strict=True) if side is Side.NEGATIVE
+        ),
     )

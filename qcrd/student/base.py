@@ -20,8 +20,9 @@ from qcrd.student.weights import Weights, set_weights, weights
 
 Tokens: TypeAlias = list[int]
 
-Kind = Literal["predict", "explain"]
-"""What a question is read for: to answer with the label, or with a rationale (DSS, section 3.1)."""
+Kind = Literal["predict", "explain", "solve"]
+"""What a question is read for: to answer with the label, with a rationale (DSS, section 3.1), or with
+rationale and label in one sequence."""
 
 TokenWeights = Sequence[Sequence[float] | None]
 """For each completion how much each of its tokens counts in its likelihood; None counts all alike."""
@@ -56,7 +57,7 @@ class Student(nn.Module, ABC):
 
     @abstractmethod
     def prompt(self, kind: Kind, question: str) -> str:
-        """The text that the student reads, with what tells the two kinds apart."""
+        """The text that the student reads, with what tells the kinds apart."""
 
     def prompts(self, kind: Kind, questions: Sequence[str], limit: int) -> list[Tokens]:
         """Token ids of each question's prompt, at most `limit`."""

@@ -22,6 +22,7 @@ def rationale_difficulty(
     labels: Sequence[Tokens],
     rationales: Sequence[Sequence[Tokens]],
     cue: Tokens = (),
+    alone: Tokens = (),
 ) -> list[list[float]]:
     """RD(r) = l(y | x, r) - l(y | x) of all rationales of some questions, without dropout.
 
@@ -31,11 +32,13 @@ def rationale_difficulty(
 
     Args:
         student: that measures.
-        asked: each question's tokens with its task prefix. `predict: ` is what the student answers with y, so
-            that l(y | x) is its label loss.
+        asked: each question's prompt. `predict` is what the student answers with y, so that l(y | x) is its
+            label loss.
         labels: y of each, with its end-of-sequence token.
         rationales: r of each, with theirs.
         cue: see `answer_cue`.
+        alone: what stands before y where there is no rationale: the cue too, for a student that writes
+            sequences.
 
     Returns:
         For each question RD of each of its rationales, in nats per token of y.
@@ -47,15 +50,15 @@ def rationale_difficulty(
     for batch in _batches(labels, distinct, TOKENS[student.device.type]):
         source, targets, weights = [], [], []
         for place, i in enumerate(batch):
-            for r in ((), *((*row[:-1], *cue) for row in distinct[i])):
+            for r in (alone, *((*row[:-1], *cue) for row in distinct[i])):
                 source.append(place)
                 targets.append([*r, *labels[i]])
                 weights.append([0.0] * len(r) + [1.0] * len(labels[i]))
         memory = student.read([asked[i] for i in batch])
         values = iter(student.cross_entropy(memory, source, targets, weights).tolist())
         for i in batch:
-            alone = next(values)
-            known = {row: next(values) - alone for row in distinct[i]}
+            without = next(values)
+            known = {row: next(values) - without for row in distinct[i]}
             found[i] = [known[tuple(row)] for row in rationales[i]]
     student.train(was_training)
     return found

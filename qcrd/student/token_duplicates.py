@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import compress
 
 from transformers import PreTrainedTokenizerBase
 
@@ -28,9 +29,11 @@ def _apart(tokenizer: PreTrainedTokenizerBase, group: RationaleSet, limit: int) 
     if not any(equal):
         return group
     goes = iter(equal)
+    stays = [not same for same in equal]
     return replace(
         group,
-        negatives=tuple(text for text, same in zip(group.negatives, equal, strict=True) if not same),
+        negatives=tuple(compress(group.negatives, stays)),
+        negative_labels=tuple(compress(group.negative_labels, stays)),
         order=tuple(right for right in group.order if right or not next(goes)),
         equal=group.equal + sum(equal),
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from qcrd import config
 from qcrd.methods.base import Method
-from qcrd.student.base import Student
+from qcrd.student.base import Kind, Student
 from qcrd.tasks.base import Task
 from qcrd.types import Prediction, Question
 
@@ -32,8 +32,9 @@ class Evaluator:
             lengths: maximum lengths of inputs, rationales and labels.
         """
         self.student, self.task, self.questions = student, task, questions
-        self.sequence = method.writes == "sequence"
-        self.inputs = student.prompts("predict", [q.text for q in questions], lengths.max_input)
+        self.sequence = method.written(lengths) == "sequence"
+        kind: Kind = "solve" if self.sequence else "predict"
+        self.inputs = student.prompts(kind, [q.text for q in questions], lengths.max_input)
         self.limit = lengths.max_label + (lengths.max_rationale if self.sequence else 0)
 
     def __call__(self) -> list[Prediction]:

@@ -105,21 +105,21 @@ def _question(cell: Cell, of: DataSizes, shape: Shape) -> float:
     read = of.question * (shape.encoder + shape.cross)
     write = shape.decoder + shape.head
     method = METHODS[cell.method]
-    if method.writes == "sequence":
-        return 6 * (read + of.both * write)
-    if not method.explains:
-        return 6 * (read + of.label * write)
+    sequence = method.written(cell.student) == "sequence"
     if not method.contrasts:
+        if sequence or not method.explains:
+            return 6 * (read + (of.both if sequence else of.label) * write)
         return 6 * (2 * read + (of.label + of.rationale) * write)
+    reads, label, rationale = (1, 0, of.both) if sequence else (2, of.label, of.rationale)
     offered = cell.rationales.m + cell.selfplay.k
     two = cell.contrastive.scheme in PAIR_SCHEMES
     chosen = (1 + (cell.contrastive.beta > 0)) if two else offered
-    learnt = of.label + chosen * of.rationale
+    learnt = label + chosen * rationale
     if not two or cell.contrastive.scheme == "sampling":  # nothing is scored before
-        return 6 * (2 * read + learnt * write)
-    scored = of.label + offered * of.rationale
+        return 6 * (reads * read + learnt * write)
+    scored = label + offered * rationale
     again = 4 if _is_recorded(cell, scored, shape) else 6
-    return 12 * read + 2 * scored * write + learnt * (again * shape.decoder + 6 * shape.head)
+    return 6 * reads * read + 2 * scored * write + learnt * (again * shape.decoder + 6 * shape.head)
 
 
 def _is_recorded(cell: Cell, tokens: float, shape: Shape) -> bool:
@@ -134,7 +134,8 @@ def _selfplay(cell: Cell, of: DataSizes, shape: Shape) -> float:
     if not draws:
         return 0.0
     read = of.question * (shape.encoder + shape.cross)
-    return 2 * (read + draws * of.rationale * (shape.decoder + shape.head))
+    written = of.both if METHODS[cell.method].chooses_sequence(cell.student) else of.rationale
+    return 2 * (read + draws * written * (shape.decoder + shape.head))
 
 
 def _discriminator(cell: Cell, of: DataSizes, shape: Shape, iterations: int, seen: float) -> float:
@@ -150,7 +151,7 @@ def _discriminator(cell: Cell, of: DataSizes, shape: Shape, iterations: int, see
 
 def _evaluation(cell: Cell, of: DataSizes, shape: Shape) -> float:
     """FLOP of answering every validation and test question once."""
-    answer = of.both if METHODS[cell.method].writes == "sequence" else of.label
+    answer = of.both if METHODS[cell.method].written(cell.student) == "sequence" else of.label
     read = of.question * (shape.encoder + shape.cross)
     return 2.0 * (of.validation + of.test) * (read + answer * (shape.decoder + shape.head))
 

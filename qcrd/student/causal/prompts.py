@@ -17,10 +17,11 @@ from qcrd.hub.token_ids import token_ids
 from qcrd.student.base import Kind, Tokens
 
 PLAIN = "Q: {question}\n{cue}:"
-CUES: dict[Kind, str] = {"predict": "Answer", "explain": "Reasoning"}
+CUES: dict[Kind, str] = {"predict": "Answer", "explain": "Reasoning", "solve": "Solution"}
 INSTRUCTIONS: dict[Kind, str] = {
     "predict": "Give only the answer.",
     "explain": "Explain step by step how to find the answer.",
+    "solve": "Explain step by step, then give the answer.",
 }
 _ANSWER = "qcrd0answer"  # stands for a completion where a chat template is tried
 

@@ -21,7 +21,8 @@ from qcrd.student.t5.limits import RECORDED
 from qcrd.student.t5.packing import Layout, to_device
 from qcrd.student.t5.replay import Arithmetic, Recorder, Replay
 
-PREFIXES = {"predict": "predict: ", "explain": "explain: "}  # of DSS's tasks, section 3.1
+# Of DSS's tasks, section 3.1. A student that writes sequences is never asked for the label alone.
+PREFIXES: dict[Kind, str] = {"predict": "predict: ", "explain": "explain: ", "solve": "predict: "}
 
 
 @dataclass(frozen=True, slots=True)
