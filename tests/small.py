@@ -12,6 +12,7 @@ from qcrd.discriminator.questions import DiscriminatorQuestion, discriminator_qu
 from qcrd.discriminator.trainer import DiscriminatorTrainer
 from qcrd.methods import METHODS
 from qcrd.objectives.base import Ingredients, Objective
+from qcrd.rationales.prompted_duals import Pair
 from qcrd.student.base import Student
 from qcrd.student.load import load_student
 from qcrd.student.tokenizer import load_tokenizer
@@ -39,11 +40,12 @@ def discriminator_settings(**changes) -> config.Discriminator:
 
 
 def small_discriminator(
-    seed: int = 0, held: Sequence[DiscriminatorQuestion] = (), **changes
+    seed: int = 0, held: Sequence[DiscriminatorQuestion] = (), student: Student | None = None, **changes
 ) -> DiscriminatorTrainer:
-    """That discriminator, not trained yet."""
+    """That discriminator, not trained yet, with the tokenizer of a student."""
     section = discriminator_settings(**changes)
-    model = load_discriminator(section, load_tokenizer(lengths()), "fp32", seed, CPU)
+    tokenizer = load_tokenizer(lengths()) if student is None else student.tokenizer
+    model = load_discriminator(section, tokenizer, "fp32", seed, CPU)
     return DiscriminatorTrainer(model, section, seed, held)
 
 
@@ -79,10 +81,12 @@ def objective_of(
     edit: config.Edit | None = None,
     selection: config.Selection | None = None,
     measurer: Callable[[], Student] | None = None,
+    pairs: Sequence[Sequence[Pair]] = (),
     **contrastive,
 ) -> Objective:
     """A method's objective over these questions."""
     section = section or lengths()
+    written = METHODS[method].written(section)
     seen = (
         discriminator_questions(student.tokenizer, [q.text for q in questions], sets, section)
         if discriminator
@@ -104,5 +108,7 @@ def objective_of(
             discriminator=discriminator,
             discriminator_questions=seen,
             seed=seed,
+            written=written,
+            pairs=pairs,
         )
     )

@@ -96,11 +96,12 @@ def kept_student(cell: ResolvedCell, folder: Path) -> Student:
     section = cell.settings.student
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if section.adapter is not None:  # the folder has the adapter alone
-        student = load_student(section, derive(cell.settings.seed, "init"), device)
+        student = load_student(section, derive(cell.settings.seed, "init"), device, cue=cell.task.cue)
         student.load_adapter(folder)
         return student
     here = {"checkpoint": str(folder), "revision": None, "tokenizer": None}
-    return load_student(section.model_copy(update=here), cell.settings.seed, device)
+    kept = section.model_copy(update=here)
+    return load_student(kept, cell.settings.seed, device, cue=cell.task.cue)
 
 
 def whole_id(home: Home, prefix: str) -> str:

@@ -81,7 +81,11 @@ def _train(
     memory.reset_peak(device)
     prepared = prepare(cell, home)
     student = load_student(
-        settings.student, derive(settings.seed, "init"), device, training=settings.training
+        settings.student,
+        derive(settings.seed, "init"),
+        device,
+        training=settings.training,
+        cue=cell.task.cue,
     )
     discriminator: DiscriminatorTrainer | None = None
     seen: list[DiscriminatorQuestion] = []
@@ -180,7 +184,8 @@ def measurer(cell: ResolvedCell) -> Student:
         "adapter": None,
         "prompt": "plain",
     }
-    return load_student(cell.settings.student.model_copy(update=other), 0, _device(), "selection.measured_by")
+    student = cell.settings.student.model_copy(update=other)
+    return load_student(student, 0, _device(), "selection.measured_by", cue=cell.task.cue)
 
 
 def _length_statistics(cell: ResolvedCell, prepared: Prepared, student: Student) -> dict[str, float]:

@@ -21,6 +21,7 @@ def load_student(
     device: torch.device,
     setting: str = "student.checkpoint",
     training: config.Training | None = None,
+    cue: str = "Answer",
 ) -> Student:
     """A checkpoint's weights, or random ones from `seed`.
 
@@ -30,6 +31,7 @@ def load_student(
         device: where they go.
         setting: that names the checkpoint, for messages.
         training: `max_tokens` and `gradient_checkpointing`; None for a student that is not trained.
+        cue: of the task, which a decoder-only student reads in plain prompts.
 
     Raises:
         ConfigError: where the checkpoint cannot be used, or a setting does not apply to its family.
@@ -41,7 +43,7 @@ def load_student(
     tokenizer = load_tokenizer(section, setting)
     if t5:
         return load_t5(section, tokenizer, seed, setting, hub_commit).to(device)
-    return load_causal(section, tokenizer, seed, device, setting, hub_commit, training)
+    return load_causal(section, tokenizer, seed, device, setting, hub_commit, training, cue)
 
 
 def is_t5(section: config.Student, setting: str = "student.checkpoint") -> bool:

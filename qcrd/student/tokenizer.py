@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 PREFIX_WORDS = ("predict", "explain", ":")  # of T5's task prefixes, for a closed vocabulary
-CAUSAL_WORDS = ("Q", "Answer", "Reasoning", "Solution", ":")  # of decoder-only students' plain prompts
+# Of decoder-only students' plain prompts; tasks in arithmetic's words ask for an answer or an equation.
+CAUSAL_WORDS = ("Q", "Answer", "Reasoning", "Solution", ":", "Equation")
 
 
 def load_tokenizer(section: config.Student, setting: str = "student.checkpoint") -> PreTrainedTokenizerBase:

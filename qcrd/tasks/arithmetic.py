@@ -40,6 +40,7 @@ class Arithmetic(EquationTask):
     """The task of the embedded preset."""
 
     name = "arithmetic"
+    cue = "Equation"
     stop = ("Question",)
 
     def vocabulary(self) -> list[str]:

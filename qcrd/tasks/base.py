@@ -28,6 +28,11 @@ class Task(Protocol):
         ...
 
     @property
+    def cue(self) -> str:
+        """Word that asks a decoder-only student for the label in a plain prompt, such as `Answer`."""
+        ...
+
+    @property
     def stop(self) -> tuple[str, ...]:
         """Strings at which the teacher's answer ends."""
         ...

@@ -30,13 +30,14 @@ class AnswerReader(ABC):
     """Base class for parsing answers; subclasses parse and compare one kind of label.
 
     Attributes:
-        name, kind, stop: see `Task`.
+        name, kind, cue, stop: see `Task`.
         reading: settings for parsing.
     """
 
     name: str
     kind: Literal["equation", "choice", "text"]
     stop: tuple[str, ...]
+    cue = "Answer"
     reading = Reading()
 
     def parse(self, text: str, question: Question, finish_reason: str = "stop") -> Parsed:

@@ -31,6 +31,7 @@ class Svamp(EquationTask):
     """The real word problems."""
 
     name = "svamp"
+    cue = "Equation"
     stop = ("\nQ:",)
 
     def vocabulary(self) -> None:

@@ -104,7 +104,7 @@ def test_a_right_rationale_that_the_student_writes_is_no_negative_and_is_counted
     one, figures = played(tau=0.0)
     assert figures["selfplay/equal_positive"] == 0
     [row] = {tuple(r) for r in one.played[0]}
-    one.known._rows[0].append(list(row))
+    one.reader.known._rows[0].append(list(row))
     snapshots = Snapshots(1)
     snapshots.take(0, one.student)
     figures = one.begin_iteration(0, snapshots, range(4))

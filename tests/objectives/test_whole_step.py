@@ -125,7 +125,7 @@ def test_qcrd_equals_the_naive_computation(scheme, settings):
     weighs, k, negative, key = settings
     questions, sets = questions_and_sets()
     student = double_student()
-    discriminator = small_discriminator(update_steps=0) if weighs else None
+    discriminator = small_discriminator(update_steps=0, student=student) if weighs else None
 
     def objective_with(delta):
         made = objective_of(

@@ -13,7 +13,7 @@ from qcrd.errors import ConfigError
 from qcrd.fingerprint import fingerprint_path
 from qcrd.student.causal import families
 from qcrd.student.causal.adapter import adapt, share
-from qcrd.student.causal.prompts import load_prompts
+from qcrd.student.causal.prompts import CUES, load_prompts
 from qcrd.student.causal.student import CausalStudent
 
 
@@ -25,6 +25,7 @@ def load_causal(
     setting: str = "student.checkpoint",
     commit: str | None = None,
     training: config.Training | None = None,
+    cue: str = CUES["predict"],
 ) -> CausalStudent:
     """A decoder-only student; see `qcrd.student.load.load_student`.
 
@@ -34,7 +35,7 @@ def load_causal(
     Raises:
         ConfigError: where the checkpoint, the prompt or the adapter cannot be used.
     """
-    prompts = load_prompts(section.prompt, tokenizer)
+    prompts = load_prompts(section.prompt, tokenizer, cue=cue)
     if section.adapter is None:
         model = _load(section, tokenizer, seed, setting).to(device)
         adapted = None

@@ -6,7 +6,7 @@ prefix. A prompt that is too long loses tokens of the question, never of the tem
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,37 +90,43 @@ class Prompts:
         return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
 
 
-def load_prompts(name: str, tokenizer: PreTrainedTokenizerBase, setting: str = "student.prompt") -> Prompts:
+def load_prompts(
+    name: str, tokenizer: PreTrainedTokenizerBase, setting: str = "student.prompt", cue: str = CUES["predict"]
+) -> Prompts:
     """The prompts that a setting names.
 
     Args:
         name: plain, chat, or a text file that holds `{question}` and behind it `{cue}`, which becomes
-            `Answer` or `Reasoning`.
+            `cue`, `Reasoning` or `Solution`.
         tokenizer: the student's.
         setting: for messages.
+        cue: what asks for the label outside a chat: see `Task.cue`.
 
     Raises:
         ConfigError: where the file or the chat template cannot be used, or there is no end token.
     """
     if name == "chat":
         return _chat(tokenizer, setting)
-    return _template(PLAIN if name == "plain" else _read(name, setting), tokenizer, setting)
+    cues = {**CUES, "predict": cue}
+    return _template(PLAIN if name == "plain" else _read(name, setting), tokenizer, setting, cues)
 
 
-def _template(template: str, tokenizer: PreTrainedTokenizerBase, setting: str) -> Prompts:
+def _template(
+    template: str, tokenizer: PreTrainedTokenizerBase, setting: str, cues: Mapping[Kind, str]
+) -> Prompts:
     if tokenizer.eos_token_id is None:
         raise ConfigError(f"{setting}: the tokenizer has no end-of-sequence token; allowed: chat")
 
     def text(kind: Kind, question: str) -> str:
         before, after = template.split("{question}")
-        return before + question + after.replace("{cue}", CUES[kind])
+        return before + question + after.replace("{cue}", cues[kind])
 
     probe = text("predict", "one")
     before = _joint(tokenizer, probe, "two")
     ids = tokenizer("one", verbose=False)["input_ids"]
     own = tokenizer("one", add_special_tokens=False, verbose=False)["input_ids"]
     start = ids[: next((n for n in range(len(ids)) if ids[n : n + len(own)] == own), 0)]
-    return Prompts(tokenizer, text, before, tuple(start), tokenizer.eos_token_id, template)
+    return Prompts(tokenizer, text, before, tuple(start), tokenizer.eos_token_id, repr((template, cues)))
 
 
 def _joint(tokenizer: PreTrainedTokenizerBase, prompt: str, word: str) -> str:
