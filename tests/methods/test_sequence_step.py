@@ -1,4 +1,4 @@
-"""A training step on whole sequences (`student.targets`) against the naive computation, gradients included."""
+"""A training step on whole sequences (`student.targets`) equals the naive computation, gradients included."""
 
 from dataclasses import replace
 from itertools import product
