@@ -12,8 +12,11 @@ rationale. One question in one step takes
     qcrd         6 2 q (w_e + w_x) + 2 (y + (m + k) r) (w_d + w_h) + (y + c r) (4 w_d + 6 w_h)
 
 where c is the number of chosen rationales: all m + k for mean and wmean (which score none beforehand:
-6 (y + c r) (w_d + w_h)), two for the other schemes. Each iteration adds self-play (k rationales per question)
-and the discriminator's updates; evaluations are added as well. The count assumes that all samples can be
+6 (y + c r) (w_d + w_h)), two for the other schemes. With `student.targets: sequence` qcrd reads a question
+once, has no label task (y = 0), and r is rationale and label together.
+
+Each iteration adds self-play (k rationales per question) and the discriminator's updates; evaluations are
+added as well. The count assumes that all samples can be
 read, are distinct and enter the loss. It is therefore an upper bound, unless self-play writes longer
 rationales than the teacher.
 """
