@@ -27,7 +27,9 @@ TOKENIZER = word_level_tokenizer(own_words(t5=False), append_eos=False)
 SHAPE = {"d_model": 16, "d_kv": 8, "d_ff": 32, "layers": 2, "heads": 2, "kv_heads": 1}
 
 
-def causal_student(name: str, seed: int = 0, max_tokens: int | None = None) -> CausalStudent:
+def causal_student(
+    name: str, seed: int = 0, max_tokens: int | None = None, checkpointing: bool = False
+) -> CausalStudent:
     """A student of the arithmetic task by its family, with `-lora` behind it one with an adapter.
 
     Its weights are larger than a fresh model's, those of the adapter among them, so that all of them matter.
@@ -35,7 +37,7 @@ def causal_student(name: str, seed: int = 0, max_tokens: int | None = None) -> C
     family, _, lora = name.partition("-")
     adapter = config.Adapter(r=4, alpha=8) if lora else None
     section = config.Student(architecture=config.Architecture(family=family, **SHAPE), adapter=adapter)
-    training = config.Training(max_tokens=max_tokens) if max_tokens else None
+    training = config.Training(max_tokens=max_tokens or 2**20, gradient_checkpointing=checkpointing)
     student = load_causal(section, TOKENIZER, seed, CPU, training=training)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

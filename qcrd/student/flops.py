@@ -12,16 +12,17 @@ import torch
 _flops = 0
 
 
-def count(weights: int, tokens: int, known: bool = False) -> None:
+def count(weights: int, tokens: int, known: bool = False, frozen: bool = False) -> None:
     """Add what a linear layer, or several, take for some tokens; with a gradient both directions at once.
 
     Args:
         weights: numbers in their matrices.
         tokens: that they are applied to.
         known: whether the way forwards is looked up instead of computed.
+        frozen: whether the weights get no gradient, so that the way backwards computes that of inputs alone.
     """
     global _flops
-    ways = (3 if torch.is_grad_enabled() else 1) - known
+    ways = (3 - frozen if torch.is_grad_enabled() else 1) - known
     _flops += 2 * weights * tokens * ways
 
 

@@ -147,7 +147,8 @@ class Likelihood:
         self.model, self.bf16, self.max_tokens, self.recorded = model, bf16, max_tokens, recorded
         self.head = Head.of(model)
         linear = [m.weight for m in model.base_model.modules() if isinstance(m, nn.Linear)]
-        self.linear_weights = sum(weight.numel() for weight in linear)
+        self.trained = sum(weight.numel() for weight in linear if weight.requires_grad)
+        self.frozen = sum(weight.numel() for weight in linear if not weight.requires_grad)
         self.outputs = sum(len(weight) for weight in linear)  # numbers that linear layers give per token
 
     @property
@@ -174,8 +175,13 @@ class Likelihood:
 
     def means(self, packed: Packed, way: Way) -> Tensor:
         """[R] as `cross_entropy`, in one pass."""
-        flops.count(self.linear_weights, len(packed), known=way.known)
-        flops.count(self.head.weight.numel(), len(packed.read))
+        flops.count(self.trained, len(packed), known=way.known)
+        flops.count(self.frozen, len(packed), known=way.known, frozen=True)
+        frozen_head = not self.head.weight.requires_grad
+        flops.count(self.head.weight.numel(), len(packed.read), frozen=frozen_head)
+        if self.model.is_gradient_checkpointing and self.model.training and torch.is_grad_enabled():
+            with torch.no_grad():  # the backward pass runs the layers forwards once more
+                flops.count(self.trained + self.frozen, len(packed))
         with torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext():
             hidden = hidden_states(self.model, packed.layout, way).index_select(0, packed.read)
             nats = token_cross_entropy(*self.head.inputs(hidden), packed.ids)

@@ -13,6 +13,7 @@ from qcrd.errors import ConfigError
 from qcrd.fingerprint import fingerprint_path
 from qcrd.student.causal import families
 from qcrd.student.causal.adapter import adapt, share
+from qcrd.student.causal.forward import RECORDED
 from qcrd.student.causal.prompts import CUES, load_prompts
 from qcrd.student.causal.student import CausalStudent
 
@@ -46,10 +47,18 @@ def load_causal(
         of_base = section.model_copy(update={"adapter": None, "prompt": "plain"})
         model = share(_base(of_base, tokenizer, seed_of_base, setting, device, content))
         adapted = adapt(model, section.adapter, seed)
-    if training is not None and training.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
     max_tokens = training.max_tokens if training is not None else None
-    return CausalStudent(model, prompts, section.precision == "bf16", commit, adapted, max_tokens)
+    recorded = RECORDED
+    if training is not None and training.gradient_checkpointing:
+        if section.dropout or (section.adapter is not None and section.adapter.dropout):
+            raise ConfigError(
+                "training.gradient_checkpointing: the recomputed pass would draw other dropout masks; "
+                "allowed with student.dropout 0 and student.adapter.dropout 0"
+            )
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+        recorded = 0  # keeping activations would defeat the purpose
+    bf16 = section.precision == "bf16"
+    return CausalStudent(model, prompts, bf16, commit, adapted, max_tokens, recorded)
 
 
 def _load(

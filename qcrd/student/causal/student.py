@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from qcrd.student.base import Kind, Student, Tokens, TokenWeights
 from qcrd.student.causal.adapter import adapter_off, load_adapter, save_adapter
 from qcrd.student.causal.decoding import Sampling, Writer
-from qcrd.student.causal.forward import Completions, Likelihood, Scored
+from qcrd.student.causal.forward import RECORDED, Completions, Likelihood, Scored
 from qcrd.student.causal.prompts import Prompts
 from qcrd.student.weights import Weights
 
@@ -42,6 +42,7 @@ class CausalStudent(Student):
         commit: str | None = None,
         adapted: nn.Module | None = None,
         max_tokens: int | None = None,
+        recorded: int = RECORDED,
     ):
         """Wrap a model.
 
@@ -52,6 +53,7 @@ class CausalStudent(Student):
             commit: that the weights are of.
             adapted: what `adapter.adapt` returned; None trains all weights.
             max_tokens: tokens per forward and backward pass; results do not depend on it.
+            recorded: bytes of linear layers' outputs that `score` may keep.
         """
         super().__init__()
         self.commit = commit
@@ -61,7 +63,7 @@ class CausalStudent(Student):
         self.cut = {"tokens": 0, "questions": 0}
         self._prompts, self._bf16 = prompts, bf16
         self._adapted = (adapted,)  # no module of its own: its weights are the model's
-        self._likelihood = Likelihood(model, bf16, max_tokens)
+        self._likelihood = Likelihood(model, bf16, max_tokens, recorded)
 
     @property
     def device(self) -> torch.device:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from causal_models import FAMILIES, naive, tiny
+from causal_models import FAMILIES, causal_student, naive, tiny
 from daily import product
 from torch.testing import assert_close
 
@@ -102,3 +102,17 @@ def test_the_second_pass_has_the_dropout_masks_of_the_first(max_tokens, chosen):
             parameter.add_(small * slopes[name])
     moved, _ = score(0)
     assert_close(moved[chosen].sum() - values[chosen].sum(), torch.tensor(0.01), rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen3-lora"])
+def test_gradient_checkpointing_changes_no_gradient(name):
+    plain, saving = causal_student(name).train(), causal_student(name, checkpointing=True).train()
+    rows = plain.completions(["8", "3 + 5", "8 - 2", "He has 8 ."], 24)
+    found = []
+    for student in (plain, saving):
+        prompts = student.read(student.prompts("explain", ["Tom has 8 apples .", "Ann has 3 pens ."], 24))
+        student.score(prompts, [0, 0, 1, 1], rows).differentiable([0, 2, 3]).sum().backward()
+        found.append(gradients(student))
+    assert found[0].keys() == found[1].keys()
+    for own, other in zip(found[0].values(), found[1].values(), strict=True):
+        assert_close(own, other, rtol=1e-5, atol=1e-6)
