@@ -13,12 +13,12 @@ rationale. One question in one step takes
 
 where c is the number of chosen rationales: all m + k for mean and wmean (which score none beforehand:
 6 (y + c r) (w_d + w_h)), two for the other schemes. With `student.targets: sequence` qcrd reads a question
-once, has no label task (y = 0), and r is rationale and label together.
+once, has no label task (y = 0), and r is rationale and label together. A decoder-only student has w_x = 0
+and reads a question once for both tasks.
 
 Each iteration adds self-play (k rationales per question) and the discriminator's updates; evaluations are
-added as well. The count assumes that all samples can be
-read, are distinct and enter the loss. It is therefore an upper bound, unless self-play writes longer
-rationales than the teacher.
+added as well. The count assumes that all samples can be read, are distinct and enter the loss. It is
+therefore an upper bound, unless self-play writes longer rationales than the teacher.
 """
 
 from __future__ import annotations
@@ -109,11 +109,12 @@ def _question(cell: Cell, of: DataSizes, shape: Shape) -> float:
     write = shape.decoder + shape.head
     method = METHODS[cell.method]
     sequence = method.written(cell.student) == "sequence"
+    tasks = 1 if shape.causal else 2  # a decoder-only student reads what two prompts begin with once
     if not method.contrasts:
         if sequence or not method.explains:
             return 6 * (read + (of.both if sequence else of.label) * write)
-        return 6 * (2 * read + (of.label + of.rationale) * write)
-    reads, label, rationale = (1, 0, of.both) if sequence else (2, of.label, of.rationale)
+        return 6 * (tasks * read + (of.label + of.rationale) * write)
+    reads, label, rationale = (1, 0, of.both) if sequence else (tasks, of.label, of.rationale)
     offered = cell.rationales.m + cell.selfplay.k
     two = cell.contrastive.scheme in PAIR_SCHEMES
     chosen = (1 + (cell.contrastive.beta > 0)) if two else offered
@@ -121,8 +122,10 @@ def _question(cell: Cell, of: DataSizes, shape: Shape) -> float:
     if not two or cell.contrastive.scheme == "sampling":  # nothing is scored before
         return 6 * (reads * read + learnt * write)
     scored = label + offered * rationale
-    again = 4 if _is_recorded(cell, scored, shape) else 6
-    return 6 * reads * read + 2 * scored * write + learnt * (again * shape.decoder + 6 * shape.head)
+    recorded = _is_recorded(cell, scored, shape)
+    again = 4 if recorded else 6
+    reread = 2 * read if shape.causal and not recorded else 0  # with the chosen, their prompts
+    return 6 * reads * read + reread + 2 * scored * write + learnt * (again * shape.decoder + 6 * shape.head)
 
 
 def _is_recorded(cell: Cell, tokens: float, shape: Shape) -> bool:
@@ -161,6 +164,8 @@ def _evaluation(cell: Cell, of: DataSizes, shape: Shape) -> float:
 
 def _student_shape(cell: Cell) -> Shape | None:
     section = cell.student
+    if section.adapter is not None:  # frozen weights cost less; not counted here
+        return None
     if section.checkpoint is not None:
         return shape(section.checkpoint, section.architecture, 0)
     if section.tokenizer is None:

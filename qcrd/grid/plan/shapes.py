@@ -17,18 +17,34 @@ _T5 = {
     "t5-v1_1-base": (768, 64, 2048, 12, 12, 32128, 3),
     "t5-v1_1-large": (1024, 64, 2816, 24, 16, 32128, 3),
 }
+_GATED = ("llama", "qwen2", "qwen3", "mistral", "smollm3", "gemma")
+"""Decoder-only families with gated feed-forward layers and no other weights per token than linear layers."""
 _PARAMETERS = {"Qwen/Qwen2.5-7B-Instruct": 7.6e9}  # from the model card
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Weights in the linear layers of a T5 that a token meets, as `qcrd.student.flops` counts them."""
+    """Weights in the linear layers that a token meets, as `qcrd.student.flops` counts them.
+
+    A decoder-only model reads an input and writes a target with the same layers.
+    """
 
     encoder: int  # per token of an input
     cross: int  # per token of an input, for the decoder's cross-attention
     decoder: int  # per token of a target
     head: int  # per token of a target
     outputs: int  # number of outputs of the decoder's linear layers per token of a target
+    causal: bool = False  # whether it is a decoder-only model, which reads a question once for all its tasks
+
+    @classmethod
+    def of_causal(
+        cls, width: int, head_width: int, inner: int, layers: int, heads: int, kv_heads: int, vocabulary: int
+    ) -> Shape:
+        """The shape of a decoder-only model whose feed-forward layers are gated."""
+        projections = 2 * head_width * (heads + kv_heads)
+        stack = layers * width * (projections + 3 * inner)
+        outputs = layers * (head_width * (heads + 2 * kv_heads) + 2 * width + 2 * inner)
+        return cls(stack, 0, stack, width * vocabulary, outputs, causal=True)
 
     @classmethod
     def of(
@@ -58,13 +74,28 @@ def shape(checkpoint: str | None, architecture: Architecture, vocabulary: int) -
     """
     if checkpoint is None:
         a = architecture
-        return Shape.of(a.d_model, a.d_kv, a.d_ff, a.layers, a.heads, vocabulary, 3)
+        if a.family in _GATED:
+            kv_heads = a.kv_heads or a.heads
+            return Shape.of_causal(a.d_model, a.d_kv, a.d_ff, a.layers, a.heads, kv_heads, vocabulary)
+        known = a.family == "t5"
+        return Shape.of(a.d_model, a.d_kv, a.d_ff, a.layers, a.heads, vocabulary, 3) if known else None
     config = read_json(Path(checkpoint) / "config.json") if Path(checkpoint).is_dir() else None
     names = ("d_model", "d_kv", "d_ff", "num_layers", "num_heads", "vocab_size")
     if isinstance(config, dict) and set(names) <= config.keys():
         gated = str(config.get("feed_forward_proj", "relu")).startswith("gated")
         width, head_width, inner, layers, heads, tokens = (config[name] for name in names)
         return Shape.of(width, head_width, inner, layers, heads, tokens, 3 if gated else 2)
+    if isinstance(config, dict) and config.get("model_type") in _GATED:
+        width, heads = config["hidden_size"], config["num_attention_heads"]
+        return Shape.of_causal(
+            width,
+            config.get("head_dim") or width // heads,
+            config["intermediate_size"],
+            config["num_hidden_layers"],
+            heads,
+            config.get("num_key_value_heads") or heads,
+            config["vocab_size"],
+        )
     # FLAN-T5 has the same shape as T5 v1.1.
     dimensions = _T5.get(checkpoint.rpartition("/")[2].replace("flan-t5", "t5-v1_1"))
     return None if dimensions is None else Shape.of(*dimensions)

@@ -1,5 +1,6 @@
 """What a cell computes, counted before its first step and by its trainer after the last."""
 
+import causal_models
 import pytest
 from small import (
     SHAPE,
@@ -50,9 +51,9 @@ def sets():
     ]
 
 
-def counted(tmp_path, method, discriminator=None, **changes):
+def counted(tmp_path, method, discriminator=None, student=None, **changes):
     """FLOP that a trainer has counted at its end."""
-    student = small_student(1, max_rationale=24)
+    student = student or small_student(1, max_rationale=24)
     objective = objective_of(
         method, student, QUESTIONS, sets(), discriminator, section=STUDENT, delta=100.0, **changes
     )
@@ -85,6 +86,30 @@ def test_self_play_and_the_discriminator_are_counted(tmp_path):
     assert flops_of(cell("qcrd", discriminator=section)).selfplay == 0
     greedy = config.SelfPlay(k=2, tau=0.0)
     assert flops_of(cell("qcrd", selfplay=greedy)).selfplay < flops_of(cell("qcrd", selfplay=play)).selfplay
+
+
+LLAMA = STUDENT.model_copy(
+    update={"architecture": config.Architecture(family="llama", **causal_models.SHAPE)}
+)
+
+
+@pytest.mark.parametrize("method", ["finetuning", "single_task", "dss", "qcrd"])
+def test_a_decoder_only_student_is_counted_within_an_eighth(tmp_path, method):
+    before = flops_of(cell(method, student=LLAMA))
+    after = counted(tmp_path, method, student=causal_models.causal_student("llama"))
+    assert before.training == pytest.approx(after, rel=0.125)
+
+
+def test_a_decoder_only_models_weights_are_those_of_the_model(tmp_path):
+    student = causal_models.causal_student("qwen3")
+    architecture = LLAMA.architecture.model_copy(update={"family": "qwen3"})
+    found = shape(None, architecture, len(student.tokenizer))
+    assert found.decoder == found.encoder == student._likelihood.trained
+    assert found.outputs == student._likelihood.outputs
+    student.save(tmp_path)
+    assert shape(str(tmp_path), SHAPE, 0) == found
+    gpt = LLAMA.architecture.model_copy(update={"family": "gpt_neox"})
+    assert shape(None, gpt, 10) is None
 
 
 def test_a_t5s_weights_are_those_of_the_model():
