@@ -1,4 +1,4 @@
-"""Reads rationale and label out of answers to questions with choices, and compares such labels as text."""
+"""Parsing of answers to questions with choices, and comparison of their labels as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qcrd.tasks.prose import boxes
 from qcrd.tasks.reading import AnswerReader
 from qcrd.types import Parsed, Question
 
-_WRAPPING = " \t\r\n\f\v*_`\"'“”.,;:!?"  # around a label, as prose or Markdown
+_WRAPPING = " \t\r\n\f\v*_`\"'“”.,;:!?"  # may surround a label in prose or Markdown
 _QUOTES = str.maketrans("’‘", "''")
 _LATEX = re.compile(
     r"^[$\s]*\\(?:boxed|fbox)\s*\{(.*)\}[$\s.]*$|^\\(?:text|textbf|mathrm|mathbf)\s*\{(.*)\}$"
@@ -47,43 +47,43 @@ _DASH = re.compile(r"^\s*[-–—:]\s+")
 _ARTICLE = re.compile(r"^(?:the|a|an)\s+", re.IGNORECASE)
 _SENTENCE = re.compile(r"[.!?](?=\s|$)")
 _BECAUSE = re.compile(r"\s+(?:because|since)\b")
-# Where a label may end: with its sentence, or where the sentence goes on to give a reason or an explanation.
+# Possible ends of a label: the end of its sentence, or the start of a reason or explanation.
 _END = re.compile(
     r"[.!?](?=\s|$)|,?\s+(?:because|since)\b|,\s+(?:as|which|so|that|where|when|who|while|for|it|this)\b"
     r"|\s+[-–—]\s+|\s+(?=[(\[])|$"
 )
 _SENTENCE_END = re.compile(r"[.!?]\W*$")
-_AROUND = 80  # characters that a label's wrapping, its letter and odd spaces may take
+_MARGIN = 80  # characters allowed for punctuation, letter and extra spaces around a label
 
 
 class ChoiceTask(AnswerReader):
-    """What tasks share whose labels are one of `Question.choices`. Labels agree where they name the same one.
+    """Base class of tasks whose labels are one of `Question.choices`; equal labels name the same choice.
 
     Attributes:
-        lettered: whether the question shows its choices as (a), (b), ..., so that answers may name letters.
+        lettered: whether questions list the choices as (a), (b), ..., so that answers may give letters.
     """
 
     kind = "choice"
     lettered = False
 
     def answer(self, label: str, question: Question) -> str | None:
-        """The key of the choice that the label is, None where it is none (a letter alone is not)."""
-        found = named(label, question.choices)
-        return None if found is None else keys(question.choices)[found]
+        """Key of the choice that the label names; None if it names none (a letter alone does not)."""
+        choice = named(label, question.choices)
+        return None if choice is None else keys(question.choices)[choice]
 
     def correct(self, label: str, question: Question) -> bool:
-        """Whether the label is the gold label's choice."""
+        """Whether the label names the same choice as the gold label."""
         answer = self.answer(label, question)
         return answer is not None and answer == self.answer(question.label, question)
 
     def _read(self, text: str, cues: Sequence[Cue], question: Question, cut_off: bool) -> Parsed:
-        """The last cue that something follows counts. LABEL goes up to the end of its sentence.
+        """The label follows the last cue with text after it, and extends to the end of its sentence.
 
-        The rationale ends before the first cue that a choice follows, because reasoning such as "The answer
-        is something sweet" gives no answer yet. An answer that names several choices names none.
+        The rationale ends before the first cue that is followed by a choice, because text such as "The answer
+        is something sweet" is still reasoning. A label with several choices is invalid.
 
-        `truncated` is an answer that the token limit cut before its label was whole; and one that ends with
-        the beginning of a choice, since files of recorded answers do not say why they end.
+        An answer is `truncated` if the token limit cut it before the label was complete, or if it ends with
+        the beginning of a choice (recorded answers have no finish reason).
         """
         last = next((cue for cue in reversed(cues) if _after(text, cue, 1)), None)
         if last is None:
@@ -91,16 +91,16 @@ class ChoiceTask(AnswerReader):
             return Parsed(rationale, None, None, "truncated" if cut_off else "no label")
         reader = _Reader(question.choices, self.lettered)
         rest = _after(text, last, reader.window)
-        label, begun = reader.choice(rest), reader.begun(rest)
-        if label is not None and _boxed_another(text, cues, last, reader, label):
+        label, incomplete = reader.choice(rest), reader.incomplete(rest)
+        if label is not None and _another_boxed(text, cues, last, reader, label):
             label = None
-        if label is None or (cut_off and begun):
-            whole = not begun and not (cut_off and reader.open(rest))
-            reason = "not a choice" if whole else "truncated"
+        if label is None or (cut_off and incomplete):
+            complete = not incomplete and not (cut_off and reader.may_continue(rest))
+            reason = "not a choice" if complete else "truncated"
             return Parsed(answers.reasoning_before(text, cues, last), None, None, reason)
-        # "The answer must be a body part" still reasons, though `body part` is a choice.
-        stated = _Reader(question.choices, self.lettered, articles=False)
-        first = next((c for c in cues if stated.choice(_after(text, c, reader.window)) is not None), last)
+        # "The answer must be a body part" is still reasoning, although `body part` is a choice.
+        strict = _Reader(question.choices, self.lettered, articles=False)
+        first = next((c for c in cues if strict.choice(_after(text, c, reader.window)) is not None), last)
         return Parsed(answers.reasoning_before(text, cues, first), label, keys(question.choices)[label])
 
     def _bare(self, text: str, question: Question) -> Parsed | None:
@@ -108,105 +108,106 @@ class ChoiceTask(AnswerReader):
         return None if label is None else Parsed(None, label, keys(question.choices)[label])
 
     def _last(self, text: str, question: Question) -> Parsed | None:
-        """The choice named last, by its text or its letter in brackets."""
-        found = (-1, -1, "")
+        """Parse by the last mentioned choice, by its text or its letter in brackets."""
+        latest = (-1, -1, "")  # end, length and choice of the mention
         for choice in dict.fromkeys(question.choices):
             for match in re.finditer(rf"(?<!\w){re.escape(choice.strip())}(?!\w)", text, re.IGNORECASE):
-                found = max(found, (match.end(), match.end() - match.start(), choice))
+                latest = max(latest, (match.end(), match.end() - match.start(), choice))
         if self.lettered:
             for match in re.finditer(r"\(([A-Za-z])\)", text):
                 number = ord(match[1].lower()) - ord("a")
-                if number < len(question.choices) and match.end() > found[0]:
-                    found = (match.end(), 0, question.choices[number])
-        label = found[2]
-        if found[0] < 0:
+                if number < len(question.choices) and match.end() > latest[0]:
+                    latest = (match.end(), 0, question.choices[number])
+        label = latest[2]
+        if latest[0] < 0:
             return None
         return Parsed(answers.reasoning(text), label, keys(question.choices)[label], uncued=True)
 
 
 class _Reader:
-    """Finds the choices of one question in what follows a cue, of which it needs `window` characters."""
+    """Finds the choices of one question in the text after a cue, of which it needs `window` characters."""
 
     def __init__(self, choices: Sequence[str], lettered: bool, articles: bool = True):
         self.choices, self.lettered = tuple(choices), lettered
         self.table = _table(self.choices)
-        self.articles = articles  # whether `the cup` names `cup`
-        self.window = _AROUND + 2 * max(map(len, choices), default=0)
+        self.articles = articles  # whether "the cup" names the choice "cup"
+        self.window = _MARGIN + 2 * max(map(len, choices), default=0)
 
     def choice(self, rest: str) -> str | None:
-        """The choice that `rest` names; where there are several ways to end it, the longest."""
+        """The choice that `rest` starts with; if several ends are possible, the longest."""
         line = rest.partition("\n")[0]
         box = next(iter(boxes(rest)), None)
         if box is not None and not rest[: box[0]].strip(" $\\([*"):
-            found = self._named(box[2])
-            behind = rest[box[1] :].partition("\n")[0]
-            return found if found is not None and not self._names_another(behind, found) else None
+            choice = self._named(box[2])
+            after = rest[box[1] :].partition("\n")[0]
+            return choice if choice is not None and not self._names_another(after, choice) else None
         for end in reversed([match.start() for match in _END.finditer(line)]):
-            found = self._named(line[:end])
-            if found is not None:
-                behind = line[end:]
-                explained = not behind.startswith(" ") or _BECAUSE.match(behind)
-                return found if explained or not self._names_another(behind, found) else None
+            choice = self._named(line[:end])
+            if choice is not None:
+                after = line[end:]
+                explained = not after.startswith(" ") or _BECAUSE.match(after)
+                return choice if explained or not self._names_another(after, choice) else None
         return None
 
-    def open(self, rest: str) -> bool:
-        """Whether nothing shows that the label is whole: the text ends with it, in mid-sentence."""
+    def may_continue(self, rest: str) -> bool:
+        """Whether the label may be incomplete, because the text ends with it in the middle of a sentence."""
         return len(rest) < self.window and "\n" not in rest and not _SENTENCE_END.search(rest)
 
-    def begun(self, rest: str) -> bool:
-        """Whether the text ends with the beginning of a choice; a bare letter may begin any, or a list."""
-        if not self.open(rest):
+    def incomplete(self, rest: str) -> bool:
+        """Whether the text ends with the beginning of a choice; a bare letter may be the start of any."""
+        if not self.may_continue(rest):
             return False
-        letter, said = self._apart(rest)
-        said = normal(said)
-        if letter and not said:
+        letter, text = self._split_letter(rest)
+        text = normal(text)
+        if letter and not text:
             return ")" not in rest
-        return bool(said) and any(text.startswith(said) and text != said for text in self.table.normals)
+        return bool(text) and any(choice.startswith(text) and choice != text for choice in self.table.normals)
 
     def _named(self, written: str) -> str | None:
-        """The choice that all of `written` names.
+        """The choice that the whole of `written` names.
 
-        Where letter and text disagree, or the text is no choice, the letter counts for nothing: what a
-        teacher reasons about is the text. It decides between choices that only the letter tells apart.
+        If letter and text disagree, or the text is not a choice, the letter is ignored, because a teacher
+        reasons about the text. The letter decides between choices with the same normalised text.
         """
-        letter, said = self._apart(written)
-        by_letter = self._lettered(letter)
-        if by_letter is not None and by_letter in (said.strip(), said.strip().rstrip(".")):
+        letter, unlettered = self._split_letter(written)
+        by_letter = self._by_letter(letter)
+        if by_letter is not None and by_letter in (unlettered.strip(), unlettered.strip().rstrip(".")):
             return by_letter
-        if found := named(written, self.choices):
-            return found
-        if letter and not normal(said):
+        if choice := named(written, self.choices):
+            return choice
+        if letter and not normal(unlettered):
             return by_letter
-        text = said if letter else _clean(written)
-        found = named(text, self.choices)
-        if found is None and self.articles:
-            found = named(_ARTICLE.sub("", text.strip()), self.choices)
-        if found is None and by_letter is not None and normal(said) == normal(by_letter):
+        text = unlettered if letter else _clean(written)
+        choice = named(text, self.choices)
+        if choice is None and self.articles:
+            choice = named(_ARTICLE.sub("", text.strip()), self.choices)
+        if choice is None and by_letter is not None and normal(unlettered) == normal(by_letter):
             return by_letter
-        if found is None and by_letter is None and (spaced := _SPACED.fullmatch(text)) and self.lettered:
-            first = self._lettered(spaced[1].lower())  # `B cup`
-            return first if first is not None and named(spaced[2], self.choices) == first else None
-        return found
+        if choice is None and by_letter is None and (spaced := _SPACED.fullmatch(text)) and self.lettered:
+            by_letter = self._by_letter(spaced[1].lower())  # `B cup`
+            same = by_letter is not None and named(spaced[2], self.choices) == by_letter
+            return by_letter if same else None
+        return choice
 
-    def _names_another(self, text: str, found: str) -> bool:
-        """Whether what stands behind a choice, up to the end of its sentence, names a different one."""
+    def _names_another(self, text: str, choice: str) -> bool:
+        """Whether the text after a choice, up to the end of the sentence, names a different one."""
         text = _SENTENCE.split(text, maxsplit=1)[0]
         words = normal(text)
         for other in self.table.normals:
-            if other and other != normal(found) and re.search(rf"(?<!\w){re.escape(other)}(?!\w)", words):
+            if other and other != normal(choice) and re.search(rf"(?<!\w){re.escape(other)}(?!\w)", words):
                 return True
         letters = [match[1] or match[2] for match in _MENTIONED.finditer(text.translate(_BRACKETS))]
-        named_too = {self._lettered(letter.lower()) for letter in letters} if self.lettered else set()
-        # `cup (b)`: the letter of a choice that disagrees with its text counts for nothing.
+        mentioned = {self._by_letter(letter.lower()) for letter in letters} if self.lettered else set()
+        # `cup (b)`: a single letter that disagrees with the text is ignored.
         alone = len(letters) == 1 and re.fullmatch(r"\W*\w\W*", text) is not None
-        return not alone and bool(named_too - {None, found})
+        return not alone and bool(mentioned - {None, choice})
 
-    def _lettered(self, letter: str) -> str | None:
+    def _by_letter(self, letter: str) -> str | None:
         number = ord(letter) - ord("a") if letter else len(self.choices)
         return self.choices[number] if number < len(self.choices) else None
 
-    def _apart(self, written: str) -> tuple[str, str]:
-        """Letter and text of `(b) cup`; "" where there is no letter."""
+    def _split_letter(self, written: str) -> tuple[str, str]:
+        """Split `(b) cup` into letter and text; the letter is "" if there is none."""
         if not self.lettered:
             return "", written
         plain = _SQUARE.sub(r"(\1)", _clean(written).translate(_BRACKETS))
@@ -214,27 +215,27 @@ class _Reader:
         letter = _LETTER.match(plain)
         if letter is None:
             return "", written
-        said = _DASH.sub("", plain[letter.end() :])
-        if alone := re.fullmatch(r"\s*\(([^()]*)\)\W*", said):
-            said = alone[1]
-        return (letter[1] or letter[2]).lower(), said
+        text = _DASH.sub("", plain[letter.end() :])
+        if bracketed := re.fullmatch(r"\s*\(([^()]*)\)\W*", text):
+            text = bracketed[1]
+        return (letter[1] or letter[2]).lower(), text
 
 
 def named(label: str, choices: Sequence[str]) -> str | None:
-    """The choice that `label` is: by its exact text, else by its normalised one where that tells it apart."""
+    """The choice that `label` names: by exact text, otherwise by normalised text if that is unambiguous."""
     table = _table(tuple(choices))
     raw = " ".join(label.split())
     exact = raw.strip("*\"'“”` ")
     for written in (raw, exact, exact.rstrip(".").rstrip() if exact.endswith(".") else exact):
         if written in table.exact:
             return table.exact[written]
-    return table.alike.get(normal(label))
+    return table.unambiguous.get(normal(label))
 
 
 def keys(choices: Sequence[str]) -> dict[str, str]:
-    """By choice the form in which it is compared: different texts never have the same one.
+    """Map each choice to its key, by which labels are compared. Different texts have different keys.
 
-    It is the normalised text where that tells all choices apart, else the exact one. Equal choices are one.
+    The key is the normalised text if no other choice has the same one, otherwise the exact text.
     """
     return _table(tuple(choices)).keys
 
@@ -242,9 +243,9 @@ def keys(choices: Sequence[str]) -> dict[str, str]:
 @dataclass(frozen=True, slots=True)
 class _Table:
     exact: dict[str, str]  # text with single spaces -> choice
-    alike: dict[str, str]  # normalised text -> choice, where it is one choice's alone
-    keys: dict[str, str]
-    normals: frozenset[str]
+    unambiguous: dict[str, str]  # normalised text that only one choice has -> choice
+    keys: dict[str, str]  # see `keys`
+    normals: frozenset[str]  # normalised texts
 
 
 @lru_cache(maxsize=4096)
@@ -255,54 +256,53 @@ def _table(choices: tuple[str, ...]) -> _Table:
         written = " ".join(choice.split())
         if exact.setdefault(written, choice) == choice:
             by_normal.setdefault(normal(choice), []).append(choice)
-    alike = {text: group[0] for text, group in by_normal.items() if text and len(set(group)) == 1}
+    unambiguous = {text: group[0] for text, group in by_normal.items() if text and len(set(group)) == 1}
     return _Table(
         exact,
-        alike,
-        {c: normal(c) if normal(c) in alike else " ".join(c.split()) for c in choices},
+        unambiguous,
+        {c: normal(c) if normal(c) in unambiguous else " ".join(c.split()) for c in choices},
         frozenset(by_normal),
     )
 
 
 def normal(text: str) -> str:
-    """The form in which texts are compared: lower case, single spaces, nothing around it.
+    """Normalise a text for comparison: lower case, single spaces, no surrounding punctuation.
 
-    A point or sign before a digit (`.5`) belongs to the number, and so do underscores on both sides to a name
-    (`__init__`).
+    A decimal point before a digit (`.5`) and double underscores around a name (`__init__`) are kept.
     """
     text = " ".join(text.translate(_QUOTES).casefold().split())
-    found = text.strip(_WRAPPING)
-    at = text.find(found)
-    if found[:1].isdigit() and text[:at].endswith("."):
-        return f".{found}"
+    core = text.strip(_WRAPPING)
+    start = text.find(core)
+    if core[:1].isdigit() and text[:start].endswith("."):
+        return f".{core}"
     if re.fullmatch(r"[*\"'`]*__\w+__\W*", text):
-        return f"__{found}__"
-    return found
+        return f"__{core}__"
+    return core
 
 
 def _clean(text: str) -> str:
-    """`text` without LaTeX, Markdown and quotes around it and in it, in which letters are looked for."""
+    """`text` without LaTeX, Markdown and quotes, for finding letters."""
     while match := _LATEX.match(text.strip().strip("$")):
         text = match[1] if match[1] is not None else match[2]
     text = _COMMAND.sub("", text)
     return text.replace("*", "").replace("`", "").strip(" \t\"'“”$")
 
 
-def _boxed_another(text: str, cues: Sequence[Cue], last: Cue, reader: _Reader, label: str) -> bool:
-    """Whether another box of the same sentence names another choice: `\\boxed{A} or \\boxed{B}`."""
+def _another_boxed(text: str, cues: Sequence[Cue], last: Cue, reader: _Reader, label: str) -> bool:
+    """Whether another box in the same sentence names another choice, as in `\\boxed{A} or \\boxed{B}`."""
     for cue in cues[: cues.index(last)]:
         between = text[cue.end : last.start]
-        content = next(iter(boxes(between)), None)
-        if content is not None and content[0] == 0 and not re.search(r"[.!?]\s|\n", between):
-            return reader.choice(between[: content[1]]) != label
+        box = next(iter(boxes(between)), None)
+        if box is not None and box[0] == 0 and not re.search(r"[.!?]\s|\n", between):
+            return reader.choice(between[: box[1]]) != label
     return False
 
 
 def _after(text: str, cue: Cue, length: int) -> str:
-    """At most `length` characters of what follows a cue, without what wraps it."""
-    at = cue.end
-    while at < len(text) and text[at] in _WRAPPING and text[at] != "_":
-        if text[at] == "." and text[at + 1 : at + 2].isdigit():
+    """At most `length` characters of the text after a cue, without leading punctuation."""
+    start = cue.end
+    while start < len(text) and text[start] in _WRAPPING and text[start] != "_":
+        if text[start] == "." and text[start + 1 : start + 2].isdigit():
             break
-        at += 1
-    return text[at : at + length]
+        start += 1
+    return text[start : start + length]

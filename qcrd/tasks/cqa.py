@@ -1,10 +1,10 @@
-"""CQA: CommonsenseQA (Talmor et al., 2018) with five choices, as CoS-E v1.11 publishes it (section 4.1).
+"""CQA: CommonsenseQA (Talmor et al., 2018) with five choices, as published in CoS-E v1.11 (section 4.1).
 
-From Distilling Step-by-Step (DSS): the input, the label (the choice's text, without its letter), and that
-CoS-E's validation split is the test set and a tenth of its training split is held out for validation. Not
-from DSS: which tenth, which is drawn by `task.seed`. The gold rationale is CoS-E's abstractive explanation.
+As in Distilling Step-by-Step (DSS), the label is the choice's text without its letter, CoS-E's validation
+split is the test set, and a tenth of its training split is held out for validation. Unlike in DSS, that
+tenth is drawn by `task.seed`. The gold rationale is CoS-E's abstractive explanation.
 
-Some questions have a choice twice (122 of 9741 in training); it is the same answer.
+Some questions (122 of 9,741 in training) have a choice twice, which counts as one answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from qcrd import config
 from qcrd.errors import DataError
 from qcrd.tasks.choices import ChoiceTask
 from qcrd.tasks.dealing import Sizes, deal
-from qcrd.tasks.shots import Shots, own
+from qcrd.tasks.shots import Shots, packaged
 from qcrd.tasks.sources import Hub, Layout
 from qcrd.types import Prompt, Question, Splits
 
@@ -30,20 +30,20 @@ LAYOUT = Layout(
 
 
 class Cqa(ChoiceTask):
-    """Everyday questions with five choices."""
+    """Commonsense questions with five choices."""
 
     name = "cqa"
     stop = ("\nQ:",)
     lettered = True
 
     def vocabulary(self) -> None:
-        """Natural text has no closed one."""
+        """None: natural language has no closed vocabulary."""
 
     def load(self, config: config.Task) -> Splits:
-        """Reads DSS's zip or folder, or a folder or Hub id in the Hub's layout (see `tasks.sources`).
+        """Load DSS's zip or folder, or a folder or Hub id in the Hub's layout (see `tasks.sources`).
 
         Raises:
-            DataError: where the data is absent, not in the expected form or less than was asked for.
+            DataError: if the data is missing, not in the expected format or smaller than requested.
         """
         rows = LAYOUT.rows(config.source)
         train, test = (
@@ -53,13 +53,13 @@ class Cqa(ChoiceTask):
         return deal(self.name, PAPER, config, train, test)
 
     def prompt(self, question: Question, shots: Shots | None = None) -> Prompt:
-        """Instructions and six worked examples of this project's own, then the question with its choices."""
-        shots = shots or own("cqa.txt")
+        """Instructions and six examples written for this project, then the question with its choices."""
+        shots = shots or packaged("cqa.txt")
         return Prompt(question.text, shots.system, shots.examples)
 
 
-def listed(question: str, choices: tuple[str, ...]) -> str:
-    """DSS's input, a line for each choice; T5, whose vocabulary has no newline, reads spaces instead."""
+def with_choices(question: str, choices: tuple[str, ...]) -> str:
+    """DSS's input: the question and one line per choice. T5's tokenizer reads the newlines as spaces."""
     lines = [f"({letter}) {choice}" for letter, choice in zip(ascii_lowercase, choices, strict=False)]
     return "\n".join([question, "Answer Choices:", *lines])
 
@@ -69,6 +69,6 @@ def _question(id: str, row: dict[str, Any]) -> Question:
     label = " ".join(row["answer"].split())
     if label not in choices:
         raise DataError(f"{id}: the answer {label!r} is none of {choices}; the file is damaged")
-    text = listed(" ".join(row["question"].split()), choices)
+    text = with_choices(" ".join(row["question"].split()), choices)
     rationale = " ".join((row.get("abstractive_explanation") or "").split())
     return Question(id, text, label, choices, rationale or None)

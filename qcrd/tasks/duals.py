@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qcrd.tasks.base import Task
-from qcrd.tasks.shots import own
+from qcrd.tasks.shots import packaged
 from qcrd.types import Prompt, Question
 
 
@@ -24,7 +24,7 @@ def mend(task: Task, question: Question, rationale: str, label: str) -> Prompt:
 
 
 def _prompt(what: str, task: Task, question: Question, given: str) -> Prompt:
-    shots, asked = own(f"{what}-{task.kind}.txt"), task.prompt(question)
+    shots, asked = packaged(f"{what}-{task.kind}.txt"), task.prompt(question)
     # Where a question does not list its choices, the instructions that these stand in for do.
     choices = [f"Possible answers: {', '.join(question.choices)}"] if question.choices else []
     lines = "\n".join([asked.question, *choices, given])

@@ -1,7 +1,7 @@
-"""GSM8K (Cobbe et al., 2021): grade-school word problems of two to eight steps, whose labels are numbers.
+"""GSM8K (Cobbe et al., 2021): grade-school word problems of two to eight steps with numbers as labels.
 
-Read from the Hub, from a folder with a copy of the Hub's repository, or from a folder with the published
-`train.jsonl` and `test.jsonl`; all give the same questions with the same ids, which keep the number of the
+Sources are the Hub, a folder with a copy of the Hub's repository, or a folder with the published
+`train.jsonl` and `test.jsonl`. All give the same questions with the same ids, which contain the number of the
 row. The data set has no validation split: a tenth of the training questions, drawn by `task.seed`, is held
 out.
 """
@@ -19,7 +19,7 @@ from qcrd.tasks import equations, sources
 from qcrd.tasks.answers import CALCULATOR
 from qcrd.tasks.dealing import Sizes, deal
 from qcrd.tasks.reading import EquationTask
-from qcrd.tasks.shots import Shots, own
+from qcrd.tasks.shots import Shots, packaged
 from qcrd.tasks.sources import Hub, Rows
 from qcrd.types import Prompt, Question, Splits
 
@@ -27,31 +27,31 @@ SIZES = Sizes(train=6726, validation=747, test=1319, papers=False)  # 7,473 trai
 HUB = Hub("openai/gsm8k", config="main")
 SPLITS = ("train", "test")
 _FIELDS = ("question", "answer")
-_LABEL = "####"  # before the number, at the end of each answer
+_LABEL = "####"  # precedes the number at the end of each answer
 
 
 class Gsm8k(EquationTask):
-    """Word problems of several steps; the label is the number that they come to."""
+    """Word problems of several steps; the label is the resulting number."""
 
     name = "gsm8k"
     stop = ("\nQ:",)
 
     def vocabulary(self) -> None:
-        """Natural text has no closed one."""
+        """None: natural language has no closed vocabulary."""
 
     def load(self, config: config.Task) -> Splits:
-        """Reads a folder or Hub id; None is `openai/gsm8k`.
+        """Load a folder or Hub id; None for `openai/gsm8k`.
 
         Environment variables and `~` in `config.source` are expanded.
 
         Raises:
-            DataError: where the data is absent, not in the expected form or less than was asked for.
+            DataError: if the data is missing, not in the expected format or smaller than requested.
         """
         source = config.source or HUB.id
         rows = _published(source) or sources.load(source, HUB)
-        if lacking := [split for split in SPLITS if split not in rows]:
+        if missing := [split for split in SPLITS if split not in rows]:
             raise DataError(
-                f"task.source: {source!r} has the splits {', '.join(rows)}; {' and '.join(lacking)} expected "
+                f"task.source: {source!r} has the splits {', '.join(rows)}; {' and '.join(missing)} expected "
                 f"as in {HUB.id}"
             )
         train, test = (
@@ -60,8 +60,8 @@ class Gsm8k(EquationTask):
         return deal(self.name, SIZES, config, train, test)
 
     def prompt(self, question: Question, shots: Shots | None = None) -> Prompt:
-        """Instructions and six worked examples of this project's own, then the question."""
-        shots = shots or own("gsm8k.txt")
+        """Instructions and six examples written for this project, then the question."""
+        shots = shots or packaged("gsm8k.txt")
         return Prompt(question.text, shots.system, shots.examples)
 
 
@@ -77,7 +77,7 @@ def _question(id: str, row: dict[str, Any]) -> Question:
 
 
 def _published(source: str) -> Rows | None:
-    """Rows of `train.jsonl` and `test.jsonl` in a folder; None where it is no folder with both."""
+    """Rows of `train.jsonl` and `test.jsonl` in a folder; None if `source` is not a folder with both."""
     try:
         files = {split: Path(replaced(source)) / f"{split}.jsonl" for split in SPLITS}
     except ValueError as error:
@@ -89,14 +89,14 @@ def _published(source: str) -> Rows | None:
 
 def _lines(file: Path) -> list[dict[str, Any]]:
     rows = []
-    # As bytes: not only a line feed ends a line of text, and what is no text is refused with its line.
+    # As bytes: str.splitlines splits at more than line feeds, and errors of decoding name the line.
     for number, line in enumerate(file.read_bytes().split(b"\n"), 1):
         if line.strip():
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise DataError(
-                    f"{file}, line {number}: not JSON ({error}); expected one object a line"
+                    f"{file}, line {number}: not JSON ({error}); expected one object per line"
                 ) from error
             if not isinstance(row, dict):
                 raise DataError(f"{file}, line {number}: {type(row).__name__}; expected an object")

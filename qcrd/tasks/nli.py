@@ -12,7 +12,7 @@ from qcrd import config
 from qcrd.errors import DataError
 from qcrd.tasks.choices import ChoiceTask
 from qcrd.tasks.dealing import Sizes, deal
-from qcrd.tasks.shots import Shots, own
+from qcrd.tasks.shots import Shots, packaged
 from qcrd.tasks.sources import Layout
 from qcrd.types import Prompt, Question, Splits
 
@@ -55,8 +55,8 @@ class NliTask(ChoiceTask):
         return deal(self.name, self.paper, config, train, test, validation)
 
     def prompt(self, question: Question, shots: Shots | None = None) -> Prompt:
-        """Instructions and six worked examples of this project's own, then premise and hypothesis."""
-        shots = shots or own(f"{self.name}.txt")
+        """Instructions and six examples written for this project, then premise and hypothesis."""
+        shots = shots or packaged(f"{self.name}.txt")
         premise, _, hypothesis = question.text.partition(EOS)
         return Prompt(f"Premise: {premise}\nHypothesis: {hypothesis}", shots.system, shots.examples)
 

@@ -1,8 +1,8 @@
-"""Rewrites LaTeX, Unicode and words into the plain notation that `equations` reads.
+"""Rewrites LaTeX, Unicode and number words into the plain notation that `equations` parses.
 
 `\\frac{7}{2}`, `3½`, `4 · 2`, `minus 5`, `-$5` and `[10 - 5]` become `((7)/(2))`, `3 1/2`, `4 * 2`,
-`-5`, `-5` and `(10 - 5)`. Nothing is valued here, and what is not known stays as it is, so that the reader
-refuses it. Every pattern takes time linear in the text.
+`-5`, `-5` and `(10 - 5)`. Nothing is evaluated. Unknown notation is left unchanged, so that the parser
+rejects it. Every pattern takes time linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -67,22 +67,22 @@ _LATEX = [
     (re.compile(r"\\[()\[\]]"), " "),
     (re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|operatorname)\s*\{([^{}]*)\}"), r"\1"),
 ]
-# A number before the fraction makes it a mixed one.
+# With a number before it, the fraction is part of a mixed number.
 _FRACTION = re.compile(r"([0-9]?)\s*\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _SIMPLE = re.compile(r"\s*[0-9]+\s*")
 _POWER = re.compile(r"\^\s*\{([^{}]*)\}")
 _RAISED = re.compile(r"(?<=[0-9)])([⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 _HALF = re.compile(f"([0-9]?)\\s?([{''.join(_VULGAR)}])(?![0-9{''.join(_VULGAR)}])(?<![{''.join(_VULGAR)}].)")
-# 5 cm^2: the power is the unit's.
+# 5 cm^2: the power belongs to the unit.
 _UNIT = re.compile(r"(?<=[A-Za-z])\s?\^\s?(?:\{[23]\}|[23](?![0-9]))")
 _UNITS = re.compile(r"\b(?:[ckm]?m|ft|in|units?|inches|feet|met(?:er|re)s?|miles?|yards?)\s?$", re.IGNORECASE)
-# A sign may stand on either side of a currency; the currency itself says nothing about the value.
+# A sign may be on either side of a currency symbol, which does not affect the value.
 _BEFORE = re.compile(r"(?:\b(?:US|CA|AU|NZ|HK|S|C|A)(?=\$))?[$€£¥₹]+\s*(?=[-+]?\s*(?:[0-9(]|\.[0-9]))")
 _AFTER = re.compile(r"(?<=[0-9)%])\s?[$€£¥₹]+")
 
 
 def plain(text: str) -> str:
-    """`text` with the arithmetic in it in plain notation; other text is left alone, but for odd brackets."""
+    """Rewrite the arithmetic in `text` into plain notation. Other text only has its brackets replaced."""
     if "\\" in text or "{,}" in text:
         for pattern, new in _LATEX:
             text = pattern.sub(new, text)
@@ -104,9 +104,9 @@ def _vulgar(match: re.Match[str]) -> str:
 
 
 def _fraction(match: re.Match[str]) -> str:
-    whole, above, below = match.groups()
-    if whole and _SIMPLE.fullmatch(above) and _SIMPLE.fullmatch(below):
-        return f"{whole} {above.strip()}/{below.strip()}"
-    if whole:  # `2\frac{x}{3}`: a product or a slip; the brackets leave it to the reader
-        return f"{whole}(({above})/({below}))"
-    return f"(({above})/({below}))"
+    whole, numerator, denominator = match.groups()
+    if whole and _SIMPLE.fullmatch(numerator) and _SIMPLE.fullmatch(denominator):
+        return f"{whole} {numerator.strip()}/{denominator.strip()}"
+    if whole:  # `2\frac{x}{3}`: ambiguous; with brackets the parser decides
+        return f"{whole}(({numerator})/({denominator}))"
+    return f"(({numerator})/({denominator}))"

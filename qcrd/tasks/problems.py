@@ -1,9 +1,9 @@
-"""The kinds of word problems that the arithmetic task generates: sentences with gaps, as data.
+"""Templates of the word problems that the arithmetic task generates.
 
-In the gaps: {A} and {B} people, {He} the pronoun of A, {o} the objects counted, {box} {boxes} a container,
-{got} {get} and {lost} {lose} a verb in past and plain form, {x} {y} {z} numbers. The vocabulary of the
-generated text is closed: it is these sentences and the fillers below. Rationales name the step, and which
-numbers matter, but hold no result of arithmetic, since a small teacher seldom gets one right.
+Placeholders: {A} and {B} are people, {He} is the pronoun of A, {o} the counted objects, {box} and {boxes} a
+container, {got} {get} and {lost} {lose} a verb in past and base form, {x} {y} {z} numbers. The vocabulary is
+closed: it consists of the templates and the fillers below. Rationales name the operations and the relevant
+numbers, but no intermediate results, which a small teacher seldom gets right.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ LOSSES = (("lost", "lose"), ("sold", "sell"), ("used", "use"))
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of problem."""
+    """Template of one kind of problem."""
 
     name: str
     body: tuple[str, ...]  # sentences before the question; A is the subject of the first
     question: str
     label: str
     rationale: str
-    possible: Callable[[int, int, int], bool]  # which x, y, z give whole, positive results
+    possible: Callable[[int, int, int], bool]  # whether x, y, z give positive integers as results
 
 
 def _any(x: int, y: int, z: int) -> bool:
@@ -222,11 +222,11 @@ TWO_STEP = (
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """A sentence with a number, {d}, that does not matter; {p} are other objects, {C} is someone else."""
+    """An irrelevant sentence with a number {d}; {p} are other objects, {C} is another person."""
 
     sentence: str
-    rationale: str  # opens the problem's rationale
-    anywhere: bool  # whether it may stand between two sentences, where a pronoun for A may follow
+    rationale: str  # is prepended to the problem's rationale
+    anywhere: bool  # whether it may be inserted between sentences, where a pronoun for A may follow
 
 
 ASIDES = (

@@ -1,6 +1,6 @@
-"""Instructions and worked examples for the teacher, in files that a user can replace.
+"""Instructions and few-shot examples for the teacher, in files that a user can replace.
 
-A file is text with blank lines between its parts: the instructions, then `Q: ...` and `A: ...` by turns.
+A file has the instructions, then pairs of `Q: ...` and `A: ...`, with blank lines between them.
 
     Answer the question. Reason first, then end with "The answer is" and the answer.
 
@@ -24,23 +24,23 @@ _EXAMPLE = re.compile(r"\n\s*\nQ:(?P<question>.*?)\nA:(?P<answer>.*?)(?=\n\s*\nQ
 
 @dataclass(frozen=True, slots=True)
 class Shots:
-    """What stands before the question."""
+    """The part of a prompt before the question."""
 
-    system: str = ""  # what to do and in which form to answer; "" for nothing
+    system: str = ""  # instructions; "" for none
     examples: tuple[tuple[str, str], ...] = ()  # (question, answer)
 
 
 @lru_cache(maxsize=32)
-def own(name: str) -> Shots:
-    """The file of that name in `tasks/prompts`, such as `svamp.txt`."""
+def packaged(name: str) -> Shots:
+    """Read a file in `qcrd/tasks/prompts`, such as `svamp.txt`."""
     return parse(resources.files("qcrd.tasks").joinpath("prompts", name).read_text(encoding="utf-8"), name)
 
 
 def read(path: str) -> Shots:
-    """A user's file, with ~ and environment variables in its name replaced.
+    """Read a user's file; `~` and environment variables in the path are expanded.
 
     Raises:
-        ConfigError: where it cannot be read or has another form.
+        ConfigError: if it cannot be read or has another format.
     """
     try:
         file = Path(replaced(path))
@@ -51,15 +51,19 @@ def read(path: str) -> Shots:
 
 
 def parse(text: str, name: str) -> Shots:
-    """Instructions and examples of a file's text.
+    """Parse the text of a file.
+
+    Args:
+        text: the text.
+        name: name of the file, for messages.
 
     Raises:
-        ConfigError: where a `Q:` has no `A:`, or the file says nothing.
+        ConfigError: if a `Q:` has no `A:`, or the text is empty.
     """
     text = "\n\n" + text.strip().replace("\r\n", "\n")
-    found = list(_EXAMPLE.finditer(text))
-    system = text[: found[0].start()] if found else text
-    examples = tuple((match["question"].strip(), match["answer"].strip()) for match in found)
+    matches = list(_EXAMPLE.finditer(text))
+    system = text[: matches[0].start()] if matches else text
+    examples = tuple((match["question"].strip(), match["answer"].strip()) for match in matches)
     questions = len(re.findall(r"^Q:", text, re.MULTILINE))
     if questions != len(examples) or not all(q and a for q, a in examples) or not text.strip():
         raise ConfigError(

@@ -1,9 +1,9 @@
-"""SVAMP (Patel et al., 2021): word problems whose labels are equations (section 4.1).
+"""SVAMP (Patel et al., 2021): word problems with equations as labels (section 4.1).
 
-Read either from the archive of Distilling Step-by-Step (DSS), packed or unpacked, or in the Hub's layout;
-both give the same questions with the same ids. The 800 training rows are split by `task.seed` into the
-paper's 720/80; an id keeps the number of its row in DSS's file, to which recorded answers refer. Gold labels
-are taken as they are, also where the data set is known to be wrong (row 195 of the training file).
+Sources are the archive of Distilling Step-by-Step (DSS), zipped or unpacked, and the Hub's layout. Both give
+the same questions with the same ids. The 800 training rows are split by `task.seed` into the paper's 720/80.
+Ids contain the number of the row in DSS's file, to which recorded answers refer. Gold labels are not
+corrected, even where they are known to be wrong (row 195 of the training file).
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from qcrd.errors import DataError
 from qcrd.tasks import equations, sources
 from qcrd.tasks.dealing import Sizes, deal
 from qcrd.tasks.reading import EquationTask
-from qcrd.tasks.shots import Shots, own
+from qcrd.tasks.shots import Shots, packaged
 from qcrd.tasks.sources import Hub
 from qcrd.types import Parsed, Prompt, Question, Splits
 
 PAPER = Sizes(train=720, validation=80, test=200)
-# Main in Parquet, which is this commit: the Hub's page ChilleD/SVAMP/tree/main, many public lock files.
+# The commit of the main branch with Parquet files; see ChilleD/SVAMP/tree/main on the Hub.
 HUB = Hub("ChilleD/SVAMP", revision="5e0bf1e5e7c0e9c4bc39180d224f41f3f801b7ef")
-_SHORT = 150  # characters; a longer answer that does not end as a sentence was cut off
+_SHORT = 150  # characters; a longer answer without a final punctuation mark counts as cut off
 _SENTENCE_END = re.compile(r"[.!?)]\s*$")
 
 
 class Svamp(EquationTask):
-    """The real word problems."""
+    """Word problems of SVAMP."""
 
     name = "svamp"
     cue = "Equation"
     stop = ("\nQ:",)
 
     def vocabulary(self) -> None:
-        """Natural text has no closed one."""
+        """None: natural language has no closed vocabulary."""
 
     def load(self, config: config.Task) -> Splits:
-        """Reads DSS's zip or folder, or a folder or Hub id in the Hub's layout; None is `ChilleD/SVAMP`.
+        """Load DSS's zip or folder, or a folder or Hub id in the Hub's layout; None for `ChilleD/SVAMP`.
 
         Environment variables and `~` in `config.source` are expanded.
 
         Raises:
-            DataError: where the data is absent, not in the expected form or less than was asked for.
+            DataError: if the data is missing, not in the expected format or smaller than requested.
         """
         rows = _rows(config.source or HUB.id)
         train, test = (
@@ -53,22 +53,22 @@ class Svamp(EquationTask):
         return deal(self.name, PAPER, config, train, test)
 
     def prompt(self, question: Question, shots: Shots | None = None) -> Prompt:
-        """Instructions and six worked examples of this project's own, then the question."""
-        shots = shots or own("svamp.txt")
+        """Instructions and six examples written for this project, then the question."""
+        shots = shots or packaged("svamp.txt")
         return Prompt(question.text, shots.system, shots.examples)
 
     def _uncued(self, text: str, question: Question) -> Parsed | None:
-        """`... Therefore, Luke scored 42 points.` is read by its last number or equation, where finished.
+        """Parse `... Therefore, Luke scored 42 points.` by its last number or equation, if complete.
 
-        A statement without a calculation is no rationale.
+        Text without a calculation is not used as a rationale.
         """
         text = text.strip()
         if len(text) > _SHORT and not _SENTENCE_END.search(text):
             return None
-        found = self._last(text, question)
-        if found is None:
+        parsed = self._last(text, question)
+        if parsed is None:
             return None
-        return found if "=" in text else replace(found, rationale=None)
+        return parsed if "=" in text else replace(parsed, rationale=None)
 
 
 def _question(id: str, text: str, equation: str) -> Question:
@@ -84,10 +84,10 @@ def _rows(source: str) -> sources.Rows:
 
 
 def _hub(source: str) -> sources.Rows:
-    """Rows in the Hub's layout (ID, Body, Question, Equation), dealt into DSS's splits.
+    """Rows in the Hub's layout (ID, Body, Question, Equation), in DSS's splits.
 
-    The Hub's own 700/300 splits are not the paper's. DSS drew 800/200 by a permutation (numpy, seed 0) of the
-    original order, which the IDs chal-1 to chal-1000 keep.
+    The Hub's 700/300 splits are not the paper's. DSS drew 800/200 by a permutation (numpy, seed 0) of the
+    original order, which is that of the IDs chal-1 to chal-1000.
     """
     items = [item for split in sources.load(source, HUB).values() for item in split]
     try:
@@ -98,7 +98,7 @@ def _hub(source: str) -> sources.Rows:
             f"task.source: {source!r} is not in the layout of {HUB.id} ({error!r}): ID (chal-1, ...), Body, "
             "Question, Equation"
         ) from error
-    import numpy  # not for DSS's files, which have the splits
+    import numpy  # here, since DSS's files do not need it
 
     rows = [rows[i] for i in numpy.random.RandomState(0).permutation(len(rows))]
     cut = len(rows) * 4 // 5

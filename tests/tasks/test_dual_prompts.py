@@ -1,17 +1,17 @@
 import pytest
 
 from qcrd.tasks.anli1 import Anli1
-from qcrd.tasks.cqa import Cqa, listed
+from qcrd.tasks.cqa import Cqa, with_choices
 from qcrd.tasks.duals import derail, mend
 from qcrd.tasks.own import OwnText
-from qcrd.tasks.shots import own
+from qcrd.tasks.shots import packaged
 from qcrd.tasks.svamp import Svamp
 from qcrd.types import Question
 
 CHOICES = ("cup", "plate")
 CASES = [
     (Svamp(), Question("q", "How many?", "(2 + 3)"), "2 and 3", "(2 + 3)"),
-    (Cqa(), Question("q", listed("From what?", CHOICES), "cup", CHOICES), "Tea is drunk.", "cup"),
+    (Cqa(), Question("q", with_choices("From what?", CHOICES), "cup", CHOICES), "Tea is drunk.", "cup"),
     (
         Anli1(),
         Question("q", "It rains.</s>It is wet.", "neutral", ("entailment", "neutral")),
@@ -37,7 +37,7 @@ def test_the_teacher_sees_the_question_the_rationale_and_the_right_answer(task, 
 
 @pytest.mark.parametrize("task", [case[0] for case in CASES[:2]] + [OwnText()])
 def test_the_examples_derail_what_is_right_and_mend_it_again(task):
-    derailed, mended = (own(f"{what}-{task.kind}.txt").examples for what in ("derail", "mend"))
+    derailed, mended = (packaged(f"{what}-{task.kind}.txt").examples for what in ("derail", "mend"))
     for (asked, wrong), (again, right) in zip(derailed, mended, strict=True):
         line = next((x for x in asked.split("\n") if x.startswith("Possible answers: ")), ": ")
         choices = tuple(line.partition(": ")[2].split(", "))

@@ -14,7 +14,7 @@ from qcrd.errors import ConfigError
 from qcrd.tasks import TASKS
 from qcrd.tasks.choices import normal
 from qcrd.tasks.nli import EOS, LABELS
-from qcrd.tasks.shots import own, parse, read
+from qcrd.tasks.shots import packaged, parse, read
 from qcrd.types import Question
 
 WITH_EXAMPLES = ["svamp", "cqa", "anli1", "esnli"]
@@ -33,7 +33,7 @@ def question_of(name, asked):
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_every_own_example_is_asked_as_the_task_asks_and_gives_an_answer(name):
-    task, shots = TASKS[name], own(f"{name}.txt")
+    task, shots = TASKS[name], packaged(f"{name}.txt")
     assert shots.system and 5 <= len(shots.examples) <= 7
     for asked, answered in shots.examples:
         question = question_of(name, asked)
@@ -72,16 +72,16 @@ def test_the_examples_answers_are_right_and_spread_over_the_labels():
         "lake",
         "snap",
     ]
-    letters = [re.search(r"\((.)\) [^(]*$", answer)[1] for _, answer in own("cqa.txt").examples]
+    letters = [re.search(r"\((.)\) [^(]*$", answer)[1] for _, answer in packaged("cqa.txt").examples]
     assert max(Counter(letters).values()) <= 2 and set(letters) == set("abcde")
-    for (_, answered), value in zip(own("svamp.txt").examples, answer_of("svamp"), strict=True):
+    for (_, answered), value in zip(packaged("svamp.txt").examples, answer_of("svamp"), strict=True):
         assert Fraction(value) == int(re.findall(r"= (\d+)", answered)[-1])
 
 
 def answer_of(name):
     return [
         TASKS[name].parse(answered, question_of(name, asked)).answer
-        for asked, answered in own(f"{name}.txt").examples
+        for asked, answered in packaged(f"{name}.txt").examples
     ]
 
 
@@ -94,7 +94,7 @@ def test_no_own_example_is_a_question_of_the_data_sets(shared_data):
             for question in splits.train + splits.validation + splits.test
             for part in question.text.split("\nAnswer Choices:")[0].split(EOS)
         }
-        for asked, _ in own(f"{name}.txt").examples:
+        for asked, _ in packaged(f"{name}.txt").examples:
             parts = question_of(name, asked).text.split("\nAnswer Choices:")[0].split(EOS)
             assert not known & set(map(normal, parts))
 
@@ -172,5 +172,5 @@ def test_what_was_written_is_read(system, examples):
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_a_users_shots_stand_in_for_the_tasks_own(name):
     shots = parse("Mine.\n\nQ: One?\nA: The answer is 1.", "here")
-    prompt = TASKS[name].prompt(question_of(name, own(f"{name}.txt").examples[0][0]), shots)
+    prompt = TASKS[name].prompt(question_of(name, packaged(f"{name}.txt").examples[0][0]), shots)
     assert (prompt.system, prompt.examples) == (shots.system, shots.examples)

@@ -1,6 +1,7 @@
-"""What one row has in the fields that a description names, as text.
+"""Extraction of texts and choices from the fields of a row.
 
-Lists, objects and messages count as text only where one text is meant; nothing becomes Python source.
+Lists, objects and messages are only accepted where their text is unambiguous; values are never formatted as
+Python source.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from qcrd.tasks.choices import normal
 from qcrd.tasks.own.formats import Number, Row
 
 
-class Fault(DataError):
-    """A row that cannot be a question; `task.own.drop` says how many may be left out."""
+class InvalidRow(DataError):
+    """A row that cannot be used as a question; `task.own.drop` is the share of rows that may be dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,67 +27,71 @@ class Choices:
     """The choices of one row."""
 
     texts: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()  # what the source calls each of them, () where it has no names
-    numbers: bool = False  # whether all of them are numbers, not texts
+    keys: tuple[str, ...] = ()  # names of the choices in the source; () for none
+    numbers: bool = False  # whether all choices are numbers
 
 
 def value(row: Row, field: str, setting: str) -> Any:
-    """What a row has in a field; dots go into nested ones.
+    """Value of a field; dots separate the names of nested fields.
 
     Raises:
-        DataError: where there is no such field; says which there are.
+        DataError: if there is no such field; the message lists the fields.
     """
-    found: Any = row.fields
+    current: Any = row.fields
     for part in field.split("."):
-        if not isinstance(found, dict) or part not in found:
-            known = list(found) if isinstance(found, dict) else []
+        if not isinstance(current, dict) or part not in current:
+            names = list(current) if isinstance(current, dict) else []
             raise DataError(
                 f"task.own.{setting}: {row.where} has no field {field!r}; it has: "
-                f"{', '.join(known) or 'none'}{did_you_mean(part, known)}"
+                f"{', '.join(names) or 'none'}{did_you_mean(part, names)}"
             )
-        found = found[part]
-    return found
+        current = current[part]
+    return current
 
 
 def one_text(row: Row, field: str, setting: str, *, empty: bool = False) -> str:
-    """The one text in a field, as it stands there; a list of one text counts as that text.
+    """The single text in a field, verbatim; a list of one text is accepted.
 
     Args:
         row: the row.
-        field: the field.
-        setting: of `task.own` that names it, for messages.
-        empty: whether nothing may be there, which gives "".
+        field: name of the field.
+        setting: setting of `task.own` that names the field, for messages.
+        empty: whether the field may be empty, which gives "".
 
     Raises:
-        Fault: where there is nothing, or no text.
+        InvalidRow: if the field is empty, has several texts or something other than text.
     """
-    found = texts(row, field, setting, empty=empty)
-    if len(found) > 1:
-        raise Fault(
-            f"task.own.{setting}: {row.where} has a list of {len(found)} texts in {field!r}; expected one"
+    values = texts(row, field, setting, empty=empty)
+    if len(values) > 1:
+        raise InvalidRow(
+            f"task.own.{setting}: {row.where} has a list of {len(values)} texts in {field!r}; expected one"
         )
-    return found[0] if found else ""
+    return values[0] if values else ""
 
 
 def texts(row: Row, field: str, setting: str, *, empty: bool = False) -> list[str]:
-    """The texts in a field: one, or a list of them. As `one_text`."""
-    found = value(row, field, setting)
-    listed = found if isinstance(found, list) else [found]
-    if not empty and (not listed or all(_nothing(each) for each in listed)):
-        raise Fault(f"task.own.{setting}: {row.where} has nothing in {field!r}; fill it or leave the row out")
-    said = f"task.own.{setting}: {row.where}: field {field!r}"
+    """The texts in a field, which holds a text or a list of texts. Arguments and errors as for `one_text`."""
+    content = value(row, field, setting)
+    values = content if isinstance(content, list) else [content]
+    if not empty and (not values or all(_is_empty(item) for item in values)):
+        raise InvalidRow(
+            f"task.own.{setting}: {row.where} has nothing in {field!r}; fill it or leave the row out"
+        )
+    where = f"task.own.{setting}: {row.where}: field {field!r}"
     return [
-        _text(each, said, "a list of " if found is listed else "") for each in listed if not _nothing(each)
+        _text(item, where, "a list of " if content is values else "")
+        for item in values
+        if not _is_empty(item)
     ]
 
 
 def question(row: Row, field: str) -> str:
-    """A part of the question: a text, or the last message of the user in a conversation."""
-    found = value(row, field, "question")
-    if isinstance(found, list) and found and all(_message(each) for each in found):
-        last = next((each["content"] for each in reversed(found) if each["role"] == "user"), None)
-        if not isinstance(last, str) or _nothing(last):
-            raise Fault(
+    """Text of a field of the question; for a conversation, its last user message."""
+    content = value(row, field, "question")
+    if isinstance(content, list) and content and all(_is_message(item) for item in content):
+        last = next((item["content"] for item in reversed(content) if item["role"] == "user"), None)
+        if not isinstance(last, str) or _is_empty(last):
+            raise InvalidRow(
                 f"task.own.question: {row.where} has no message of the user with a text in {field!r}; "
                 'expected one with role "user" and a text as its content'
             )
@@ -97,116 +102,139 @@ def question(row: Row, field: str) -> str:
 
 
 def line(text: str) -> str:
-    """`text` with single spaces, in one line."""
+    """`text` on one line with single spaces."""
     return " ".join(text.split())
 
 
 def choices(own: config.Own, row: Row) -> Choices:
-    """The choices of a row, and their names where the source has some.
+    """The choices of a row, and their names if the source has any.
 
-    The field holds a list of texts, to which a list of names may stand parallel (`own.keys`; ARC's `label`
-    beside `text` is found); an object of name and text; or a list of objects with `label` and `text`.
+    The field holds one of: a list of texts, with an optional parallel list of names (`own.keys`, or `label`
+    beside `text` as in ARC); an object from names to texts; a list of objects with `label` and `text`.
 
     Raises:
-        Fault: where they are fewer than two, more than letters, or two of them are nothing or the same.
+        InvalidRow: if there are fewer than 2 or more than 26 choices, or choices that are empty or equal.
     """
     if own.choices is None:
         return Choices()
     if not isinstance(own.choices, str):
-        return _same_for_all(own.choices)
-    found = value(row, own.choices, "choices")
-    said = f"task.own.choices: {row.where}: field {own.choices!r}"
-    listed, keys = _parallel(found)
+        return _fixed_choices(own.choices)
+    content = value(row, own.choices, "choices")
+    where = f"task.own.choices: {row.where}: field {own.choices!r}"
+    items, keys = _items_and_keys(content)
     if own.keys is not None:
         keys = value(row, own.keys, "keys")
     elif keys is None and own.choices.rpartition(".")[2] == "text":
-        beside = value(row, own.choices.rpartition(".")[0], "choices") if "." in own.choices else {}
-        keys = beside.get("label")
-    if not isinstance(listed, list) or len(listed) < 2:
-        raise Fault(f"{said} has {_said(found)}; expected a list of at least two texts")
-    if len(listed) > len(ascii_lowercase):
-        raise Fault(f"{said} has {len(listed)} choices; allowed: up to {len(ascii_lowercase)}, a letter each")
-    for number, each in enumerate(listed):
-        if _nothing(each):
-            raise Fault(f"{said} has nothing as its choice {number} (from 0); fill it or leave the row out")
-    shown = tuple(line(_text(each, said, "a list of ")) for each in listed)
-    _told_apart(shown, said)
-    return Choices(shown, _keys(keys, shown, own, row), all(isinstance(each, Number) for each in listed))
+        parent = value(row, own.choices.rpartition(".")[0], "choices") if "." in own.choices else {}
+        keys = parent.get("label")
+    if not isinstance(items, list) or len(items) < 2:
+        raise InvalidRow(f"{where} has {_describe(content)}; expected a list of at least two texts")
+    if len(items) > len(ascii_lowercase):
+        raise InvalidRow(
+            f"{where} has {len(items)} choices; allowed: up to {len(ascii_lowercase)}, a letter each"
+        )
+    for number, item in enumerate(items):
+        if _is_empty(item):
+            raise InvalidRow(
+                f"{where} has nothing as its choice {number} (from 0); fill it or leave the row out"
+            )
+    choice_texts = tuple(line(_text(item, where, "a list of ")) for item in items)
+    _check_distinct(choice_texts, where)
+    numbers = all(isinstance(item, Number) for item in items)
+    return Choices(choice_texts, _keys(keys, len(items), row), numbers)
 
 
 @lru_cache(maxsize=8)
-def _same_for_all(labels: tuple[str, ...]) -> Choices:
+def _fixed_choices(labels: tuple[str, ...]) -> Choices:
+    """Choices that are the same for all rows."""
     try:
-        _told_apart(labels, "task.own.choices")
-    except Fault as fault:
-        raise DataError(str(fault)) from None
+        _check_distinct(labels, "task.own.choices")
+    except InvalidRow as error:
+        raise DataError(str(error)) from None
     return Choices(labels)
 
 
-def _parallel(found: Any) -> tuple[Any, Any]:
+def _items_and_keys(content: Any) -> tuple[Any, Any]:
     """The choices, and the list of their names or None."""
-    if isinstance(found, dict):
-        if isinstance(found.get("text"), list):
-            return found["text"], found.get("label")
-        there = {name: text for name, text in found.items() if text is not None}  # columns may be filled up
-        return list(there.values()), list(there)
-    named = isinstance(found, list) and all(
-        isinstance(each, dict) and each.keys() >= {"text", "label"} for each in found
+    if isinstance(content, dict):
+        if isinstance(content.get("text"), list):
+            return content["text"], content.get("label")
+        # Parquet files fill missing keys with null.
+        present = {name: text for name, text in content.items() if text is not None}
+        return list(present.values()), list(present)
+    named = isinstance(content, list) and all(
+        isinstance(item, dict) and item.keys() >= {"text", "label"} for item in content
     )
-    if named and found:
-        return [each["text"] for each in found], [each["label"] for each in found]
-    return found, None
+    if named and content:
+        return [item["text"] for item in content], [item["label"] for item in content]
+    return content, None
 
 
-def _keys(keys: Any, shown: Sequence[str], own: config.Own, row: Row) -> tuple[str, ...]:
+def _keys(keys: Any, count: int, row: Row) -> tuple[str, ...]:
+    """The names of `count` choices, checked."""
     if keys is None:
         return ()
-    said = f"task.own.keys: {row.where}"
-    if not isinstance(keys, list) or len(keys) != len(shown):
-        raise Fault(f"{said} has {_said(keys)} beside {len(shown)} choices; expected a name for each of them")
-    found = tuple(line(_text(key, said, "a list of ")) for key in keys)
-    if len(set(found)) < len(found) or not all(found):
-        raise Fault(f"{said} has {_said(keys)}; expected names that differ")
-    return found
+    where = f"task.own.keys: {row.where}"
+    if not isinstance(keys, list) or len(keys) != count:
+        raise InvalidRow(
+            f"{where} has {_describe(keys)} beside {count} choices; expected a name for each of them"
+        )
+    names = tuple(line(_text(key, where, "a list of ")) for key in keys)
+    if len(set(names)) < len(names) or not all(names):
+        raise InvalidRow(f"{where} has {_describe(keys)}; expected names that differ")
+    return names
 
 
-def _told_apart(shown: Sequence[str], said: str) -> None:
+def _check_distinct(choice_texts: Sequence[str], where: str) -> None:
     seen: dict[str, str] = {}
-    for text in shown:
+    for text in choice_texts:
         form = normal(text)
         if form in seen:
-            raise Fault(f"{said} has {seen[form]!r} and {text!r}, which count as the same answer; mend one")
+            raise InvalidRow(
+                f"{where} has {seen[form]!r} and {text!r}, which count as the same answer; change one"
+            )
         seen[form] = text
 
 
-def _message(found: Any) -> bool:
-    return isinstance(found, dict) and found.keys() >= {"role", "content"}
+def _is_message(item: Any) -> bool:
+    return isinstance(item, dict) and item.keys() >= {"role", "content"}
 
 
-def _nothing(found: Any) -> bool:
-    return found is None or (isinstance(found, str) and not found.strip()) or found in ([], {})
+def _is_empty(item: Any) -> bool:
+    return item is None or (isinstance(item, str) and not item.strip()) or item in ([], {})
 
 
-def _text(found: Any, said: str, of: str = "") -> str:
-    if isinstance(found, bool):
-        return "true" if found else "false"
-    if not isinstance(found, str):
-        raise Fault(f"{said} has {of}{_said(found)}; name a field that holds a text")
+def _text(item: Any, where: str, container: str = "") -> str:
+    """`item` as text.
+
+    Args:
+        item: a value of a field.
+        where: row and field, for messages.
+        container: prefix of the description in messages, such as "a list of ".
+
+    Raises:
+        InvalidRow: if it is not a text, number or boolean, or not valid Unicode.
+    """
+    if isinstance(item, bool):
+        return "true" if item else "false"
+    if not isinstance(item, str):
+        raise InvalidRow(f"{where} has {container}{_describe(item)}; name a field that holds a text")
     try:
-        found.encode()
+        item.encode()
     except UnicodeEncodeError as error:
-        raise Fault(
-            f"{said} has half a character ({found[error.start]!a}) in its text; mend it or leave the row out"
+        raise InvalidRow(
+            f"{where} has half a surrogate pair ({item[error.start]!a}) in its text; "
+            "correct it or leave the row out"
         ) from error
-    return str(found)
+    return str(item)
 
 
-def _said(found: Any) -> str:
-    """For messages: what something is, and how it looks."""
-    if isinstance(found, dict):
-        return f"an object with {', '.join(map(str, found)) or 'nothing in it'}"
-    if isinstance(found, list):
-        return f"a list of {len(found)}" + (f", of {_said(found[0])}" if found else "")
-    if isinstance(found, str):
-        return f"the text {found[:60]!r}"
-    return "null" if found is None else f"a value of type {type(found).__name__}"
+def _describe(item: Any) -> str:
+    """Description of a value for messages."""
+    if isinstance(item, dict):
+        return f"an object with {', '.join(map(str, item)) or 'nothing in it'}"
+    if isinstance(item, list):
+        return f"a list of {len(item)}" + (f", of {_describe(item[0])}" if item else "")
+    if isinstance(item, str):
+        return f"the text {item[:60]!r}"
+    return "null" if item is None else f"a value of type {type(item).__name__}"

@@ -1,7 +1,7 @@
-"""Rows of one file, each value as the file writes it: JSON, JSON lines, CSV, TSV, Parquet.
+"""Reads the rows of a file in JSON, JSON lines, CSV, TSV or Parquet with verbatim values.
 
-Nothing is retyped: a text stays that text (`007`, `NA`, `1960-07-20`), and a number of JSON keeps its digits
-(`2.50`). A file that cannot be read is refused with line and column, in the words of the standard library.
+Texts are not converted (`007`, `NA`, `1960-07-20`), and JSON numbers keep their digits (`2.50`). Errors name
+the line and column, with the message of the standard library.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from qcrd.errors import DataError
 
 
 class Number(str):
-    """A number, as the file writes it."""
+    """A number with the digits of the file."""
 
     __slots__ = ()
 
@@ -33,7 +33,7 @@ class Number(str):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its fields, and where it stands."""
+    """One row: its fields and its position."""
 
     unit: str  # "train.jsonl, line"
     number: int  # line (from 1) or row (from 0)
@@ -46,28 +46,29 @@ class Row:
 
 
 def read(name: str, suffix: str, content: bytes) -> list[Row]:
-    """The rows of a file.
+    """Read the rows of a file.
 
     Args:
-        name: of the file, for messages.
-        suffix: one of `READERS`.
-        content: all of it.
+        name: name of the file, for messages.
+        suffix: key of `READERS`.
+        content: content of the file.
 
     Raises:
-        DataError: where it cannot be read; names line and column.
+        DataError: if it cannot be parsed; the message names line and column.
     """
     return READERS[suffix](name, content)
 
 
 def rows_of_objects(unit: str, objects: Sequence[dict[str, Any]], first: int = 0) -> list[Row]:
-    """Rows of Python objects, as a library has typed them."""
+    """Rows of Python objects with typed values, as returned by a library."""
     return [Row(unit, i, {key: as_written(v) for key, v in o.items()}) for i, o in enumerate(objects, first)]
 
 
 def as_written(value: Any) -> Any:
-    """A typed value as a text file would have it; what has no such form stays as it is.
+    """Convert a typed value to its form in a text file; other types are returned unchanged.
 
-    A whole float is an integer: tables store integers so where some are missing. NaN is a missing value.
+    Floats without a fraction become integers, since tables store integer columns with missing values as
+    floats. NaN becomes None.
     """
     if isinstance(value, dict):
         return {key: as_written(inner) for key, inner in value.items()}
@@ -99,30 +100,30 @@ def _text(name: str, content: bytes) -> str:
         column = len(before[start:].decode("utf-8")) + 1
         raise DataError(
             f"task.source: {name}, line {line}, column {column}: the byte 0x{error.object[error.start]:02x} "
-            f"is not UTF-8 ({error.reason}), which files are read as; save the file as UTF-8"
+            f"is not valid UTF-8 ({error.reason}); save the file as UTF-8"
         ) from error
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
         keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} is there twice in the object that begins with {pairs[0]!r}")
-    return found
+        duplicate = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {duplicate!r} is there twice in the object that begins with {pairs[0]!r}")
+    return content
 
 
-def _no_number(word: str) -> Any:
-    raise ValueError(f"{word} is no number of JSON; write null where a value is missing")
+def _refuse_constant(word: str) -> Any:
+    raise ValueError(f"{word} is not valid in JSON; write null for a missing value")
 
 
 _JSON = json.JSONDecoder(
-    object_pairs_hook=_once, parse_float=Number, parse_int=Number, parse_constant=_no_number
+    object_pairs_hook=_unique_keys, parse_float=Number, parse_int=Number, parse_constant=_refuse_constant
 )
 
 
 def _decoded(name: str, text: str, line: int | None = None) -> Any:
-    """The value of a JSON text: of a whole file, or of one line of it."""
+    """Parse the JSON text of a file, or of one line of it."""
     try:
         return _JSON.decode(text)
     except json.JSONDecodeError as error:
@@ -138,28 +139,28 @@ def _json_lines(name: str, content: bytes) -> list[Row]:
 
 
 def _lines(name: str, text: str) -> list[Row]:
-    found = []
-    # Not splitlines: a text may hold characters such as U+2028, which JSON need not escape.
+    objects = []
+    # Not splitlines: JSON texts may contain unescaped characters such as U+2028.
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             value = _decoded(name, line, number)
             if not isinstance(value, dict):
                 raise DataError(
-                    f"task.source: {name}, line {number}: {_kind(value)}; expected one JSON object a line"
+                    f"task.source: {name}, line {number}: {_kind(value)}; expected one JSON object per line"
                 )
-            found.append((number, value))
-    return _filled(f"{name}, line", found)
+            objects.append((number, value))
+    return _filled(f"{name}, line", objects)
 
 
 def _json(name: str, content: bytes) -> list[Row]:
-    """A list of objects, an object with one such list in it, or JSON lines."""
+    """A list of objects, an object that contains exactly one such list, or JSON lines."""
     text = _text(name, content)
-    first, _, others = text.strip().partition("\n")
-    if first.startswith("{") and first.rstrip().endswith("}") and others:
+    first, _, remainder = text.strip().partition("\n")
+    if first.startswith("{") and first.rstrip().endswith("}") and remainder:
         return _lines(name, text)
     value = _decoded(name, text)
     if isinstance(value, dict):
-        lists = {key: inner for key, inner in value.items() if _objects(inner)}
+        lists = {key: inner for key, inner in value.items() if _is_object_list(inner)}
         if len(lists) > 1:
             raise DataError(
                 f"task.source: {name} has several lists of objects ({', '.join(lists)}); expected one"
@@ -168,7 +169,7 @@ def _json(name: str, content: bytes) -> list[Row]:
     if not isinstance(value, list):
         raise DataError(
             f"task.source: {name} holds {_kind(value)}; expected a list of objects, an object with one such "
-            "list, or one object a line"
+            "list, or one object per line"
         )
     for number, row in enumerate(value):
         if not isinstance(row, dict):
@@ -177,12 +178,12 @@ def _json(name: str, content: bytes) -> list[Row]:
 
 
 def _filled(unit: str, objects: Sequence[tuple[int, dict[str, Any]]]) -> list[Row]:
-    """Rows with the same fields: what an object leaves out is null."""
-    every = dict.fromkeys(key for _, found in objects for key in found)
-    return [Row(unit, number, {**every, **found}) for number, found in objects]
+    """Rows that all have the same fields, with None for missing ones."""
+    defaults = dict.fromkeys(key for _, fields in objects for key in fields)
+    return [Row(unit, number, {**defaults, **fields}) for number, fields in objects]
 
 
-def _objects(value: Any) -> bool:
+def _is_object_list(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
@@ -194,38 +195,38 @@ def _kind(value: Any) -> str:
 
 
 def _csv(name: str, content: bytes, delimiter: str = ",") -> list[Row]:
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the usual one is shorter than a long text
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the default limit is too short for long texts
     lines = csv.reader(io.StringIO(_text(name, content), newline=""), delimiter=delimiter, strict=True)
-    found, header = [], None
+    rows, header = [], None
     for line, cells in _records(name, lines):
         if header is None:
             header = cells
             if len(set(header)) < len(header):
-                twice = next(cell for cell in header if header.count(cell) > 1)
+                duplicate = next(cell for cell in header if header.count(cell) > 1)
                 raise DataError(
-                    f"task.source: {name}, line {line}: the column {twice!r} is there twice; rename one"
+                    f"task.source: {name}, line {line}: the column {duplicate!r} is there twice; rename one"
                 )
         elif len(cells) != len(header):
             raise DataError(
                 f"task.source: {name}, line {line} has {len(cells)} fields, the header {len(header)} "
-                f"({', '.join(header)}); put a field with a {'tab' if delimiter != ',' else 'comma'} in it "
-                'into quotes: "..."'
+                f"({', '.join(header)}); put double quotes around fields with a "
+                f"{'tab' if delimiter != ',' else 'comma'}"
             )
         else:
-            found.append(Row(f"{name}, line", line, dict(zip(header, cells, strict=True))))
-    return found
+            rows.append(Row(f"{name}, line", line, dict(zip(header, cells, strict=True))))
+    return rows
 
 
 def _records(name: str, lines: Any) -> Iterator[tuple[int, list[str]]]:
-    """The records of a `csv.reader` that are not blank, with the line on which each begins."""
+    """The non-blank records of a `csv.reader`, with their first lines."""
     while True:
         line = lines.line_num + 1
         try:
             cells = next(lines, None)
         except csv.Error as error:
             raise DataError(
-                f"task.source: {name}, line {line}: not CSV ({error}); a quote within a quoted field is "
-                'written twice: ""'
+                f"task.source: {name}, line {line}: not CSV ({error}); double the quotes within a quoted "
+                'field: ""'
             ) from error
         if cells is None:
             return
@@ -244,11 +245,11 @@ def _parquet(name: str, content: bytes) -> list[Row]:
     try:
         table = parquet.ParquetFile(io.BytesIO(content)).read()
     except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"task.source: {name} is no whole Parquet file ({error})") from error
+        raise DataError(f"task.source: {name} is not a complete Parquet file ({error})") from error
     names = table.column_names
     if len(set(names)) < len(names):
-        twice = next(column for column in names if names.count(column) > 1)
-        raise DataError(f"task.source: {name}: the column {twice!r} is there twice; rename one")
+        duplicate = next(column for column in names if names.count(column) > 1)
+        raise DataError(f"task.source: {name}: the column {duplicate!r} is there twice; rename one")
     return rows_of_objects(f"{name}, row", table.to_pylist())
 
 
@@ -259,4 +260,4 @@ READERS: dict[str, Callable[[str, bytes], list[Row]]] = {
     ".parquet": _parquet,
     ".tsv": _tsv,
 }
-"""By the ending of a file's name."""
+"""Readers by file suffix."""

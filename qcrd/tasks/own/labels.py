@@ -1,6 +1,7 @@
-"""How gold labels name a choice: by text, name, number or letter. Decided once for a whole data set.
+"""Interpretation of gold labels as choices: by text, name, number or letter.
 
-One row alone cannot tell: `2` beside the choices 8, 2, 24, 120 is a text, a number from 0 or one from 1.
+The interpretation is chosen once for a whole data set, because single rows are ambiguous: for the choices 8,
+2, 24, 120, the label `2` may be a text, a 0-based or a 1-based number.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from qcrd.tasks.choices import normal
 from qcrd.tasks.own.fields import Choices
 
 UNLIKELY = 1e-3
-"""Chance below which a set of numbers from 0 does not happen to have no 0 in it."""
+"""Probability below which the absence of 0 among 0-based numbers is not considered chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """What a row says its right choice is."""
+    """Gold label of a row, as in the file."""
 
     label: str
     choices: Choices
-    where: str
+    where: str  # file and line
     whole: bool = False  # whether the file has it as an integer, not as a text
 
-    def place(self, reading: str) -> int | None:
-        """The number from 0 of the choice that it names when read so; None where it names none."""
+    def index(self, reading: str) -> int | None:
+        """0-based index of the choice that it names in this interpretation; None if it names none."""
         return READINGS[reading](self)
 
 
@@ -48,13 +49,13 @@ def _key(gold: Gold) -> int | None:
 def _number(gold: Gold, first: int) -> int | None:
     if not (gold.label.isascii() and gold.label.isdecimal()):
         return None
-    place = int(gold.label[:10]) - first
-    return place if 0 <= place < len(gold.choices.texts) else None
+    index = int(gold.label[:10]) - first
+    return index if 0 <= index < len(gold.choices.texts) else None
 
 
 def _letter(gold: Gold) -> int | None:
-    place = ascii_uppercase.find(gold.label.strip("().").upper() or "?")
-    return place if len(gold.label.strip("().")) == 1 and 0 <= place < len(gold.choices.texts) else None
+    index = ascii_uppercase.find(gold.label.strip("().").upper() or "?")
+    return index if len(gold.label.strip("().")) == 1 and 0 <= index < len(gold.choices.texts) else None
 
 
 READINGS: dict[str, Callable[[Gold], int | None]] = {
@@ -64,8 +65,8 @@ READINGS: dict[str, Callable[[Gold], int | None]] = {
     "index1": lambda gold: _number(gold, 1),
     "letter": _letter,
 }
-"""What `task.own.label_is` may be."""
-_MEANS = {
+"""Interpretations by value of `task.own.label_is`."""
+_DESCRIPTIONS = {
     "text": "the choice's text",
     "key": "the choice's name in the source",
     "index0": "its number from 0",
@@ -74,24 +75,24 @@ _MEANS = {
 }
 
 
-def decide(golds: Sequence[Gold], said: str | None, bearable: float) -> str:
-    """The one reading of all labels of a set.
+def decide(golds: Sequence[Gold], configured: str | None, tolerance: float) -> str:
+    """Choose the interpretation for all labels of a data set.
 
-    What the source calls its choices counts before everything but their texts; integers are numbers, unless
-    the choices are numbers too; numbers begin with 0, unless that does not fit or is unlikely.
+    Names of choices in the source take precedence over numbers and letters. Integers are read as numbers,
+    unless the choices are numbers too. Numbers are 0-based, unless that does not fit or is unlikely.
 
     Args:
-        golds: of all rows.
-        said: `task.own.label_is`.
-        bearable: share of the rows that a reading need not fit.
+        golds: labels of all rows.
+        configured: `task.own.label_is`.
+        tolerance: share of rows that an interpretation may fail for.
 
     Raises:
-        DataError: where several readings fit and give some row different choices; names both.
+        DataError: if several interpretations fit and give different choices for a row.
     """
-    if said is not None:
-        return said
-    misfits = {reading: sum(gold.place(reading) is None for gold in golds) for reading in READINGS}
-    fitting = [reading for reading in READINGS if misfits[reading] <= bearable * len(golds)]
+    if configured is not None:
+        return configured
+    misfits = {reading: sum(gold.index(reading) is None for gold in golds) for reading in READINGS}
+    fitting = [reading for reading in READINGS if misfits[reading] <= tolerance * len(golds)]
     if "key" in fitting:
         fitting = [reading for reading in fitting if reading in ("text", "key")]
     elif all(gold.whole and not gold.choices.numbers for gold in golds):
@@ -99,18 +100,18 @@ def decide(golds: Sequence[Gold], said: str | None, bearable: float) -> str:
     if {"index0", "index1"} <= set(fitting):
         if misfits["index0"] != misfits["index1"]:
             fitting.remove(max("index0", "index1", key=misfits.__getitem__))
-        elif _none_is_chance(golds):
+        elif _may_lack_zero(golds):
             fitting.remove("index1")
     for other in fitting[1:]:
         for gold in golds:
-            here, there = gold.place(fitting[0]), gold.place(other)
-            if here is not None and there is not None and here != there:
-                raise DataError(_ambiguous(gold, {fitting[0]: here, other: there}))
+            first, second = gold.index(fitting[0]), gold.index(other)
+            if first is not None and second is not None and first != second:
+                raise DataError(_ambiguous(gold, {fitting[0]: first, other: second}))
     return fitting[0] if fitting else min(misfits, key=misfits.__getitem__)
 
 
 def allowed(reading: str, choices: Choices) -> str:
-    """For messages: what a label of that reading may be."""
+    """Labels that are valid in an interpretation, for messages."""
     last = len(choices.texts)
     return {
         "text": f"one of {', '.join(map(repr, choices.texts))}",
@@ -121,19 +122,20 @@ def allowed(reading: str, choices: Choices) -> str:
     }[reading]
 
 
-def _none_is_chance(golds: Sequence[Gold]) -> bool:
-    """Whether the set is so small that labels that are numbers from 0 may just happen to be never 0."""
+def _may_lack_zero(golds: Sequence[Gold]) -> bool:
+    """Whether the data set is so small that 0-based labels may all differ from 0 by chance."""
     return math.fsum(math.log1p(-1 / len(gold.choices.texts)) for gold in golds) > math.log(UNLIKELY)
 
 
-def _ambiguous(gold: Gold, places: Mapping[str, int]) -> str:
-    """What to say of a label that two readings give different choices, whose numbers are `places`."""
-    first, second = places
+def _ambiguous(gold: Gold, indices: Mapping[str, int]) -> str:
+    """Message for a label with different choices in two interpretations, whose indices are `indices`."""
+    first, second = indices
     named = [
-        f"{reading} ({_MEANS[reading]}: {gold.choices.texts[place]!r})" for reading, place in places.items()
+        f"{reading} ({_DESCRIPTIONS[reading]}: {gold.choices.texts[index]!r})"
+        for reading, index in indices.items()
     ]
-    beside = ", ".join(map(repr, gold.choices.texts))
+    choices = ", ".join(map(repr, gold.choices.texts))
     return (
         f"task.own.label: all labels can be read as {named[0]} or as {named[1]}, which differ: {gold.where} "
-        f"has {gold.label!r} beside {beside}; set task.own.label_is: {first} or {second}"
+        f"has {gold.label!r} beside {choices}; set task.own.label_is: {first} or {second}"
     )

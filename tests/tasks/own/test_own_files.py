@@ -71,8 +71,8 @@ def test_a_split_that_is_named_for_another_use_is_not_taken_twice(tmp_path):
 @pytest.mark.parametrize(
     ("names", "own", "says"),
     [
-        (("train_r1.jsonl", "train_r2.jsonl"), {}, r"train_split: any of train_r1, train_r2 may be meant"),
-        (("train.jsonl", "dev.jsonl", "val.jsonl"), {}, r"validation_split: any of dev, val may be meant"),
+        (("train_r1.jsonl", "train_r2.jsonl"), {}, r"train_split: ambiguous.* has train_r1, train_r2"),
+        (("train.jsonl", "dev.jsonl", "val.jsonl"), {}, r"validation_split: ambiguous.* has dev, val"),
         (("train-00000-of-00002.parquet",), {}, r"expected one file, or all of train-00000-of-0000N"),
         (("train.jsonl", "train.csv"), {}, r"the split 'train' is in train\.csv, train\.jsonl"),
         (("test.jsonl",), {}, r"task\.own\.train_split: the source has no 'train'; it has: test"),

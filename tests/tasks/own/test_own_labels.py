@@ -62,7 +62,7 @@ def test_a_set_that_can_be_read_in_two_ways_is_refused_and_both_are_named(labels
 
 def test_what_the_user_says_decides():
     (gold,) = golds(["2"], NUMBERS, keys=["4", "3", "2", "1"])
-    found = {reading: gold.place(reading) for reading in ("text", "key", "index0", "index1")}
+    found = {reading: gold.index(reading) for reading in ("text", "key", "index0", "index1")}
     assert found == {"text": 1, "key": 2, "index0": 2, "index1": 1}
     assert decide([gold], "index1", 0) == "index1"
 
@@ -70,9 +70,9 @@ def test_what_the_user_says_decides():
 def test_no_choice_is_named_by_what_is_out_of_range_or_no_number():
     for label in ("4", "-1", "٢", "1.0", "", "9" * 30):
         (gold,) = golds([label], NUMBERS)
-        assert gold.place("index0") is None, label
-    assert golds(["D"], THINGS)[0].place("letter") is None
-    assert golds(["ab"], THINGS)[0].place("letter") is None
+        assert gold.index("index0") is None, label
+    assert golds(["D"], THINGS)[0].index("letter") is None
+    assert golds(["ab"], THINGS)[0].index("letter") is None
 
 
 def test_rows_that_may_be_left_out_do_not_stop_a_reading():

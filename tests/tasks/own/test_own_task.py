@@ -266,8 +266,8 @@ MESSAGES = [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]
         ({"label": []}, {}, "line 2 has nothing in 'label'"),
         ({"label": "  "}, {}, "line 2 has nothing in 'label'"),
         ({"question": None}, {}, "line 2 has nothing in 'question'"),
-        ({"label": "\ud83d"}, {}, r"line 2: field 'label' has half a character \('\\ud83d'\)"),
-        ({"label": ["x", "y"]}, {"kind": "choice", "choices": ["x", "y"]}, "a choice has one right answer"),
+        ({"label": "\ud83d"}, {}, r"line 2: field 'label' has half a surrogate pair \('\\ud83d'\)"),
+        ({"label": ["x", "y"]}, {"kind": "choice", "choices": ["x", "y"]}, "a choice has one correct answer"),
         ({"id": ["a", "b"]}, {"id": "id"}, "has a list of 2 texts in 'id'"),
         ({"label": "9 (a); 8 (b)"}, {"label_before": "("}, r"has '\(' 2 times in 'label'"),
     ],
@@ -277,7 +277,7 @@ def test_what_is_no_text_is_refused_with_its_row_field_and_type(tmp_path, row, s
     path = jsonl(tmp_path / "a.jsonl", [good[0], {**good[1], **row}, *good[2:]])
     with pytest.raises(DataError, match=says) as refused:
         load(path, **settings)
-    assert "1 of 8 rows cannot be questions; task.own.drop" in str(refused.value)
+    assert "1 of 8 rows cannot be used as questions; task.own.drop" in str(refused.value)
     assert len(load(path, **settings, drop=0.2).train) == 7 - 2
 
 
@@ -303,7 +303,7 @@ def test_choices_that_are_none_are_refused_or_left_out_with_their_row(tmp_path, 
         load(path, **settings)
     splits = load(path, **settings, drop=0.1)
     assert len(splits.train) + len(splits.validation) + len(splits.test) == 9
-    assert "1 of 10 rows cannot be questions and are left out; the first: task.own." in caplog.text
+    assert "1 of 10 rows cannot be used as questions and are dropped; the first: task.own." in caplog.text
 
 
 def test_labels_for_all_that_count_as_the_same_are_refused(sums):
