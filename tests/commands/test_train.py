@@ -25,7 +25,7 @@ def test_a_decoder_only_student_is_trained_by_every_method_and_the_grid_finds_it
     assert "done: validation" in output
     (planned,) = [c for c in grid.plan()["cells"] if c["name"].startswith(f"{method} ")]
     assert planned["state"] == "done"
-    assert "finished before" in grid("train", str(grid.grid), "--cell", planned["id"][:8])
+    assert "already finished" in grid("train", str(grid.grid), "--cell", planned["id"][:8])
 
 
 def test_samples_that_need_ray_are_asked_for(tmp_path):

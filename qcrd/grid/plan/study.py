@@ -72,16 +72,18 @@ class Study:
         """The cell with this name (with or without its seed), or whose id begins so.
 
         Raises:
-            ConfigError: where there is none, or several.
+            ConfigError: if there is none, or several.
         """
         matches = [planned for planned in self.cells if planned.is_called(name)]
-        matches = matches or [each for each in self.cells if name and each.cell.id.startswith(name)]
+        matches = matches or [planned for planned in self.cells if name and planned.cell.id.startswith(name)]
         if len(matches) == 1:
             return matches[0]
         if matches:
-            names = ", ".join(repr(planned.name) for planned in matches)
-            raise ConfigError(f"{self.grid.name}: {name!r} is {len(matches)} cells; allowed: one of {names}")
-        names = [each for planned in self.cells for each in planned.names]
+            allowed = ", ".join(repr(planned.name) for planned in matches)
+            raise ConfigError(
+                f"{self.grid.name}: {name!r} is {len(matches)} cells; allowed: one of {allowed}"
+            )
+        names = [own_name for planned in self.cells for own_name in planned.names]
         raise ConfigError(
             f"{self.grid.name}: no cell is named {name!r}; `qcrd plan` lists the names and ids"
             f"{did_you_mean(name, names)}"

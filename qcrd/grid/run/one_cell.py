@@ -9,7 +9,7 @@ from qcrd.cell.data import task_data
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.cell.run import run_cell
 from qcrd.errors import DataError
-from qcrd.grid.console import Sampling, say
+from qcrd.grid.console import SamplingProgress, say
 from qcrd.grid.plan import labels
 from qcrd.grid.plan.expansion import SampleNeed
 from qcrd.grid.plan.study import Study
@@ -22,7 +22,7 @@ from qcrd.teacher.engines import ENGINES
 from qcrd.training.trainer import Progress
 from qcrd.types import CellRecord
 
-REPORT = 5.0  # seconds between two lines of progress
+REPORT_SECONDS = 5.0  # seconds between two lines of progress
 
 
 def train(path: Path, home: Home, name: str, preset: str | None = None) -> CellRecord:
@@ -47,8 +47,8 @@ def train(path: Path, home: Home, name: str, preset: str | None = None) -> CellR
     say(f"{study.grid.name}: {planned.name}, cell {cell.id}, preset {study.preset}")
     home.check_result(cell.id)
     if home.record(cell.id) is not None:
-        say("the cell was finished before")
-    labels.check([cell.settings], say)
+        say("the cell is already finished")
+    labels.refuse_unwritable([cell.settings], say)
     for need, store, requests, missing in (*study.samples(), *study.duals()):
         if missing and _reads(cell, need):
             _draw(study, need, store, requests or missing, missing)
@@ -59,8 +59,8 @@ def train(path: Path, home: Home, name: str, preset: str | None = None) -> CellR
 
 
 def _reads(cell: ResolvedCell, need: SampleNeed) -> bool:
-    same = (need.task, need.teacher) == (cell.settings.task, cell.settings.teacher)
-    return same and cell.samples > 0 and (cell.asks_for_duals or not need.duals)
+    same_teacher = (need.task, need.teacher) == (cell.settings.task, cell.settings.teacher)
+    return same_teacher and cell.samples > 0 and (cell.asks_for_duals or not need.duals)
 
 
 def _draw(
@@ -75,9 +75,9 @@ def _draw(
         )
     job = Job(requests, missing, study.grid.resources, say)
     with engine.open(teacher, task_data(need.task).task.stop, job) as sample:
-        lacking = draw(store, requests, sample, Sampling())
-    if lacking:
-        say(f"teacher: {teacher.name} lacks {lacking} of {len(requests)} answers to {need.task.name}")
+        unanswered = draw(store, requests, sample, SamplingProgress())
+    if unanswered:
+        say(f"teacher: {teacher.name} lacks {unanswered} of {len(requests)} answers to {need.task.name}")
 
 
 class _Reports:
@@ -88,9 +88,9 @@ class _Reports:
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        if now - self._last < REPORT and progress.step < progress.steps:
+        if now - self._last < REPORT_SECONDS and progress.step < progress.steps:
             return
         self._last = now
         validation = progress.accuracy.get("validation")
-        shown = "" if validation is None else f", validation {validation:.1f}%"
-        say(f"step {progress.step}/{progress.steps}, loss {progress.loss:.3f}{shown}")
+        validation_text = "" if validation is None else f", validation {validation:.1f}%"
+        say(f"step {progress.step}/{progress.steps}, loss {progress.loss:.3f}{validation_text}")
