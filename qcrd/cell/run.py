@@ -193,22 +193,23 @@ def _length_statistics(cell: ResolvedCell, prepared: Prepared, student: Student)
     lengths = cell.settings.student
     sequence = cell.method.chooses_sequence(lengths)
     labelled = [(group, group.label) for group in prepared.sets if group.label is not None]
-    texts: dict[str, tuple[list[str], str]] = {
-        "inputs": (
-            [student.prompt("solve" if sequence else "explain", q.text) for q in prepared.questions],
-            "max_input",
-        ),
-        "labels": ([label for _, label in labelled], "max_label"),
+    questions = [question.text for question in prepared.questions]
+    inputs = student.prompt_lengths("solve" if sequence else "explain", questions)
+    labels = token_counts(student.tokenizer, [label for _, label in labelled])
+    rows: dict[str, tuple[list[int], str]] = {
+        "inputs": (inputs, "max_input"),
+        "labels": (labels, "max_label"),
     }
     if sequence:
-        rows = [cell.task.target(r, label) for group, label in labelled for r in group.positives]
-        texts["sequences"] = rows, "max_rationale + student.max_label"
+        texts = [cell.task.target(r, label) for group, label in labelled for r in group.positives]
+        rows["sequences"] = token_counts(student.tokenizer, texts), "max_rationale + student.max_label"
     elif cell.method.explains:
-        texts["positives"] = [r for group in prepared.sets for r in group.positives], "max_rationale"
+        positives = [r for group in prepared.sets for r in group.positives]
+        rows["positives"] = token_counts(student.tokenizer, positives), "max_rationale"
     found: dict[str, float] = {}
-    for name, (rows, setting) in texts.items():
+    for name, (counts, setting) in rows.items():
         limit = sum(getattr(lengths, part.removeprefix("student.")) for part in setting.split(" + "))
-        counts = token_counts(student.tokenizer, rows) or [0]
+        counts = counts or [0]
         cut = 100 * sum(count > limit for count in counts) / len(counts)
         if cut > BEARABLE:
             logger.warning(

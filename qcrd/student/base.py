@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from qcrd.hub.token_ids import tokenise
+from qcrd.hub.token_ids import token_counts, tokenise
 from qcrd.student.weights import Weights, set_weights, weights
 
 Tokens: TypeAlias = list[int]
@@ -62,6 +62,10 @@ class Student(nn.Module, ABC):
     def prompts(self, kind: Kind, questions: Sequence[str], limit: int) -> list[Tokens]:
         """Token ids of each question's prompt, at most `limit`."""
         return tokenise(self.tokenizer, [self.prompt(kind, question) for question in questions], limit)
+
+    def prompt_lengths(self, kind: Kind, questions: Sequence[str]) -> list[int]:
+        """Number of tokens of each question's prompt before it is cut."""
+        return token_counts(self.tokenizer, [self.prompt(kind, question) for question in questions])
 
     def completions(self, texts: Sequence[str], limit: int) -> list[Tokens]:
         """Token ids of each text with the end-of-sequence token, at most `limit` in all."""

@@ -56,6 +56,8 @@ def test_prompts_tell_the_kinds_apart_and_keep_to_the_limit(student):
         both = [student.prompts(kind, QUESTIONS, limit) for kind in ("predict", "explain")]
         assert all(0 < len(row) <= limit for rows in both for row in rows)
         assert all(a != b for a, b in zip(*both, strict=True))
+    rows = student.prompts("explain", QUESTIONS, 1000)
+    assert student.prompt_lengths("explain", QUESTIONS) == [len(row) for row in rows]
     assert student.prompt("predict", QUESTIONS[0]) != student.prompt("explain", QUESTIONS[0])
     assert all(QUESTIONS[0] in student.prompt(kind, QUESTIONS[0]) for kind in ("predict", "explain"))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from qcrd.cell.identity import needs_discriminator, selection_of, teacher_samples
 from qcrd.config import Cell
+from qcrd.errors import QcrdError
 from qcrd.hub.model_files import find
 from qcrd.hub.smollm2 import MODELS
 from qcrd.rationales.select import rule_of
@@ -67,6 +68,8 @@ def loading_error(model: UsedModel) -> str:
 
     try:
         files = find(model.name, model.revision)
+    except QcrdError as error:  # a packaged model whose package is missing
+        return str(error)
     except (HfHubHTTPError, HFValidationError) as error:  # no such model or revision, no access
         return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
     except Exception as error:  # of many types: offline, no connection, timeout

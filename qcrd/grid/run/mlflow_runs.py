@@ -120,7 +120,11 @@ def _params(planned: PlannedCell) -> dict[str, Any]:
         short_name(f"selection.{k}"): value_text(getattr(in_force, k)) for k in identity.get("selection", {})
     }
     student, teacher = settings.student, settings.teacher
-    params["student"] = student.checkpoint or f"T5 {student.architecture.d_model} (random)"
+    architecture = student.architecture
+    family = "T5" if architecture.family == "t5" else architecture.family
+    params["student"] = student.checkpoint or f"{family} {architecture.d_model} (random)"
+    if student.adapter is not None:
+        params["student"] += f", LoRA r={student.adapter.r}"
     if "rationales" in identity:
         params["denoise"] = identity["rationales"]["denoise"]
         draws = ENGINES[teacher.engine].draws

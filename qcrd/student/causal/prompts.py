@@ -64,6 +64,11 @@ class Prompts:
             cut.append(lost)
         return prompts, cut
 
+    def lengths(self, kind: Kind, questions: Sequence[str]) -> list[int]:
+        """Number of tokens of each prompt before it is cut."""
+        texts = [self.text(kind, question) for question in questions]
+        return [len(self.start) + len(row) for row in token_ids(self.tokenizer, texts)]
+
     def _cut(self, kind: Kind, question: str, limit: int) -> tuple[Sequence[int], int]:
         """Tokens of a prompt without the question's last tokens, and how many those are."""
         whole = self._ids(question)

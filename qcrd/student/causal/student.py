@@ -81,6 +81,10 @@ class CausalStudent(Student):
         self.cut["questions"] += sum(lost > 0 for lost in cut)
         return rows
 
+    def prompt_lengths(self, kind: Kind, questions: Sequence[str]) -> list[int]:
+        """Number of tokens of each question's prompt before it is cut."""
+        return self._prompts.lengths(kind, questions)
+
     def completions(self, texts: Sequence[str], limit: int) -> list[Tokens]:
         """Token ids of each text with the end token, at most `limit` in all."""
         return self._prompts.completions(texts, limit)
