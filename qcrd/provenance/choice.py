@@ -1,8 +1,7 @@
-"""A question's rationales as the cell weighed them: recomputed with the models that are still there.
+"""Recomputes how a method chose and weighted a question's rationales, with the models that were kept.
 
-A training chooses anew in each step, by the student of that step, and by a discriminator that is updated
-along the way. Neither is kept. What is kept is the student of the chosen step and the discriminator as it
-was after pretraining, and everything here is theirs.
+In training, each step chooses with the current student and discriminator, which are not kept. The values
+here are those of the student of the chosen step and of the discriminator after pretraining.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from qcrd.hub.token_ids import tokenise
 from qcrd.objectives.base import weighing
 from qcrd.objectives.targets import RationaleTargets
 from qcrd.provenance.candidate import Candidate
-from qcrd.provenance.selected import fates
+from qcrd.provenance.selected import selected
 from qcrd.storage import tensors
 from qcrd.student.tokenizer import load_tokenizer
 from qcrd.student.weights import set_weights
 from qcrd.types import Question
 
 
-def weighed(
+def weighted_candidates(
     cell: ResolvedCell,
     student: Path | None,
     discriminator: Path | None,
@@ -36,33 +35,33 @@ def weighed(
     rationales: Sequence[tuple[str, bool, int]],
     labels: Sequence[str | None],
 ) -> list[Candidate]:
-    """What each distinct rationale of a training question counts.
+    """Loss, quality, difficulty and share of the loss of each distinct rationale of a training question.
 
     Args:
-        cell: whose method and settings count.
+        cell: the cell.
         student: folder of its student; None for none.
         discriminator: weights of its pretrained discriminator; None for none.
-        question: a training question.
-        label: that is trained on.
+        question: the training question.
+        label: training label; None if the question was left out.
         rationales: text, whether it is a positive, and number of the draw; positives first.
-        labels: that each of them ends with in a sequence; None where that cannot be said.
+        labels: final label of each rationale in a sequence target; None if unknown.
 
     Returns:
-        Positives, then negatives, in the order in which they were drawn.
+        Positives, then negatives, in the order of the draws.
     """
     texts = [text for text, *_ in rationales]
     positive = [kind for _, kind, _ in rationales]
     loss = quality = None
     if texts and discriminator is not None:
         quality = _qualities(cell, discriminator, question, texts).tolist()
-    section, fate = cell.selection, None
+    section, selections = cell.selection, None
     if texts and section is not None and label is not None:
-        fate = fates(cell, section, student, question, label, rationales)
-    side = [f.side for f in fate] if fate else positive
+        selections = selected(cell, section, student, question, label, rationales)
+    side = [selection.side for selection in selections] if selections else positive
     if texts and student is not None and cell.method.explains:
         loss = _losses(cell, student, question, texts, labels, side)
-    known = fate is not None or section is None
-    share = weighing(cell.method.builder()).shares(cell.settings, side, loss) if known else None
+    reproducible = selections is not None or section is None
+    share = weighing(cell.method.builder()).shares(cell.settings, side, loss) if reproducible else None
     distinct: dict[tuple[str, bool], list[int]] = {}
     for row, (text, kind, _) in enumerate(rationales):
         distinct.setdefault((text, kind), []).append(row)
@@ -73,8 +72,10 @@ def weighed(
             tuple(rationales[row][2] for row in rows),
             loss[rows[0]].item() if loss is not None else None,
             quality[rows[0]] if quality is not None else None,
-            fate[rows[0]].difficulty if fate else None,
-            fate[rows[0]].why if fate and all(fate[row].side is None for row in rows) else "",
+            selections[rows[0]].difficulty if selections else None,
+            selections[rows[0]].reason
+            if selections and all(selections[row].side is None for row in rows)
+            else "",
             sum(share[row] for row in rows) if share is not None else None,
         )
         for (text, kind), rows in distinct.items()
@@ -90,6 +91,7 @@ def _losses(
     labels: Sequence[str | None],
     side: Sequence[bool | None],
 ) -> Tensor:
+    """[R] losses l of the rationales under the kept student."""
     student, lengths = kept_student(cell, folder).eval(), cell.settings.student
     targets = RationaleTargets.made(student, cell.task, cell.method.written(lengths) == "sequence", lengths)
     encoded = student.read(student.prompts(targets.kind, [question.text], lengths.max_input))
@@ -98,14 +100,16 @@ def _losses(
     objective = weighing(cell.method.builder())
     of_sides = objective.token_weights(cell.settings, *([rows[n] for n in group] for group in sides))
     if of_sides is not None:
-        marked = dict(zip([*sides[0], *sides[1]], of_sides, strict=True))
-        weights = [marked.get(n) for n in range(len(rows))]
+        weight_of_row = dict(zip([*sides[0], *sides[1]], of_sides, strict=True))
+        weights = [weight_of_row.get(n) for n in range(len(rows))]
     return student.cross_entropy(encoded, [0] * len(texts), rows, weights).cpu()
 
 
 def _qualities(cell: ResolvedCell, path: Path, question: Question, texts: Sequence[str]) -> Tensor:
+    """[R] qualities s of the rationales by the pretrained discriminator."""
     lengths = cell.settings.student
     discriminator, tokenizer = new_discriminator(cell), load_tokenizer(lengths)
     set_weights(discriminator, tensors.load(path)[0])
-    asked = tokenise(tokenizer, [question.text], lengths.max_input)[0]
-    return discriminator.quality([asked + r for r in tokenise(tokenizer, texts, lengths.max_rationale)]).cpu()
+    prompt = tokenise(tokenizer, [question.text], lengths.max_input)[0]
+    rationales = tokenise(tokenizer, texts, lengths.max_rationale)
+    return discriminator.quality([prompt + rationale for rationale in rationales]).cpu()

@@ -1,4 +1,4 @@
-"""A table's entry: what the cell behind it scored, with which settings, taught by whom, and what is kept."""
+"""Provenance of a cell: scores, settings, teacher, and the files that are kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from qcrd.teacher.engines import ENGINES
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The student's answers to one split, at the chosen step."""
+    """Number of correct answers on one split, at the chosen step."""
 
     right: int
     questions: int
@@ -26,18 +26,18 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """Who answered, and where the answers are; everything as it was when the cell was trained."""
+    """The teacher and the location of its answers, as recorded when the cell was trained."""
 
     id: str
-    samples: int  # answers to each question that the cell read
-    settings: dict[str, Any]  # of the cell's section `teacher`
-    identity: dict[str, Any] | None  # engine, version, model, ...; None where the answers are gone
+    samples: int  # answers per question that the cell used
+    settings: dict[str, Any]  # the cell's section `teacher`
+    identity: dict[str, Any] | None  # engine, version, model, ...; None if the answers are not kept
     folder: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One cell."""
+    """Provenance of one cell."""
 
     id: str
     name: str
@@ -46,26 +46,26 @@ class Entry:
     accuracy: dict[str, float]  # percent
     chosen_step: int
     seconds: float
-    scores: dict[str, Score]  # by split; empty where the predictions are gone
-    settings: dict[str, Any]  # all that the result depends on: what the id was made from
+    scores: dict[str, Score]  # by split; empty if the predictions are not kept
+    settings: dict[str, Any]  # everything that the result depends on, from which the id is computed
     versions: dict[str, str]
     statistics: dict[str, float]
-    sampler: Sampler | None  # None where the cell reads no answers of a teacher
-    kept: dict[str, Path | None]  # None for what is no longer there
+    sampler: Sampler | None  # None if the cell uses no answers of a teacher
+    kept: dict[str, Path | None]  # files and folders; None for those that are not kept
 
 
 def entry(ended: Ended, home: Home) -> Entry:
-    """What is known of a cell without loading its data."""
+    """Provenance of a cell, without loading its data."""
     record = ended.record
     discriminator = discriminator_file(ended, home)
     sampler = sampler_of(ended, home)
-    places = {name: ended.folder / file for name, file in FILES.items()} | {"student": ended.student}
+    paths = {name: ended.folder / file for name, file in FILES.items()} | {"student": ended.student}
     if discriminator is not None:
         if home.bucket and not discriminator.exists():
             home.bucket.get([discriminator.with_suffix(".json"), discriminator])
-        places["pretrained discriminator"] = discriminator
+        paths["pretrained discriminator"] = discriminator
     if sampler is not None:
-        places["samples"] = sampler.folder
+        paths["samples"] = sampler.folder
     return Entry(
         id=ended.id,
         name=ended.name,
@@ -82,7 +82,7 @@ def entry(ended: Ended, home: Home) -> Entry:
         versions=record.versions,
         statistics=record.statistics,
         sampler=sampler,
-        kept={name: place if place.exists() else None for name, place in places.items()},
+        kept={name: path if path.exists() else None for name, path in paths.items()},
     )
 
 
@@ -90,23 +90,23 @@ FILES = {"record": RECORD, "predictions": PREDICTIONS, "journal": FILE}
 
 
 def sampler_of(ended: Ended, home: Home) -> Sampler | None:
-    """Whose answers the cell read, by its record: today's versions and settings do not come in."""
-    read = ended.record.identity.get("rationales")
-    if read is None:
+    """Sampler of a cell according to its record, independent of current versions and settings."""
+    rationales = ended.record.identity.get("rationales")
+    if rationales is None:
         return None
-    folder = home.fetch(home.samples / read["teacher"]["sampler"])
+    folder = home.fetch(home.samples / rationales["teacher"]["sampler"])
     settings = {k: v for k, v in ended.record.settings["teacher"].items() if v is not None}
-    if not ENGINES[settings["engine"]].draws:  # nothing else of it is read
+    if not ENGINES[settings["engine"]].draws:  # other settings are not used
         settings = {k: settings[k] for k in ("engine", "path")}
-    return Sampler(folder.name, read["samples"], settings, read_json(folder / IDENTITY), folder)
+    return Sampler(folder.name, rationales["samples"], settings, read_json(folder / IDENTITY), folder)
 
 
 def discriminator_file(ended: Ended, home: Home) -> Path | None:
-    """Where the discriminator that the cell began with is or was; None where it had none."""
+    """Path of the cell's pretrained discriminator, which may not exist; None if the cell uses none."""
     if not ended.cell.needs_discriminator:
         return None
     identity = ended.record.identity
     data, teacher = identity["task"]["data"], identity["rationales"]["teacher"]
-    own = discriminator_identity(ended.cell.settings, data, teacher)
-    own["version"] = identity["version"]  # of its time
-    return home.discriminators / f"{fingerprint(own)}.safetensors"
+    pretrained = discriminator_identity(ended.cell.settings, data, teacher)
+    pretrained["version"] = identity["version"]  # at the time of training
+    return home.discriminators / f"{fingerprint(pretrained)}.safetensors"

@@ -1,4 +1,4 @@
-"""One question of a cell, followed back from the student's answer to what the teacher was asked."""
+"""Provenance of one question of a cell, from the student's answer back to the teacher's prompt."""
 
 from __future__ import annotations
 
@@ -28,48 +28,48 @@ SPLITS = ("test", "validation", "train")
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What a training question offered."""
+    """Candidates of a training question."""
 
-    label: str | None  # that was trained on; None dropped the question
-    denoise: str  # whose answer a positive gives: gold, or the majority's
+    label: str | None  # training label; None if the question was left out
+    denoise: str  # answer that defines positives: gold or majority
     candidates: list[Candidate]
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """All that is known of one question in one cell."""
+    """Provenance of one question in one cell."""
 
     split: str
-    number: int  # in its split, from 0
+    number: int  # 0-based, in its split
     question: Question
-    prediction: Prediction | None  # of the chosen step; None for training questions
-    explanations: dict[str, str]  # what the student wrote for `qcrd judge`, by temperature
-    answers: Answers | None  # the teacher's, where the cell read some
+    prediction: Prediction | None  # at the chosen step; None for training questions
+    explanations: dict[str, str]  # the student's rationales for `qcrd judge`, by temperature
+    answers: Answers | None  # the teacher's; None if the cell used none
     vote: Vote | None
     training: Training | None  # for a training question
-    notes: list[str] = field(default_factory=list)  # what is not kept, and what figures are of
+    notes: list[str] = field(default_factory=list)  # missing data, and limitations of the values
 
 
-def trace(ended: Ended, home: Home, asked: str, split: str = "test") -> Trace:
-    """Follow one question back.
+def trace(ended: Ended, home: Home, key: str, split: str = "test") -> Trace:
+    """Provenance of one question.
 
     Args:
         ended: the cell.
-        home: where its samples and models are.
-        asked: id of a question, or its number in `split` (from 0).
-        split: train, validation or test; only read with a number.
+        home: home with its samples and models.
+        key: id of the question, or its 0-based number in `split`.
+        split: train, validation or test; only used with a number.
 
     Raises:
-        DataError: where there is no such question, or the cell's data has changed.
+        DataError: if there is no such question, or the cell's data has changed.
     """
     ended.check_data()
-    split, number, question = locate(ended.cell.splits, asked, split)
+    split, number, question = find_question(ended.cell.splits, key, split)
     notes: list[str] = []
     version = ended.record.identity["version"]
     if version != RESULT_VERSION:
         notes.append(
-            f"the cell is of version {version} of what makes results, this is version {RESULT_VERSION}: "
-            "answers may be read otherwise now"
+            f"the cell was trained with result version {version}, the current one is {RESULT_VERSION}: "
+            "answers may be parsed differently now"
         )
     prediction = None
     if split != "train":
@@ -77,50 +77,53 @@ def trace(ended: Ended, home: Home, asked: str, split: str = "test") -> Trace:
         prediction = next((p for p in rows if p.question_id == question.id), None)
         if prediction is None:
             notes.append(
-                "the predictions are gone"
+                "the predictions are not kept"
                 if not rows
-                else "it was not asked: without a readable answer of the teacher it has no label"
+                else "not evaluated: without a readable answer of the teacher it has no label"
             )
-    found = None
+    teacher_answers = None
     if "rationales" in ended.record.identity and (
         split == "train" or (split == "validation" and ended.cell.from_teacher)
     ):
         try:
-            found = answers(ended, home, question)
+            teacher_answers = answers(ended, home, question)
         except DataError as error:
             notes.append(str(error))
-    result = vote(question.id, [draw.parsed for draw in found.draws] if found else [])
+    result = vote(question.id, [draw.parsed for draw in teacher_answers.draws] if teacher_answers else [])
     return Trace(
         split,
         number,
         question,
         prediction,
         _explanations(ended, question),
-        found,
-        result if found else None,
-        _training(ended, home, question, found, result, notes) if split == "train" else None,
+        teacher_answers,
+        result if teacher_answers else None,
+        _training(ended, home, question, teacher_answers, result, notes) if split == "train" else None,
         notes,
     )
 
 
-def locate(splits: Splits, asked: str, split: str) -> tuple[str, int, Question]:
-    """Split and number of the question with the id `asked`, or of that number in `split`.
+def find_question(splits: Splits, key: str, split: str) -> tuple[str, int, Question]:
+    """Find a question by its id, or by its 0-based number in `split`.
+
+    Returns:
+        Its split, its number and the question.
 
     Raises:
-        DataError: where there is none; names ids that are near.
+        DataError: if there is none; the message lists similar ids.
     """
     for name in SPLITS:
         for number, question in enumerate(getattr(splits, name)):
-            if question.id == asked:
+            if question.id == key:
                 return name, number, question
     questions = getattr(splits, split)
-    if asked.isdecimal() and int(asked) < len(questions):
-        return split, int(asked), questions[int(asked)]
+    if key.isdecimal() and int(key) < len(questions):
+        return split, int(key), questions[int(key)]
     ids = [question.id for name in SPLITS for question in getattr(splits, name)]
-    near = difflib.get_close_matches(asked, ids, n=3) or [questions[0].id]
+    similar = difflib.get_close_matches(key, ids, n=3) or [questions[0].id]
     raise DataError(
-        f"question {asked!r}: allowed: a number from 0 to {len(questions) - 1} ({split} questions; --split "
-        f"train, validation or test), or an id such as {', '.join(near)}"
+        f"question {key!r}: allowed: a number from 0 to {len(questions) - 1} ({split} questions; --split "
+        f"train, validation or test), or an id such as {', '.join(similar)}"
     )
 
 
@@ -128,63 +131,66 @@ def _training(
     ended: Ended,
     home: Home,
     question: Question,
-    found: Answers | None,
+    teacher_answers: Answers | None,
     result: Vote,
     notes: list[str],
 ) -> Training | None:
-    from qcrd.provenance.choice import weighed  # imports torch and transformers
+    """Candidates of a training question; None if the teacher's answers are missing. Appends to `notes`."""
+    from qcrd.provenance.choice import weighted_candidates  # imports torch and transformers
 
     cell = ended.cell
-    if found is None and "rationales" in ended.record.identity:
+    if teacher_answers is None and "rationales" in ended.record.identity:
         return None
-    draws = found.draws if found else []
+    draws = teacher_answers.draws if teacher_answers else []
     samples = [draw.parsed for draw in draws]
     group = rationale_set(cell, question, samples, result)
-    own = sides(samples, group.answer, cell.unread)
+    side_of_draw = sides(samples, group.answer, cell.unread)
     try:
-        own = _by_tokens(cell, samples, own)
-    except QcrdError as error:  # a tokenizer that is out of reach
-        notes.append(f"not known which negatives have the tokens of a positive: {error}")
-    sorted_draws = [
+        side_of_draw = _mark_equal(cell, samples, side_of_draw)
+    except QcrdError as error:  # for example, a tokenizer that cannot be downloaded
+        notes.append(f"unknown which negatives have the same tokens as a positive: {error}")
+    ordered = [
         (draw, wanted is Side.POSITIVE)
         for wanted in (Side.POSITIVE, Side.NEGATIVE)
-        for draw, side in zip(draws, own, strict=True)
+        for draw, side in zip(draws, side_of_draw, strict=True)
         if side is wanted
     ]
-    rationales = [(_rationale(draw.parsed), right, draw.index) for draw, right in sorted_draws]
-    labels = [group.label if right else draw.parsed.label for draw, right in sorted_draws]
+    rationales = [(_rationale(draw.parsed), positive, draw.index) for draw, positive in ordered]
+    labels = [group.label if positive else draw.parsed.label for draw, positive in ordered]
     student = ended.student if ended.student.is_dir() else None
     discriminator = discriminator_file(ended, home)
     discriminator = discriminator if discriminator is not None and discriminator.exists() else None
     try:
-        candidates = weighed(cell, student, discriminator, question, group.label, rationales, labels)
-    except QcrdError as error:  # a checkpoint that is out of reach
-        notes.append(f"no figures of student and discriminator: {error}")
-        candidates = weighed(cell, None, None, question, group.label, rationales, labels)
+        candidates = weighted_candidates(
+            cell, student, discriminator, question, group.label, rationales, labels
+        )
+    except QcrdError as error:  # for example, a checkpoint that cannot be downloaded
+        notes.append(f"no values of student and discriminator: {error}")
+        candidates = weighted_candidates(cell, None, None, question, group.label, rationales, labels)
     else:
         if rationales:
             notes += _caveats(ended, discriminator)
     denoise = ended.record.identity.get("rationales", {}).get("denoise", "gold")
-    return Training(group.label, denoise, [*candidates, *_neither(draws, own)])
+    return Training(group.label, denoise, [*candidates, *_neither(draws, side_of_draw)])
 
 
-def _by_tokens(
-    cell: ResolvedCell, samples: Sequence[Parsed], own: Sequence[Side | None]
+def _mark_equal(
+    cell: ResolvedCell, samples: Sequence[Parsed], side_of_draw: Sequence[Side | None]
 ) -> list[Side | None]:
-    """The same, with those negatives apart whose tokens are a positive's."""
+    """`side_of_draw` with `Side.EQUAL` for negatives that have the same tokens as a positive."""
     from qcrd.student.token_duplicates import equal_tokens
     from qcrd.student.tokenizer import load_tokenizer
 
     texts = {
-        wanted: [_rationale(s) for s, side in zip(samples, own, strict=True) if side is wanted]
+        wanted: [_rationale(s) for s, side in zip(samples, side_of_draw, strict=True) if side is wanted]
         for wanted in (Side.POSITIVE, Side.NEGATIVE)
     }
     positives, negatives = texts[Side.POSITIVE], texts[Side.NEGATIVE]
     if not positives or not negatives:
-        return list(own)
+        return list(side_of_draw)
     student = cell.settings.student
     equal = iter(equal_tokens(load_tokenizer(student), positives, negatives, student.max_rationale))
-    return [Side.EQUAL if side is Side.NEGATIVE and next(equal) else side for side in own]
+    return [Side.EQUAL if side is Side.NEGATIVE and next(equal) else side for side in side_of_draw]
 
 
 def _rationale(parsed: Parsed) -> str:
@@ -192,61 +198,61 @@ def _rationale(parsed: Parsed) -> str:
     return parsed.rationale
 
 
-def _neither(draws: Sequence[Draw], own: Sequence[Side | None]) -> list[Candidate]:
-    """The distinct rationales on no side, and why."""
-    why = {
+def _neither(draws: Sequence[Draw], side_of_draw: Sequence[Side | None]) -> list[Candidate]:
+    """The distinct rationales that are neither positive nor negative, with reasons."""
+    reasons = {
         Side.UNREAD: "its label could not be read",
-        Side.EQUAL: "it has the words of a positive and another label",
+        Side.EQUAL: "it has the tokens of a positive and another label",
     }
-    found: dict[tuple[str, str], list[int]] = {}
-    for draw, side in zip(draws, own, strict=True):
-        if side in why:
-            found.setdefault((_rationale(draw.parsed), why[side]), []).append(draw.index)
-    return [Candidate(text, None, tuple(rows), out=reason) for (text, reason), rows in found.items()]
+    draws_of: dict[tuple[str, str], list[int]] = {}
+    for draw, side in zip(draws, side_of_draw, strict=True):
+        if side in reasons:
+            draws_of.setdefault((_rationale(draw.parsed), reasons[side]), []).append(draw.index)
+    return [Candidate(text, None, tuple(rows), out=reason) for (text, reason), rows in draws_of.items()]
 
 
 def _caveats(ended: Ended, discriminator: Path | None) -> Iterator[str]:
-    """What the figures of the candidates are not."""
+    """Notes on differences between the candidates' values and those in training."""
     cell, settings = ended.cell, ended.cell.settings
     if not cell.method.explains:
         return
     if cell.method.written(settings.student) == "sequence":
         yield "l is of the whole sequence: rationale, cue and label, of a negative the label that it led to"
     if ended.student.is_dir():
-        yield f"l and the choice are of the student of step {ended.record.chosen_step}, the one that is kept"
+        yield f"l and the choice are those of the kept student, of step {ended.record.chosen_step}"
     else:
         yield "the student is not kept (resources.keep_students), so there is no l"
     section = cell.selection
     if section is not None and renewed(section):
         measured = rule_of(section).measures
         yield (
-            "in training, each iteration selected by the student that it began with"
+            "in training, each iteration selected with the student at its start"
             if measured
-            else f"selection.rule {section.rule} selects anew in each iteration"
+            else f"in training, selection.rule {section.rule} re-selected in each iteration"
         )
     if not cell.method.contrasts:
         return
     if SCHEMES[settings.contrastive.scheme].draws:
-        yield f"{settings.contrastive.scheme} draws one positive and one negative anew in each step"
+        yield f"in training, {settings.contrastive.scheme} drew one positive and one negative in each step"
     else:
-        yield "in training, every step chose by the student that it then had"
+        yield "in training, each step chose with the student of that step"
     if discriminator is not None:
         updates = "; its updates during training are not kept" if settings.discriminator.update_steps else ""
-        yield f"s is of the discriminator as pretrained{updates}"
+        yield f"s is that of the discriminator after pretraining{updates}"
     elif cell.needs_discriminator:
         yield "the discriminator is not kept, so there is no s"
     if settings.selfplay.k:
         yield (
-            f"{settings.selfplay.k} self-play rationales an iteration stood among the negatives too; they "
-            "are not kept"
+            f"in training, {settings.selfplay.k} self-play rationales per iteration were negatives too; "
+            "they are not kept"
         )
 
 
 def _explanations(ended: Ended, question: Question) -> dict[str, str]:
-    """What `judging.rationales` wrote down."""
-    found = {}
+    """The student's rationales for a question that `judging.rationales` saved, by temperature."""
+    explanations = {}
     for path in sorted((ended.folder / "rationales").glob("tau-*.json")):
         text = (read_json(path) or {}).get(question.id)
         if text is not None:
-            found[path.stem.removeprefix("tau-")] = text
-    return found
+            explanations[path.stem.removeprefix("tau-")] = text
+    return explanations

@@ -1,4 +1,4 @@
-"""The teacher's raw answers to one question, as they lie in the store."""
+"""The teacher's raw answers to one question, from the sample store."""
 
 from __future__ import annotations
 
@@ -22,67 +22,69 @@ from qcrd.types import Parsed, Question, Sample
 class Draw:
     """One of a teacher's answers to a question."""
 
-    index: int  # number of the draw, from 0
-    seed: int  # that it was drawn with, where the teacher takes one
+    index: int  # 0-based number of the draw
+    seed: int  # its seed, if the teacher uses seeds
     text: str
     finish_reason: str  # "stop" or "length"
-    tokens: int  # 0 where nobody counted
+    tokens: int  # 0 if unknown
     parsed: Parsed
-    shard: Path | None  # the file that it is in
+    shard: Path | None  # file that contains it
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the teacher was asked about a question, and what it answered."""
+    """The teacher's prompt and answers for a question."""
 
     prompt_id: str
     prompt: str
-    draws: list[Draw]  # fewer than the cell's m where recorded answers are fewer
+    draws: list[Draw]  # may be fewer than the cell's m if the answers are recorded ones
 
 
 def answers(ended: Ended, home: Home, question: Question) -> Answers:
-    """The answers to one question that the cell read.
+    """The answers to one question that the cell used.
 
     Raises:
-        DataError: where they cannot be followed back: they are gone, or the prompts have changed since.
+        DataError: if they are not kept, or the prompts have changed since.
     """
     cell, sampler = ended.cell, sampler_of(ended, home)
     if sampler is None:
-        raise DataError(f"cell {ended.id} reads no answers of a teacher")
+        raise DataError(f"cell {ended.id} uses no answers of a teacher")
     if sampler.identity is None:
-        raise DataError(f"the teacher's answers are gone: there is no sampler {sampler.id} in {home.samples}")
+        raise DataError(
+            f"the teacher's answers are not kept: there is no sampler {sampler.id} in {home.samples}"
+        )
     if cell.data.prompts_fingerprint != ended.record.identity["rationales"]["teacher"]["prompts"]:
         raise DataError(
-            "the prompts have changed since this cell was trained, so that its answers cannot be found; look "
-            f"them up with `qcrd samples show {sampler.id} {question.id}`"
+            "the prompts have changed since this cell was trained, so its answers cannot be identified; show "
+            f"them with `qcrd samples show {sampler.id} {question.id}`"
         )
-    asked = without_gold(question) if cell.from_teacher else question
+    prompted = without_gold(question) if cell.from_teacher else question
     requests = question_requests(cell, [question], sampler.samples)
     teacher = cell.settings.teacher
     store = SampleStore(home.samples, sampler.identity, teacher.limit, bucket=home.bucket)
     stored = store.load(requests)
-    places = _shards(sampler.folder, requests[0].prompt_id)
+    shard_of = _shards(sampler.folder, requests[0].prompt_id)
     draws = []
     for request in requests:
         sample = stored.get(request.key)
         if sample is not None:
-            read = cell.task.parse(sample.text, asked, sample.finish_reason)
-            draws.append(_draw(request, sample, read, places.get((request.index, sample.text))))
+            parsed = cell.task.parse(sample.text, prompted, sample.finish_reason)
+            draws.append(_draw(request, sample, parsed, shard_of.get((request.index, sample.text))))
     if not draws or (len(draws) < len(requests) and ENGINES[teacher.engine].draws):
         raise DataError(
             f"{len(requests) - len(draws)} of the {len(requests)} answers to {question.id} are no longer in "
-            f"{sampler.folder}; `qcrd sample` its grid draws them again"
+            f"{sampler.folder}; run `qcrd sample` with the cell's grid to sample them again"
         )
     return Answers(requests[0].prompt_id, requests[0].prompt.text, draws)
 
 
-def _draw(request: Request, sample: Sample, read: Parsed, shard: Path | None) -> Draw:
-    return Draw(request.index, request.seed, sample.text, sample.finish_reason, sample.tokens, read, shard)
+def _draw(request: Request, sample: Sample, parsed: Parsed, shard: Path | None) -> Draw:
+    return Draw(request.index, request.seed, sample.text, sample.finish_reason, sample.tokens, parsed, shard)
 
 
 def _shards(folder: Path, prompt_id: str) -> dict[tuple[int, str], Path]:
-    """The file that each answer to a prompt is in, by number of the draw and text."""
-    places = {}
+    """Files of the answers to a prompt, by number of the draw and text."""
+    shard_of = {}
     for shard in shards.shards(folder):
         try:
             table = shards.read(shard, ["prompt_id", "index", "text"])
@@ -90,5 +92,5 @@ def _shards(folder: Path, prompt_id: str) -> dict[tuple[int, str], Path]:
             continue
         prompts = table["prompt_id"].to_pylist()
         for row in (i for i, prompt in enumerate(prompts) if prompt == prompt_id):
-            places[table["index"][row].as_py(), table["text"][row].as_py()] = shard
-    return places
+            shard_of[table["index"][row].as_py(), table["text"][row].as_py()] = shard
+    return shard_of

@@ -1,4 +1,4 @@
-"""What a cell's selection makes of a question's rationales, recomputed with the models that are kept."""
+"""Recomputes a cell's selection among a question's rationales, with the models that were kept."""
 
 from __future__ import annotations
 
@@ -17,52 +17,58 @@ from qcrd.types import Question
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What became of one rationale."""
+class Selected:
+    """Result of the selection for one rationale."""
 
-    side: bool | None  # offered as a positive or as a negative; None where it is left out
-    why: str = ""  # it is left out
-    difficulty: float | None = None  # nats per token; None where it was not measured
+    side: bool | None  # True for a positive, False for a negative, None if it is left out
+    reason: str = ""  # why it is left out
+    difficulty: float | None = None  # nats per token; None if it is not measured
 
 
-def fates(
+def selected(
     cell: ResolvedCell,
     section: Selection,
     student: Path | None,
     question: Question,
     label: str,
     rationales: Sequence[tuple[str, bool, int]],
-) -> list[Fate] | None:
-    """What became of each rationale; None where that cannot be said: chance, or the student is gone.
+) -> list[Selected] | None:
+    """Result of the selection for each rationale.
 
     Args:
-        cell: whose they are.
-        section: its selection, nothing of it open.
+        cell: the cell.
+        section: its selection with all settings resolved.
         student: folder of its student; None for none.
-        question: that they answer.
-        label: that is trained on.
-        rationales: text, whether it is right, and number of the draw.
+        question: the question.
+        label: its training label.
+        rationales: text, whether it is correct, and number of the draw.
+
+    Returns:
+        One result per rationale. None if the selection cannot be reproduced: the rule is re-applied in each
+        iteration, or the student that it measures with is not kept.
     """
     rule = rule_of(section)
     if rule.renews or (rule.measures and section.measured_by is None and student is None):
         return None
-    order = sorted(range(len(rationales)), key=lambda row: rationales[row][2])  # as they were drawn
-    candidates, left = passing([rationales[row][:2] for row in order], section)
+    order = sorted(range(len(rationales)), key=lambda row: rationales[row][2])  # order of the draws
+    candidates, filtered = passing([rationales[row][:2] for row in order], section)
     if rule.measures:
         texts = [candidate.text for candidate in candidates]
         values = _difficulty(cell, section, student, question, label, texts)
         candidates = [replace(c, difficulty=value) for c, value in zip(candidates, values, strict=True)]
     chosen = choose(rule, candidates, section.n, Random(0), question.id)
-    fate_of_row = {}
-    for number, (drawn, candidate) in enumerate(zip(left.kept, candidates, strict=True)):
-        taken = number in chosen
-        fate = Fate(True if taken else None, "" if taken else "not selected", candidate.difficulty)
-        fate_of_row[order[drawn]] = fate
-    for row, (_, right, _) in enumerate(rationales):
-        if row not in fate_of_row:
-            out = section.accuracy and not right
-            fate_of_row[row] = Fate(False) if out else Fate(None, "a near-duplicate")
-    return [fate_of_row[row] for row in range(len(rationales))]
+    result_of_row = {}
+    for number, (drawn, candidate) in enumerate(zip(filtered.kept, candidates, strict=True)):
+        is_chosen = number in chosen
+        result = Selected(
+            True if is_chosen else None, "" if is_chosen else "not selected", candidate.difficulty
+        )
+        result_of_row[order[drawn]] = result
+    for row, (_, correct, _) in enumerate(rationales):
+        if row not in result_of_row:
+            negative = section.accuracy and not correct
+            result_of_row[row] = Selected(False) if negative else Selected(None, "a near-duplicate")
+    return [result_of_row[row] for row in range(len(rationales))]
 
 
 def _difficulty(
@@ -74,7 +80,7 @@ def _difficulty(
     texts: Sequence[str],
 ) -> list[float]:
     if section.measured_by is None:
-        assert folder is not None  # without its student `fates` says nothing
+        assert folder is not None  # otherwise `selected` has returned None
         student = kept_student(cell, folder)
     else:
         student = measurer(cell)

@@ -1,4 +1,4 @@
-"""Entries and traces for people, and for programs."""
+"""Entries and traces as text and as JSON objects."""
 
 from __future__ import annotations
 
@@ -17,66 +17,66 @@ from qcrd.types import Question, Vote
 WIDTH = 110
 
 
-def entry_text(found: Entry) -> str:
-    """A cell, a line for each thing."""
-    lines = [f"cell {found.id}: {found.name} ({found.status})", *_part("result", _result(found))]
-    lines += _part("settings that the result depends on", _settings(found.settings))
-    if found.sampler is not None:
-        lines += _part("teacher", _sampler(found.sampler))
-    where = {name: str(place) if place else "not kept" for name, place in found.kept.items()}
-    return "\n".join([*lines, *_part("kept", where)])
+def entry_text(entry: Entry) -> str:
+    """Text of a cell's provenance, one line per item."""
+    lines = [f"cell {entry.id}: {entry.name} ({entry.status})", *_part("result", _result(entry))]
+    lines += _part("settings that the result depends on", _settings(entry.settings))
+    if entry.sampler is not None:
+        lines += _part("teacher", _sampler(entry.sampler))
+    paths = {name: str(path) if path else "not kept" for name, path in entry.kept.items()}
+    return "\n".join([*lines, *_part("kept", paths)])
 
 
-def trace_text(found: Trace, entry: Entry) -> str:
-    """A question, from the student's answer down to the teacher's."""
-    lines = [f"question {found.question.id}: number {found.number} of {found.split}"]
-    lines += [*_block(found.question.text), *_fields(_gold(found.question))]
-    if found.prediction is not None:
-        said = {
-            "answer": found.prediction.text or "(nothing)",
-            "label": f"{found.prediction.label}: {'right' if found.prediction.correct else 'wrong'}",
+def trace_text(trace: Trace, entry: Entry) -> str:
+    """Text of a question's provenance, from the student's answer to those of the teacher."""
+    lines = [f"question {trace.question.id}: number {trace.number} of {trace.split}"]
+    lines += [*_block(trace.question.text), *_fields(_gold(trace.question))]
+    if trace.prediction is not None:
+        prediction = {
+            "answer": trace.prediction.text or "(nothing)",
+            "label": f"{trace.prediction.label}: {'right' if trace.prediction.correct else 'wrong'}",
         }
-        lines += _part(f"the student's answer, step {entry.chosen_step}", said)
-    if found.explanations:
-        said = {f"tau {tau}": text or "(nothing)" for tau, text in found.explanations.items()}
-        lines += _part("its rationales, as `qcrd judge` asked for them", said)
-    if found.training is not None:
-        lines += _training(found.training, entry.settings["labels"])
-    if found.vote is not None and found.answers is not None:
-        lines += _part("the vote", {"winner": _winner(found.vote, found.answers)})
-        lines += _answers(found.answers)
-    if found.split != "train":
-        lines += ["", "the rationales that it learned from are its training questions': --split train"]
+        lines += _part(f"the student's answer, step {entry.chosen_step}", prediction)
+    if trace.explanations:
+        explanations = {f"tau {tau}": text or "(nothing)" for tau, text in trace.explanations.items()}
+        lines += _part("its rationales for `qcrd judge`", explanations)
+    if trace.training is not None:
+        lines += _training(trace.training, entry.settings["labels"])
+    if trace.vote is not None and trace.answers is not None:
+        lines += _part("the vote", {"winner": _winner(trace.vote, trace.answers)})
+        lines += _answers(trace.answers)
+    if trace.split != "train":
+        lines += ["", "for the rationales that it was trained on, see the training questions: --split train"]
     lines += [
-        line for note in found.notes for line in textwrap.wrap(f"note: {note}", WIDTH, subsequent_indent="  ")
+        line for note in trace.notes for line in textwrap.wrap(f"note: {note}", WIDTH, subsequent_indent="  ")
     ]
     return "\n".join(lines)
 
 
-def as_object(found: Any) -> Any:
-    """Dataclasses, paths and tuples as JSON has them."""
-    if is_dataclass(found) and not isinstance(found, type):
-        found = asdict(found)
-    if isinstance(found, dict):
-        return {str(key): as_object(value) for key, value in found.items()}
-    if isinstance(found, list | tuple):
-        return [as_object(value) for value in found]
-    return str(found) if isinstance(found, Path) else found
+def as_object(item: Any) -> Any:
+    """Convert dataclasses, paths and tuples to objects that JSON can represent."""
+    if is_dataclass(item) and not isinstance(item, type):
+        item = asdict(item)
+    if isinstance(item, dict):
+        return {str(key): as_object(value) for key, value in item.items()}
+    if isinstance(item, list | tuple):
+        return [as_object(value) for value in item]
+    return str(item) if isinstance(item, Path) else item
 
 
-def _result(found: Entry) -> dict[str, str]:
-    lines = {"message": found.message} if found.message else {}
-    for split, accuracy in found.accuracy.items():
-        score = found.scores.get(split)
-        counted = f", {score.right} of {score.questions} questions" if score else ""
-        lines[split] = f"{accuracy:.1f}%{counted}"
-    if not found.scores:
+def _result(entry: Entry) -> dict[str, str]:
+    lines = {"message": entry.message} if entry.message else {}
+    for split, accuracy in entry.accuracy.items():
+        score = entry.scores.get(split)
+        counts = f", {score.right} of {score.questions} questions" if score else ""
+        lines[split] = f"{accuracy:.1f}%{counts}"
+    if not entry.scores:
         lines["predictions"] = "not kept"
-    versions = [f"{name} {version}" for name, version in found.versions.items()]
+    versions = [f"{name} {version}" for name, version in entry.versions.items()]
     return lines | {
-        "chosen step": f"{found.chosen_step} (best validation accuracy, the first of equals)",
-        "took": f"{found.seconds:.0f} s",
-        "with": ", ".join(versions),
+        "chosen step": f"{entry.chosen_step} (best validation accuracy, the first if tied)",
+        "time": f"{entry.seconds:.0f} s",
+        "versions": ", ".join(versions),
     }
 
 
@@ -86,31 +86,31 @@ def _settings(identity: dict[str, Any]) -> dict[str, str]:
     return {"": ", ".join(single), **sections}
 
 
-def _sampler(found: Sampler) -> dict[str, str]:
-    known = found.identity or {}
-    engine = f"{known['engine']} {known.get('version') or ''}".strip() if known else "no longer known"
+def _sampler(sampler: Sampler) -> dict[str, str]:
+    identity = sampler.identity or {}
+    engine = f"{identity['engine']} {identity.get('version') or ''}".strip() if identity else "unknown"
     return {
         "engine": engine,
-        "identity": _shown({k: v for k, v in known.items() if k not in ("engine", "version")}),
-        "as it was set": _shown(found.settings),
-        "answers": f"{found.samples} to a question, sampler {found.id}"
-        + ("" if known else f", which is gone from {found.folder.parent}"),
+        "identity": _shown({k: v for k, v in identity.items() if k not in ("engine", "version")}),
+        "settings": _shown(sampler.settings),
+        "answers": f"{sampler.samples} per question, sampler {sampler.id}"
+        + ("" if identity else f", not kept in {sampler.folder.parent}"),
     }
 
 
-def _training(found: Training, labels: str) -> list[str]:
+def _training(training: Training, labels: str) -> list[str]:
     lines = _part(
-        "what it offered for training",
+        "candidates for training",
         {
-            "label": f"{found.label} ({labels})"
-            if found.label is not None
+            "label": f"{training.label} ({labels})"
+            if training.label is not None
             else "none: the question is left out",
-            "positives": f"rationales whose answer is {found.denoise}'s",
+            "positives": f"rationales whose answer is the {training.denoise} one",
         },
     )
-    for candidate in found.candidates:
+    for candidate in training.candidates:
         lines += ["", f"  {_figures(candidate)}", *_block(candidate.text, "    ")]
-    return lines if found.candidates else [*lines, "  no rationales"]
+    return lines if training.candidates else [*lines, "  no rationales"]
 
 
 def _figures(candidate: Candidate) -> str:
@@ -132,32 +132,32 @@ def _figures(candidate: Candidate) -> str:
     return "; ".join(parts)
 
 
-def _winner(found: Vote, answers: Answers) -> str:
-    if found.label is None:
+def _winner(vote: Vote, answers: Answers) -> str:
+    if vote.label is None:
         return f"none of {len(answers.draws)} answers could be read"
-    tie = "; a tie, the first drawn wins" if found.tie else ""
-    return f"{found.label}, {found.votes} of {found.candidates} readable answers{tie}"
+    tie = "; a tie, the first drawn wins" if vote.tie else ""
+    return f"{vote.label}, {vote.votes} of {vote.candidates} readable answers{tie}"
 
 
-def _answers(found: Answers) -> list[str]:
+def _answers(answers: Answers) -> list[str]:
     lines = []
-    for draw in found.draws:
-        read = draw.parsed
-        label = f"label {read.label}" if read.label is not None else f"unreadable: {read.reason}"
-        counted = f", {draw.tokens} tokens" if draw.tokens else ""
-        where = draw.shard.name if draw.shard else "?"
+    for draw in answers.draws:
+        parsed = draw.parsed
+        label = f"label {parsed.label}" if parsed.label is not None else f"unreadable: {parsed.reason}"
+        tokens = f", {draw.tokens} tokens" if draw.tokens else ""
+        file = draw.shard.name if draw.shard else "?"
         lines += [
             "",
-            f"answer {draw.index}: {label}; ended by {draw.finish_reason}{counted}, seed {draw.seed}",
+            f"answer {draw.index}: {label}; finish reason {draw.finish_reason}{tokens}, seed {draw.seed}",
         ]
-        lines += [f"  in {where}", *_block(draw.text)]
-    return [*lines, "", f"prompt {found.prompt_id}", *_block(found.prompt)]
+        lines += [f"  in {file}", *_block(draw.text)]
+    return [*lines, "", f"prompt {answers.prompt_id}", *_block(answers.prompt)]
 
 
 def _gold(question: Question) -> dict[str, str]:
-    found = {"choices": ", ".join(question.choices)} if question.choices else {}
-    found["gold"] = question.label
-    return found | ({"gold rationale": question.rationale} if question.rationale else {})
+    gold = {"choices": ", ".join(question.choices)} if question.choices else {}
+    gold["gold"] = question.label
+    return gold | ({"gold rationale": question.rationale} if question.rationale else {})
 
 
 def _part(title: str, fields: dict[str, str]) -> list[str]:
@@ -174,9 +174,9 @@ def _fields(fields: dict[str, str]) -> Iterator[str]:
 
 
 def _block(text: str, margin: str = "  ") -> list[str]:
-    """Line by line as a model wrote it; what would steer the terminal is spelt out."""
-    spelt = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
-    return [f"{margin}| {line}" for line in spelt.split("\n")]
+    """Lines of a model's text; non-printable characters are escaped, since terminals interpret them."""
+    escaped = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    return [f"{margin}| {line}" for line in escaped.split("\n")]
 
 
 def _shown(value: Any) -> str:

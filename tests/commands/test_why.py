@@ -58,7 +58,7 @@ def test_a_cell_is_named_as_in_its_grid(place):
 
 def test_a_training_question_goes_back_to_the_prompt(place):
     text = typed(place, place[1].id, "--question", "1", "--split", "train")
-    for part in ("what it offered for training", "positive (answer", "the vote", "answer 0:", "prompt "):
+    for part in ("candidates for training", "positive (answer", "the vote", "answer 0:", "prompt "):
         assert part in text
     assert text.index("the vote") < text.index("answer 0:") < text.index("prompt ")
 

@@ -125,7 +125,7 @@ def test_a_rationale_on_neither_side_says_why(home, qcrd, monkeypatch):
         (None, (2,)),
     ]
     assert [c.out for c in candidates[2:]] == [
-        "it has the words of a positive and another label",
+        "it has the tokens of a positive and another label",
         "its label could not be read",
     ]
     text = trace_text(trace(gold, home, question.id), entry(gold, home))
@@ -166,7 +166,7 @@ def test_scores_are_the_pretrained_discriminators(home, qcrd):
     rows = tokenise(tokenizer, [c.text for c in found.training.candidates], 24)
     quality = discriminator.quality([(0, text, row) for row in rows]).tolist()
     assert [c.quality for c in found.training.candidates] == pytest.approx(quality, abs=1e-6)
-    assert any("as pretrained; its updates during training are not kept" in note for note in found.notes)
+    assert any("after pretraining; its updates during training are not kept" in note for note in found.notes)
 
 
 @pytest.mark.slow
@@ -178,7 +178,7 @@ def test_each_method_and_scheme_says_what_it_takes(home):
         assert [c.share for c in group] == pytest.approx([len(c.draws) / total for c in group])
     lots = trace(ended(home, contrastive=config.Contrastive(scheme="sampling")), home, "1", "train")
     assert {c.share for c in lots.training.candidates} == {None}
-    assert any("anew in each step" in note for note in lots.notes)
+    assert any("one negative in each step" in note for note in lots.notes)
     for method in ("dss", "single_task"):
         found = trace(ended(home, method), home, "1", "train").training.candidates
         assert [c.share for c in found] == [1.0] + [0.0] * (len(found) - 1)
@@ -216,7 +216,7 @@ def test_a_selection_says_what_it_takes_and_why_the_others_went(home):
     out = {c.out for candidates in found for c in candidates}
     assert out == {"", "not selected", "a near-duplicate"}
     told = trace(cell, home, "1", "train")
-    assert any("each iteration selected by the student" in note for note in told.notes)
+    assert any("each iteration selected with the student" in note for note in told.notes)
     assert "RD " in trace_text(told, entry(cell, home))
     contrasted = trace(ended(home, selection=section), home, "1", "train").training.candidates
     assert sum(c.share for c in contrasted if c.positive) == 1
@@ -264,7 +264,7 @@ def test_what_is_gone_is_said_and_the_rest_still_told(home, qcrd, tmp_path):
     assert {"the student is not kept", "the discriminator is not kept"} <= {
         note.partition(" (")[0].partition(",")[0] for note in found.notes
     }
-    assert trace(cell, made, "1").notes == ["the predictions are gone"]
+    assert trace(cell, made, "1").notes == ["the predictions are not kept"]
     kept = entry(cell, made).kept
     assert {name for name, place in kept.items() if place is None} == {
         "student", "predictions", "pretrained discriminator",
@@ -275,8 +275,8 @@ def test_what_is_gone_is_said_and_the_rest_still_told(home, qcrd, tmp_path):
     (made.root / "samples").unlink()
     found = trace(cell, made, "1", "train")
     assert (found.answers, found.training) == (None, None)
-    assert "answers are gone" in found.notes[0]
-    assert "no longer known" in entry_text(entry(cell, made))
+    assert "answers are not kept" in found.notes[0]
+    assert "unknown" in entry_text(entry(cell, made))
     assert not made.samples.exists(), "looking makes no folder"
 
 
