@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from qcrd import config
-from qcrd.hub.token_ids import tokenise
 from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, Chosen, choose, contrastive_loss, hinge
 from qcrd.losses.weights import Weighed, weigh
@@ -57,19 +56,10 @@ class Contrastive(Stateless):
         self.reader = Reader(given, self.pool.learnable()) if self.lag else None
         # In self-play: completions; see `_shares`
         self.drawn = torch.zeros(5 if self.targets.sequence else 4, dtype=torch.float64)
-        self.judged: list[dict[tuple[int, ...], Tokens]] = [{} for _ in given.sets]
+        # Of sequences the discriminator judges the rationale, in the student's tokens.
+        judges_parts = given.discriminator is not None and self.targets.sequence
+        self.judged = self.pool.rationales() if judges_parts else []
         self.judged_played: list[list[Tokens]] = [[] for _ in given.sets]
-        if given.discriminator is not None and self.targets.sequence:
-            self.judged = [
-                dict(
-                    zip(
-                        group,
-                        tokenise(student.tokenizer, [*group.values()], lengths.max_rationale),
-                        strict=True,
-                    )
-                )
-                for group in self.pool.rationales()
-            ]
 
     def begin_iteration(
         self, iteration: int, snapshots: Snapshots, coming: Sequence[int]

@@ -65,16 +65,17 @@ class RationalePool:
             found.append([*tokens(texts, limit), *(self._right(i, texts) if self._targets.sequence else ())])
         return found
 
-    def rationales(self) -> list[dict[tuple[int, ...], str]]:
-        """For each question the rationale of each completion that is or may become one of its positives or
-        negatives."""
-        found: list[dict[tuple[int, ...], str]] = [
-            {tuple(row): c.text for row, c in zip(rows, candidates, strict=True)}
-            for rows, candidates in zip(self._tokens, self._candidates, strict=True)
-        ]
-        for i, group in enumerate(self._wrong):
-            found[i] |= dict(zip(map(tuple, self.negatives[i]), group.negatives, strict=True))
-        return found
+    def rationales(self) -> list[dict[tuple[int, ...], Tokens]]:
+        """For each question the rationale alone of each sequence that is or may become one of its positives
+        or negatives, as a completion."""
+        tokens, limit = self.given.student.completions, self.given.lengths.max_rationale
+        by_question = []
+        for i, candidates in enumerate(self._candidates):
+            sequences = [*self._tokens[i], *self.negatives[i]]
+            texts = [c.text for c in candidates]
+            texts += self._wrong[i].negatives if self._wrong else ()
+            by_question.append(dict(zip(map(tuple, sequences), tokens(texts, limit), strict=True)))
+        return by_question
 
     def begin_iteration(self, iteration: int, coming: Sequence[int]) -> dict[str, float]:
         """Select anew for the coming questions where the rule does; returns figures for the journal.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from qcrd.hub.token_ids import tokenise
 from qcrd.objectives.base import Ingredients
 from qcrd.student.base import Tokens
 from qcrd.student.token_duplicates import Known
@@ -16,7 +15,7 @@ class Written:
     """What an earlier student wrote to one question."""
 
     negatives: list[Tokens]
-    rationales: list[Tokens]  # of each negative, as the discriminator reads it
+    rationales: list[Tokens]  # of each negative, for the discriminator, in the student's tokens
     equal: int  # completions that are no negatives because they have the text of a positive
     right: int  # sequences that are no negatives because their label is right
 
@@ -57,5 +56,5 @@ class Reader:
                 equal += 1
             else:
                 negatives.append(row)
-                rationales += tokenise(given.student.tokenizer, [parsed.rationale or text], limit)
+                rationales.append(rationale)
         return Written(negatives, rationales, equal, right)
