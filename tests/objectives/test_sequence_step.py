@@ -1,12 +1,14 @@
 """A training step on whole sequences (`student.targets`) equals the naive computation, gradients included."""
 
 from dataclasses import replace
-from itertools import product
+from itertools import product as pairs_of
 
 import pytest
 import test_whole_step
 import test_whole_step_causal
 import torch
+from causal_models import causal_student
+from daily import product
 from small import arithmetic_questions, lengths, objective_of, small_discriminator
 from test_whole_step import BATCH, BETA, assert_same_step, begin, draws, one_side
 
@@ -98,18 +100,24 @@ def quality(discriminator, student, question, rationale):
     return torch.sigmoid(score - discriminator.model.center)[0].item()
 
 
-@pytest.mark.parametrize("name", STUDENTS)
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("judged, k, key", [(True, 2, 1.0), (False, 0, 1.0), (False, 1, 5.0)])
-def test_qcrd_contrasts_whole_sequences_as_the_naive_computation(name, scheme, judged, k, key):
+@pytest.mark.parametrize(
+    "scheme, name, settings",
+    product(
+        SCHEMES,
+        ["t5", "llama", "llama-lora", "qwen2", "qwen3"],
+        [(True, 2, 1.0), (False, 0, 1.0), (False, 1, 5.0)],
+    ),
+)
+def test_qcrd_contrasts_whole_sequences_as_the_naive_computation(scheme, name, settings):
+    judged, k, key = settings
     questions, sets = questions_and_sets()
     student = double(name)
     discriminator = small_discriminator(update_steps=0, student=student) if judged else None
 
     def objective_with(delta):
-        settings = {"scheme": scheme, "section": SECTION, "selfplay": config.SelfPlay(k=k, lag=2)}
+        sections = {"scheme": scheme, "section": SECTION, "selfplay": config.SelfPlay(k=k, lag=2)}
         margins = {"beta": BETA, "delta": delta, "key_weight": key}
-        made = objective_of("qcrd", student, questions, sets, discriminator, **settings, **margins)
+        made = objective_of("qcrd", student, questions, sets, discriminator, **sections, **margins)
         begin(made, student)
         return made
 
@@ -121,6 +129,19 @@ def test_qcrd_contrasts_whole_sequences_as_the_naive_computation(name, scheme, j
     assert "predict" not in parts, "there is no label loss"
     slow = naive(student, nats_of(name), questions, sets, objective, scheme, discriminator, delta, key)
     assert_same_step(student, parts["loss"], slow)
+
+
+def test_a_step_on_sequences_does_not_depend_on_the_cut_into_micro_batches():
+    questions, sets = questions_and_sets()
+    values = []
+    for max_tokens in (None, 48):
+        student = causal_student("llama", 3, max_tokens).double()
+        sections = {"section": SECTION, "selfplay": config.SelfPlay(k=2, lag=2)}
+        objective = objective_of("qcrd", student, questions, sets, **sections, delta=100.0)
+        begin(objective, student)
+        loss = objective.loss(BATCH, STEP)["loss"]
+        values.append([loss, *torch.autograd.grad(loss, list(student.parameters()))])
+    torch.testing.assert_close(values[0], values[1], rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", STUDENTS)
@@ -171,7 +192,7 @@ def test_the_key_tokens_of_edit_are_those_of_whole_sequences(name, duals):
                 f"{questions[i].rationale} The answer is {q.label}." for q in (questions[i], questions[i - 1])
             ]
             right, wrong = ([row] for row in student.completions(texts, LIMIT))
-        dual = closest(product(right, wrong))
+        dual = closest(pairs_of(right, wrong))
         if dual is not None:
             terms.append(key_loss(student, separate, prompts[i], dual, edit))
             assert any(dual.right_keys[-SECTION.max_label :]), "the label is key"

@@ -55,6 +55,15 @@ def test_a_product_has_every_combination():
     ]  # dss reads baseline_m, so it is one cell
 
 
+def test_targets_make_two_cells_of_a_method_that_is_available_in_both_forms_and_one_of_the_others():
+    forms = {"student.targets": ["multitask", "sequence"]}
+    cells = planned(product={"method": list(METHODS), **forms}, base={"rationales": {"labels": "gold"}})
+    counts = {name: sum(c.cell.method.name == name for c in cells) for name in METHODS}
+    assert counts == {"finetuning": 1, "single_task": 1, "dss": 1, "qcrd": 2, "morsd": 2, "edit": 2}
+    with pytest.raises(ConfigError, match="'both'; allowed: 'multitask' or 'sequence'"):
+        planned(base={"student": {"targets": "both"}})
+
+
 def test_a_sweep_goes_around_the_base_which_is_there_once():
     cells = planned(sweep={"beta": [0, 0.2, 1], "delta": [4, 6]})
     assert [c.name for c in cells] == [
