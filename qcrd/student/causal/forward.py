@@ -216,7 +216,8 @@ class Scored:
         The gradient is that of a pass with the same dropout masks as the values had.
         """
         if len(self._parts) == 1:
-            return self._again(0, chosen)
+            place = {number: n for n, number in enumerate(self._parts[0])}
+            return self._again(0, [place[number] for number in chosen])
         anchor = torch.zeros((), device=self.values.device, requires_grad=True)
         return _PartByPart.apply(anchor, self, tuple(chosen))
 

@@ -104,6 +104,15 @@ def test_the_second_pass_has_the_dropout_masks_of_the_first(max_tokens, chosen):
     assert_close(moved[chosen].sum() - values[chosen].sum(), torch.tensor(0.01), rtol=0.05, atol=0)
 
 
+def test_a_single_micro_batch_differentiates_the_completions_that_were_chosen():
+    student = causal_student("llama", max_tokens=2**20)
+    rows = student.completions(["8", "3 + 5", "8 - 2", "He has 8 ."], 24)
+    # Within a micro-batch prompts are sorted, here the other way round.
+    prompts = sorted(student.prompts("explain", ["Tom has 8 apples .", "Ann has 3 pens ."], 24), reverse=True)
+    scored = student.score(student.read(prompts), [0, 0, 1, 1], rows)
+    assert_close(scored.differentiable([0, 3]), scored.values[[0, 3]])
+
+
 @pytest.mark.parametrize("name", ["llama", "qwen3-lora"])
 def test_gradient_checkpointing_changes_no_gradient(name):
     plain, saving = causal_student(name).train(), causal_student(name, checkpointing=True).train()
