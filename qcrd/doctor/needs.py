@@ -14,7 +14,7 @@ from qcrd.config import Cell, Teacher
 from qcrd.doctor import models, web
 from qcrd.doctor.check import Check, error, from_error, ok, warning
 from qcrd.errors import QcrdError
-from qcrd.grid.cluster.capacity import Capacity, misfit
+from qcrd.grid.cluster.capacity import Capacity, capacity_error
 from qcrd.grid.cluster.shares import Node, Shares
 from qcrd.grid.plan.checkpoints import used_models
 from qcrd.grid.plan.expansion import SampleNeed
@@ -120,7 +120,7 @@ def teacher(study: Study, need: SampleNeed, cell: ResolvedCell, nodes: Sequence[
             yield check
             space = Capacity.of(study.grid.resources, nodes)
             if files and space:
-                why = misfit(settings, files, space, any(node.gpus for node in nodes))
+                why = capacity_error(settings, files, space, any(node.gpus for node in nodes))
                 yield from_error(f"{name}: room", QcrdError(why)) if why else ok(f"{name}: room", "it fits")
     except QcrdError as trouble:
         yield from_error(name, trouble)

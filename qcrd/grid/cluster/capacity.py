@@ -1,4 +1,4 @@
-"""Whether the weights of a teacher's engine fit where it will be, seen before anything starts."""
+"""Checks that the weights of a teacher's engine fit in memory, before anything starts."""
 
 from __future__ import annotations
 
@@ -15,89 +15,90 @@ from qcrd.hub import model_files
 from qcrd.teacher.engines import ENGINES
 
 GIB = 1 << 30
-ASKED = 60.0  # seconds for a node with a GPU to say how large it is
+GPU_QUERY_TIMEOUT = 60.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What an engine may take for its weights."""
+    """Memory available to an engine's weights."""
 
     bytes: float
-    what: str  # for people
+    description: str  # for messages
 
     @classmethod
     def of(cls, resources: Resources, nodes: Sequence[Node]) -> Capacity | None:
-        """On a node of this cluster, as clusters are of one kind; None where that is not to be known.
+        """Capacity on a node of the cluster, assuming that all nodes are of the same type; None if unknown.
 
         Args:
-            resources: of the grid.
-            nodes: of the cluster, or this machine.
+            resources: the grid's resources.
+            nodes: nodes of the cluster, or this machine.
         """
         if not any(node.gpus for node in nodes):
-            return cls(available()[0], "memory that is free here") if len(nodes) == 1 else None
-        one = gpu_bytes()
-        if one is None:
+            return cls(available()[0], "free memory") if len(nodes) == 1 else None
+        memory_per_gpu = gpu_bytes()
+        if memory_per_gpu is None:
             return None
         count = max(1, int(1 if resources.teacher_gpus is None else resources.teacher_gpus))
         share = resources.teacher_memory
-        return cls(share * count * one, f"GPU memory ({count} x {share:g} of one)")
+        return cls(share * count * memory_per_gpu, f"GPU memory ({count} x {share:g} of one)")
 
 
-def misfit(teacher: Teacher, files: model_files.Files, capacity: Capacity, on_gpu: bool) -> str:
-    """Why an engine's weights do not fit, "" where they do; figures first, then what to do."""
+def capacity_error(teacher: Teacher, files: model_files.Files, capacity: Capacity, on_gpu: bool) -> str:
+    """Error message if an engine's weights do not fit, with the sizes and what to do; "" if they fit."""
     size = model_files.loaded_bytes(files, teacher, on_gpu)
     if size < capacity.bytes:
         return ""
-    found = f"weights of {size / GIB:.1f} GiB once loaded, {capacity.bytes / GIB:.1f} GiB of {capacity.what}"
+    loaded, available = size / GIB, capacity.bytes / GIB
     return (
-        f"does not fit: {found}; take a smaller teacher.model, a narrower teacher.dtype, "
+        f"does not fit: weights of {loaded:.1f} GiB once loaded, {available:.1f} GiB of "
+        f"{capacity.description}; set a smaller teacher.model, a narrower teacher.dtype, "
         "teacher.quantization, or more resources.teacher_gpus"
     )
 
 
 def check_capacity(teacher: Teacher, resources: Resources, nodes: Sequence[Node]) -> None:
-    """Refuse a teacher whose weights do not fit; one of which that is not known passes.
+    """Refuse a teacher whose weights do not fit; accept it if that is unknown.
 
     Raises:
-        QcrdError: naming the model, what it takes and what there is.
+        QcrdError: if they do not fit; names the model, its size and the available memory.
     """
     if teacher.embedded or not ENGINES[teacher.engine].weights:
         return
     try:
         files = model_files.find(teacher.model, teacher.revision)
-    except Exception:  # of many kinds; that the model is not there, whoever loads it says
+    except Exception:  # of many types; loading reports a missing model
         return
     capacity = Capacity.of(resources, nodes)
-    why = misfit(teacher, files, capacity, any(node.gpus for node in nodes)) if capacity else ""
-    if why:
-        raise QcrdError(f"teacher.model {teacher.model} {why}")
+    message = capacity_error(teacher, files, capacity, any(node.gpus for node in nodes)) if capacity else ""
+    if message:
+        raise QcrdError(f"teacher.model {teacher.model} {message}")
 
 
-def available(group: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
-    """(free, total) bytes of memory; in a container with a limit, what that leaves."""
+def available(cgroup: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
+    """(free, total) bytes of memory of this machine or, if it has a memory limit, of this container."""
     machine = psutil.virtual_memory()
     try:
-        limit = int((group / "memory.max").read_text())
-        used = int((group / "memory.current").read_text())
+        limit = int((cgroup / "memory.max").read_text())
+        used = int((cgroup / "memory.current").read_text())
     except (OSError, ValueError):  # no such limit: "max"
         return machine.available, machine.total
     return max(0, min(machine.available, limit - used)), min(machine.total, limit)
 
 
 def gpu_bytes() -> int | None:
-    """Of this machine's first GPU, else of one of the cluster's; None where none answers soon."""
+    """Memory of this machine's first GPU, else of one of the cluster's; None if none answers in time."""
     import ray
     import torch
     from ray.exceptions import RayError
 
     def total() -> int:
-        return torch.cuda.get_device_properties(0).total_memory
+        return int(torch.cuda.get_device_properties(0).total_memory)
 
     if torch.cuda.is_available():
         return total()
     if not ray.is_initialized():
         return None
     try:
-        return ray.get(ray.remote(num_gpus=1, num_cpus=0)(total).remote(), timeout=ASKED)
+        return int(ray.get(ray.remote(num_gpus=1, num_cpus=0)(total).remote(), timeout=GPU_QUERY_TIMEOUT))
     except RayError:
         return None

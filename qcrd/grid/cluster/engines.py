@@ -1,4 +1,4 @@
-"""Teachers' engines in Ray actors: fed by the driver, replaced when they die, gone before students start."""
+"""Teacher engines in Ray actors: fed by the driver, replaced if they die, ended before students start."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from qcrd.teacher.engine import Sampler
 from qcrd.types import Sample
 
 Say = Callable[[str], None]
+"""Prints a line to the user."""
 
-MOST = 4096  # requests that an engine holds at once: more than any works on side by side
-LEAST = 2048  # below which it is given more
-SECONDS = 1.0  # that an engine works before it hands over what is finished
-PATIENCE = 60.0  # seconds without a word from any engine after which that is said
-FAREWELL = 20.0  # seconds that an engine gets to free its memory
+MAX_OPEN = 4096  # requests that an engine holds; more than any engine processes concurrently
+REFILL_BELOW = 2048  # open requests below which an engine gets more
+TAKE_SECONDS = 1.0  # between two deliveries of an engine's finished samples
+REPORT_SECONDS = 60.0  # without a response from any engine until a message is printed
+CLOSE_TIMEOUT = 20.0  # seconds for an engine to free its memory
 
 
-def answer(reference: Any) -> Any:
-    """What a worker returned; what it raised, if that is for the user, as it was raised there."""
+def result_of(reference: Any) -> Any:
+    """A worker's return value. A QcrdError that the worker raised is raised here as it is."""
     try:
         return ray.get(reference)
     except RayTaskError as error:
@@ -37,10 +38,10 @@ def answer(reference: Any) -> Any:
 
 
 class _Engine:
-    """An engine in a process of its own; a crash of the engine is a crash of this actor."""
+    """An engine in its own process; if the engine crashes, only this actor crashes."""
 
     def start(self, load: Callable[[], Sampler]) -> None:
-        """Load the model; not when the actor is made, so that what is wrong is raised as it is."""
+        """Load the model. Not done in the constructor, where Ray would wrap exceptions."""
         self.sampler = load()
 
     def feed(self, requests: Sequence[Request]) -> None:
@@ -50,40 +51,42 @@ class _Engine:
         return self.sampler.take(seconds)
 
     def close(self) -> None:
-        """Free the memory, of the GPU above all, before the process has ended."""
+        """Free memory, in particular of the GPU, before the process ends."""
         import gc
         import sys
 
         self.__dict__.pop("sampler", None)
         gc.collect()
-        torch = sys.modules.get("torch")  # an engine without it has nothing on a GPU
+        torch = sys.modules.get("torch")  # an engine that has not imported torch uses no GPU
         if torch and torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 
 @dataclass(eq=False)
 class _Worker:
+    """The driver's view of an engine's actor."""
+
     actor: Any
-    open: dict[tuple[str, int], Request] = field(default_factory=dict)  # handed out, not answered yet
-    since: float = math.inf  # when it was last called; never before its process is there
+    open: dict[tuple[str, int], Request] = field(default_factory=dict)  # sent and not answered yet
+    called_at: float = math.inf  # time of the last call; inf until its process has started
 
 
 class Engines:
-    """A SampleFn over several engines; use it as a context, its actors end with it.
+    """A SampleFn over several engines, as a context manager that ends their actors.
 
-    An engine gets more to do before it has finished what it has, so that it is never idle, and hands over
-    what is finished every second. They start one after the other, because each measures free memory while
-    it starts; the first samples meanwhile. One that dies or hangs is replaced, on another node where its own
-    is gone, and only what it had not handed over is asked again.
+    Engines are refilled before they run out of requests, so that they are never idle, and deliver finished
+    samples every second. They start one at a time, because each measures the free memory while it starts;
+    engines that have started sample meanwhile. An engine that dies or hangs is replaced, on another node if
+    its own is lost, and only its unanswered requests are sent again.
 
     Args:
-        load: makes an engine's sampler, in its actor.
-        options: of its actor: num_cpus, num_gpus.
-        count: how many.
-        restarts: how many may be replaced, all in all.
-        limit: seconds without a sign of life after which an engine hangs. It starts within these once it has
-            its place, and then answers every second, or after each batch.
-        say: what a person is told.
+        load: creates an engine's sampler, in its actor.
+        options: the actors' options: num_cpus, num_gpus.
+        count: number of engines.
+        restarts: maximum number of replacements in total.
+        timeout: seconds without a response after which an engine counts as hanging. An engine has to start
+            within this time once its process runs, and then responds every second or after each batch.
+        say: prints a line to the user.
     """
 
     def __init__(
@@ -92,95 +95,99 @@ class Engines:
         options: dict[str, Any],
         count: int,
         restarts: int,
-        limit: float,
+        timeout: float,
         say: Say,
     ):
         self.load, self.options = load, options
-        self.count, self.restarts, self.limit, self.say = count, restarts, limit, say
-        self.workers: list[_Worker] = []  # those that are up
-        self.busy: dict[Any, _Worker] = {}  # by the reference of what they are doing
-        self.died = 0
+        self.count, self.restarts, self.timeout, self.say = count, restarts, timeout, say
+        self.workers: list[_Worker] = []  # those that have started
+        self.busy: dict[Any, _Worker] = {}  # by the reference of their current call
+        self.deaths = 0
 
     def __enter__(self) -> Engines:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the actors, and wait until they have let their memory go."""
-        farewells = [worker.actor.close.remote() for worker in self.workers]
-        if farewells:
-            ray.wait(farewells, num_returns=len(farewells), timeout=FAREWELL)
+        """End the actors, and wait until they have freed their memory."""
+        closing = [worker.actor.close.remote() for worker in self.workers]
+        if closing:
+            ray.wait(closing, num_returns=len(closing), timeout=CLOSE_TIMEOUT)
         for worker in {*self.workers, *self.busy.values()}:
             ray.kill(worker.actor)
 
     def ready(self) -> None:
-        """Start all of them now and wait until they are up; without it they start with the first request."""
+        """Start all engines and wait for them; otherwise they start with the first request."""
         while len(self.workers) < self.count:
             self._start()
-            self._next()
+            self._wait()
 
     def __call__(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
-        """The samples of `requests`, as the engines finish them.
+        """Sample `requests`; yields samples as the engines finish them.
 
         Raises:
-            QcrdError: once more engines have died than may be replaced, or one refuses a prompt.
+            QcrdError: if more engines have died than may be replaced, or an engine refuses a prompt.
         """
         queue = deque(requests)
         samples: list[Sample] = []
         while queue or any(worker.open for worker in self.workers):
             for worker in self.workers:
                 if worker not in self.busy.values():
-                    self._work(worker, queue)
+                    self._give_work(worker, queue)
             if queue and len(self.workers) < self.count and not self._starting():
                 self._start()
-            if samples:  # handed on while the engines work
+            if samples:  # yielded while the engines work
                 yield samples
-            samples, returned = self._next()
+            samples, returned = self._wait()
             queue.extendleft(reversed(returned))
         if samples:
             yield samples
 
-    def _next(self) -> tuple[list[Sample], list[Request]]:
-        """Wait until an engine is up, has been fed, hands over, or is given up.
+    def _wait(self) -> tuple[list[Sample], list[Request]]:
+        """Wait for the end of one engine's call: it has started, was fed, delivers samples, or has died.
 
         Returns:
-            What it hands over, and what is to be asked again because it died.
+            Samples that it delivers, and requests to send again because it died.
         """
-        reference = self._heard()
+        reference = self._next_reference()
         worker = self.busy.pop(reference)
-        if self._hangs(worker) and not ray.wait([reference], timeout=0)[0]:
-            return [], self._bury(worker, f"no sign of life for {self.limit:g} s")
+        if self._is_hanging(worker) and not ray.wait([reference], timeout=0)[0]:
+            return [], self._replace(worker, f"no response for {self.timeout:g} s")
         try:
-            samples = answer(reference) or []
+            samples = result_of(reference) or []
         except RayError as error:
-            return [], self._bury(worker, _reason(error), error)
+            return [], self._replace(worker, _reason(error), error)
         except QcrdError:
             ray.kill(worker.actor)
             raise
-        if worker.since == math.inf:  # it has its place
+        if worker.called_at == math.inf:  # its process has started
             self._call(worker, "start", self.load)
             return [], []
         for sample in samples:
             del worker.open[sample.prompt_id, sample.index]
         if worker not in self.workers:
-            self.workers.append(worker)  # it is up
+            self.workers.append(worker)  # its engine has started
         return samples, []
 
-    def _heard(self) -> Any:
-        """Wait for the reference of a call that has returned, or should have long ago."""
+    def _next_reference(self) -> Any:
+        """Wait for a call that has returned or whose engine hangs; returns its reference."""
         while True:
-            hanging = [reference for reference, worker in self.busy.items() if self._hangs(worker)]
+            hanging = [reference for reference, worker in self.busy.items() if self._is_hanging(worker)]
             if hanging:
                 return hanging[0]
-            left = self.limit - (time.monotonic() - min(worker.since for worker in self.busy.values()))
-            if done := ray.wait(list(self.busy), num_returns=1, timeout=max(0.0, min(PATIENCE, left)))[0]:
+            remaining = self.timeout - (
+                time.monotonic() - min(worker.called_at for worker in self.busy.values())
+            )
+            if done := ray.wait(
+                list(self.busy), num_returns=1, timeout=max(0.0, min(REPORT_SECONDS, remaining))
+            )[0]:
                 return done[0]
-            if left > PATIENCE:
-                self.say(f"teacher: still waiting for an engine {self._awaited()}")
+            if remaining > REPORT_SECONDS:
+                self.say(f"teacher: still waiting for an engine {self._waiting_for()}")
 
-    def _hangs(self, worker: _Worker) -> bool:
-        return time.monotonic() - worker.since >= self.limit
+    def _is_hanging(self, worker: _Worker) -> bool:
+        return time.monotonic() - worker.called_at >= self.timeout
 
-    def _awaited(self) -> str:
+    def _waiting_for(self) -> str:
         if not self._starting():
             return "to answer"
         needs = (f"{amount:g} {name.removeprefix('num_')}" for name, amount in self.options.items())
@@ -190,48 +197,50 @@ class Engines:
         return any(worker not in self.workers for worker in self.busy.values())
 
     def _start(self) -> None:
-        # Side by side they need not share a node's memory bandwidth, and one lost node takes fewer of them.
+        # On separate nodes engines do not share memory bandwidth, and a lost node affects fewer of them.
         actor = ray.remote(_Engine).options(**self.options, scheduling_strategy="SPREAD").remote()
         self.busy[actor.__ray_ready__.remote()] = _Worker(actor)
 
     def _call(self, worker: _Worker, method: str, *arguments: Any) -> None:
-        worker.since = time.monotonic()
+        worker.called_at = time.monotonic()
         self.busy[getattr(worker.actor, method).remote(*arguments)] = worker
 
-    def _work(self, worker: _Worker, queue: deque[Request]) -> None:
-        """Fill up what the worker has to do, to its fair share of what is left, and let it work."""
-        if queue and len(worker.open) < LEAST:
+    def _give_work(self, worker: _Worker, queue: deque[Request]) -> None:
+        """Send a worker more requests, up to its fair share of the remaining ones, else let it sample."""
+        if queue and len(worker.open) < REFILL_BELOW:
             share = math.ceil((len(queue) + len(worker.open)) / self.count)
-            wanted = min(MOST, share) - len(worker.open)
-            more = [queue.popleft() for _ in range(min(wanted, len(queue)))]
-            if more:
-                worker.open |= {r.key: r for r in more}
-                self._call(worker, "feed", more)
+            wanted = min(MAX_OPEN, share) - len(worker.open)
+            batch = [queue.popleft() for _ in range(min(wanted, len(queue)))]
+            if batch:
+                worker.open |= {r.key: r for r in batch}
+                self._call(worker, "feed", batch)
                 return
         if worker.open:
-            self._call(worker, "take", SECONDS)
+            self._call(worker, "take", TAKE_SECONDS)
 
-    def _bury(self, worker: _Worker, reason: str, error: RayError | None = None) -> list[Request]:
-        """Count a dead or hanging engine and end its process; its place is free for another.
+    def _replace(self, worker: _Worker, reason: str, error: RayError | None = None) -> list[Request]:
+        """End the process of a dead or hanging engine, so that another can take its place.
 
         Returns:
-            What it had not answered.
+            Its unanswered requests.
 
         Raises:
-            QcrdError: where too many have died.
+            QcrdError: if more engines have died than may be replaced.
         """
         if worker in self.workers:
             self.workers.remove(worker)
-        ray.kill(worker.actor)  # an engine that raised may be broken for good, so its process goes too
-        self.died += 1
-        if self.died > self.restarts:
+        ray.kill(worker.actor)  # an engine that raised may be unusable, so its process ends too
+        self.deaths += 1
+        if self.deaths > self.restarts:
             raise QcrdError(
-                f"the teacher's engine died (times: {self.died}), the last time of: {reason}\n"
-                "Its answers so far are stored; run the same command to continue. If it lacks "
-                "memory, lower resources.teacher_memory or teacher.max_len, or set teacher.quantization; "
-                "resources.teacher_restarts allows more attempts, resources.teacher_timeout more patience"
+                f"the teacher's engine died (times: {self.deaths}), the last time: {reason}\n"
+                "Answers so far are stored; run the same command to continue. If memory is short, "
+                "lower resources.teacher_memory or teacher.max_len, or set teacher.quantization; raise "
+                "resources.teacher_restarts to allow more attempts, resources.teacher_timeout to wait longer"
             ) from error
-        self.say(f"teacher: an engine died ({reason}); replacing it, {self.died} of at most {self.restarts}")
+        self.say(
+            f"teacher: an engine died ({reason}); replacing it, {self.deaths} of at most {self.restarts}"
+        )
         return list(worker.open.values())
 
 

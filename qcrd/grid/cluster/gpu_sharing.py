@@ -1,10 +1,11 @@
-"""How many cells share one GPU, from the memory that the largest of them take in their first steps."""
+"""Determines how many cells share a GPU, from the peak memory of the largest cells in their first steps."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 from ray.exceptions import RayError
@@ -13,38 +14,38 @@ from qcrd.cell.resolved import ResolvedCell, resolve
 from qcrd.cell.run import run_cell
 from qcrd.config import Cell
 from qcrd.errors import QcrdError
-from qcrd.grid.cluster.engines import Say, answer
+from qcrd.grid.cluster.engines import Say, result_of
 from qcrd.plugins import carried
 from qcrd.storage.home import Home
 
-QUESTIONS = 256  # that the first steps see, and that self-play and evaluation write for at once
-CONTEXT = 600 * 2**20  # bytes that CUDA takes in each process, which torch does not count
-SPARE = 0.1  # of a GPU's memory: what the first steps' lengths did not show
-MOST = 16  # cells on one GPU, however small
+QUESTIONS = 256  # seen in the first steps, and decoded at once in self-play and evaluation
+CUDA_CONTEXT = 600 * 2**20  # bytes that CUDA reserves in each process, not counted by torch
+SAFETY_MARGIN = 0.1  # share of a GPU's memory, for longer texts than in the first steps
+MAX_CELLS_PER_GPU = 16  # however small they are
 
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """What a cell took in its first steps."""
+    """Peak memory of a cell in its first steps."""
 
     bytes: int
-    total: int | None  # of the GPU; None where there is none
+    total: int | None  # memory of the GPU; None without a GPU
 
 
-def share(peak: int, total: int) -> float:
-    """Share of a GPU for one cell, 1/n for the largest n that fits; 1 also where not even one does.
+def gpu_share(peak: int, total: int) -> float:
+    """Share of a GPU for one cell: 1/n for the largest n that fits, 1 if not even one cell fits.
 
     Args:
-        peak: bytes that it took at most.
-        total: bytes of the GPU.
+        peak: peak memory of the cell in bytes.
+        total: memory of the GPU in bytes.
     """
-    fit = int((1 - SPARE) * total // (peak + CONTEXT))
-    return 1 / min(max(fit, 1), MOST)
+    cells = int((1 - SAFETY_MARGIN) * total // (peak + CUDA_CONTEXT))
+    return 1 / min(max(cells, 1), MAX_CELLS_PER_GPU)
 
 
-def largest(cells: Sequence[ResolvedCell]) -> list[ResolvedCell]:
-    """Of all cells that differ in nothing that takes memory but the number of rationales, the largest."""
-    by_kind: dict[tuple, ResolvedCell] = {}
+def largest_of_each_kind(cells: Sequence[ResolvedCell]) -> list[ResolvedCell]:
+    """Of cells that differ only in the number of rationales, as far as memory is concerned, the largest."""
+    by_kind: dict[tuple[Any, ...], ResolvedCell] = {}
     for cell in cells:
         settings = cell.settings
         kind = (
@@ -58,16 +59,20 @@ def largest(cells: Sequence[ResolvedCell]) -> list[ResolvedCell]:
     return list(by_kind.values())
 
 
-def probe(settings: Cell, home: Home) -> Peak:
-    """Train and evaluate a cell for a few steps in this process, and leave nothing of it."""
+def measure_peak(settings: Cell, home: Home) -> Peak:
+    """Train and evaluate a cell for a few steps in this process, then delete its files.
+
+    Returns:
+        Its peak memory.
+    """
     import torch
 
     steps = max(1, QUESTIONS // settings.training.batch)
-    few = {"steps": steps, "iteration": steps, "evaluate_every": steps, "warmup": 0}
-    training = settings.training.model_copy(update=few)
+    shortened = {"steps": steps, "iteration": steps, "evaluate_every": steps, "warmup": 0}
+    training = settings.training.model_copy(update=shortened)
     short = resolve(settings.model_copy(update={"training": training}))
     folder = home.cell(short.id)
-    record = home.record(folder.name)  # somebody's own cell, with just these settings
+    record = home.record(folder.name)  # an actual cell with exactly these settings
     if record is None:
         try:
             record = run_cell(short, "probe", home, keep_student=False)
@@ -78,26 +83,28 @@ def probe(settings: Cell, home: Home) -> Peak:
 
 
 def measured_share(cells: Sequence[ResolvedCell], home: Home, cpus: float, say: Say) -> float | None:
-    """Share of a GPU that is enough for every cell, or None where it could not be measured.
+    """Share of a GPU that is enough for every cell; None if it cannot be measured.
 
     Args:
-        cells: to be trained; their samples and discriminators are there.
-        home: where these are.
-        cpus: of one cell.
-        say: what a person is told.
+        cells: cells to train, whose samples and discriminators exist.
+        home: the home that has them.
+        cpus: CPUs per cell.
+        say: prints a line to the user.
     """
     shares = []
-    task = ray.remote(num_cpus=cpus, num_gpus=1, max_calls=1)(carried(probe))  # its process gives all back
-    for cell in largest(cells):
+    task = ray.remote(num_cpus=cpus, num_gpus=1, max_calls=1)(
+        carried(measure_peak)
+    )  # the process ends and frees its memory
+    for cell in largest_of_each_kind(cells):
         try:
-            peak = answer(task.remote(cell.settings, home))
+            peak = result_of(task.remote(cell.settings, home))
         except (QcrdError, RayError) as error:
-            say(f"cell_gpus: a first step failed: {str(error).strip().splitlines()[-1]}")
+            say(f"cell_gpus: a trial failed: {str(error).strip().splitlines()[-1]}")
             return None
         if peak.total is None:
-            say("cell_gpus: torch sees no GPU on the node that Ray gave one of")
+            say("cell_gpus: torch sees no GPU on the node where Ray assigned one")
             return None
-        shares.append(share(peak.bytes, peak.total))
+        shares.append(gpu_share(peak.bytes, peak.total))
         say(
             f"cell_gpus: {cell.method.name} on {cell.settings.task.name} took {peak.bytes / 2**30:.1f} of "
             f"{peak.total / 2**30:.0f} GiB, so {round(1 / shares[-1])} share a GPU"

@@ -1,4 +1,4 @@
-"""A driver whose own node is lost: Ray tells it nothing, and it would wait for its cells for ever."""
+"""Interrupts a driver whose own node is lost; Ray does not notify it, so it would wait forever."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ import ray
 
 from qcrd.errors import QcrdError
 
-SIGNAL = signal.SIGUSR2  # Tune takes SIGUSR1 for itself
-LOOK = 2.0  # seconds between two looks; Ray itself takes some fifteen to count a node as lost
+SIGNAL = signal.SIGUSR2  # Tune uses SIGUSR1
+POLL_SECONDS = 2.0  # Ray itself takes about 15 seconds to declare a node lost
 
 
 @contextmanager
-def watched() -> Iterator[None]:
-    """Interrupt the main thread, which this is, once its node is no longer part of the cluster.
+def interrupt_if_node_lost() -> Iterator[None]:
+    """Context that is interrupted once this node is no longer part of the cluster; for the main thread.
 
     Raises:
-        QcrdError: then, with what to do.
+        QcrdError: if the node is lost; the message says what to do.
     """
-    own = ray.get_runtime_context().get_node_id()
+    node_id = ray.get_runtime_context().get_node_id()
     lost, ended = threading.Event(), threading.Event()
     main = threading.main_thread().ident
-    assert main is not None  # it has been started
+    assert main is not None  # the main thread has started
 
-    def look() -> None:
-        while not ended.wait(LOOK):
-            with suppress(Exception):  # of a cluster that is going down: the next look tells
-                # Asked without one, Ray would start another.
+    def poll() -> None:
+        while not ended.wait(POLL_SECONDS):
+            with suppress(Exception):  # the cluster may be shutting down; the next poll decides
+                # Without a connection, ray.nodes() would start a new Ray.
                 if ray.is_initialized() and any(
-                    node["NodeID"] == own and not node["Alive"] for node in ray.nodes()
+                    node["NodeID"] == node_id and not node["Alive"] for node in ray.nodes()
                 ):
                     lost.set()
                     signal.pthread_kill(main, SIGNAL)
                     return
 
-    before = signal.signal(SIGNAL, _interrupt)
-    thread = threading.Thread(target=look, name="qcrd-node", daemon=True)
+    previous_handler = signal.signal(SIGNAL, _interrupt)
+    thread = threading.Thread(target=poll, name="qcrd-node", daemon=True)
     thread.start()
     try:
         yield
@@ -52,9 +52,9 @@ def watched() -> Iterator[None]:
         ) from None
     finally:
         ended.set()
-        thread.join(LOOK)
-        signal.signal(SIGNAL, before or signal.SIG_DFL)
+        thread.join(POLL_SECONDS)
+        signal.signal(SIGNAL, previous_handler or signal.SIG_DFL)
 
 
 def _interrupt(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt  # which Tune lets through; Ray makes one of whatever else interrupts it
+    raise KeyboardInterrupt  # Tune lets it through; Ray turns every other exception into one

@@ -1,4 +1,4 @@
-"""The nodes of the cluster that this process has joined."""
+"""The nodes of the Ray cluster that this process has joined."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from qcrd.grid.cluster.shares import Node
 
 
 def nodes() -> tuple[Node, ...]:
-    """Those that are up, with what Ray offers of each."""
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return tuple(Node(have.get("CPU", 0), have.get("GPU", 0)) for have in alive)
+    """The nodes that are alive, with the resources that Ray offers on each."""
+    resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return tuple(
+        Node(node_resources.get("CPU", 0), node_resources.get("GPU", 0)) for node_resources in resources
+    )

@@ -1,4 +1,4 @@
-"""Joins the cluster of RAY_ADDRESS as a driver does and prints what it has; `qcrd doctor` runs it apart."""
+"""Joins the cluster at RAY_ADDRESS as a driver and prints its nodes; `qcrd doctor` runs it in a process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from qcrd.grid.cluster.nodes import nodes
 
 
 def main() -> None:
-    """Print [CPUs, GPUs] of its nodes; Ray raises where the address, the versions or the token are wrong."""
-    ray.init(log_to_driver=False, logging_level=logging.ERROR)  # it reads RAY_ADDRESS
+    """Print [CPUs, GPUs] per node as JSON; Ray raises if the address, the versions or the token are wrong."""
+    ray.init(log_to_driver=False, logging_level=logging.ERROR)  # reads RAY_ADDRESS
     print(json.dumps(nodes()))
 
 

@@ -12,8 +12,8 @@ from qcrd.cell.resolved import ResolvedCell, resolve
 from qcrd.config import Cell
 from qcrd.errors import QcrdError
 from qcrd.grid.cluster.capacity import gpu_bytes
-from qcrd.grid.cluster.engines import Say, answer
-from qcrd.grid.cluster.gpu_sharing import share
+from qcrd.grid.cluster.engines import Say, result_of
+from qcrd.grid.cluster.gpu_sharing import gpu_share
 from qcrd.plugins import carried
 from qcrd.storage.home import Home
 
@@ -36,7 +36,7 @@ def share_of_gpu(cells: Sequence[ResolvedCell], gpus: float, total: int | None) 
     if not gpus or not total:
         return gpus
     sizes = [size for cell in cells if (size := discriminator_bytes(cell))]
-    return max([gpus, *(share(size, total) for size in sizes)])
+    return max([gpus, *(gpu_share(size, total) for size in sizes)])
 
 
 def pretrain_discriminators(
@@ -53,7 +53,7 @@ def pretrain_discriminators(
     while waiting:
         done, waiting = ray.wait(waiting)
         try:
-            answer(done[0])
+            result_of(done[0])
         except (QcrdError, RayError) as error:
             say(f"discriminators: one failed: {str(error).strip().splitlines()[-1]}")
         say(f"discriminators: {len(cells) - len(waiting)} of {len(cells)} done")

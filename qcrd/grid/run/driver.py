@@ -27,7 +27,7 @@ from qcrd.grid.cluster import private_files
 from qcrd.grid.cluster.autoscale import await_gpus
 from qcrd.grid.cluster.capacity import check_capacity
 from qcrd.grid.cluster.gpu_sharing import measured_share
-from qcrd.grid.cluster.lost_node import watched
+from qcrd.grid.cluster.lost_node import interrupt_if_node_lost
 from qcrd.grid.cluster.nodes import nodes
 from qcrd.grid.cluster.shares import Node, Shares
 from qcrd.grid.console import SamplingProgress, say
@@ -80,10 +80,10 @@ class Cluster:
 def cluster() -> Iterator[Cluster]:
     """The Ray cluster that RAY_ADDRESS names, or one of this process's own on loopback."""
     own = not os.environ.get("RAY_ADDRESS")
-    sessions = Path(private_files.folder())
+    sessions = Path(private_files.session_folder())
     if own:
-        private_files.keep_token()
-        private_files.tidy(sessions)
+        private_files.protect_token()
+        private_files.remove_old_sessions(sessions)
     started = ray.init(
         address="local" if own else None,
         include_dashboard=False if own else None,
@@ -95,12 +95,12 @@ def cluster() -> Iterator[Cluster]:
         if not own:
             await_gpus(say)
         where = "a Ray of its own" if own else f"Ray at {started.address_info['gcs_address']}"
-        with watched():
+        with interrupt_if_node_lost():
             yield Cluster(nodes(), where)
     finally:
         ray.shutdown()
         if own:
-            private_files.tidy(sessions, ended=os.getpid())
+            private_files.remove_old_sessions(sessions, ended=os.getpid())
 
 
 def run(path: Path, home: Home, preset: str | None = None, tracking: str | None = None) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import ray
 
 from qcrd.config import Resources, Teacher
-from qcrd.grid.cluster.engines import Engines, Say, answer
+from qcrd.grid.cluster.engines import Engines, Say, result_of
 from qcrd.grid.cluster.shares import Shares
 from qcrd.hub.checkpoints import commit
 from qcrd.plugins import carried
@@ -105,8 +105,8 @@ def train_embedded(home: Home, teacher: Teacher, cpus: float, say: Say) -> Path:
     actor = ray.remote(_Trainer).options(num_cpus=cpus, max_concurrency=2).remote()
     waiting = [actor.train.remote(home, teacher)]
     while not (done := ray.wait(waiting, timeout=SECONDS)[0]):
-        step, steps, accuracy = answer(actor.progress.remote())
+        step, steps, accuracy = result_of(actor.progress.remote())
         known = f", {100 * accuracy:.0f}% of its samples right" if accuracy is not None else ""
         if step:
             say(f"teacher: training the embedded one, step {step} of at most {steps}{known}")
-    return answer(done[0])
+    return result_of(done[0])

@@ -48,7 +48,7 @@ def test_what_is_made_smaller_while_it_is_loaded_is_not_judged():
 
 def test_what_does_not_fit_is_refused_with_figures_and_what_to_do(model, monkeypatch):
     monkeypatch.setattr("qcrd.grid.cluster.capacity.available", lambda: (4_000_000, 10**9))
-    with pytest.raises(QcrdError, match=r"does not fit: .* free here; take a smaller teacher\.model"):
+    with pytest.raises(QcrdError, match=r"does not fit: .* of free memory; set a smaller teacher\.model"):
         capacity.check_capacity(teacher(model), Resources(), HERE)
     capacity.check_capacity(teacher(model, dtype="bfloat16"), Resources(), HERE)
     monkeypatch.setattr(capacity, "gpu_bytes", lambda: 2_000_000)

@@ -36,9 +36,9 @@ def asked():
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch):
     """An engine holds few requests and hands over often, so that there is a middle to die in."""
-    monkeypatch.setattr(module, "MOST", 16)
-    monkeypatch.setattr(module, "LEAST", 8)
-    monkeypatch.setattr(module, "SECONDS", 0.05)
+    monkeypatch.setattr(module, "MAX_OPEN", 16)
+    monkeypatch.setattr(module, "REFILL_BELOW", 8)
+    monkeypatch.setattr(module, "TAKE_SECONDS", 0.05)
 
 
 def engines(said, load=None, count=1, restarts=3, limit=60.0):
@@ -148,4 +148,4 @@ def test_engines_that_hang_or_are_dead_in_a_living_process_are_replaced_and_slow
         got = [s for batch in sample(asked) for s in batch]
         assert slow not in sample.workers
         assert sorted((s.prompt_id, s.index) for s in got) == sorted(r.key for r in asked)
-    assert len(said) == 2 and "no sign of life for 4 s" in said[0] and "EngineDeadError" in said[1]
+    assert len(said) == 2 and "no response for 4 s" in said[0] and "EngineDeadError" in said[1]

@@ -58,9 +58,9 @@ def machines():
 
 
 def test_engines_spread_and_one_whose_node_is_lost_is_replaced_on_one_that_joins(machines, monkeypatch):
-    monkeypatch.setattr(module, "MOST", 16)
-    monkeypatch.setattr(module, "LEAST", 8)
-    monkeypatch.setattr(module, "SECONDS", 0.05)
+    monkeypatch.setattr(module, "MAX_OPEN", 16)
+    monkeypatch.setattr(module, "REFILL_BELOW", 8)
+    monkeypatch.setattr(module, "TAKE_SECONDS", 0.05)
     asked = requests(generate(seed=1, n=24), lambda q: Prompt(q.text), 4, 0)
     said, got, lost = [], [], None
 

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from qcrd.grid.cluster.private_files import ELSEWHERE, folder, keep_token, tidy
+from qcrd.grid.cluster.private_files import (
+    TOKEN_VARIABLES,
+    protect_token,
+    remove_old_sessions,
+    session_folder,
+)
 
 STRANGER = """
 import json, psutil
@@ -32,16 +37,16 @@ cli.main()
 @pytest.fixture
 def token(tmp_path, monkeypatch):
     """Where it is, in a home of its own."""
-    for name in (*ELSEWHERE, "RAY_AUTH_MODE"):
+    for name in (*TOKEN_VARIABLES, "RAY_AUTH_MODE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path / ".ray" / "auth_token"
 
 
 def test_it_is_made_once_and_for_its_user_alone(token):
-    keep_token()
+    protect_token()
     first = token.read_text()
-    keep_token()
+    protect_token()
     assert token.read_text() == first and len(first) == 64
     assert token.stat().st_mode & 0o777 == 0o600
 
@@ -50,44 +55,44 @@ def test_one_that_ray_left_open_is_closed_and_kept(token):
     token.parent.mkdir()
     token.write_text("f00")
     token.chmod(0o644)
-    keep_token()
+    protect_token()
     assert token.read_text() == "f00" and token.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("name", [*ELSEWHERE, "RAY_AUTH_MODE"])
+@pytest.mark.parametrize("name", [*TOKEN_VARIABLES, "RAY_AUTH_MODE"])
 def test_none_is_made_where_another_holds_or_none_is_wanted(token, monkeypatch, name):
     monkeypatch.setenv(name, "disabled")
-    keep_token()
+    protect_token()
     assert not token.exists()
 
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
-    monkeypatch.setattr("qcrd.grid.cluster.private_files.TEMPORARY", tmp_path)
+    monkeypatch.setattr("qcrd.grid.cluster.private_files.TEMPORARY_FOLDER", tmp_path)
     return tmp_path
 
 
 def test_sessions_are_where_nobody_else_can_go_and_always_at_the_same_place(temporary):
-    first = Path(folder())
-    assert folder() == str(first) and first.parent.parent == temporary
+    first = Path(session_folder())
+    assert session_folder() == str(first) and first.parent.parent == temporary
     assert first.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_folder_that_another_account_could_have_made_is_not_taken(temporary):
-    own = Path(folder()).parent
+    own = Path(session_folder()).parent
     own.chmod(0o777)
-    other = Path(folder()).parent
+    other = Path(session_folder()).parent
     assert other != own and other.stat().st_mode & 0o777 == 0o700
     own.rmdir()
     (temporary / "elsewhere").mkdir(mode=0o700)
     own.symlink_to(temporary / "elsewhere")
-    assert Path(folder()).parent not in (own, temporary / "elsewhere")
+    assert Path(session_folder()).parent not in (own, temporary / "elsewhere")
 
 
 def test_rays_own_variable_says_where(temporary, monkeypatch):
     monkeypatch.setenv("RAY_TMPDIR", "/somewhere")
-    assert folder() == "/somewhere/ray" and list(temporary.iterdir()) == []
+    assert session_folder() == "/somewhere/ray" and list(temporary.iterdir()) == []
 
 
 @pytest.mark.slow
@@ -121,11 +126,11 @@ def test_of_rays_that_were_killed_only_the_last_ones_logs_stay(tmp_path):
         for part in ("sockets", "logs"):
             (tmp_path / name / part).mkdir(parents=True)
     (tmp_path / "session_latest").symlink_to(tmp_path / names[2])
-    tidy(tmp_path)
+    remove_old_sessions(tmp_path)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*")}
     assert left == {f"{names[1]}/logs"} | {
         f"{name}/{part}" for name in (names[2], "session_latest") for part in ("sockets", "logs")
     }
-    tidy(tmp_path, ended=os.getpid())
+    remove_old_sessions(tmp_path, ended=os.getpid())
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.glob("s*6-01*/*")} == {f"{names[2]}/logs"}
-    tidy(tmp_path / "absent")
+    remove_old_sessions(tmp_path / "absent")
