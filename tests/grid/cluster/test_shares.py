@@ -14,8 +14,8 @@ from qcrd.grid.cluster.shares import Node, Shares
         ({"cell_cpus": 8}, [(4, 0)] * 4, r"resources\.cell_cpus: 8 CPUs .* a node has at most 4"),
         ({"cell_cpus": 8}, [(16, 0), (4, 2)], r"cell_cpus: 8 CPUs and 0\.25 GPUs .* at most 4 CPUs"),
         ({"teacher_gpus": 2}, [(8, 1)] * 2, r"resources\.teacher_gpus: 2 GPUs for an engine .* at most 1"),
-        ({"teacher_gpus": 1, "teacher_actors": 4}, [(8, 2)], r"teacher_actors: 4 engines .* room for 2"),
-        ({"teacher_gpus": 2, "teacher_actors": 3}, [(8, 3)] * 2, r"teacher_actors: 3 .* room for 2"),
+        ({"teacher_gpus": 1, "teacher_actors": 4}, [(8, 2)], r"teacher_actors: 4 engines .* 2 fit"),
+        ({"teacher_gpus": 2, "teacher_actors": 3}, [(8, 3)] * 2, r"teacher_actors: 3 .* 2 fit"),
         ({"cell_gpus": 1}, [(8, 0)], r"cell_gpus: 1 GPUs .*there are 0"),
     ],
 )
