@@ -80,6 +80,7 @@ MOVED = {
     "qcrd.grid.results": "qcrd.grid.results.rows",
     "qcrd.grid.room": "qcrd.grid.cluster.capacity",
     "qcrd.grid.run": "qcrd.grid.run.driver",
+    "qcrd.grid.run.judges.asking": "qcrd.grid.run.judges.judge_engine",
     "qcrd.grid.runs": "qcrd.grid.run.mlflow_runs",
     "qcrd.grid.scalars": "qcrd.grid.plan.scalars",
     "qcrd.grid.shapes": "qcrd.grid.plan.shapes",

@@ -53,7 +53,7 @@ def judge(
     from qcrd.errors import ConfigError
     from qcrd.grid.console import SamplingProgress, say
     from qcrd.grid.plan.study import Study
-    from qcrd.grid.run.judges import asking, pair_cells, read_judge
+    from qcrd.grid.run.judges import judge_engine, pair_cells, read_judge
     from qcrd.judging import formats
     from qcrd.judging.cells import Explainer
     from qcrd.judging.prompt import template
@@ -81,7 +81,7 @@ def judge(
             chosen.teacher,
             prompt_template,
             home,
-            lambda requests: asking(chosen, requests, home, say),
+            lambda requests: judge_engine(chosen, requests, home, say),
             SamplingProgress(who="judge"),
         )
     if as_json:

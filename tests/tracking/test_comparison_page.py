@@ -222,7 +222,7 @@ def test_a_user_walks_from_the_experiments_to_runs_report_and_student(chromium, 
     runs.go_back()
 
     student = follow(runs.locator("a[href*='/models/']"))
-    student.get_by_text("of the test questions right").wait_for()
+    student.get_by_text("accuracy on test").wait_for()
     seen("student", student)
 
     report = follow(page.get_by_role("link", name="read the report"))

@@ -1,4 +1,4 @@
-"""Pretrains the discriminators that a grid's cells share, side by side."""
+"""Pretrains the discriminators that a grid's cells share, in parallel."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def _pretrain(settings: Cell, home: Home, threads: int) -> str:
 
 
 def share_of_gpu(cells: Sequence[ResolvedCell], gpus: float, total: int | None) -> float:
-    """Share of a GPU for one pretraining: a cell's, or more where that has not the memory.
+    """Share of a GPU for pretraining one discriminator: a cell's share, or more if memory requires it.
 
     Args:
-        cells: whose discriminators are to be pretrained.
+        cells: cells whose discriminators are pretrained.
         gpus: share of a cell; 0 without GPUs.
-        total: bytes of a GPU, None where that is not known.
+        total: memory of a GPU in bytes; None if unknown.
     """
     if not gpus or not total:
         return gpus
@@ -42,18 +42,25 @@ def share_of_gpu(cells: Sequence[ResolvedCell], gpus: float, total: int | None) 
 def pretrain_discriminators(
     cells: Sequence[ResolvedCell], home: Home, cpus: float, gpus: float, say: Say
 ) -> None:
-    """Pretrain the discriminator of each cell, side by side.
+    """Pretrain the discriminator of each cell, in parallel.
 
-    One that fails is said and left; the cells that need it will fail with its reason, and no others.
+    Failures are printed; only the cells that need a failed discriminator fail later, with the same reason.
+
+    Args:
+        cells: a cell per discriminator.
+        home: home for the discriminators.
+        cpus: CPUs per pretraining.
+        gpus: share of a GPU of a cell; 0 without GPUs.
+        say: prints a line to the user.
     """
     gpus = share_of_gpu(cells, gpus, gpu_bytes() if gpus else None)
     task = ray.remote(carried(_pretrain)).options(num_cpus=cpus, num_gpus=gpus, max_retries=2)
     waiting = [task.remote(cell.settings, home, max(1, int(cpus))) for cell in cells]
     say(f"discriminators: {len(cells)} to pretrain")
     while waiting:
-        done, waiting = ray.wait(waiting)
+        finished, waiting = ray.wait(waiting)
         try:
-            result_of(done[0])
+            result_of(finished[0])
         except (QcrdError, RayError) as error:
             say(f"discriminators: one failed: {str(error).strip().splitlines()[-1]}")
         say(f"discriminators: {len(cells) - len(waiting)} of {len(cells)} done")

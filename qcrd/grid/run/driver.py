@@ -1,6 +1,6 @@
-"""The driver of a grid: sample once, pretrain once, train the cells, report.
+"""Runs a grid: draws samples, pretrains discriminators, trains the cells and writes the report.
 
-Everything it finds done it leaves alone, so that the same command after any interruption goes on.
+Finished work is not repeated, so running the same command again resumes after any interruption.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from qcrd import plugins
 from qcrd.cell.data import task_data
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.cell.teacher_accuracy import TeacherAccuracy
+from qcrd.config import Task, Teacher
 from qcrd.errors import DamagedResult, StoreError
 from qcrd.grid.cluster import private_files
 from qcrd.grid.cluster.autoscale import await_gpus
@@ -32,7 +33,7 @@ from qcrd.grid.cluster.nodes import nodes
 from qcrd.grid.cluster.shares import Node, Shares
 from qcrd.grid.console import SamplingProgress, say
 from qcrd.grid.plan import labels
-from qcrd.grid.plan.expansion import PlannedCell
+from qcrd.grid.plan.expansion import PlannedCell, SampleNeed
 from qcrd.grid.plan.study import Study, last_status
 from qcrd.grid.results import report
 from qcrd.grid.results.rows import study_accuracies
@@ -43,6 +44,8 @@ from qcrd.grid.run.tune import train_cells
 from qcrd.grid.run.watch import CellWatch
 from qcrd.report.teachers import sentence, teacher_line
 from qcrd.samples.draw import draw
+from qcrd.samples.requests import Request
+from qcrd.samples.store import SampleStore
 from qcrd.storage import journal
 from qcrd.storage.files import write_json
 from qcrd.storage.home import Home
@@ -52,33 +55,33 @@ from qcrd.tracking.mlflow.mirror import Mirror
 
 logger = logging.getLogger(__name__)
 
-LAST_PUSH = 60.0  # seconds that the end of a grid waits for MLflow
-LET_GO = 8.0  # seconds that the workers of a stopped grid get to end
-PATIENCE = 5.0  # seconds that the table waits for a cell which somebody looks at just now
-STOP_PUSH = 10.0  # the same where it was stopped: `ray job stop` kills soon
+FINAL_PUSH_SECONDS = 60.0  # maximum wait for MLflow at the end of a grid
+WORKER_EXIT_SECONDS = 8.0  # for the workers of a stopped grid to end
+LOCKED_CELL_SECONDS = 5.0  # maximum wait for a cell that another process has locked, before the report
+STOP_PUSH_SECONDS = 10.0  # maximum wait for MLflow after a stop; `ray job stop` kills the driver soon
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What Ray offers."""
+    """A Ray cluster."""
 
-    nodes: tuple[Node, ...]  # those that are up
+    nodes: tuple[Node, ...]  # nodes that are alive
     address: str
 
     @property
     def cpus(self) -> float:
-        """Of all nodes."""
+        """CPUs of all nodes."""
         return sum(node.cpus for node in self.nodes)
 
     @property
     def gpus(self) -> float:
-        """Of all nodes."""
+        """GPUs of all nodes."""
         return sum(node.gpus for node in self.nodes)
 
 
 @contextlib.contextmanager
 def cluster() -> Iterator[Cluster]:
-    """The Ray cluster that RAY_ADDRESS names, or one of this process's own on loopback."""
+    """Context with the Ray cluster at RAY_ADDRESS or, if that is not set, a local one on loopback."""
     own = not os.environ.get("RAY_ADDRESS")
     sessions = Path(private_files.session_folder())
     if own:
@@ -94,9 +97,9 @@ def cluster() -> Iterator[Cluster]:
     try:
         if not own:
             await_gpus(say)
-        where = "a Ray of its own" if own else f"Ray at {started.address_info['gcs_address']}"
+        address = "a local Ray" if own else f"Ray at {started.address_info['gcs_address']}"
         with interrupt_if_node_lost():
-            yield Cluster(nodes(), where)
+            yield Cluster(nodes(), address)
     finally:
         ray.shutdown()
         if own:
@@ -104,75 +107,84 @@ def cluster() -> Iterator[Cluster]:
 
 
 def run(path: Path, home: Home, preset: str | None = None, tracking: str | None = None) -> bool:
-    """Work a grid off; returns whether every cell has a result.
+    """Run a grid.
 
     Args:
-        path: the grid's YAML.
-        home: the store.
-        preset: instead of the file's.
-        tracking: MLflow's tracking URI; None keeps the journals for a later `qcrd sync`.
+        path: the grid's YAML file.
+        home: home for all results.
+        preset: overrides the file's preset.
+        tracking: MLflow's tracking URI; None: only write journals, for a later `qcrd sync`.
+
+    Returns:
+        Whether every cell has a result.
 
     Raises:
         KeyboardInterrupt: on SIGINT or SIGTERM, after cells and runs are marked as stopped.
-        QcrdError: for what the user can mend.
+        QcrdError: for errors that the user can correct.
     """
     home.check()
-    with cluster() as have:
-        signal.signal(signal.SIGTERM, _interrupt)  # after ray.init, which sets one that aborts
-        study = Study.open(path, home, preset, have.gpus)
-        shares = Shares.of(study.grid.resources, have.nodes)
-        _announce(study, have, preset, tracking)
+    with cluster() as ray_cluster:
+        signal.signal(signal.SIGTERM, _interrupt)  # after ray.init, which installs a handler that aborts
+        study = Study.open(path, home, preset, ray_cluster.gpus)
+        shares = Shares.of(study.grid.resources, ray_cluster.nodes)
+        _announce(study, ray_cluster, preset, tracking)
         study.save_preset()
         _keep_plugins(home)
         with study.exclusive(say), Journal(study.folder / journal.FILE) as log:
-            shown = mirror(study, tracking) if tracking else None
-            feeder = Feeder(partial(_push, study, shown), say=say) if shown else None
-            if feeder:
+            mlflow_mirror = mirror(study, tracking) if tracking else None
+            feeder = None
+            if mlflow_mirror:
+                feeder = Feeder(partial(_push_to_mlflow, study, mlflow_mirror), say=say)
                 feeder.start()
             log.status("running")
             try:
                 todo = _unfinished(study)
                 if todo:
-                    _sample_for(study, shares, have.nodes, todo)
+                    _check_and_sample(study, shares, ray_cluster.nodes, todo)
                 accuracies = study_accuracies(study)
                 failed = _train(study, shares, todo, accuracies) if todo else {}
                 _report(study, accuracies, log)
             except BaseException as error:
-                ray.shutdown()  # ends the cells; once their locks are free nobody writes their journals
+                ray.shutdown()  # ends the cells' workers; afterwards nothing writes to the journals
                 _mark_stopped(study)
                 stopped = isinstance(error, KeyboardInterrupt)
                 log.status("stopped" if stopped else "failed", "" if stopped else str(error))
                 if feeder:
-                    feeder.stop(STOP_PUSH)
+                    feeder.stop(STOP_PUSH_SECONDS)
                 raise
             log.status(*(("failed", f"{len(failed)} cells failed") if failed else ("done", "")))
-            if feeder and shown:
-                with _unless_away():
-                    shown.offer(students(study))
-                _finish(feeder, shown)
+            if feeder and mlflow_mirror:
+                with _tolerate_store_errors():
+                    mlflow_mirror.offer(students(study))
+                _finish_mlflow(feeder, mlflow_mirror)
         return not failed
 
 
-def _announce(study: Study, have: Cluster, preset: str | None, tracking: str | None) -> None:
-    asked = preset or study.grid.preset
-    why = f" (auto: the cluster has {have.gpus:g} GPUs)" if asked == "auto" else ""
+def _announce(study: Study, ray_cluster: Cluster, preset: str | None, tracking: str | None) -> None:
+    preset_setting = preset or study.grid.preset
+    reason = f" (auto: the cluster has {ray_cluster.gpus:g} GPUs)" if preset_setting == "auto" else ""
     done = sum(s in ("done", "diverged") for s in study.states())
     say(f"{study.grid.name}: {study.grid.description}" if study.grid.description else study.grid.name)
-    say(f"preset {study.preset}{why}; {len(study.cells)} cells, {done} of them finished before")
-    where = f" on {len(have.nodes)} nodes" if len(have.nodes) > 1 else ""
-    say(f"{have.cpus:g} CPUs, {have.gpus:g} GPUs{where} of {have.address}; results in {study.home}")
-    where = f"MLflow at {tracking}" if tracking else "MLFLOW_TRACKING_URI is not set: `qcrd sync` shows them"
-    say(f"runs: {where}")
+    say(f"preset {study.preset}{reason}; {len(study.cells)} cells, {done} of them already finished")
+    nodes = f" on {len(ray_cluster.nodes)} nodes" if len(ray_cluster.nodes) > 1 else ""
+    totals = f"{ray_cluster.cpus:g} CPUs, {ray_cluster.gpus:g} GPUs{nodes}"
+    say(f"{totals} of {ray_cluster.address}; results in {study.home}")
+    if tracking:
+        say(f"runs: MLflow at {tracking}")
+    else:
+        say("runs: MLFLOW_TRACKING_URI is not set; `qcrd sync` sends them to MLflow later")
 
 
 def _unfinished(study: Study) -> list[PlannedCell]:
-    """The cells without a result; damaged results are forgotten first."""
+    """The cells without a result; damaged results are deleted first."""
     forget_damaged(study)
     return [planned for planned in study.cells if study.home.record(planned.cell.id) is None]
 
 
-def _sample_for(study: Study, shares: Shares, nodes: Sequence[Node], todo: Sequence[PlannedCell]) -> None:
-    """Draw what these cells lack."""
+def _check_and_sample(
+    study: Study, shares: Shares, nodes: Sequence[Node], todo: Sequence[PlannedCell]
+) -> None:
+    """Check that labels can be written, then draw the cells' missing samples."""
     cells = [planned.cell.settings for planned in todo]
     labels.refuse_unwritable(cells, say)
     _sample(study, shares, nodes, {(cell.task, cell.teacher) for cell in cells})
@@ -181,33 +193,35 @@ def _sample_for(study: Study, shares: Shares, nodes: Sequence[Node], todo: Seque
 def _train(
     study: Study, shares: Shares, todo: Sequence[PlannedCell], accuracies: Sequence[TeacherAccuracy]
 ) -> dict[str, str]:
-    """Pretrain the discriminators and train the cells; returns failed cells with reasons."""
-    _say_accuracies(accuracies)
+    """Pretrain discriminators and train the cells; returns the reason by id of each failed cell."""
+    _print_accuracies(accuracies)
     cells = [planned.cell for planned in todo]
-    lacking: dict[str, ResolvedCell] = {}  # by the id of a discriminator, a cell that needs it
+    without_discriminator: dict[str, ResolvedCell] = {}  # discriminator id -> a cell that needs it
     for cell in cells:
-        judge = cell.discriminator_id
-        if judge and not (study.home.discriminators / f"{judge}.safetensors").exists():
-            lacking.setdefault(judge, cell)
-    if lacking:
-        pretrain_discriminators(list(lacking.values()), study.home, shares.cell_cpus, shares.cell_gpus, say)
+        discriminator_id = cell.discriminator_id
+        if discriminator_id and not (study.home.discriminators / f"{discriminator_id}.safetensors").exists():
+            without_discriminator.setdefault(discriminator_id, cell)
+    if without_discriminator:
+        pretrain_discriminators(
+            list(without_discriminator.values()), study.home, shares.cell_cpus, shares.cell_gpus, say
+        )
     gpus = shares.cell_gpus
     if study.grid.resources.cell_gpus == "auto" and gpus:
         gpus = measured_share(cells, study.home, shares.cell_cpus, say) or gpus
     watch = CellWatch(len(study.cells), len(study.cells) - len(todo))
-    named = [(planned.name, planned.cell) for planned in todo]
-    failed = train_cells(named, study.home, study.folder / "tune", study.grid.resources, gpus, watch)
-    study.home.refresh(study.ids, patience=PATIENCE)
+    named_cells = [(planned.name, planned.cell) for planned in todo]
+    failed = train_cells(named_cells, study.home, study.folder / "tune", study.grid.resources, gpus, watch)
+    study.home.refresh(study.ids, patience=LOCKED_CELL_SECONDS)
     names = {planned.cell.id: planned.name for planned in todo}
     for cell_id, reason in failed.items():
-        if last_status(study.home, cell_id)[0] != "failed":  # killed before it could say so itself
-            _append(study.home, cell_id, "failed", reason)
-        say(f"failed: {names[cell_id]}: {reason} (whole trace: {study.home.cell(cell_id) / 'error.txt'})")
+        if last_status(study.home, cell_id)[0] != "failed":  # killed before it could write its status
+            _append_status(study.home, cell_id, "failed", reason)
+        say(f"failed: {names[cell_id]}: {reason} (full traceback: {study.home.cell(cell_id) / 'error.txt'})")
     return failed
 
 
 def forget_damaged(study: Study) -> None:
-    """Let cells whose record or answers are damaged be trained again."""
+    """Delete damaged results, so that their cells are trained again."""
     for planned, cell_id in zip(study.cells, study.ids, strict=True):
         try:
             study.home.check_result(cell_id)
@@ -217,127 +231,143 @@ def forget_damaged(study: Study) -> None:
 
 
 def sample(path: Path, home: Home, preset: str | None = None, splits: Sequence[str] = ()) -> None:
-    """Draw what a grid needs of its teachers, and train nothing.
+    """Draw the samples that a grid requires, without training.
 
     Args:
-        path: the grid's YAML.
-        home: the store.
-        preset: instead of the file's.
-        splits: to be sampled besides those that the cells read, such as test.
+        path: the grid's YAML file.
+        home: home for the samples.
+        preset: overrides the file's preset.
+        splits: further splits to sample, such as test.
 
     Raises:
-        KeyboardInterrupt: on SIGINT or SIGTERM, with everything stored that the teacher had answered.
-        QcrdError: for what the user can mend.
+        KeyboardInterrupt: on SIGINT or SIGTERM, after all received answers are stored.
+        QcrdError: for errors that the user can correct.
     """
     home.check()
-    with cluster() as have:
+    with cluster() as ray_cluster:
         signal.signal(signal.SIGTERM, _interrupt)
-        study = Study.open(path, home, preset, have.gpus)
+        study = Study.open(path, home, preset, ray_cluster.gpus)
         _keep_plugins(home)
-        _sample(study, Shares.of(study.grid.resources, have.nodes), have.nodes, splits=splits)
-        _say_accuracies(study_accuracies(study))
+        _sample(study, Shares.of(study.grid.resources, ray_cluster.nodes), ray_cluster.nodes, splits=splits)
+        _print_accuracies(study_accuracies(study))
 
 
-def _say_accuracies(accuracies: Iterable[TeacherAccuracy]) -> None:
-    for each in accuracies:
-        line = teacher_line(each.teacher, each.task, each.split, each.m, each.statistics)
+def _print_accuracies(accuracies: Iterable[TeacherAccuracy]) -> None:
+    for accuracy in accuracies:
+        line = teacher_line(accuracy.teacher, accuracy.task, accuracy.split, accuracy.m, accuracy.statistics)
         say(f"teacher: {sentence(line)}")
-        lost = sum(line.unparsed.values())
-        if 2 * lost > line.samples:
-            cut = line.unparsed.get("truncated", 0)
-            more = f"; {cut} were cut off, so raise teacher.max_tokens" if 2 * cut > lost else ""
-            say(f"teacher: most of these answers cannot be read; `qcrd samples show` shows them{more}")
+        unparsed = sum(line.unparsed.values())
+        if 2 * unparsed > line.samples:
+            truncated = line.unparsed.get("truncated", 0)
+            mostly_truncated = 2 * truncated > unparsed
+            hint = f"; {truncated} were truncated; raise teacher.max_tokens" if mostly_truncated else ""
+            say(f"teacher: most of these answers cannot be read; see `qcrd samples show`{hint}")
 
 
 def _sample(
     study: Study,
     shares: Shares,
     nodes: Sequence[Node],
-    wanted: set[tuple] | None = None,
+    wanted: set[tuple[Task, Teacher]] | None = None,
     splits: Sequence[str] = (),
 ) -> None:
-    """Draw what the cells lack, and then what they ask about that.
+    """Draw missing samples, then missing dual rationales, which depend on the samples.
 
     Args:
-        study: whose cells.
-        shares: of an engine.
-        nodes: of the cluster.
-        wanted: tasks and teachers to draw for; None is all.
-        splits: to be sampled besides those that the cells read.
+        study: the grid.
+        shares: CPUs and GPUs of an engine.
+        nodes: nodes of the cluster.
+        wanted: tasks and teachers to draw for; None: all.
+        splits: further splits to sample.
     """
     _draw(study, shares, nodes, study.samples(splits), wanted)
     _draw(study, shares, nodes, study.duals(), wanted)
 
 
 def _draw(
-    study: Study, shares: Shares, nodes: Sequence[Node], lacks: Iterable[tuple], wanted: set[tuple] | None
+    study: Study,
+    shares: Shares,
+    nodes: Sequence[Node],
+    needs: Iterable[tuple[SampleNeed, SampleStore, list[Request] | None, list[Request]]],
+    wanted: set[tuple[Task, Teacher]] | None,
 ) -> None:
-    """Draw what is missing of `lacks`; tasks that ask the same teacher in the same way share its engines."""
-    groups: dict[tuple, list[tuple]] = {}
-    for need, store, requests, missing in lacks:
-        if missing and (wanted is None or (need.task, need.teacher) in wanted):
-            stop = task_data(need.task).task.stop
-            groups.setdefault((need.teacher, stop), []).append((need, store, requests, missing))
+    """Draw the missing samples; tasks with the same teacher and stop strings share its engines.
+
+    Args:
+        study: the grid.
+        shares: CPUs and GPUs of an engine.
+        nodes: nodes of the cluster.
+        needs: tuples (need, store, all requests, missing requests), as from `Study.samples`.
+        wanted: tasks and teachers to draw for; None: all.
+    """
+    groups: dict[tuple[Teacher, tuple[str, ...]], list[tuple[SampleNeed, SampleStore, list[Request]]]] = {}
+    all_missing: dict[tuple[Teacher, tuple[str, ...]], list[Request]] = {}
+    for need, store, requests, missing in needs:
+        if requests and missing and (wanted is None or (need.task, need.teacher) in wanted):
+            key = need.teacher, task_data(need.task).task.stop
+            groups.setdefault(key, []).append((need, store, requests))
+            all_missing.setdefault(key, []).extend(missing)
     for teacher, _ in groups:
         check_capacity(teacher, study.grid.resources, nodes)
-    for (teacher, stop), needs in groups.items():
-        lacking = [r for *_, missing in needs for r in missing]
-        everything = [r for _, _, requests, _ in needs for r in requests]
+    for (teacher, stop), group in groups.items():
+        group_requests = [request for _, _, requests in group for request in requests]
+        group_missing = all_missing[teacher, stop]
         name = teacher.name
-        what = "dual rationales" if any(need.duals for need, *_ in needs) else "samples"
-        say(f"teacher: {name} ({teacher.engine}) for {len(lacking)} of {len(everything)} {what}")
+        kind = "dual rationales" if any(need.duals for need, *_ in group) else "samples"
+        say(f"teacher: {name} ({teacher.engine}) for {len(group_missing)} of {len(group_requests)} {kind}")
         resources = study.grid.resources
-        at = hub_commit(teacher)
-        if at is not None:  # all engines load the same, whatever is pushed meanwhile
-            teacher = teacher.model_copy(update={"revision": at})
-        with sampler(teacher, stop, everything, resources, shares, study.home, say, lacking) as sample:
-            for need, store, requests, _ in needs:
-                watch = SamplingProgress()
-                if at is not None:
-                    store.note_commit(at)
-                short = draw(store, requests, sample, watch)
-                if watch.rate:
-                    write_json(study.home.rate(store.folder.name), {"samples_per_second": watch.rate})
-                if short:
-                    say(f"teacher: {name} lacks {short} of {len(requests)} answers to {need.task.name}")
+        commit = hub_commit(teacher)
+        if commit is not None:  # all engines load the same commit, even if the revision moves meanwhile
+            teacher = teacher.model_copy(update={"revision": commit})
+        engine = sampler(teacher, stop, group_requests, resources, shares, study.home, say, group_missing)
+        with engine as sample:
+            for need, store, requests in group:
+                progress = SamplingProgress()
+                if commit is not None:
+                    store.note_commit(commit)
+                unanswered = draw(store, requests, sample, progress)
+                if progress.rate:
+                    write_json(study.home.rate(store.folder.name), {"samples_per_second": progress.rate})
+                if unanswered:
+                    say(f"teacher: {name} lacks {unanswered} of {len(requests)} answers to {need.task.name}")
 
 
 def _report(study: Study, accuracies: Sequence[TeacherAccuracy], log: Journal) -> None:
-    """Print the table; keep it, its figures and its page."""
+    """Write the grid's tables, figures and page, and print the table."""
     finished = [study.home.record(cell_id) for cell_id in study.ids]
     files = report.write(study, accuracies)
     for path in files:
         log.artifact(path)
-    names = Counter((each.task, each.split) for each in accuracies)
-    for each in accuracies:
-        name = f"teacher/{each.task}/{each.split}"
-        if names[each.task, each.split] > 1:  # other sizes, counts or teachers in one grid
-            name += f"/{each.path.stem}"
-        log.metrics(0, **{f"{name}/{key}": value for key, value in each.statistics.items()})
+    counts = Counter((accuracy.task, accuracy.split) for accuracy in accuracies)
+    for accuracy in accuracies:
+        name = f"teacher/{accuracy.task}/{accuracy.split}"
+        if counts[accuracy.task, accuracy.split] > 1:  # several sizes, m or teachers for this split
+            name += f"/{accuracy.path.stem}"
+        log.metrics(0, **{f"{name}/{key}": value for key, value in accuracy.statistics.items()})
     log.metrics(0, done=sum(record is not None for record in finished), cells=len(finished))
     say("\n" + (study.folder / "table.md").read_text())
     say(f"report: {files[-1]}")
 
 
 def _mark_stopped(study: Study) -> None:
-    """Say it in the journals of the cells that ran, once their workers have let go."""
-    patience = time.monotonic() + LET_GO
-    while "running" in (states := study.states()) and time.monotonic() < patience:
+    """Append `stopped` to the journals of cells that were running, once their workers have ended."""
+    deadline = time.monotonic() + WORKER_EXIT_SECONDS
+    while "running" in (states := study.states()) and time.monotonic() < deadline:
         time.sleep(0.2)
-    with _unless_away():
-        for cell_id, found in zip(study.ids, states, strict=True):
-            if found == "interrupted":
-                what = "the grid was stopped; run the same command to continue"
-                _append(study.home.with_short_timeout(), cell_id, "stopped", what)
+    with _tolerate_store_errors():
+        for cell_id, state in zip(study.ids, states, strict=True):
+            if state == "interrupted":
+                message = "the grid was stopped; run the same command to continue"
+                _append_status(study.home.with_short_timeout(), cell_id, "stopped", message)
 
 
-def _append(home: Home, cell_id: str, status: str, message: str) -> None:
+def _append_status(home: Home, cell_id: str, status: str, message: str) -> None:
     if home.bucket is None:
         with Journal(home.cell(cell_id) / journal.FILE) as log:
             log.status(status, message)
         return
     lock = home.lock_cell(cell_id)
-    if lock.acquire(timeout=0):  # else somebody works on it, elsewhere
+    if lock.acquire(timeout=0):  # otherwise another machine works on it
         with contextlib.ExitStack() as stack:
             stack.push(lock)
             with Journal(home.cell(cell_id) / journal.FILE) as log:
@@ -349,27 +379,27 @@ def _keep_plugins(home: Home) -> None:
         home.upload(path)
 
 
-def _push(study: Study, shown: Mirror) -> Report:
-    """Send to MLflow what this machine's cells have written, and others'."""
-    with _unless_away():
+def _push_to_mlflow(study: Study, mlflow_mirror: Mirror) -> Report:
+    """Send new journal entries of this and other machines to MLflow."""
+    with _tolerate_store_errors():
         study.home.with_short_timeout().refresh(study.ids)
-    return shown.push()
+    return mlflow_mirror.push()
 
 
 @contextlib.contextmanager
-def _unless_away() -> Iterator[None]:
-    """For what is nice to have: a bucket that does not answer is said, and no more."""
+def _tolerate_store_errors() -> Iterator[None]:
+    """Log an unreachable bucket instead of failing; for optional work."""
     try:
         yield
     except StoreError as error:
         logger.warning("%s", error)
 
 
-def _finish(feeder: Feeder, shown: Mirror) -> None:
-    sent = feeder.stop(LAST_PUSH)
-    if sent is None or sent.error:
-        say("MLflow has not taken everything; `qcrd sync GRID` sends the rest once it is back")
-    elif page := shown.page():
+def _finish_mlflow(feeder: Feeder, mlflow_mirror: Mirror) -> None:
+    push_report = feeder.stop(FINAL_PUSH_SECONDS)
+    if push_report is None or push_report.error:
+        say("MLflow has not received everything; `qcrd sync GRID` sends the rest once it is reachable")
+    elif page := mlflow_mirror.page():
         say(f"compare the runs: {page.comparison}")
 
 

@@ -1,4 +1,4 @@
-"""Whom `qcrd judge` asks, and which cells of a grid it pairs."""
+"""The judge of `qcrd judge`, its engine, and the pairs of cells to compare."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ from qcrd.storage.home import Home
 from qcrd.teacher.engine import ActorEngine
 from qcrd.teacher.engines import ENGINES, faults
 
-TEMPERATURE = 0.0  # of a judge whose file names none: it is to say what it thinks likeliest (paper: not said)
+TEMPERATURE = 0.0  # default: the judge gives its most likely verdict (the paper does not state it)
 
 
 class Judge(Section):
     """A judge's YAML file."""
 
     teacher: Teacher
-    """Who judges: the same settings as a teacher's, but a temperature of 0 where it names none."""
+    """The LLM that judges: the settings of a teacher, with a default temperature of 0."""
     resources: Resources = Resources()
-    """What its engine may take, and how a server is asked."""
+    """Resources of its engine, and settings for requests to a server."""
     plugins: list[str] = []
-    """As in a grid, for an engine of one's own."""
+    """Plugins, as in a grid; for example one with an engine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """Cells of a grid to be compared."""
+    """Pairs of cells of a grid to compare."""
 
-    pairs: list[tuple[str, str]]  # ids
-    unfinished: list[str]  # names of cells for which a pair was left out
+    pairs: list[tuple[str, str]]  # ids of the cells
+    unfinished: list[str]  # names of unfinished cells, whose pairs are left out
 
 
 def read_judge(path: Path) -> Judge:
-    """The judge in a YAML file with `teacher:` and perhaps `resources:`.
+    """Read a judge from a YAML file with `teacher:` and optionally `resources:` and `plugins:`.
 
     Raises:
-        ConfigError: with a line `file: field: ...` for everything that is wrong.
+        ConfigError: with a line `file: field: ...` per error.
     """
     try:
         data = StrictLoader(path.read_text(encoding="utf-8")).get_single_data()
@@ -64,10 +64,10 @@ def read_judge(path: Path) -> Judge:
         raise ConfigError(f"{path}: cannot be read as a YAML file ({error})") from error
     teacher = data.get("teacher") if isinstance(data, dict) else None
     if not isinstance(teacher, dict):
-        raise ConfigError(f"{path}: teacher: is missing; say who judges, such as `teacher: {{model: ...}}`")
+        raise ConfigError(f"{path}: teacher: is missing; name the judge, such as `teacher: {{model: ...}}`")
     try:
         judge = Judge.model_validate(
-            {**data, "teacher": _placed(path, {"temperature": TEMPERATURE} | teacher)}
+            {**data, "teacher": _expand_paths(path, {"temperature": TEMPERATURE} | teacher)}
         )
     except ValidationError as error:
         lines = [f"{path}: {_field(e)}: {validation_message(e, Judge)}" for e in error.errors()]
@@ -82,85 +82,84 @@ def read_judge(path: Path) -> Judge:
         raise ConfigError("\n".join(f"{path}: {field}: {message}" for field, message in problems))
     if judge.teacher.embedded:
         raise ConfigError(
-            f"{path}: teacher.model: 'embedded' can do sums and nothing else; name a model that follows "
-            "instructions"
+            f"{path}: teacher.model: 'embedded' only does arithmetic; name a model that follows instructions"
         )
     return judge
 
 
 def pair_cells(study: Study, a: str, b: str) -> Pairing:
-    """Cells of a grid named `a` with those named `b` that have the same task and seed.
+    """Pair the cells named `a` with the cells named `b` that have the same task and seed.
 
-    A name is a cell's own without its seed (`qcrd`, `qcrd beta=0.4`), or else a method.
+    A name is that of a cell without its seed (`qcrd`, `qcrd beta=0.4`), or of a method.
 
     Raises:
-        ConfigError: where a name is none of the grid's, or means several cells of one task and seed.
-        DataError: where no pair is finished.
+        ConfigError: if no cell has a name, or several cells of one task and seed have it.
+        DataError: if no pair is finished.
     """
-    sides = [_named(study, name) for name in (a, b)]
+    sides = [_cells_named(study, name) for name in (a, b)]
     pairs, unfinished = [], []
-    for place in [place for place in sides[0] if place in sides[1]]:
-        both = [side[place] for side in sides]
-        lacking = [cell.name for cell_id, cell in both if study.home.record(cell_id) is None]
-        unfinished += lacking
-        if not lacking:
-            pairs.append((both[0][0], both[1][0]))
+    for key in [key for key in sides[0] if key in sides[1]]:
+        pair = [side[key] for side in sides]
+        without_record = [cell.name for cell_id, cell in pair if study.home.record(cell_id) is None]
+        unfinished += without_record
+        if not without_record:
+            pairs.append((pair[0][0], pair[1][0]))
     if not pairs:
-        why = f"not finished: {', '.join(unfinished)}" if unfinished else "they share no task and seed"
+        reason = f"not finished: {', '.join(unfinished)}" if unfinished else "they share no task and seed"
         raise DataError(
-            f"{study.grid.name}: no pair of {a!r} and {b!r} can be judged; {why}; `qcrd run` the grid first"
+            f"{study.grid.name}: no pair of {a!r} and {b!r} can be judged; {reason}; `qcrd run` the grid first"
         )
     return Pairing(pairs, unfinished)
 
 
 @contextmanager
-def asking(judge: Judge, requests: Sequence[Request], home: Home, say: Say) -> Iterator[SampleFn]:
-    """The judge's engine, which ends with the context; Ray starts only for one that runs here."""
+def judge_engine(judge: Judge, requests: Sequence[Request], home: Home, say: Say) -> Iterator[SampleFn]:
+    """Context with the judge's engine; starts Ray only for an engine that runs in actors."""
     teacher, resources = judge.teacher, judge.resources
     with ExitStack() as stack:
         nodes: Sequence[Node] = [Node(resources.teacher_cpus * resources.teacher_actors, 0)]
         if isinstance(ENGINES[teacher.engine], ActorEngine):
-            have = stack.enter_context(cluster())
-            nodes = have.nodes
-            say(f"judge: {have.cpus:g} CPUs, {have.gpus:g} GPUs on {have.address}")
-        # No cell is trained here, so what one would take is not asked for.
+            ray_cluster = stack.enter_context(cluster())
+            nodes = ray_cluster.nodes
+            say(f"judge: {ray_cluster.cpus:g} CPUs, {ray_cluster.gpus:g} GPUs on {ray_cluster.address}")
+        # No cell is trained, so no resources are required for one.
         shares = Shares.of(resources.model_copy(update={"cell_cpus": 0.0, "cell_gpus": 0.0}), nodes)
         yield stack.enter_context(sampler(teacher, STOP, requests, resources, shares, home, say))
 
 
-def _named(study: Study, name: str) -> dict[tuple[Task, int], tuple[str, PlannedCell]]:
-    """The cells that a name stands for, by task and seed."""
+def _cells_named(study: Study, name: str) -> dict[tuple[Task, int], tuple[str, PlannedCell]]:
+    """The cells with a name, by task and seed."""
     cells = list(zip(study.ids, study.cells, strict=True))
-    found = [(i, c) for i, c in cells if c.is_called(name)]
-    found = found or [(i, c) for i, c in cells if c.cell.method.name == name]
-    if not found:
+    matching = [(i, c) for i, c in cells if c.is_called(name)]
+    matching = matching or [(i, c) for i, c in cells if c.cell.method.name == name]
+    if not matching:
         methods = sorted({c.cell.method.name for _, c in cells})
         raise ConfigError(
             f"{study.grid.name}: no cell is named {name!r}; allowed: a method ({', '.join(methods)}), or a "
             "cell's name without its seed (`qcrd plan` lists them)"
         )
-    by_place: dict[tuple[Task, int], tuple[str, PlannedCell]] = {}
-    for cell_id, cell in found:
-        place = cell.cell.settings.task, cell.cell.settings.seed
-        if place in by_place:
+    by_key: dict[tuple[Task, int], tuple[str, PlannedCell]] = {}
+    for cell_id, cell in matching:
+        key = cell.cell.settings.task, cell.cell.settings.seed
+        if key in by_key:
             raise ConfigError(
-                f"{study.grid.name}: {name!r} is {by_place[place][1].name!r} and {cell.name!r}, both of one "
-                "task and seed; give the cell's whole name without its seed"
+                f"{study.grid.name}: {name!r} is both {by_key[key][1].name!r} and {cell.name!r}, which "
+                "have the same task and seed; give the cell's full name without its seed"
             )
-        by_place[place] = cell_id, cell
-    return by_place
+        by_key[key] = cell_id, cell
+    return by_key
 
 
-def _placed(path: Path, teacher: dict[str, Any]) -> dict[str, Any]:
-    """`teacher` with environment variables and ~ in its places replaced."""
-    placed = dict(teacher)
+def _expand_paths(path: Path, teacher: dict[str, Any]) -> dict[str, Any]:
+    """`teacher` with environment variables and ~ expanded in its paths."""
+    expanded = dict(teacher)
     for name in ("model", "path", "base_url"):
         if isinstance(teacher.get(name), str):
             try:
-                placed[name] = replaced(teacher[name])
+                expanded[name] = replaced(teacher[name])
             except ValueError as error:
                 raise ConfigError(f"{path}: teacher.{name}: {error}") from error
-    return placed
+    return expanded
 
 
 def _field(error: ErrorDetails) -> str:

@@ -1,4 +1,4 @@
-"""A study's cells as runs for MLflow."""
+"""A study's cells as MLflow runs."""
 
 from __future__ import annotations
 
@@ -19,45 +19,51 @@ from qcrd.types import CellRecord
 SECTIONS = ("contrastive", "selfplay", "discriminator", "training", "student")
 
 _TO_SERVE = (
-    "`mlflow models serve -m models:/MODEL_ID --env-manager local` answers questions on loopback; it asks "
-    "nobody for a password."
+    "`mlflow models serve -m models:/MODEL_ID --env-manager local` serves the student on loopback, "
+    "without authentication."
 )
 
 
 def mirror(study: Study, tracking: str, live: bool = True) -> Mirror:
-    """What brings the study's journals to the MLflow server at `tracking`; `live`: cells may be running."""
-    varied = [*study.grid.product, *study.grid.sweep]
+    """A mirror of the study's journals at an MLflow server.
+
+    Args:
+        study: the grid.
+        tracking: MLflow's tracking URI.
+        live: whether cells may be running.
+    """
+    factors = [*study.grid.product, *study.grid.sweep]
     if study.grid.variants:
-        varied.insert(0, VARIANT)
-    names = [short_name(path) for path in varied]
-    found = Mirror(tracking, study.grid.name, *sources(study), live, names)
-    found.offer(students(study))
-    return found
+        factors.insert(0, VARIANT)
+    names = [short_name(path) for path in factors]
+    grid_mirror = Mirror(tracking, study.grid.name, *sources(study), live, names)
+    grid_mirror.offer(students(study))
+    return grid_mirror
 
 
 def students(study: Study) -> dict[str, Student]:
-    """The students that MLflow gets, by cell; none before all cells have ended.
+    """The students to log to MLflow, by cell id; {} until all cells have ended.
 
-    `resources.log_students: best` is of each task the one with the highest validation accuracy, the first of
-    equals; test is not looked at.
+    `resources.log_students: best` selects, per task, the student with the highest validation accuracy, the
+    first in case of ties. Test accuracy is not used.
     """
     records = [record for cell_id in study.ids if (record := study.home.record(cell_id)) is not None]
     if study.grid.resources.log_students == "none" or len(records) < len(study.ids):
         return {}
-    best = study.grid.resources.log_students == "best"
-    both = [pair for pair in zip(study.cells, records, strict=True) if pair[1].status == "done"]
-    if best:
-        both.sort(key=lambda pair: -pair[1].accuracy["validation"])
-    found: dict[str, Student] = {}
-    chosen: set[str] = set()  # tasks that have their best
-    for planned, record in both:
+    best_only = study.grid.resources.log_students == "best"
+    done = [pair for pair in zip(study.cells, records, strict=True) if pair[1].status == "done"]
+    if best_only:
+        done.sort(key=lambda pair: -pair[1].accuracy["validation"])
+    by_cell: dict[str, Student] = {}
+    logged_tasks: set[str] = set()  # tasks whose best student has been selected
+    for planned, record in done:
         task = planned.cell.settings.task.name
-        if best and task in chosen:  # its student need not even be fetched
+        if best_only and task in logged_tasks:  # do not download further students
             continue
         folder = study.home.student(record.id)
         if folder.is_dir():
-            chosen.add(task)
-            found[record.id] = Student(
+            logged_tasks.add(task)
+            by_cell[record.id] = Student(
                 planned.name,
                 folder.parent / "cell.json",
                 folder,
@@ -65,17 +71,17 @@ def students(study: Study) -> dict[str, Student]:
                 {"method": planned.cell.method.name, "task": task},
                 _student_tags(record),
             )
-    return found
+    return by_cell
 
 
 def _student_tags(record: CellRecord) -> dict[str, str]:
     test, validation = (f"{record.accuracy[split]:.2f}" for split in ("test", "validation"))
-    said = f"{test}% of the test questions right, {validation}% on validation, at step {record.chosen_step}."
-    return {"qcrd.test": test, "qcrd.validation": validation, NOTE: f"{said} {_TO_SERVE}"}
+    accuracy_text = f"{test}% accuracy on test, {validation}% on validation, at step {record.chosen_step}."
+    return {"qcrd.test": test, "qcrd.validation": validation, NOTE: f"{accuracy_text} {_TO_SERVE}"}
 
 
 def sources(study: Study) -> tuple[Source, list[Source]]:
-    """The grid and its cells as runs for MLflow."""
+    """The grid's run and its cells' runs for MLflow."""
     tags = {"qcrd.preset": study.preset}
     parent = Source(
         study.id,
@@ -87,24 +93,24 @@ def sources(study: Study) -> tuple[Source, list[Source]]:
     cells = []
     for planned in study.cells:
         cell, settings = planned.cell, planned.cell.settings
-        own = {
+        cell_tags = {
             "qcrd.method": settings.method,
             "qcrd.seed": str(settings.seed),
             "qcrd.task": settings.task.name,
             SETTING: planned.name.removesuffix(f" seed={settings.seed}"),
         }
         if cell.method.contrasts:
-            own["qcrd.scheme"] = settings.contrastive.scheme
+            cell_tags["qcrd.scheme"] = settings.contrastive.scheme
         folder = study.home.cell(cell.id)
-        data, params = _data(cell), _params(planned)
-        cells.append(Source(cell.id, planned.name, folder, params, {**tags, **own}, data))
+        data, params = _datasets(cell), _params(planned)
+        cells.append(Source(cell.id, planned.name, folder, params, {**tags, **cell_tags}, data))
     return parent, cells
 
 
 def _params(planned: PlannedCell) -> dict[str, Any]:
-    """What a person compares runs by: flat, short, the most telling first.
+    """Parameters to compare runs by: flat, with short names, the most important first.
 
-    Only what the cell's result depends on, which is what its identity has.
+    Contains only settings that the cell's result depends on, which are those in its identity.
     """
     cell, settings, identity = planned.cell, planned.cell.settings, planned.cell.identity
     names = ["method", "seed", "task.name", "rationales.labels"]
@@ -114,10 +120,10 @@ def _params(planned: PlannedCell) -> dict[str, Any]:
     names = [name for name in names if name in setting_paths() and name != "student.tokenizer"]
     params: dict[str, Any] = {short_name(name): value_text(get_setting(settings, name)) for name in names}
     params |= {split: len(getattr(cell.splits, split)) for split in ("train", "validation", "test")}
-    # As it is in force, which its own settings may leave to the method.
-    in_force = cell.method.selection(settings.selection)
+    # The effective selection, whose defaults depend on the method.
+    selection = cell.method.selection(settings.selection)
     params |= {
-        short_name(f"selection.{k}"): value_text(getattr(in_force, k)) for k in identity.get("selection", {})
+        short_name(f"selection.{k}"): value_text(getattr(selection, k)) for k in identity.get("selection", {})
     }
     student, teacher = settings.student, settings.teacher
     architecture = student.architecture
@@ -131,12 +137,14 @@ def _params(planned: PlannedCell) -> dict[str, Any]:
         params["teacher"] = teacher.model if draws else teacher.engine
         if draws:
             params["temperature"] = value_text(teacher.temperature)
-    # A factor that one cell has with several values makes no difference to it.
-    alike = [p for p, v in planned.factors.items() if all(row.factors.get(p, v) == v for row in planned.rows)]
-    return params | {short_name(p): value_text(planned.factors[p]) for p in alike} | params
+    # Leave out factors that a cell has with several values: they make no difference to it.
+    unambiguous = [
+        p for p, v in planned.factors.items() if all(row.factors.get(p, v) == v for row in planned.rows)
+    ]
+    return params | {short_name(p): value_text(planned.factors[p]) for p in unambiguous} | params
 
 
-def _data(cell: ResolvedCell) -> tuple[Data, ...]:
+def _datasets(cell: ResolvedCell) -> tuple[Data, ...]:
     section, digest = cell.data.settings, cell.data.fingerprint
     settings = section.model_dump_json(exclude_defaults=True)
     return tuple(

@@ -1,4 +1,4 @@
-"""Gets what a grid needs of a teacher into the store, whatever its engine."""
+"""Opens a teacher's engine for sampling, in actors or in this process, and trains the embedded teacher."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from qcrd.teacher.engine import ActorEngine, Job, LocalEngine, Sampler
 from qcrd.teacher.engines import ENGINES
 from qcrd.teacher.recipe import EmbeddedRecipe
 
-SECONDS = 10.0  # between two lines about the teacher's training
+REPORT_SECONDS = 10.0  # between two lines about the embedded teacher's training
 
 
 def hub_commit(teacher: Teacher) -> str | None:
-    """The commit that the teacher's revision is now; None for a model from elsewhere, or out of reach."""
+    """The Hub commit of the teacher's revision; None if it is not on the Hub, or the Hub is unreachable."""
     if not ENGINES[teacher.engine].weights or teacher.embedded:
         return None
     return commit(teacher.model, teacher.revision)
@@ -42,20 +42,20 @@ def sampler(
     say: Say,
     missing: Sequence[Request] | None = None,
 ) -> Iterator[SampleFn]:
-    """A SampleFn over the teacher's engine, which ends with the context.
+    """Context with a SampleFn over the teacher's engine, which ends with the context.
 
     Args:
-        teacher: who answers, and how it is sampled.
+        teacher: the teacher's settings.
         stop: strings at which an answer ends.
-        requests: all that is wanted of it, stored or not.
-        resources: of the grid.
-        shares: of one engine.
-        home: where teachers that are trained here are kept.
-        say: what a person is told.
-        missing: those that are not stored; None is all.
+        requests: all required requests, whether their answers are stored or not.
+        resources: the grid's resources.
+        shares: CPUs and GPUs of an engine.
+        home: home for the embedded teacher.
+        say: prints a line to the user.
+        missing: requests whose answers are not stored; None: all.
 
     Raises:
-        QcrdError: for what the user can mend.
+        QcrdError: for errors that the user can correct.
     """
     engine = ENGINES[teacher.engine]
     if isinstance(engine, LocalEngine):
@@ -77,7 +77,7 @@ def sampler(
 def _start(
     teacher: Teacher, stop: Sequence[str], resources: Resources, gpus: float, trained: Home | None
 ) -> Sampler:
-    if trained:  # perhaps on another machine than this
+    if trained:  # perhaps trained on another machine
         trained.fetch(Path(teacher.model))
     engine = ENGINES[teacher.engine]
     assert isinstance(engine, ActorEngine)  # the other engines are opened in `sampler`
@@ -85,28 +85,28 @@ def _start(
 
 
 class _Trainer:
-    """Trains the embedded teacher, and says how far it is meanwhile."""
+    """Actor that trains the embedded teacher and reports its progress meanwhile."""
 
-    def __init__(self):
-        self.now: tuple[int, int, float | None] = (0, 0, None)
+    def __init__(self) -> None:
+        self.latest: tuple[int, int, float | None] = (0, 0, None)
 
     def train(self, home: Home, teacher: Teacher) -> Path:
         def note(step: int, steps: int, loss: float, accuracy: float | None) -> None:
-            self.now = (step, steps, accuracy if accuracy is not None else self.now[2])
+            self.latest = (step, steps, accuracy if accuracy is not None else self.latest[2])
 
         return ensure_embedded_teacher(home.teachers, EmbeddedRecipe.of(teacher), note, home.bucket)
 
     def progress(self) -> tuple[int, int, float | None]:
-        return self.now
+        return self.latest
 
 
 def train_embedded(home: Home, teacher: Teacher, cpus: float, say: Say) -> Path:
-    """Folder of the embedded teacher, trained on a worker if nobody has."""
+    """Folder of the embedded teacher, trained on a worker if it does not exist yet."""
     actor = ray.remote(_Trainer).options(num_cpus=cpus, max_concurrency=2).remote()
     waiting = [actor.train.remote(home, teacher)]
-    while not (done := ray.wait(waiting, timeout=SECONDS)[0]):
+    while not (finished := ray.wait(waiting, timeout=REPORT_SECONDS)[0]):
         step, steps, accuracy = result_of(actor.progress.remote())
-        known = f", {100 * accuracy:.0f}% of its samples right" if accuracy is not None else ""
+        correct = f", {100 * accuracy:.0f}% of its samples are correct" if accuracy is not None else ""
         if step:
-            say(f"teacher: training the embedded one, step {step} of at most {steps}{known}")
-    return result_of(done[0])
+            say(f"teacher: training the embedded teacher, step {step} of at most {steps}{correct}")
+    return Path(result_of(finished[0]))

@@ -1,7 +1,7 @@
-"""Cells under Ray Tune: reused actors, fractional resources, bounded retries.
+"""Trains cells with Ray Tune: reused actors, fractional resources, bounded retries.
 
-Tune places, starts and retries; it keeps nothing. A cell's own folder holds its checkpoints and results, so a
-retry, and a whole new run of the grid, goes on from there.
+Tune schedules, starts and retries cells but stores no results. A cell's own folder has its checkpoints and
+results, so a retry or a new run of the grid resumes from there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from qcrd.training import memory
 from qcrd.training.trainer import Progress
 from qcrd.types import CellRecord
 
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # journals are the log
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # cells write journals instead
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # the driver stops the grid itself
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
@@ -34,27 +34,27 @@ os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "16")
 from ray import tune
 from ray.exceptions import RayActorError
 
-REPORT_SECONDS = 2.0
-FULL = "low on memory"  # in Ray's words for what its memory monitor ended; Tune keeps these, but not the type
+REPORT_SECONDS = 2.0  # minimum time between two reports of a cell
+OUT_OF_MEMORY = "low on memory"  # from the error of Ray's memory monitor; Tune keeps its text, not its type
 
 
 Run = Callable[..., CellRecord]
-"""Called as `run_cell`."""
+"""A function with the signature of `run_cell`."""
 
 
 def train_cell(config: dict[str, Any], run: Run = run_cell) -> None:
-    """Tune's function trainable: one cell."""
+    """Train one cell; Tune's function trainable."""
     import torch
 
     torch.set_num_threads(config["threads"])
     memory.freeze_gc()
-    last = 0.0
+    last_report = 0.0
 
     def report(progress: Progress) -> None:
-        nonlocal last
+        nonlocal last_report
         now = time.monotonic()
-        if now - last >= REPORT_SECONDS:
-            last = now
+        if now - last_report >= REPORT_SECONDS:
+            last_report = now
             accuracy = progress.accuracy.get("validation")
             tune.report(
                 {
@@ -74,13 +74,13 @@ def train_cell(config: dict[str, Any], run: Run = run_cell) -> None:
             report,
             config["keep_student"],
         )
-    except DamagedTensors:  # a file went bad on the disk: the next attempt goes on from what is whole
+    except DamagedTensors:  # a file is damaged on disk; the next attempt resumes from the undamaged ones
         raise
-    except QcrdError as error:  # settings, data, memory: once more would end the same way
+    except QcrdError as error:  # settings, data, memory: a retry would fail in the same way
         tune.report({"status": "failed", "reason": f"{type(error).__name__}: {error}"})
         return
     finally:
-        memory.release()  # the next cell has the same process, others the same machine
+        memory.release()  # the next cell uses the same process, others the same machine
     tune.report({"status": record.status, "seconds": record.seconds, **record.accuracy})
 
 
@@ -94,42 +94,47 @@ def train_cells(
     run: Run = run_cell,
     reuse: bool = True,
 ) -> dict[str, str]:
-    """Train the cells; returns the ids of those that failed for good, with the reason.
+    """Train cells.
 
-    A cell whose process died is started again; one that said itself why it cannot go on is not.
+    A cell is retried if its process died, but not if it reported an error by itself.
 
     Args:
-        cells: name and cell; a worker resolves it again from its settings.
-        home: shared by all nodes.
-        storage: where Tune keeps its notes meanwhile, shared too; nobody else uses it, and it goes.
-        resources: of the grid.
-        gpus: share of one cell.
-        watch: told of every result.
-        run: what trains one.
-        reuse: whether a worker goes on to the next cell; where not, each gets a process of its own.
+        cells: names and cells; workers resolve a cell again from its settings.
+        home: home of the results, shared by all nodes.
+        storage: folder for Tune's temporary files, shared by all nodes; deleted at the end.
+        resources: the grid's resources.
+        gpus: GPUs per cell.
+        watch: callback for every result.
+        run: trains one cell.
+        reuse: whether a worker trains several cells; if not, each cell gets a new process.
+
+    Returns:
+        The reason by id of each cell that failed.
     """
     from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
-    own = [{"id": cell.id, "name": name, "settings": cell.settings.model_dump_json()} for name, cell in cells]
+    points = [
+        {"id": cell.id, "name": name, "settings": cell.settings.model_dump_json()} for name, cell in cells
+    ]
     common = {
         "home": str(home.root),
         "store": home.store,
         "threads": max(1, int(resources.cell_cpus)),
         "keep_student": resources.keep_students,
     }
-    shutil.rmtree(storage, ignore_errors=True)  # of a driver that was killed
+    shutil.rmtree(storage, ignore_errors=True)  # left by a driver that was killed
     trainable = tune.with_resources(
-        _one(carried(partial(train_cell, run=run))), {"cpu": resources.cell_cpus, "gpu": gpus}
+        _as_function(carried(partial(train_cell, run=run))), {"cpu": resources.cell_cpus, "gpu": gpus}
     )
     tuner = Tuner(
         trainable,
         param_space={**dict.fromkeys(("id", "name", "settings")), **common},
         tune_config=TuneConfig(
-            # Points that it is given, and no grid_search: that copies all of them for each, so that ten
-            # thousand cells would begin after hours.
-            search_alg=BasicVariantGenerator(own, max_concurrent=resources.concurrent_cells or 0),
-            num_samples=len(own),
+            # Explicit points instead of grid_search, which copies all points for each one: ten thousand
+            # cells would start only after hours.
+            search_alg=BasicVariantGenerator(points, max_concurrent=resources.concurrent_cells or 0),
+            num_samples=len(points),
             reuse_actors=reuse,
             trial_name_creator=lambda trial: trial.config["id"],
             trial_dirname_creator=lambda trial: trial.config["id"],
@@ -144,7 +149,7 @@ def train_cells(
     )
     failed = {}
     for result in tuner.fit():
-        cell_id = Path(result.path).name  # a process that died before its first word left no settings
+        cell_id = Path(result.path).name  # the config is missing if the process died before its first report
         if result.error is not None:
             failed[cell_id] = _reason(result.error)
         elif result.metrics["status"] == "failed":
@@ -154,19 +159,21 @@ def train_cells(
 
 
 def _reason(error: Exception | str) -> str:
-    """Why a cell was given up, in a line."""
+    """Why a cell failed, in one line."""
     text = str(error).strip()
-    full = FULL in text
-    if full or isinstance(error, RayActorError):
-        what = "because the memory was full" if full else "(often because memory is full)"
+    out_of_memory = OUT_OF_MEMORY in text
+    if out_of_memory or isinstance(error, RayActorError):
+        cause = "because memory was full" if out_of_memory else "(often because memory is full)"
         return (
-            f"its process was killed in every attempt {what}; lower training.batch, or "
+            f"its process was killed in every attempt {cause}; lower training.batch, or "
             "resources.concurrent_cells so that fewer cells share a machine"
         )
     return text.splitlines()[-1]
 
 
-def _one(function):
+def _as_function(function: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    """A plain function, which Tune requires, that calls `function`."""
+
     def trainable(config: dict[str, Any]) -> None:
         function(config)
 

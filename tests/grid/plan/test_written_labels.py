@@ -62,7 +62,7 @@ def test_the_driver_looks_before_it_draws_or_trains(grid, tmp_path, monkeypatch)
     study = planned(grid(), tmp_path)
     monkeypatch.setattr("qcrd.grid.run.driver._sample", lambda *_, **__: pytest.fail("it began"))
     with pytest.raises(ConfigError, match="2 of 20 questions"):
-        driver._sample_for(study, None, (), study.cells)
+        driver._check_and_sample(study, None, (), study.cells)
 
 
 def test_a_bearable_share_is_said_once_for_all_cells(grid, tmp_path):

@@ -6,7 +6,7 @@ from finished_cells import finish
 from qcrd.config import Resources
 from qcrd.errors import ConfigError, DataError
 from qcrd.grid.plan.study import Study
-from qcrd.grid.run.judges import asking, pair_cells, read_judge
+from qcrd.grid.run.judges import judge_engine, pair_cells, read_judge
 from qcrd.samples.requests import requests
 from qcrd.storage.home import Home
 from qcrd.types import Prompt, Question
@@ -61,7 +61,7 @@ resources: {api: {concurrency: 2}}
         ("teacher: {model: x}\nresource: {}", "resource: unknown setting; allowed: teacher, resources"),
         ("teacher: {model: x, engine: oracle}", "teacher.engine: value 'oracle'; allowed"),
         ("teacher: {engine: recorded}", "teacher: teacher.path is needed"),
-        ("teacher: {engine: vllm}", "'embedded' can do sums and nothing else"),
+        ("teacher: {engine: vllm}", "'embedded' only does arithmetic"),
         ("teacher: {model: $QCRD_NO_SUCH_VARIABLE/x}", "teacher.model: .*QCRD_NO_SUCH_VARIABLE is not set"),
         ("model: x", "teacher: is missing"),
         ("", "teacher: is missing"),
@@ -80,7 +80,7 @@ def test_recorded_judgements_need_no_ray(tmp_path):
     (tmp_path / "answers.jsonl").write_text('{"id": "q", "samples": ["Better: 1"]}\n')
     judge = read_judge(written(tmp_path, f"teacher: {{engine: recorded, path: {tmp_path}/answers.jsonl}}"))
     asked = requests([Question("q", "", "")], lambda _: Prompt("which?"), 1, 0)
-    with asking(judge, asked, Home(tmp_path / "home"), lambda line: None) as sample:
+    with judge_engine(judge, asked, Home(tmp_path / "home"), lambda line: None) as sample:
         assert [s.text for samples in sample(asked) for s in samples] == ["Better: 1"]
 
 
@@ -104,5 +104,5 @@ def test_names_that_mean_no_cell_or_several_are_refused(study, tmp_path):
     )
     (tmp_path / "wide.yaml").write_text(text)
     wide = Study.open(tmp_path / "wide.yaml", study.home)
-    with pytest.raises(ConfigError, match="both of one task and seed; give the cell's whole name"):
+    with pytest.raises(ConfigError, match="have the same task and seed; give the cell's full name"):
         pair_cells(wide, "dss", "qcrd")

@@ -37,7 +37,7 @@ def test_a_grid_is_run_once_and_its_table_printed(tmp_path, answers):
     assert len(run.table().lines) == 3
 
     before = run.written()
-    assert "3 of them finished before" in run("run", str(run.grid))
+    assert "3 of them already finished" in run("run", str(run.grid))
     assert run.written() == before, "nothing is done twice"
 
     # Two grids that share a cell train it once.
@@ -61,7 +61,7 @@ def test_a_killed_driver_leaves_a_grid_that_goes_on_to_the_same_results(tmp_path
     _wait(lambda: run.plan()["cells"][1]["state"] == "interrupted")  # its actor has ended too
 
     output = run("run", str(run.grid))
-    assert "1 of them finished before" in output
+    assert "1 of them already finished" in output
     assert {path: when for path, when in run.written().items() if path in done} == done
 
     whole = Run(tmp_path / "whole", answers, rest, steps=150, every=50)

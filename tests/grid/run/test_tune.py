@@ -62,7 +62,7 @@ def test_of_cells_that_fail_each_is_named_with_its_reason_and_only_the_killed_an
     for name, (_, reason) in FATES.items():
         assert reason is None or reason in failed[ids[name]]
     said = capsys.readouterr().out
-    assert "out of memory: failed, and is not started again" in said
+    assert "out of memory: failed; not restarted" in said
     assert "good: test 50.0%" in said and "diverged: diverged" in said
     assert not (tmp_path / "tune").exists(), "Tune keeps nothing"
 
@@ -71,5 +71,5 @@ def test_what_rays_memory_monitor_ended_is_told_from_what_merely_died():
     told = (
         "Failure # 1\n1 worker(s) were killed due to the node running low on memory. Memory on the node ..."
     )
-    assert "because the memory was full" in _reason(told)  # Tune hands on Ray's words alone
+    assert "because memory was full" in _reason(told)  # Tune hands on Ray's words alone
     assert "often because memory is full" in _reason(ActorDiedError())
