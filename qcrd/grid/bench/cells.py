@@ -1,4 +1,4 @@
-"""What a grid is measured with: cells that train nothing, cells that compute all the time, and MLflow."""
+"""Cells for benchmarks of the grid: empty ones, and ones that compute; run through Ray or in sequence."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from ray import tune
 
@@ -21,38 +22,42 @@ from qcrd.grid.run.tune import Run, train_cells
 from qcrd.storage import journal
 from qcrd.storage.home import Home
 from qcrd.storage.journal import Journal
-from qcrd.tracking.feeder import Feeder
+from qcrd.tracking.feeder import Feeder, Report
 from qcrd.tracking.mlflow.mirror import Mirror
 from qcrd.tracking.mlflow.source import Source
 from qcrd.tracking.server import Server
 from qcrd.training.trainer import Progress
 from qcrd.types import CellRecord
 
-# Needs no teacher: nothing but Ray, the cells and MLflow is to be measured.
-BASE = merged(EMBEDDED, {"method": "finetuning", "rationales": {"labels": "gold"}})
+# Without a teacher: measures only Ray, the cells and MLflow.
+BASE_SETTINGS = merged(EMBEDDED, {"method": "finetuning", "rationales": {"labels": "gold"}})
 
 
 @dataclass
-class Fed:
-    """A grid's work, and what MLflow took meanwhile."""
+class GridTiming:
+    """Timing of a run of cells, and of MLflow meanwhile."""
 
-    seconds: float = 0.0  # from the start to the end of the last cell
-    marks: list[float] = field(default_factory=list)  # when the driver saw each cell end, from the start
-    drained: float = 0.0  # seconds after it until MLflow had everything
-    feeding: float = 0.0  # CPU seconds of the driver's thread and of the server, until the last cell ended
+    seconds: float = 0.0  # from the start until the last cell has ended
+    end_times: list[float] = field(
+        default_factory=list
+    )  # seconds from the start until the driver was notified of each cell's end
+    drain_seconds: float = 0.0  # seconds from then until MLflow had received everything
+    feed_seconds: float = (
+        0.0  # CPU seconds of the driver's feeding thread and the server until the last cell ended
+    )
 
 
 def cells(count: int, steps: int = 1) -> list[ResolvedCell]:
-    """Cells of the embedded preset's student on gold labels, which differ in their seeds."""
+    """Cells that train the embedded preset's student on gold labels, with different seeds."""
     training = {"steps": steps, "evaluate_every": max(steps, 1)}
-    settings = [merged(BASE, {"seed": seed, "training": training}) for seed in range(count)]
-    return [resolve(Cell.model_validate(each)) for each in settings]
+    settings = [merged(BASE_SETTINGS, {"seed": seed, "training": training}) for seed in range(count)]
+    return [resolve(Cell.model_validate(cell_settings)) for cell_settings in settings]
 
 
-def skip(
+def run_empty_cell(
     cell: ResolvedCell, name: str, home: Home, report: Callable[[Progress], None], keep_student: bool
 ) -> CellRecord:
-    """Everything that a cell does apart from preparing and training: folder, lock, journal, record."""
+    """Do everything of a cell except preparation and training: folder, lock, journal, record."""
 
     def work(folder: Path, log: Journal) -> Outcome:
         log.status("running")
@@ -64,91 +69,100 @@ def skip(
     return record_once(cell, name, home, work)
 
 
-def through_ray(
+def run_with_ray(
     cells: Sequence[ResolvedCell], workers: int | None, run: Run, mlflow: Server | None, reuse: bool = True
-) -> tuple[Fed, float]:
-    """Work cells off as a grid does, in a home that goes.
+) -> tuple[GridTiming, float]:
+    """Run cells as a grid does, in a temporary home.
 
     Args:
-        cells: what is to be done.
-        workers: cells at once; None is as many as fit.
-        run: what does one.
-        mlflow: fed meanwhile, as the driver of a grid does; None feeds nothing.
-        reuse: whether workers go on to the next cell.
+        cells: the cells.
+        workers: maximum number of concurrent cells; None: as many as fit.
+        run: runs one cell.
+        mlflow: server that is fed meanwhile, as a grid's driver does; None: no MLflow.
+        reuse: whether a worker runs several cells.
 
     Returns:
-        What it took, and the cells per second from the first cell's beginning to the last one's end: what it
-        takes to start workers is left out.
+        The timing, and cells per second from the start of the first cell to the end of the last one, which
+        excludes the start of workers.
     """
     with TemporaryDirectory() as folder:
         home = Home(Path(folder))
-        named = [(f"seed={cell.settings.seed}", cell) for cell in cells]
-        watch = _Marks()
-        with _feeding(named, home, mlflow) as fed:
+        named_cells = [(f"seed={cell.settings.seed}", cell) for cell in cells]
+        watch = _EndTimes()
+        with _mlflow_fed(named_cells, home, mlflow) as timing:
             train_cells(
-                named, home, home.root / "tune", Resources(concurrent_cells=workers), 0, watch, run, reuse
+                named_cells,
+                home,
+                home.root / "tune",
+                Resources(concurrent_cells=workers),
+                0,
+                watch,
+                run,
+                reuse,
             )
-            fed.seconds = time.perf_counter() - watch.begun
-        fed.marks = watch.marks
-        return fed, _rate([home.cell(cell.id) for cell in cells])
+            timing.seconds = time.perf_counter() - watch.started
+        timing.end_times = watch.end_times
+        return timing, _rate([home.cell(cell.id) for cell in cells])
 
 
-def one_after_the_other(cells: Sequence[ResolvedCell], run: Run) -> float:
-    """Seconds that the same cells take in this process."""
+def run_sequentially(cells: Sequence[ResolvedCell], run: Run) -> float:
+    """Seconds to run the cells in this process."""
     with TemporaryDirectory() as folder:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         for cell in cells:
             run(cell, f"seed={cell.settings.seed}", Home(Path(folder)), lambda progress: None, True)
-        return time.perf_counter() - begun
+        return time.perf_counter() - started
 
 
-class _Marks(tune.Callback):
-    """Notes when each cell's end was heard of."""
+class _EndTimes(tune.Callback):
+    """Records when the driver is notified of each cell's end."""
 
-    def __init__(self):
-        self.begun = time.perf_counter()
-        self.marks: list[float] = []
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+        self.end_times: list[float] = []
 
-    def on_trial_complete(self, iteration: int, trials: list, trial: object, **info: object) -> None:
-        self.marks.append(time.perf_counter() - self.begun)
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: object, **info: object) -> None:
+        self.end_times.append(time.perf_counter() - self.started)
 
 
 @contextmanager
-def _feeding(named: Sequence[tuple[str, ResolvedCell]], home: Home, mlflow: Server | None) -> Iterator[Fed]:
-    """Feeds MLflow as the driver of a grid does, from when it is connected."""
-    fed = Fed()
+def _mlflow_fed(
+    named_cells: Sequence[tuple[str, ResolvedCell]], home: Home, mlflow: Server | None
+) -> Iterator[GridTiming]:
+    """Context that feeds MLflow as a grid's driver does, once it is connected."""
+    timing = GridTiming()
     if mlflow is None:
-        yield fed
+        yield timing
         return
     grid = Source(fingerprint([time.time_ns()]), "bench", home.root / "grid")
     sources = [
-        Source(cell.id, name, home.cell(cell.id), {"seed": cell.settings.seed}) for name, cell in named
+        Source(cell.id, name, home.cell(cell.id), {"seed": cell.settings.seed}) for name, cell in named_cells
     ]
     mirror = Mirror(mlflow.uri, "bench", grid, sources)
     pushing = 0.0
 
-    def push():
+    def push() -> Report:
         nonlocal pushing
-        begun = time.thread_time()
+        started = time.thread_time()
         try:
             return mirror.push()
         finally:
-            pushing += time.thread_time() - begun
+            pushing += time.thread_time() - started
 
     with Journal(grid.folder / journal.FILE) as log:
         log.status("running")
-        push()  # the client's import and the connection are a start-up, of seconds
+        push()  # import of the client and connection take seconds and are not measured
         before, pushing = mlflow.cpu_seconds(), 0.0
         feeder = Feeder(push)
         feeder.start()
         try:
-            yield fed
+            yield timing
         finally:
-            fed.feeding = pushing + mlflow.cpu_seconds() - before
+            timing.feed_seconds = pushing + mlflow.cpu_seconds() - before
             log.status("done")
-            begun = time.perf_counter()
+            started = time.perf_counter()
             feeder.stop()
-            fed.drained = time.perf_counter() - begun
+            timing.drain_seconds = time.perf_counter() - started
 
 
 def _rate(folders: Sequence[Path]) -> float:

@@ -1,4 +1,4 @@
-"""Measures sampling: our way from requests to the store against the engine's own, in one run."""
+"""Benchmark of sampling: from requests to stored samples, compared with the engine's own batch call."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from qcrd.storage.home import Home
 
 @dataclass(frozen=True, slots=True)
 class SamplingRates:
-    """Tokens per second that each way generated, a figure for each round, start-up of the engines apart."""
+    """Generated tokens per second of each variant, one value per round, without the engines' start."""
 
     requests: int
-    bare: list[float]  # vllm.LLM.generate in one call
-    ours: list[float]  # the same engine: fed by the driver, samples checked and stored
-    two: list[float]  # two engines; empty where the cluster has no room for them
+    bare: list[float]  # one call of vllm.LLM.generate
+    ours: list[float]  # the same engine, fed by the driver; samples are checked and stored
+    two: list[float]  # two engines; empty if they do not fit the cluster
 
     @property
     def ratio(self) -> float:
-        """Our tokens per second over the engine's own, median of the rounds."""
+        """Tokens per second relative to the engine's own call, median of the rounds."""
         return median(a / b for a, b in zip(self.ours, self.bare, strict=True))
 
     def text(self) -> str:
-        """For people: medians and ratios."""
+        """Medians and ratios as text."""
         lines = [f"{self.requests} requests, {len(self.bare)} rounds, medians of tokens per second"]
         for name, rates in (
             ("vllm.LLM.generate", self.bare),
@@ -59,50 +59,50 @@ class SamplingRates:
 def bench_sampling(
     cell: ResolvedCell, home: Home, m: int, questions: int, rounds: int, say: Say
 ) -> SamplingRates:
-    """Sample the same requests by turns with the engine's own call and through the store.
+    """Run the benchmark, alternating between the engine's own call and the store.
 
-    Every way has sampled all of them once before, so that prompts are cached for all alike.
+    Each variant first samples all requests once, so that prompts are cached for all variants.
 
     Args:
-        cell: whose teacher (engine vllm) and task are taken.
-        home: where an embedded teacher is kept; the samples go to a folder that is removed.
-        m: answers per question.
-        questions: training questions.
-        rounds: how often each way is timed.
-        say: what a person is told.
+        cell: a cell with the teacher (engine vllm) and the task.
+        home: home for an embedded teacher; samples go to a temporary folder.
+        m: samples per question.
+        questions: number of training questions.
+        rounds: number of measurements per variant.
+        say: prints a line to the user.
     """
     requests = sample_requests(cell, "train", m)[: questions * m]
     teacher, stop = cell.settings.teacher, cell.task.stop
     bare, ours, two = [], [], []
-    with cluster() as have, ExitStack() as stack:
+    with cluster() as ray_cluster, ExitStack() as stack:
 
         def started(count: int) -> Engines:
             resources = Resources(teacher_actors=count)
-            shares = Shares.of(resources, have.nodes)
-            way = sampler(teacher, stop, requests, resources, shares, home, say)
-            engines = stack.enter_context(way)
-            assert isinstance(engines, Engines)  # vllm's run in actors
+            shares = Shares.of(resources, ray_cluster.nodes)
+            engine_context = sampler(teacher, stop, requests, resources, shares, home, say)
+            engines = stack.enter_context(engine_context)
+            assert isinstance(engines, Engines)  # vLLM engines run in actors
             engines.ready()
             _through_the_store(engines, requests, cell)
             return engines
 
-        one = started(1)
+        engines = started(1)
         for i in range(rounds):
-            engine = one.workers[0].actor
+            engine = engines.workers[0].actor
             bare.append(ray.get(engine.__ray_call__.remote(_bare, requests)))
-            ours.append(_through_the_store(one, requests, cell))
+            ours.append(_through_the_store(engines, requests, cell))
             say(f"round {i + 1}: bare {bare[-1]:.0f}, qcrd {ours[-1]:.0f} tokens/s")
         stack.pop_all().close()
-        if have.gpus == 0 or have.gpus >= 2:
-            pair = started(2)
+        if ray_cluster.gpus == 0 or ray_cluster.gpus >= 2:
+            two_engines = started(2)
             for i in range(rounds):
-                two.append(_through_the_store(pair, requests, cell))
+                two.append(_through_the_store(two_engines, requests, cell))
                 say(f"round {i + 1}: two engines {two[-1]:.0f} tokens/s")
     return SamplingRates(len(requests), bare, ours, two)
 
 
 def _bare(engine: Any, requests: Sequence[Request]) -> float:
-    """Tokens per second of one call to `vllm.LLM.generate`, in the engine's process."""
+    """Tokens per second of one call of `vllm.LLM.generate`, in the engine's process."""
     sampler = engine.sampler
     parameters = [sampler.parameters(r.seed) for r in requests]
     begun = time.perf_counter()

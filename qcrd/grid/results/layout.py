@@ -1,4 +1,4 @@
-"""Which cells stand in which line of a grid's table."""
+"""Assigns a grid's cells to the lines of its table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qcrd.grid.plan.expansion import VARIANT, FactorRow, PlannedCell
 from qcrd.grid.plan.factors import dotted_path, get_setting, short_name, value_text
 from qcrd.report.model import Setting
 
-Cells = dict[str, PlannedCell]  # by id: one setting's, over the seeds
+Cells = dict[str, PlannedCell]  # cells of one setting, by id; one per seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +24,24 @@ class SettingCells:
 
 
 class _Position(NamedTuple):
-    """Where a row stands in the grid's file; sorts in the file's order."""
+    """Position of a row in the grid's file; sorts in the order of the file."""
 
-    combination: tuple[int, ...]  # number of the value of each product factor
-    factor: int = -1  # number of the swept factor, -1 for the cell that the sweeps go around
-    value: int = -1  # number of its value
+    combination: tuple[int, ...]  # index of the value of each product factor
+    factor: int = -1  # index of the swept factor; -1: the base of the sweeps
+    value: int = -1  # index of its value
 
 
 def table_settings(grid: Grid, cells: Sequence[PlannedCell], ids: Sequence[str]) -> list[SettingCells]:
     """The lines of a grid's table, in the order of its file.
 
-    First the product's combinations, then a section for each combination and swept factor, with the base
-    in each. What gives the same cells is shown once: a combination's factors that make no difference (beta
-    for finetuning) are left out of its label, and sweeps over such factors are left out altogether.
+    The product's combinations come first, then a section per combination and swept factor that includes the
+    base. Lines with the same cells are shown once: factors without effect (beta for finetuning) are left out
+    of a combination's label, and sweeps over such factors are left out completely.
+
+    Args:
+        grid: the grid.
+        cells: its cells.
+        ids: ids of the cells, in the same order.
     """
     layout = _Layout(grid, cells, ids)
     sections = list(layout.sections())
@@ -56,38 +61,44 @@ class _Layout:
         self.combinations = sorted({position.combination for position in self.at})
 
     def overview(self) -> list[SettingCells]:
-        """Each combination as it is before any sweep; a section for each task, where there are several."""
+        """The base of each combination; with several tasks, a section per task."""
         overview = []
-        for same in _alike(self.combinations, lambda c: tuple(self._base(c))):
+        for same in _grouped(self.combinations, lambda c: tuple(self._base(c))):
             cells = self._base(same[0])
             settings = next(iter(cells.values())).cell.settings
-            label = self._combination(same, but="task.name").removeprefix(f"{settings.task.name} ")
+            label = self._combination(same, exclude="task.name").removeprefix(f"{settings.task.name} ")
             label = label or settings.method
             values = tuple(self._values(combination) for combination in same)
             setting = Setting(settings.task.name, label, None, self._is_baseline(same[0]), values)
             overview.append(SettingCells(setting, cells))
-        groups = list(dict.fromkeys(each.setting.group for each in overview))
+        groups = list(dict.fromkeys(line.setting.group for line in overview))
         if len(groups) == 1:
-            return [replace(each, setting=replace(each.setting, group="")) for each in overview]
-        return sorted(overview, key=lambda each: groups.index(each.setting.group))
+            return [replace(line, setting=replace(line.setting, group="")) for line in overview]
+        return sorted(overview, key=lambda line: groups.index(line.setting.group))
 
     def _values(self, combination: tuple[int, ...]) -> dict[str, str]:
-        """Each product factor's value but the task, which has a section of its own."""
+        """Value of each product factor except the task, which has its own section."""
         factors = zip(combination, self.product, strict=True)
-        return {short_name(path): value_text(each[i]) for i, (path, each) in factors if path != "task.name"}
+        return {
+            short_name(path): value_text(factor_values[i])
+            for i, (path, factor_values) in factors
+            if path != "task.name"
+        }
 
     def _is_baseline(self, combination: tuple[int, ...]) -> bool:
-        values = {path: each[i] for i, (path, each) in zip(combination, self.product, strict=True)}
+        values = {
+            path: factor_values[i] for i, (path, factor_values) in zip(combination, self.product, strict=True)
+        }
         return bool(self.baseline) and all(values.get(p) == v for p, v in self.baseline.items())
 
     def sections(self) -> Iterator[SettingCells]:
-        """The sweeps; combinations between which a sweep does not differ share its section."""
-        found = []
+        """The sweeps; combinations for which a sweep has the same cells share a section."""
+        groups = []
         for number in range(len(self.sweep)):
-            for same in _alike(self.combinations, partial(self._content, number=number)):
+            for same in _grouped(self.combinations, partial(self._content, number=number)):
                 if set(self._content(same[0], number)) != {tuple(self._base(same[0]))}:
-                    found.append((self.combinations.index(same[0]), number, same))
-        for _, number, same in sorted(found):
+                    groups.append((self.combinations.index(same[0]), number, same))
+        for _, number, same in sorted(groups):
             yield from self._section(same, number)
 
     def _section(self, same: list[tuple[int, ...]], number: int) -> Iterator[SettingCells]:
@@ -98,9 +109,9 @@ class _Layout:
         if tuple(base) not in content:
             label = value_text(get_setting(next(iter(base.values())).cell.settings, path))
             yield SettingCells(Setting(group, label, path, base=True), base)
-        for alike in _alike(range(len(values)), lambda value: content[value]):
-            cells = self.at[_Position(same[0], number, alike[0])]
-            label = ", ".join(value_text(values[value]) for value in alike)
+        for same_cells in _grouped(range(len(values)), lambda value: content[value]):
+            cells = self.at[_Position(same[0], number, same_cells[0])]
+            label = ", ".join(value_text(values[value]) for value in same_cells)
             yield SettingCells(Setting(group, label, path, list(cells) == list(base)), cells)
 
     def _base(self, combination: tuple[int, ...]) -> Cells:
@@ -111,23 +122,23 @@ class _Layout:
         values = range(len(self.sweep[number][1]))
         return tuple(tuple(self.at[_Position(combination, number, value)]) for value in values)
 
-    def _combination(self, same: list[tuple[int, ...]], but: str = "") -> str:
-        """What combinations with the same cells share; a factor of which all values give them is left out.
+    def _combination(self, same: list[tuple[int, ...]], exclude: str = "") -> str:
+        """Label of combinations with the same cells; leaves out factors whose values all give these cells.
 
         Args:
             same: the combinations.
-            but: a factor that is said elsewhere.
+            exclude: a factor that is shown elsewhere.
         """
-        said: list[str] = []
-        silent: list[str] = []
+        distinctive: list[str] = []
+        irrelevant: list[str] = []
         for number, (path, values) in enumerate(self.product):
-            if path == but:
+            if path == exclude:
                 continue
-            own = sorted({combination[number] for combination in same})
-            text = "|".join(value_text(values[value]) for value in own)
+            indices = sorted({combination[number] for combination in same})
+            text = "|".join(value_text(values[value]) for value in indices)
             text = text if path in ("method", VARIANT) else f"{short_name(path)}={text}"
-            (silent if 1 < len(own) == len(values) else said).append(text)
-        return " ".join(said or silent)
+            (irrelevant if 1 < len(indices) == len(values) else distinctive).append(text)
+        return " ".join(distinctive or irrelevant)
 
     def _position(self, row: FactorRow) -> _Position:
         combination = tuple(values.index(row.product[path]) for path, values in self.product)
@@ -137,8 +148,8 @@ class _Layout:
         return _Position(combination, number, self.sweep[number][1].index(row.value))
 
 
-def _alike(items: Iterable[Any], key: Callable[[Any], Any]) -> list[list[Any]]:
-    """Items grouped by `key`, groups in the order of their first item."""
+def _grouped(items: Iterable[Any], key: Callable[[Any], Any]) -> list[list[Any]]:
+    """Items grouped by `key`; groups are in the order of their first items."""
     groups: dict[Any, list[Any]] = {}
     for item in items:
         groups.setdefault(key(item), []).append(item)

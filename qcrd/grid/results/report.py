@@ -1,4 +1,4 @@
-"""Writes what a grid has come to: its table in every format, its figures, and a page with all of it."""
+"""Writes a grid's results: its table in every format, its figures, and an HTML page with both."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from qcrd.tracking.mlflow.page import REPORT
 
 
 def html(study: Study, table: Table) -> str:
-    """The grid's page."""
+    """The grid's HTML page."""
     cells = [
         CellLine(cell_id, planned.name, state, study.home.record(cell_id))
         for planned, cell_id, state in zip(study.cells, study.ids, study.states(), strict=True)
@@ -34,26 +34,34 @@ def html(study: Study, table: Table) -> str:
         sort_keys=False,
         allow_unicode=True,
     )
-    made = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    return page(table, study.grid.description, grid, cells, list(_samplers(study)), made, examples(study))
+    created = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    return page(table, study.grid.description, grid, cells, list(_samplers(study)), created, examples(study))
 
 
 def write(study: Study, accuracies: Sequence[TeacherAccuracy] | None = None) -> list[Path]:
-    """Write all of it into the grid's folder; returns the files, the page last. Arguments as of `tables`."""
+    """Write table, figures and page into the grid's folder.
+
+    Args:
+        study: the grid.
+        accuracies: as for `tables`.
+
+    Returns:
+        The files, with the page last.
+    """
     table = tables(study, accuracies)
     files = [
-        _file(study.folder / f"table.{'tex' if name == 'latex' else name}", render(table, name).encode())
+        _write(study.folder / f"table.{'tex' if name == 'latex' else name}", render(table, name).encode())
         for name in FORMATS
     ]
     files += figures(table, study.folder / "figures", PICTURES)
-    return [*files, _file(study.folder / REPORT, html(study, table).encode())]
+    return [*files, _write(study.folder / REPORT, html(study, table).encode())]
 
 
 def figures(table: Table, folder: Path, formats: Sequence[Format]) -> list[Path]:
-    """Write a figure for each section that has a result."""
+    """Write a figure per section with results; returns the files."""
     return [
-        _file(folder / f"{drawn.name}.{name}", file_bytes(drawn.figure, name))
-        for drawn in draw(table)
+        _write(folder / f"{figure.name}.{name}", file_bytes(figure.figure, name))
+        for figure in draw(table)
         for name in formats
     ]
 
@@ -72,7 +80,7 @@ def _samplers(study: Study) -> Iterator[dict[str, Any]]:
         }
 
 
-def _file(path: Path, content: bytes) -> Path:
+def _write(path: Path, content: bytes) -> Path:
     with atomic(path) as temporary:
         temporary.write_bytes(content)
     return path

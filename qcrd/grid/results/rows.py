@@ -1,4 +1,4 @@
-"""A study's cells as rows of a table."""
+"""Builds a grid's table from the records of its cells."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from qcrd.report.teachers import teacher_line
 
 
 def tables(study: Study, accuracies: Sequence[TeacherAccuracy] | None = None) -> Table:
-    """The grid's table from what is finished now.
+    """The grid's table with the results so far.
 
     Args:
         study: the grid.
-        accuracies: of its teachers, as `study_accuracies` gives them; None measures them now.
+        accuracies: accuracies of its teachers, from `study_accuracies`; None: measure them now.
     """
     settings = table_settings(study.grid, study.cells, study.ids)
-    compared = {each.setting.group for each in settings if each.setting.base}
-    rows = [_row(study, each, each.setting.group in compared) for each in settings]
+    compared = {setting.setting.group for setting in settings if setting.setting.base}
+    rows = [_row(study, setting, setting.setting.group in compared) for setting in settings]
     names = sorted({planned.cell.settings.task.name for planned in study.cells})
     lines = [
         teacher_line(a.teacher, a.task, a.split, a.m, a.statistics, "table3" in study.grid.paper)
@@ -33,14 +33,16 @@ def tables(study: Study, accuracies: Sequence[TeacherAccuracy] | None = None) ->
 
 
 def study_accuracies(study: Study) -> list[TeacherAccuracy]:
-    """How good the teachers' answers are, for all of the grid's samples that are there."""
+    """Accuracy of the teachers' answers on each split whose samples are stored."""
     return [
-        each for need, cell in study.sample_needs() for each in teacher_accuracies(cell, study.home, need.m)
+        accuracy
+        for need, cell in study.sample_needs()
+        for accuracy in teacher_accuracies(cell, study.home, need.m)
     ]
 
 
 def _row(study: Study, line: SettingCells, compared: bool) -> TableRow:
-    """The line's cells; their answers only where they are compared, as those of thousands fill the memory."""
+    """A line's records; also predictions if `compared`, as those of thousands of cells would fill memory."""
     records, failed, predictions, missing = [], [], [], 0
     for cell_id in line.cells:
         record = study.home.record(cell_id)
@@ -51,8 +53,12 @@ def _row(study: Study, line: SettingCells, compared: bool) -> TableRow:
             continue
         if record is not None:
             records.append(record)
-            if compared and record.status == "done" and (found := study.home.predictions(record)):
-                predictions.append(found["test"])
+            if (
+                compared
+                and record.status == "done"
+                and (predictions_by_split := study.home.predictions(record))
+            ):
+                predictions.append(predictions_by_split["test"])
         elif state(study.home, cell_id) == "failed":
             failed.append(last_status(study.home, cell_id)[1])
         else:

@@ -107,7 +107,8 @@ def pair_cells(study: Study, a: str, b: str) -> Pairing:
     if not pairs:
         reason = f"not finished: {', '.join(unfinished)}" if unfinished else "they share no task and seed"
         raise DataError(
-            f"{study.grid.name}: no pair of {a!r} and {b!r} can be judged; {reason}; `qcrd run` the grid first"
+            f"{study.grid.name}: no pair of {a!r} and {b!r} can be judged; {reason}; "
+            "`qcrd run` the grid first"
         )
     return Pairing(pairs, unfinished)
 

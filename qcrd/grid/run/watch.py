@@ -62,6 +62,5 @@ class CellWatch(tune.Callback):
             return
         outcome = f"test {result['test']:.1f}%" if result["status"] == "done" else result["status"]
         remaining_text = f", {left} left, about {duration(pace * left)}" if left else ""
-        say(
-            f"[{self.finished}/{self.total}] {name}: {outcome} in {duration(result['seconds'])}{remaining_text}"
-        )
+        seconds = duration(result["seconds"])
+        say(f"[{self.finished}/{self.total}] {name}: {outcome} in {seconds}{remaining_text}")

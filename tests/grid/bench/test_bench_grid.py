@@ -4,7 +4,7 @@ import pytest
 
 from qcrd.cell.resolved import resolve
 from qcrd.cell.run import run_cell
-from qcrd.grid.bench.cells import cells, one_after_the_other, skip, through_ray
+from qcrd.grid.bench.cells import cells, run_empty_cell, run_sequentially, run_with_ray
 from qcrd.grid.bench.throughput import GridFigures
 from qcrd.grid.run.driver import cluster
 from qcrd.storage.home import Home
@@ -13,7 +13,7 @@ from qcrd.storage.home import Home
 def test_a_cell_that_trains_nothing_leaves_what_a_cell_leaves(tmp_path):
     home = Home(tmp_path)
     (cell,) = cells(1)
-    record = skip(cell, "seed=0", home, lambda progress: None, True)
+    record = run_empty_cell(cell, "seed=0", home, lambda progress: None, True)
     assert home.record(record.id) == record and record.status == "done"
     assert {path.name for path in home.cell(record.id).iterdir()} == {
         "cell.json",
@@ -21,7 +21,7 @@ def test_a_cell_that_trains_nothing_leaves_what_a_cell_leaves(tmp_path):
         "lease",
         "record.json",
     }
-    assert one_after_the_other(cells(2), skip) > 0
+    assert run_sequentially(cells(2), run_empty_cell) > 0
 
 
 def test_the_figures_are_medians_and_the_ratio_counts_our_start_up():
@@ -37,9 +37,9 @@ def test_the_figures_are_medians_and_the_ratio_counts_our_start_up():
 
 def test_cells_go_through_ray_and_mlflow_has_them_all(mlflow_server):
     with cluster():
-        fed, rate = through_ray(cells(3), 1, skip, mlflow_server)
-        assert len(fed.marks) == 3 and fed.marks == sorted(fed.marks)
-        assert rate > 0 and fed.seconds >= fed.marks[-1] and fed.feeding >= 0
+        fed, rate = run_with_ray(cells(3), 1, run_empty_cell, mlflow_server)
+        assert len(fed.end_times) == 3 and fed.end_times == sorted(fed.end_times)
+        assert rate > 0 and fed.seconds >= fed.end_times[-1] and fed.feed_seconds >= 0
         from mlflow import MlflowClient
 
         client = MlflowClient(mlflow_server.uri)
