@@ -22,6 +22,8 @@ MOVED = {
     "qcrd.bench.writing.WritingTimes": "qcrd.bench.generation.GenerationTimes",
     "qcrd.bench.writing.bench_writing": "qcrd.bench.generation.bench_generation",
     "qcrd.bucket": "qcrd.storage.bucket",
+    "qcrd.cell.data.forget": "qcrd.cell.data.clear_caches",
+    "qcrd.cell.finished.Ended": "qcrd.cell.finished.FinishedCell",
     "qcrd.discriminator.questions.JudgedQuestion": "qcrd.discriminator.questions.DiscriminatorQuestion",
     "qcrd.discriminator.questions.judged": "qcrd.discriminator.questions.discriminator_questions",
     "qcrd.discriminator.trainer.Judge": "qcrd.discriminator.trainer.DiscriminatorTrainer",

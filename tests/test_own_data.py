@@ -9,7 +9,7 @@ import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
 from qcrd.cell.answers import sample_requests, sample_store
-from qcrd.cell.finished import Ended
+from qcrd.cell.finished import FinishedCell
 from qcrd.cell.preparation import prepare
 from qcrd.cell.run import run_cell
 from qcrd.errors import ConfigError
@@ -82,7 +82,7 @@ def test_the_example_is_trained_and_followed_back(study, files):
         "kind": "choice",
     }
     asked = prepared.questions[0]
-    found = trace(Ended.find(home, record.id), home, asked.id)
+    found = trace(FinishedCell.find(home, record.id), home, asked.id)
     assert found.vote.label == asked.label
     rows = {row["id"]: row for row in map(json.loads, files["quiz.jsonl"].splitlines())}
     assert asked.label == rows[asked.id]["answer"]

@@ -1,4 +1,4 @@
-"""A finished cell's student outside its grid: questions in, labels and rationales out."""
+"""Answers questions with a finished cell's student, outside its grid."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from qcrd.types import Question
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the student says to one question."""
+    """A student's answer to one question."""
 
-    label: str  # as it is compared with the gold one; "" where a sequence has none
-    rationale: str  # "" where the method teaches none, or none was asked for
+    label: str  # as compared with the gold label; "" if a generated sequence has none
+    rationale: str  # "" if the method teaches none, or none was requested
 
 
 class Answerer:
     """Answers as in the cell's evaluation, by greedy decoding."""
 
     def __init__(self, cell: ResolvedCell, student: Path):
-        """`student` is the folder that the cell kept, in the Hugging Face format."""
+        """Load the student from the folder that the cell kept, in the Hugging Face format."""
         self._lengths, self._method, self._task = cell.settings.student, cell.method, cell.task
         self._student = kept_student(cell, student)
 
     @classmethod
     def load(cls, cell: Path, student: Path) -> Answerer:
-        """From a cell's `cell.json` and its student's folder."""
+        """Create an Answerer from a cell's `cell.json` and its student's folder."""
         settings = Cell.model_validate(json.loads(cell.read_text())["settings"])
         return cls(resolve(settings), student)
 
     def __call__(self, questions: Sequence[Question], explain: bool = False) -> list[Answer]:
-        """An answer to each question, whose labels need not be known.
+        """Answer each question; labels need not be known.
 
         Args:
-            questions: as the student reads them, without a prefix.
-            explain: whether rationales are wanted too, which takes several times as long where the method
-                writes them apart from the label.
+            questions: questions without a prompt's prefix.
+            explain: whether to generate rationales too, which takes several times as long if the method
+                generates them separately from the label.
         """
         texts = Evaluator(self._student, self._task, self._method, questions, self._lengths).texts()
         if self._method.written(self._lengths) == "sequence":
@@ -51,8 +51,8 @@ class Answerer:
         answers = [Answer(text, "") for text in texts]
         if explain and self._method.explains:
             texts = [q.text for q in questions]
-            asked = self._student.prompts("explain", texts, self._lengths.max_input)
-            written = self._student.generate(asked, self._lengths.max_rationale - 1)
-            rationales = [self._student.text(tokens) for tokens in written]
+            prompts = self._student.prompts("explain", texts, self._lengths.max_input)
+            completions = self._student.generate(prompts, self._lengths.max_rationale - 1)
+            rationales = [self._student.text(tokens) for tokens in completions]
             answers = [replace(a, rationale=r) for a, r in zip(answers, rationales, strict=True)]
         return answers

@@ -1,7 +1,7 @@
-"""The data of a task: its questions, what the teacher is asked about them, and fingerprints of both.
+"""A task's data: its questions, the teacher's prompts, and fingerprints of both.
 
-Every cell of a task shares one `TaskData`. It loads the questions when they are first needed; a process keeps
-the splits of the last few tasks only.
+The cells of a task share one `TaskData`, which loads questions on first access. A process keeps only the
+splits of the most recently used tasks in memory.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from qcrd.tasks.base import Task
 from qcrd.tasks.sources import noted_commits
 from qcrd.types import Prompt, Question, Splits
 
-LOADED = 8  # tasks whose splits are in memory at once
-SHARED = 64  # tasks whose fingerprints are kept
+MAX_LOADED_TASKS = 8  # tasks whose splits are in memory
+MAX_TASKS = 64  # tasks whose `TaskData` is kept
 
 
 @dataclass(frozen=True)
 class TaskData:
-    """A task and its questions. Nothing is read before it is asked for.
+    """A task and its questions; files are read on first access.
 
-    All properties raise what `Task.load` and `tasks.of` raise: DataError, ConfigError.
+    All properties raise DataError and ConfigError like `Task.load` and `tasks.of`.
     """
 
     settings: config.Task
 
     @cached_property
     def task(self) -> Task:
-        """How questions are asked and answers are read."""
+        """The task: prompts, and parsing of answers."""
         return tasks.of(self.settings)
 
     @property
     def splits(self) -> Splits:
-        """The questions."""
-        return _loaded(self).splits
+        """The questions of all splits."""
+        return _load(self).splits
 
     @property
     def commit(self) -> str | None:
-        """The Hub's commit that the questions were read from, None where they are from elsewhere."""
-        return ", ".join(_loaded(self).commits) or None
+        """The Hub commit of the questions; None if they are not from the Hub."""
+        return ", ".join(_load(self).commits) or None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -54,7 +54,7 @@ class TaskData:
 
     @cached_property
     def prompt(self) -> Callable[[Question], Prompt]:
-        """What the teacher is asked, with the user's instructions and examples where there are any."""
+        """The teacher's prompt for a question, with the user's instructions and examples if set."""
         path = self.settings.prompt
         return partial(self.task.prompt, shots=shots.read(path) if path else None)
 
@@ -66,34 +66,34 @@ class TaskData:
 
     @cached_property
     def duals_fingerprint(self) -> str:
-        """Short id of how the teacher is asked for dual rationales."""
+        """Short id of the prompts for dual rationales."""
         return prompted_duals.prompts_fingerprint(self.task, self.splits.train[0])
 
 
-class _Loaded(NamedTuple):
+class _LoadedTask(NamedTuple):
     splits: Splits
     commits: tuple[str, ...]
 
 
-@lru_cache(maxsize=SHARED)
+@lru_cache(maxsize=MAX_TASKS)
 def task_data(settings: config.Task) -> TaskData:
-    """The process's one `TaskData` of these settings."""
+    """The `TaskData` of these settings, shared in this process."""
     return TaskData(settings)
 
 
-@lru_cache(maxsize=LOADED)
-def _loaded(data: TaskData) -> _Loaded:
+@lru_cache(maxsize=MAX_LOADED_TASKS)
+def _load(data: TaskData) -> _LoadedTask:
     with noted_commits() as commits:
         splits = data.task.load(data.settings)
-    return _Loaded(splits, tuple(commits))
+    return _LoadedTask(splits, tuple(commits))
 
 
-def forget() -> None:
-    """Drop everything that this process has loaded, as where a task changed under its name (tests)."""
+def clear_caches() -> None:
+    """Clear all caches of this module, for tests that change a task."""
     task_data.cache_clear()
-    _loaded.cache_clear()
+    _load.cache_clear()
 
 
 def without_gold(question: Question) -> Question:
-    """The question as training on the teacher's labels sees it."""
+    """The question without gold label and rationale, for training on the teacher's labels."""
     return replace(question, label="", rationale=None, also=())

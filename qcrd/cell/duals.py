@@ -1,4 +1,4 @@
-"""Dual rationales that a cell's teacher is asked for once its first answers are there (EDIT)."""
+"""Requests for dual rationales (EDIT), which depend on the teacher's first answers."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from qcrd.types import Question, RationaleSet
 
 
 def dual_requests(cell: ResolvedCell, home: Home) -> list[Request]:
-    """What the teacher is asked about its first answers, for a cell that `asks_for_duals`.
+    """The requests for dual rationales of a cell that `asks_for_duals`.
 
     Raises:
-        DataError: where some of the first answers are missing.
+        DataError: if some of the teacher's first answers are missing.
     """
     train = cell.splits.train
     questions = [without_gold(q) for q in train] if cell.from_teacher else list(train)
     answers = read_answers(cell, home, "train", cell.samples, blank=cell.from_teacher)
     results = votes(questions, answers)
-    sets = [rationale_set(cell, *each) for each in zip(questions, answers, results, strict=True)]
-    asked = prompted_duals.ask(cell.task, questions, sets, cell.settings.teacher.seed)
-    return [each.request for each in asked]
+    sets = [rationale_set(cell, *inputs) for inputs in zip(questions, answers, results, strict=True)]
+    prompts = prompted_duals.ask(cell.task, questions, sets, cell.settings.teacher.seed)
+    return [prompt.request for prompt in prompts]
 
 
 def dual_pairs(
     cell: ResolvedCell, home: Home, questions: Sequence[Question], sets: Sequence[RationaleSet]
 ) -> tuple[list[tuple[Pair, ...]], dict[str, float], int]:
-    """As `prompted_duals.pairs`, with the answers from the store and how many tokens they have.
+    """The result of `prompted_duals.pairs` with the stored answers, and their number of tokens.
 
     Raises:
-        DataError: where some of these answers are missing.
+        DataError: if some of these answers are missing.
     """
-    asked = prompted_duals.ask(cell.task, questions, sets, cell.settings.teacher.seed)
-    stored = sample_store(cell, home).load([each.request for each in asked])
-    missing = len({each.request.key for each in asked} - stored.keys())
+    prompts = prompted_duals.ask(cell.task, questions, sets, cell.settings.teacher.seed)
+    stored = sample_store(cell, home).load([prompt.request for prompt in prompts])
+    missing = len({prompt.request.key for prompt in prompts} - stored.keys())
     if missing:
         raise DataError(
-            f"the store lacks {missing} of the {len(asked)} answers to the prompts for dual rationales of "
-            f"{cell.settings.task.name}; `qcrd run` draws them before it trains"
+            f"the store lacks {missing} of the {len(prompts)} answers to the prompts for dual rationales of "
+            f"{cell.settings.task.name}; `qcrd run` draws them before training"
         )
-    pairs, counts = prompted_duals.pairs(cell.task, questions, sets, asked, stored)
+    pairs, counts = prompted_duals.pairs(cell.task, questions, sets, prompts, stored)
     return pairs, counts, sum(sample.tokens for sample in stored.values())

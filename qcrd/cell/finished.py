@@ -1,4 +1,4 @@
-"""A cell that has ended, found by the beginning of its id, as its record says it was."""
+"""Finds a finished cell by the beginning of its id."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from qcrd.types import CellRecord
 if TYPE_CHECKING:
     from qcrd.student.base import Student
 
-NEAR = 4  # cells that a message names at most
+MAX_SUGGESTIONS = 4  # cells that an error message names
 _ID = re.compile(r"[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """A cell with a record."""
+class FinishedCell:
+    """A finished cell: its settings, its record and its folder."""
 
     cell: ResolvedCell
     record: CellRecord
@@ -36,27 +36,27 @@ class Ended:
 
     @property
     def id(self) -> str:
-        """Its id."""
+        """The cell's id."""
         return self.record.id
 
     @property
     def name(self) -> str:
-        """For people, as its grid named it."""
+        """The cell's name in its grid."""
         return self.record.name
 
     @property
     def student(self) -> Path:
-        """Where its student is if it was kept, in the Hugging Face format."""
+        """Folder of its student in the Hugging Face format; exists if the student was kept."""
         return self.folder / STUDENT
 
     @classmethod
-    def find(cls, home: Home, prefix: str) -> Ended:
-        """The cell whose id begins with `prefix`.
+    def find(cls, home: Home, prefix: str) -> FinishedCell:
+        """Find the cell whose id begins with `prefix`.
 
         Raises:
-            ConfigError: where no cell or several have such an id, or its settings are of another version.
-            DataError: where it has not ended.
-            DamagedResult: where what it ended with is damaged.
+            ConfigError: if no cell or several cells have such an id, or its settings are of another version.
+            DataError: if it is not finished.
+            DamagedResult: if its record or predictions are damaged.
         """
         home.refresh()
         cell_id = whole_id(home, prefix)
@@ -69,16 +69,16 @@ class Ended:
             settings = Cell.model_validate_json(json.dumps(record.settings))
         except ValidationError as error:
             raise ConfigError(
-                f"cell {cell_id}: its settings are of another version of qcrd ({error.error_count()} do not "
-                "fit); run its grid again with this version"
+                f"cell {cell_id}: its settings are of another version of qcrd ({error.error_count()} are "
+                "invalid); run its grid again with this version"
             ) from error
         return cls(resolve(settings), record, home.cell(cell_id))
 
     def check_data(self) -> None:
-        """Make sure that the questions are those that it was trained on.
+        """Check that the questions are those that it was trained on.
 
         Raises:
-            DataError: where they are not, or are out of reach.
+            DataError: if they differ or cannot be loaded.
         """
         if self.cell.data.fingerprint != self.record.identity["task"]["data"]:
             raise DataError(
@@ -88,14 +88,14 @@ class Ended:
 
 
 def kept_student(cell: ResolvedCell, folder: Path) -> Student:
-    """A cell's student as it was evaluated, on the GPU where there is one."""
+    """Load a cell's student as it was evaluated, on a GPU if there is one."""
     import torch
 
     from qcrd.student.load import load_student
 
     section = cell.settings.student
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if section.adapter is not None:  # the folder has the adapter alone
+    if section.adapter is not None:  # the folder has only the adapter
         student = load_student(section, derive(cell.settings.seed, "init"), device, cue=cell.task.cue)
         student.load_adapter(folder)
         return student
@@ -105,31 +105,32 @@ def kept_student(cell: ResolvedCell, folder: Path) -> Student:
 
 
 def whole_id(home: Home, prefix: str) -> str:
-    """The id that begins with `prefix`.
+    """The full id of the cell whose id begins with `prefix`.
 
     Raises:
-        ConfigError: where it is no cell's or several cells' beginning; names some that are near.
+        ConfigError: if no cell or several cells match; suggests similar cells.
     """
     ids = sorted(folder.name for folder in home.cell("_").parent.glob("*") if _ID.fullmatch(folder.name))
     matching = [cell_id for cell_id in ids if cell_id.startswith(prefix)] if prefix else []
     if len(matching) == 1 or prefix in matching:
         return prefix if prefix in matching else matching[0]
     if matching:
-        what = f"{len(matching)} cells ({', '.join(matching[:NEAR])}, ...) in {home} have"
+        subject = f"{len(matching)} cells ({', '.join(matching[:MAX_SUGGESTIONS])}, ...) in {home} have"
     else:
-        what = f"no cell in {home} has"
-    near = [] if matching else _near(home, prefix, ids)
+        subject = f"no cell in {home} has"
+    suggestions = [] if matching else _suggestions(home, prefix, ids)
     raise ConfigError(
-        f"cell {prefix!r}: {what} an id that begins so; allowed: the id of a cell, or as much of it as no "
-        "other begins with (`qcrd plan GRID` lists them)" + (f"; near: {', '.join(near)}" if near else "")
+        f"cell {prefix!r}: {subject} an id that begins like this; allowed: the id of a cell, or a "
+        "unique beginning of one (`qcrd plan GRID` lists them)"
+        + (f"; similar: {', '.join(suggestions)}" if suggestions else "")
     )
 
 
-def _near(home: Home, prefix: str, ids: list[str]) -> list[str]:
-    """Cells whose names are like `prefix`, then those whose ids begin most alike, as `id (name)`."""
+def _suggestions(home: Home, prefix: str, ids: list[str]) -> list[str]:
+    """Cells with similar names, then cells with similar beginnings of ids, as `id (name)`."""
     names = {cell_id: (read_json(home.cell(cell_id) / "cell.json") or {}).get("name", "") for cell_id in ids}
-    alike = difflib.get_close_matches(prefix, set(names.values()), n=NEAR)
-    by_name = [c for c in ids if prefix and (prefix in names[c] or names[c] in alike)]
+    similar = difflib.get_close_matches(prefix, set(names.values()), n=MAX_SUGGESTIONS)
+    by_name = [c for c in ids if prefix and (prefix in names[c] or names[c] in similar)]
     ratio = {c: difflib.SequenceMatcher(None, prefix, c[: len(prefix)]).ratio() for c in ids}
     by_id = sorted((c for c in ids if ratio[c] >= 0.5), key=lambda c: -ratio[c])
-    return [f"{c} ({names[c]})" for c in list(dict.fromkeys([*by_name, *by_id]))[:NEAR]]
+    return [f"{c} ({names[c]})" for c in list(dict.fromkeys([*by_name, *by_id]))[:MAX_SUGGESTIONS]]

@@ -1,6 +1,6 @@
-"""The identities that need a task's data: of a teacher's answers, of a cell, of a discriminator.
+"""Identities that include a task's data: of a teacher's answers, a cell and a discriminator.
 
-`qcrd.cell.identity` says which settings enter; here the data and the teacher's answers join them.
+`qcrd.cell.identity` defines which settings they include; this module adds data and teacher's answers.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from qcrd.teacher.engines import ENGINES
 
 
 def answers_identity(teacher: Teacher, sampler: dict[str, Any], data: TaskData) -> dict[str, Any]:
-    """Identity of what a teacher answers: of its sampler and of the prompts, and where it is cut off.
+    """Identity of a teacher's answers: its sampler, the prompts and the length limit.
 
     Args:
-        teacher: its settings.
-        sampler: `sampler_identity` of it; also the key of its sample store.
-        data: the task that it is asked about.
+        teacher: settings of the teacher.
+        sampler: the teacher's `sampler_identity`, which is also the key of its sample store.
+        data: the task.
     """
     identity = {"sampler": fingerprint(sampler), "prompts": data.prompts_fingerprint}
     return identity | {"limit": asdict(teacher.limit)} if ENGINES[teacher.engine].draws else identity
@@ -31,9 +31,9 @@ def full_identity(settings: Cell, data: TaskData, answers: dict[str, Any] | None
     """A cell's identity, whose fingerprint is its id.
 
     Args:
-        settings: of the cell.
-        data: of its task.
-        answers: `answers_identity` of its teacher; None where it reads no samples.
+        settings: settings of the cell.
+        data: its task's data.
+        answers: `answers_identity` of its teacher; None if it reads no samples.
     """
     teacher = dict(answers or {})
     if asks_for_duals(settings):

@@ -1,4 +1,4 @@
-"""What a cell trains and validates on: its questions, rationale sets and their statistics."""
+"""Prepares a cell's training data: questions, rationale sets and their statistics."""
 
 from __future__ import annotations
 
@@ -20,62 +20,64 @@ from qcrd.samples import shards
 from qcrd.storage.home import Home
 from qcrd.types import Parsed, Question, RationaleSet, Vote
 
-MOST = 1_200_000  # questions of the preparations that are kept: all that a grid has, of e-SNLI two
-_kept: dict[str, Prepared] = {}  # by `_key`; the one used longest ago first
+MAX_CACHED_QUESTIONS = 1_200_000  # in `_cache`: all preparations of a grid, or two of e-SNLI
+_cache: dict[str, Prepared] = {}  # by `_cache_key`; least recently used first
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a cell trains and validates on."""
+    """Data that a cell trains on and is evaluated with."""
 
-    questions: tuple[Question, ...]  # training questions, without gold where labels are the teacher's
-    sets: tuple[RationaleSet, ...]  # one for each
-    validation: tuple[Question, ...]  # with the labels to choose the step by
+    questions: tuple[Question, ...]  # training questions, without gold labels if labels are the teacher's
+    sets: tuple[RationaleSet, ...]  # one per training question
+    validation: tuple[Question, ...]  # with the labels that choose the step
     test: tuple[Question, ...]
-    pairs: tuple[tuple[Pair, ...], ...]  # for each training question the duals that the teacher was asked for
+    pairs: tuple[tuple[Pair, ...], ...]  # prompted dual rationales per training question
     statistics: Mapping[str, float]
 
 
 def prepare(cell: ResolvedCell, home: Home) -> Prepared:
-    """Read the cell's samples, vote, and build its training sets.
+    """Read the cell's samples, vote, and build its rationale sets.
 
-    Where labels are the teacher's, gold labels are taken off the training and validation questions before
-    anything looks at them; they enter the reported statistics alone.
+    If labels are the teacher's, gold labels are removed from training and validation questions first and are
+    used only for reported statistics.
 
-    The cells of a grid differ in seed or loss more often than in what they learn from, so what was prepared
-    is kept for those that follow in this process, as long as data, teacher and store are the same.
+    Most cells of a grid differ only in seed or loss, so preparations are cached in this process and reused
+    while data, teacher and store are the same.
 
     Raises:
-        DataError: where samples are missing or no question is left to train on.
+        DataError: if samples are missing, or no training or validation question has a label.
     """
-    key = _key(cell, home)
-    prepared = _kept.pop(key, None)
+    key = _cache_key(cell, home)
+    prepared = _cache.pop(key, None)
     if prepared is None:
-        coming = len(cell.splits.train)
-        # Room is made before the new one is there.
-        while _kept and coming + sum(len(p.questions) for p in _kept.values()) > MOST:
-            _kept.pop(next(iter(_kept)))
+        new_questions = len(cell.splits.train)
+        # Evict before building, to limit peak memory.
+        while (
+            _cache and new_questions + sum(len(p.questions) for p in _cache.values()) > MAX_CACHED_QUESTIONS
+        ):
+            _cache.pop(next(iter(_cache)))
         prepared = _build(cell, home)
-    _kept[key] = prepared
+    _cache[key] = prepared
     return prepared
 
 
-def _key(cell: ResolvedCell, home: Home) -> str:
-    """Equal for cells that learn from the same."""
-    reads = cell.samples > 0
-    stored = shards.shards(sample_store(cell, home).folder) if reads else []
+def _cache_key(cell: ResolvedCell, home: Home) -> str:
+    """Key of cells with equal preparations."""
+    reads_samples = cell.samples > 0
+    stored_shards = shards.shards(sample_store(cell, home).folder) if reads_samples else []
     return fingerprint(
         {
             "task": cell.identity["task"],
-            "reading": reading_identity(cell.settings) if reads else None,
+            "reading": reading_identity(cell.settings) if reads_samples else None,
             "labels": cell.settings.rationales.labels,
             "denoise": cell.denoise,
-            "unread": cell.unread if reads else None,
+            "unread": cell.unread if reads_samples else None,
             "samples": cell.samples,
             "duals": cell.asks_for_duals,
-            "answers": [cell.answers, asdict(cell.settings.teacher.limit)] if reads else None,
-            # A shard is named after its bytes, so their names are what the store holds.
-            "stored": [shard.name for shard in stored],
+            "answers": [cell.answers, asdict(cell.settings.teacher.limit)] if reads_samples else None,
+            # Shards are named by their content.
+            "stored": [shard.name for shard in stored_shards],
         }
     )
 
@@ -88,7 +90,7 @@ def _build(cell: ResolvedCell, home: Home) -> Prepared:
     results = votes(train, answers)
     statistics = _teacher_statistics(cell, home, answers, results) if cell.samples else {}
     statistics["cost/teacher_tokens"] = _tokens(answers)
-    sets = [rationale_set(cell, *each) for each in zip(train, answers, results, strict=True)]
+    sets = [rationale_set(cell, *inputs) for inputs in zip(train, answers, results, strict=True)]
     statistics |= {f"rationales/{name}": value for name, value in set_statistics(sets).items()}
     if cell.from_teacher:
         train = [without_gold(q) for q in train]
@@ -104,18 +106,18 @@ def _build(cell: ResolvedCell, home: Home) -> Prepared:
         pairs, counts, tokens = dual_pairs(cell, home, train, sets)
         statistics["cost/teacher_tokens"] += tokens
         statistics |= {f"edit/{name}": value for name, value in counts.items()}
-    kept = [i for i, group in enumerate(sets) if group.label is not None]
-    if not kept or not validation:
+    labelled = [i for i, group in enumerate(sets) if group.label is not None]
+    if not labelled or not validation:
         raise DataError(
-            f"no {'validation' if kept else 'training'} question has a label: none of the teacher's answers "
-            "could be parsed; look at them in the sample store, or set rationales.labels: gold"
+            f"no {'validation' if labelled else 'training'} question has a label: none of the teacher's "
+            "answers could be parsed; see `qcrd samples show`, or set rationales.labels: gold"
         )
     return Prepared(
-        tuple(train[i] for i in kept),
-        tuple(sets[i] for i in kept),
+        tuple(train[i] for i in labelled),
+        tuple(sets[i] for i in labelled),
         tuple(validation),
         cell.splits.test,
-        tuple(pairs[i] for i in kept),
+        tuple(pairs[i] for i in labelled),
         MappingProxyType(statistics),
     )
 
@@ -123,9 +125,9 @@ def _build(cell: ResolvedCell, home: Home) -> Prepared:
 def _teacher_statistics(
     cell: ResolvedCell, home: Home, answers: list[list[Parsed]], results: list[Vote]
 ) -> dict[str, float]:
-    """`vote_statistics` of the training questions; gold labels enter them and nothing else."""
+    """`vote_statistics` of the training questions; the only use of their gold labels."""
     train = cell.splits.train
-    # Which answers are the same depends on the gold label where a question has several right ones.
+    # If questions have several correct answers, equality of answers depends on the gold label.
     if cell.from_teacher and any(q.also for q in train):
         answers = read_answers(cell, home, "train", cell.samples)
         results = votes(train, answers)
@@ -136,5 +138,5 @@ def _teacher_statistics(
 
 
 def _tokens(answers: Iterable[Iterable[Parsed]]) -> int:
-    """That the teacher generated for them."""
+    """Number of tokens that the teacher generated for the answers."""
     return sum(parsed.tokens for samples in answers for parsed in samples)

@@ -1,4 +1,4 @@
-"""From a cell's answers to what its questions offer for training: votes, and positives and negatives."""
+"""Votes on a teacher's answers, and the sets of positive and negative rationales of training questions."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def votes(questions: Sequence[Question], answers: Sequence[Sequence[Parsed]]) ->
 def rationale_set(
     cell: ResolvedCell, question: Question, answers: Sequence[Parsed], result: Vote
 ) -> RationaleSet:
-    """What a training question offers the cell.
+    """Positive and negative rationales of a training question, and its label.
 
-    Where labels are the teacher's, the question's gold label is not looked at.
+    If labels are the teacher's, the question's gold label is not used.
 
     Args:
-        cell: whose labels and denoising count.
+        cell: the cell, which defines labels and denoising.
         question: a training question.
-        answers: to it, as `read_answers` reads them; empty where the cell reads none.
-        result: the vote on them.
+        answers: its answers, from `read_answers`; empty if the cell reads none.
+        result: the vote on the answers.
     """
     gold = None
     if not cell.from_teacher:

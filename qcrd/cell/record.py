@@ -1,4 +1,4 @@
-"""What surrounds a cell's training, whatever trains it: one process at a time, a journal, the record last."""
+"""Runs a cell's work under a lock, with a journal, and writes the cell's record at the end."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from qcrd.training import checkpoint
 from qcrd.training.trainer import WEIGHTS
 from qcrd.types import CellRecord
 
-ERROR = "error.txt"  # trace of an attempt that failed
+ERROR = "error.txt"  # traceback of a failed attempt
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a cell's training."""
+    """Result of a cell's training."""
 
     status: Literal["done", "diverged"]
-    step: int  # the last
+    step: int  # last step
     accuracy: dict[str, float]  # percent, as in `CellRecord`
     chosen_step: int
     seconds: float  # over all attempts
@@ -39,24 +39,24 @@ class Outcome:
 
 
 Work = Callable[[Path, Journal], Outcome]
-"""Trains a cell in its folder, going on from what an earlier attempt left there."""
+"""Trains a cell in its folder; resumes from an earlier attempt's checkpoint if there is one."""
 
 
 def record_once(cell: ResolvedCell, name: str, home: Home, work: Work) -> CellRecord:
-    """The cell's record; where there is none, do its work and write it.
+    """Return the cell's record; if there is none, do the cell's work and write it.
 
-    A lease on the cell's folder makes a second process wait and then find the work done. A holder that was
-    thought dead and was not is refused at its next line in the journal.
+    A lock on the cell's folder makes a second process wait, then find the work done. If a lock is taken over
+    because its holder seemed dead, the holder's next write to the journal fails.
 
     Args:
-        cell: whose id names the folder.
-        name: for people.
-        home: where its folder is.
-        work: what is to be done.
+        cell: the cell.
+        name: name of the cell, for the record.
+        home: home with the cell's folder.
+        work: trains the cell.
 
     Raises:
-        OutOfMemory: where `work` ran out of memory, of the GPU or of the machine.
-        Exception: whatever else `work` raises; all of it is written down first.
+        OutOfMemory: if `work` runs out of GPU or main memory.
+        Exception: any other exception of `work`. All exceptions are written to the journal first.
     """
     folder = home.cell(cell.id)
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,34 +64,34 @@ def record_once(cell: ResolvedCell, name: str, home: Home, work: Work) -> CellRe
         record = home.record(folder.name)
         if record is not None:
             return record
-        for leftover in folder.glob(".*.tmp"):  # of a killed holder
+        for leftover in folder.glob(".*.tmp"):  # left by a process that was killed
             leftover.unlink()
         settings = cell.settings.model_dump(mode="json")
         write_json(folder / "cell.json", {"name": name, "identity": cell.identity, "settings": settings})
         with Journal(folder / FILE, lock.check) as journal:
             try:
                 outcome = work(folder, journal)
-            except Exception as trouble:
-                error = _worded(trouble)
-                with suppress(OSError, StoreError):  # a full disk must not hide what filled it
+            except Exception as cause:
+                error = _with_remedy(cause)
+                with suppress(OSError, StoreError):  # a full disk must not hide the original error
                     journal.status("failed", f"{type(error).__name__}: {error}")
                     (folder / ERROR).write_text(traceback.format_exc())
-                if error is trouble:
+                if error is cause:
                     raise
-                raise error from trouble
-            _end(journal, outcome)
+                raise error from cause
+            _write_end(journal, outcome)
             record = _record(folder, name, cell.identity, settings, outcome)
             write_sealed(folder / RECORD, asdict(record))
         lock.push()
-        # Only now: killed before the record, the cell goes on from its checkpoint and needs both again.
+        # Not before the record is written: until then a killed cell needs both to resume.
         checkpoint.clear(folder)
         (folder / WEIGHTS).unlink(missing_ok=True)
         (folder / ERROR).unlink(missing_ok=True)  # of an earlier attempt
         return record
 
 
-def _worded(error: Exception) -> Exception:
-    """The error, or for one that says too little what to do about it."""
+def _with_remedy(error: Exception) -> Exception:
+    """An OutOfMemory that says what to do, for errors of memory; other errors are returned as they are."""
     if isinstance(error, torch.OutOfMemoryError):
         return OutOfMemory(
             f"out of GPU memory ({str(error).partition('. ')[0]}); lower training.batch, selfplay.k, "
@@ -107,8 +107,8 @@ def _worded(error: Exception) -> Exception:
     return error
 
 
-def _end(journal: Journal, outcome: Outcome) -> None:
-    """The journal's last events, on disk when this returns."""
+def _write_end(journal: Journal, outcome: Outcome) -> None:
+    """Write the journal's last events and flush them to disk."""
     journal.artifact("cell.json")
     journal.params(**outcome.versions)
     figures = {f"final/{k}": v for k, v in outcome.accuracy.items()} if outcome.status == "done" else {}

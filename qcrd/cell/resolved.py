@@ -1,7 +1,8 @@
-"""A cell with everything that follows from its settings, derived once and passed on from plan to record."""
+"""A cell with everything derived from its settings, computed once and passed on from plan to record."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -20,52 +21,51 @@ from qcrd.types import Splits
 
 @dataclass(frozen=True)
 class ResolvedCell:
-    """One cell: its settings, and what they mean.
+    """A cell's settings, and what is derived from them.
 
-    The fields follow from the settings alone. The properties that need the task's questions or the teacher's
-    files are computed when they are first read, so that thousands of cells can be planned before any data is
-    there; they raise DataError or ConfigError where these are missing. Two cells are equal where their
-    settings are.
+    The fields are derived from the settings alone. Properties that need the task's questions or the teacher's
+    files are computed on first access, so that thousands of cells can be planned without data; they raise
+    DataError or ConfigError if these are missing. Two cells are equal if their settings are equal.
     """
 
     settings: Cell
     method: Method = field(compare=False)
     data: TaskData = field(compare=False)  # shared by all cells of the task
-    samples: int = field(compare=False)  # teacher samples per question that it reads; 0: needs no teacher
-    denoise: Literal["gold", "majority"] = field(compare=False)  # what a positive's answer must equal
-    unread: Literal["drop", "negative"] = field(compare=False)  # what an unreadable sample's rationale is
-    selection: Selection | None = field(compare=False)  # with the method's defaults; None: selects nothing
+    samples: int = field(compare=False)  # teacher samples per question; 0: needs no teacher
+    denoise: Literal["gold", "majority"] = field(compare=False)  # label that a positive's answer must equal
+    unread: Literal["drop", "negative"] = field(compare=False)  # use of samples that cannot be parsed
+    selection: Selection | None = field(compare=False)  # with the method's defaults; None: no selection
     needs_discriminator: bool = field(compare=False)
-    asks_for_duals: bool = field(compare=False)  # whether the teacher is asked about its first answers
+    asks_for_duals: bool = field(compare=False)  # whether the teacher is prompted for dual rationales
 
     @property
     def task(self) -> Task:
-        """How its questions are asked and answers are read."""
+        """The task: prompts, and parsing of answers."""
         return self.data.task
 
     @property
     def splits(self) -> Splits:
-        """Its questions."""
+        """The task's questions."""
         return self.data.splits
 
     @property
     def from_teacher(self) -> bool:
-        """Whether it trains and validates on the teacher's labels, not on gold ones."""
+        """Whether it trains and validates on the teacher's labels instead of gold labels."""
         return self.settings.rationales.labels == "teacher"
 
     @cached_property
     def sampler(self) -> dict[str, Any]:
-        """Identity of the sampler that its samples come from; the key of their store."""
+        """Identity of the sampler of its samples; the key of their store."""
         return sampler_identity(self.settings.teacher, self.task.stop)
 
     @cached_property
     def answers(self) -> dict[str, Any]:
-        """Identity of what its teacher answers: `ids.answers_identity`."""
+        """Identity of its teacher's answers; see `ids.answers_identity`."""
         return ids.answers_identity(self.settings.teacher, self.sampler, self.data)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """All that its result depends on: `ids.full_identity`."""
+        """Everything that its result depends on; see `ids.full_identity`."""
         return ids.full_identity(self.settings, self.data, self.answers if self.samples else None)
 
     @cached_property
@@ -75,20 +75,20 @@ class ResolvedCell:
 
     @cached_property
     def discriminator_id(self) -> str | None:
-        """Id of the pretrained discriminator that it begins with, None where it needs none."""
+        """Id of its pretrained discriminator; None if it needs none."""
         if not self.needs_discriminator:
             return None
         return ids.discriminator_id(self.settings, self.data, self.answers)
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Callable[[Cell], ResolvedCell], tuple[Cell]]:
         return resolve, (self.settings,)
 
 
 def resolve(settings: Cell) -> ResolvedCell:
-    """The cell of these settings. Reads no file; another process resolves it again from the settings.
+    """Resolve a cell from its settings. Reads no file. Pickling keeps only the settings.
 
     Raises:
-        ConfigError: where its method is not registered.
+        ConfigError: if its method is not registered.
     """
     method, samples = METHODS[settings.method], teacher_samples(settings)
     return ResolvedCell(

@@ -1,6 +1,6 @@
-"""How good a teacher's answers are, question by question: how many can be read, and what the vote says.
+"""Accuracy of a teacher's answers per question: how many can be parsed, and the result of the vote.
 
-Gold labels are used here for reporting alone; nothing of this reaches a training.
+Uses gold labels for reporting only; training does not use these results.
 """
 
 from __future__ import annotations
@@ -26,35 +26,39 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class TeacherAccuracy:
-    """Of a teacher's answers to one split of a task."""
+    """Accuracy of a teacher's answers to one split of a task."""
 
     task: str
     teacher: str  # its model, or the file of recorded answers
     split: str
     m: int  # answers per question
     statistics: dict[str, float]  # `vote_statistics`
-    path: Path  # JSON with the same for every question
+    path: Path  # JSON file with the results per question
 
 
 def teacher_accuracies(cell: ResolvedCell, home: Home, m: int) -> Iterator[TeacherAccuracy]:
-    """The accuracy on each split whose first `m` answers are in the store.
+    """Accuracy on each split whose first `m` answers per question are stored.
 
-    It is kept in a file, because reading the answers to half a million questions for every table takes too
-    long. Where recorded answers are too few it is measured anew, since more of them may have come.
+    Results are stored in files, because reading the answers to half a million questions for every table takes
+    too long. Splits with fewer recorded answers than requested are computed again, since answers may have
+    been added.
+
+    Args:
+        cell: a cell with the task and the teacher.
+        home: home with the samples and the result files.
+        m: answers per question.
     """
     for split in SPLITS:
-        path = home.yields / f"{_id(cell, split, m)}.json"
-        measured = read_json(path)
-        if measured is None or _is_short(measured["statistics"], m):
+        path = home.teacher_accuracy / f"{_id(cell, split, m)}.json"
+        stored = read_json(path)
+        if stored is None or _is_short(stored["statistics"], m):
             try:
-                measured = _measure(cell, home, split, m)
+                stored = _compute(cell, home, split, m)
             except DataError:
-                continue  # not drawn, or not all of it
-            write_json(path, measured)
+                continue  # some answers are not drawn yet
+            write_json(path, stored)
         settings = cell.settings
-        yield TeacherAccuracy(
-            settings.task.name, settings.teacher.name, split, m, measured["statistics"], path
-        )
+        yield TeacherAccuracy(settings.task.name, settings.teacher.name, split, m, stored["statistics"], path)
 
 
 def _is_short(statistics: dict[str, float], m: int) -> bool:
@@ -66,12 +70,12 @@ def _id(cell: ResolvedCell, split: str, m: int) -> str:
     return fingerprint([RESULT_VERSION, task, reading_identity(cell.settings), cell.answers, split, m])
 
 
-def _measure(cell: ResolvedCell, home: Home, split: str, m: int) -> dict[str, Any]:
+def _compute(cell: ResolvedCell, home: Home, split: str, m: int) -> dict[str, Any]:
     questions = list(getattr(cell.splits, split))
     answers = read_answers(cell, home, split, m)
     results = votes(questions, answers)
     gold = [cell.task.answer(q.label, q) for q in questions]
-    rows = [_row(*each) for each in zip(questions, answers, results, gold, strict=True)]
+    rows = [_row(*inputs) for inputs in zip(questions, answers, results, gold, strict=True)]
     return {"statistics": vote_statistics(answers, results, gold), "questions": rows}
 
 

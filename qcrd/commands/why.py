@@ -47,7 +47,7 @@ def why(
 
       qcrd why 3f9a --question svamp-train-204 --json | jq '.question.answers.draws'
     """
-    from qcrd.cell.finished import Ended
+    from qcrd.cell.finished import FinishedCell
     from qcrd.grid.plan.study import Study
     from qcrd.provenance.entry import entry
     from qcrd.provenance.question import trace
@@ -58,7 +58,7 @@ def why(
     name = None  # the cell's name in --grid; the cell may have been trained for another grid
     if grid is not None:
         cell, name = _named(Study.open(grid, home), cell)
-    ended = Ended.find(home, cell)
+    ended = FinishedCell.find(home, cell)
     result = entry(ended, home)
     result = replace(result, name=name or result.name)
     question_trace = trace(ended, home, question, split) if question is not None else None

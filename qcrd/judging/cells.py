@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qcrd.cell.finished import Ended
+from qcrd.cell.finished import FinishedCell
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.errors import DataError
 from qcrd.methods import METHODS
@@ -38,7 +38,7 @@ class Explainer:
             DataError: if the cell is not finished, writes no rationales, has no stored student, or its data
                 has changed.
         """
-        ended = Ended.find(home, prefix)
+        ended = FinishedCell.find(home, prefix)
         if ended.record.status != "done":
             raise DataError(
                 f"cell {ended.id} ended as {ended.record.status}; only finished cells can be judged"

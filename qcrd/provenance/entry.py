@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qcrd.cell.finished import Ended
+from qcrd.cell.finished import FinishedCell
 from qcrd.cell.identity import discriminator_identity
 from qcrd.fingerprint import fingerprint
 from qcrd.samples.store import IDENTITY
@@ -54,7 +54,7 @@ class Entry:
     kept: dict[str, Path | None]  # files and folders; None for those that are not kept
 
 
-def entry(ended: Ended, home: Home) -> Entry:
+def entry(ended: FinishedCell, home: Home) -> Entry:
     """Provenance of a cell, without loading its data."""
     record = ended.record
     discriminator = discriminator_file(ended, home)
@@ -89,7 +89,7 @@ def entry(ended: Ended, home: Home) -> Entry:
 FILES = {"record": RECORD, "predictions": PREDICTIONS, "journal": FILE}
 
 
-def sampler_of(ended: Ended, home: Home) -> Sampler | None:
+def sampler_of(ended: FinishedCell, home: Home) -> Sampler | None:
     """Sampler of a cell according to its record, independent of current versions and settings."""
     rationales = ended.record.identity.get("rationales")
     if rationales is None:
@@ -101,7 +101,7 @@ def sampler_of(ended: Ended, home: Home) -> Sampler | None:
     return Sampler(folder.name, rationales["samples"], settings, read_json(folder / IDENTITY), folder)
 
 
-def discriminator_file(ended: Ended, home: Home) -> Path | None:
+def discriminator_file(ended: FinishedCell, home: Home) -> Path | None:
     """Path of the cell's pretrained discriminator, which may not exist; None if the cell uses none."""
     if not ended.cell.needs_discriminator:
         return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qcrd.cell.finished import Ended
+from qcrd.cell.finished import FinishedCell
 from qcrd.cell.identity import RESULT_VERSION
 from qcrd.cell.rationale_sets import rationale_set
 from qcrd.cell.resolved import ResolvedCell
@@ -50,7 +50,7 @@ class Trace:
     notes: list[str] = field(default_factory=list)  # missing data, and limitations of the values
 
 
-def trace(ended: Ended, home: Home, key: str, split: str = "test") -> Trace:
+def trace(ended: FinishedCell, home: Home, key: str, split: str = "test") -> Trace:
     """Provenance of one question.
 
     Args:
@@ -128,7 +128,7 @@ def find_question(splits: Splits, key: str, split: str) -> tuple[str, int, Quest
 
 
 def _training(
-    ended: Ended,
+    ended: FinishedCell,
     home: Home,
     question: Question,
     teacher_answers: Answers | None,
@@ -211,7 +211,7 @@ def _neither(draws: Sequence[Draw], side_of_draw: Sequence[Side | None]) -> list
     return [Candidate(text, None, tuple(rows), out=reason) for (text, reason), rows in draws_of.items()]
 
 
-def _caveats(ended: Ended, discriminator: Path | None) -> Iterator[str]:
+def _caveats(ended: FinishedCell, discriminator: Path | None) -> Iterator[str]:
     """Notes on differences between the candidates' values and those in training."""
     cell, settings = ended.cell, ended.cell.settings
     if not cell.method.explains:
@@ -248,7 +248,7 @@ def _caveats(ended: Ended, discriminator: Path | None) -> Iterator[str]:
         )
 
 
-def _explanations(ended: Ended, question: Question) -> dict[str, str]:
+def _explanations(ended: FinishedCell, question: Question) -> dict[str, str]:
     """The student's rationales for a question that `judging.rationales` saved, by temperature."""
     explanations = {}
     for path in sorted((ended.folder / "rationales").glob("tau-*.json")):

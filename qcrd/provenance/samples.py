@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qcrd.cell.answers import question_requests
 from qcrd.cell.data import without_gold
-from qcrd.cell.finished import Ended
+from qcrd.cell.finished import FinishedCell
 from qcrd.errors import DataError
 from qcrd.provenance.entry import sampler_of
 from qcrd.samples import shards
@@ -40,7 +40,7 @@ class Answers:
     draws: list[Draw]  # may be fewer than the cell's m if the answers are recorded ones
 
 
-def answers(ended: Ended, home: Home, question: Question) -> Answers:
+def answers(ended: FinishedCell, home: Home, question: Question) -> Answers:
     """The answers to one question that the cell used.
 
     Raises:

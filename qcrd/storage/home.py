@@ -150,8 +150,8 @@ class Home:
         return self.root / "models"
 
     @property
-    def yields(self) -> Path:
-        """Folder of statistics of the teachers' accuracy, with a file per split of a task."""
+    def teacher_accuracy(self) -> Path:
+        """Folder of statistics of the teachers' accuracy (`yields`), with a file per split of a task."""
         return self.root / "yields"
 
     @property

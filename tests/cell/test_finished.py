@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from qcrd.cell.finished import Ended, whole_id
+from qcrd.cell.finished import FinishedCell, whole_id
 from qcrd.errors import ConfigError, DataError
 from qcrd.storage.files import write_json
 from qcrd.storage.home import Home
@@ -43,7 +43,7 @@ def test_a_beginning_that_several_have_is_refused_with_their_ids(home):
 def test_an_unknown_cell_is_refused_with_those_that_are_near(home, typed, near):
     with pytest.raises(ConfigError) as caught:
         whole_id(home, typed)
-    assert str(caught.value).partition("near: ")[2].startswith(near)
+    assert str(caught.value).partition("similar: ")[2].startswith(near)
 
 
 def test_what_is_like_nothing_has_nothing_near(home):
@@ -53,7 +53,7 @@ def test_what_is_like_nothing_has_nothing_near(home):
 
 def test_a_cell_without_a_record_is_not_finished(home):
     with pytest.raises(DataError, match="3f9a00000000 is not finished; `qcrd run`"):
-        Ended.find(home, "3f9a")
+        FinishedCell.find(home, "3f9a")
 
 
 def test_a_record_of_another_version_is_refused(home):
@@ -63,4 +63,4 @@ def test_a_record_of_another_version_is_refused(home):
     }  # fmt: skip
     (home.cell("3f9a00000000") / "record.json").write_text(json.dumps(record))
     with pytest.raises(ConfigError, match="settings are of another version of qcrd"):
-        Ended.find(home, "3f9a")
+        FinishedCell.find(home, "3f9a")

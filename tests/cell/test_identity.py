@@ -289,7 +289,7 @@ def test_another_prompt_gives_other_answers_to_the_same_sampler(monkeypatch, tmp
             return replace(super().prompt(question, shots), system="Please.")
 
     def answers():
-        data.forget()
+        data.clear_caches()
         cell = resolve(settings)
         return cell.identity["rationales"]["teacher"], cell.discriminator_id
 

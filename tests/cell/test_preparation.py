@@ -14,7 +14,7 @@ from qcrd.storage.home import Home
 @pytest.fixture(autouse=True)
 def nothing_prepared(monkeypatch):
     """Each test begins as a new process."""
-    monkeypatch.setattr(preparation, "_kept", {})
+    monkeypatch.setattr(preparation, "_cache", {})
 
 
 def test_cells_that_differ_in_seed_or_loss_share_what_they_learn_from(tmp_path, monkeypatch):
@@ -68,7 +68,7 @@ def test_those_used_longest_ago_go_where_they_would_be_too_many(tmp_path, monkey
     def of(m):
         return prepare(make_cell(home, rationales=config.Rationales(labels="teacher", m=m)), home)
 
-    monkeypatch.setattr(preparation, "MOST", 2 * TASK.train)
+    monkeypatch.setattr(preparation, "MAX_CACHED_QUESTIONS", 2 * TASK.train)
     first, second = of(1), of(2)
     assert of(1) is first
     third = of(3)  # in the place of the second, since the first was used after it

@@ -12,7 +12,7 @@ from qcrd import config
 from qcrd.cell.answers import read_answers, sample_requests, sample_store
 from qcrd.cell.data import task_data
 from qcrd.cell.discriminator import ensure_discriminator, new_discriminator
-from qcrd.cell.finished import Ended, kept_student
+from qcrd.cell.finished import FinishedCell, kept_student
 from qcrd.cell.preparation import prepare
 from qcrd.cell.run import run_cell
 from qcrd.discriminator.trainer import DiscriminatorTrainer
@@ -50,7 +50,7 @@ def home(tmp_path_factory):
 
 def ended(home, method="qcrd", labels="teacher", **sections):
     record = run_cell(make_cell(home, method, labels, **sections), f"{method} {labels}", home)
-    return Ended.find(home, record.id)
+    return FinishedCell.find(home, record.id)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def copied(cell, home, folder):
     made = elsewhere(home, folder)
     for part in ("cells", "discriminators"):
         shutil.copytree(home.root / part, folder / part)
-    return made, Ended.find(made, cell.id)
+    return made, FinishedCell.find(made, cell.id)
 
 
 def distinct(found, positive):

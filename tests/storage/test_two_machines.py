@@ -12,7 +12,7 @@ from qcrd import tasks
 from qcrd.cell import discriminator
 from qcrd.cell.answers import sample_requests, sample_store
 from qcrd.cell.discriminator import ensure_discriminator
-from qcrd.cell.finished import Ended
+from qcrd.cell.finished import FinishedCell
 from qcrd.cell.run import run_cell
 from qcrd.errors import StoreError
 from qcrd.samples import inventory
@@ -118,7 +118,7 @@ def test_a_cell_of_a_lost_machine_goes_on_elsewhere_to_the_same_bytes(machines, 
         e.step for e in events if isinstance(e, journal.Metrics)
     )
     assert not list(c.cell(whole.id).glob("*.safetensors")), "no weights for who only looks"
-    assert (Ended.find(c, whole.id).student / "model.safetensors").exists(), "until they are asked for"
+    assert (FinishedCell.find(c, whole.id).student / "model.safetensors").exists(), "until they are asked for"
     assert run_cell(cell, "cell", a) == record
     left = {name for name in files(b.store) if name.startswith(f"cells/{whole.id}/")}
     assert not any("checkpoint-" in name or "best-" in name for name in left)
