@@ -107,7 +107,7 @@ def test_what_is_asked_follows_from_the_first_answers_is_drawn_once_and_trained_
     assert counts == {"to_derail": 12, "derailed": 11, "to_mend": 12, "mended": 11}
     for question, pairs in zip(prepared.questions, prepared.pairs, strict=True):
         assert (not pairs) == (question.text == UNWILLING)
-        assert all(wrong == f"{right} 29 more ." for right, wrong in pairs)
+        assert all(wrong == f"{right} 29 more ." for right, wrong, _ in pairs)
     record = run_cell(planned.cell, planned.name, study.home)
     assert record.status == "done"
     assert record.statistics["edit/questions"] == 11
@@ -134,7 +134,7 @@ def test_a_cell_whose_duals_were_never_drawn_is_refused_with_what_to_do(tmp_path
 
 @pytest.mark.parametrize(
     ("teacher", "why"),
-    [("{engine: recorded, path: a.jsonl, model: x}", "answers that are recorded"), ("{}", "'embedded'")],
+    [("{engine: recorded, path: a.jsonl, model: x}", "a teacher with recorded answers"), ("{}", "'embedded'")],
 )
 def test_teachers_that_follow_no_instructions_are_refused(tmp_path, teacher, why):
     path = tmp_path / "duals.yaml"
