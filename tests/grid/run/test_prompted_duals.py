@@ -134,7 +134,10 @@ def test_a_cell_whose_duals_were_never_drawn_is_refused_with_what_to_do(tmp_path
 
 @pytest.mark.parametrize(
     ("teacher", "why"),
-    [("{engine: recorded, path: a.jsonl, model: x}", "a teacher with recorded answers"), ("{}", "'embedded'")],
+    [
+        ("{engine: recorded, path: a.jsonl, model: x}", "a teacher with recorded answers"),
+        ("{}", "'embedded'"),
+    ],
 )
 def test_teachers_that_follow_no_instructions_are_refused(tmp_path, teacher, why):
     path = tmp_path / "duals.yaml"
