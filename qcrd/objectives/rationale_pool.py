@@ -59,11 +59,13 @@ class RationalePool:
         Of sequences these are the whole ones, and their rationales.
         """
         tokens, limit = self.given.student.completions, self.given.lengths.max_rationale
-        found = []
+        by_question = []
         for i, (group, candidates) in enumerate(zip(self.given.sets, self._candidates, strict=True)):
             texts = list(dict.fromkeys((*group.positives, *(c.text for c in candidates))))
-            found.append([*tokens(texts, limit), *(self._right(i, texts) if self._targets.sequence else ())])
-        return found
+            by_question.append(
+                [*tokens(texts, limit), *(self._right(i, texts) if self._targets.sequence else ())]
+            )
+        return by_question
 
     def rationales(self) -> list[dict[tuple[int, ...], Tokens]]:
         """For each question the rationale alone of each sequence that is or may become one of its positives
