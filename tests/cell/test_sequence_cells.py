@@ -8,7 +8,7 @@ from small_cells import elsewhere, fill, make_cell
 
 from qcrd import config, tasks
 from qcrd.cell.answering import Answerer
-from qcrd.cell.finished import Ended, kept_student
+from qcrd.cell.finished import FinishedCell, kept_student
 from qcrd.cell.identity import cell_id
 from qcrd.cell.preparation import prepare
 from qcrd.cell.run import run_cell
@@ -95,7 +95,7 @@ def test_evaluation_reads_the_label_out_of_a_sequence(home):
 
 def test_what_answers_judges_and_follows_back_reads_sequences(home):
     record = run_cell(sequence_cell(home), "qcrd", home)
-    ended = Ended.find(home, record.id)
+    ended = FinishedCell.find(home, record.id)
     student, task = kept_student(ended.cell, ended.student).eval(), ended.cell.task
     lengths, asked = ended.cell.settings.student, list(ended.cell.splits.test[:4])
     prompts = student.prompts("solve", [q.text for q in asked], lengths.max_input)
