@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qcrd import tasks
 from qcrd.config import Architecture, Cell, Selection
+from qcrd.errors import ConfigError
 from qcrd.fingerprint import fingerprint, fingerprint_path
 from qcrd.hub.smollm2 import MODELS
 from qcrd.rationales.select import SELECTIONS, renewed, rule_of
@@ -219,6 +220,9 @@ def _student(cell: Cell, unread: set[str]) -> dict[str, Any]:
     if student.prompt == "chat":
         identity["prompt"] = "chat"  # the template is part of the tokenizer
     elif student.prompt != "plain":
+        if not Path(student.prompt).is_file():
+            allowed = "plain, chat, or a text file"
+            raise ConfigError(f"student.prompt: no file {student.prompt!r}; allowed: {allowed}")
         identity["prompt"] = {"content": fingerprint_path(Path(student.prompt))}
     return identity
 

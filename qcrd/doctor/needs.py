@@ -19,6 +19,7 @@ from qcrd.grid.cluster.shares import Node, Shares
 from qcrd.grid.plan.checkpoints import used_models
 from qcrd.grid.plan.expansion import SampleNeed
 from qcrd.grid.plan.labels import label_checks
+from qcrd.grid.plan.students import student_errors
 from qcrd.grid.plan.study import Study
 from qcrd.storage.home import Home
 from qcrd.student.tokenizer import load_tokenizer
@@ -57,6 +58,8 @@ def needs(grid: Path, home: Home, preset: str | None, nodes: Sequence[Node]) -> 
             broken = True
             yield from_error(name, trouble)
     yield from checkpoints(cells)
+    for message in student_errors(cells):
+        yield from_error("student", QcrdError(message))
     if not broken:
         for label_check in label_checks(cells):
             name = f"labels: {label_check.task}"

@@ -10,7 +10,7 @@ from qcrd.hub.checkpoints import commit
 from qcrd.hub.places import T5, model_type
 from qcrd.student.base import Student
 from qcrd.student.causal.families import EXAMPLES, allowed
-from qcrd.student.causal.load import load_causal
+from qcrd.student.causal.load import check_causal, load_causal
 from qcrd.student.t5.load import load_t5
 from qcrd.student.tokenizer import load_tokenizer
 
@@ -44,6 +44,17 @@ def load_student(
     if t5:
         return load_t5(section, tokenizer, seed, setting, hub_commit).to(device)
     return load_causal(section, tokenizer, seed, device, setting, hub_commit, training, cue)
+
+
+def check_settings(section: config.Student, training: config.Training) -> None:
+    """Check a student's settings without loading its weights.
+
+    Raises:
+        ConfigError: where its family, tokenizer, prompt or adapter cannot be used.
+    """
+    tokenizer = load_tokenizer(section)
+    if not is_t5(section):
+        check_causal(section, tokenizer, training)
 
 
 def is_t5(section: config.Student, setting: str = "student.checkpoint") -> bool:

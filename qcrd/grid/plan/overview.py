@@ -16,6 +16,7 @@ from qcrd.grid.plan.estimate import estimate
 from qcrd.grid.plan.expansion import SampleNeed
 from qcrd.grid.plan.ineffective import warnings
 from qcrd.grid.plan.labels import label_checks
+from qcrd.grid.plan.students import student_errors
 from qcrd.grid.plan.study import Study, last_status
 from qcrd.rationales import prompted_duals
 from qcrd.storage import journal
@@ -103,6 +104,7 @@ def plan_object(study: Study) -> dict[str, Any]:
         "estimate_basis": time_estimate.basis,
         "cpu_hours": time_estimate.cpu_hours,
         "gpu_hours": time_estimate.gpu_hours,
+        "students": student_errors(todo, fetch=False),
         "cost": cost(todo, missing_samples).as_object(),
         "models": [
             {"what": m.role, "name": m.name, "revision": m.revision, "trouble": error} for m, error in models
@@ -142,6 +144,7 @@ def plan_text(plan: dict[str, Any]) -> str:
         uncounted = ", ".join(plan["cost"]["uncounted"])
         lines.append(f"GPU hours of one card: {cards}{f'; not counted: {uncounted}' if uncounted else ''}")
         lines.append(assumptions())
+    lines += [f"`qcrd run` refuses a student: {error}" for error in plan["students"]]
     for model in plan["models"]:
         if model["trouble"]:
             name = UsedModel(model["what"], model["name"], model["revision"])

@@ -34,6 +34,7 @@ from qcrd.grid.cluster.shares import Node, Shares
 from qcrd.grid.console import SamplingProgress, say
 from qcrd.grid.plan import labels
 from qcrd.grid.plan.expansion import PlannedCell, SampleNeed
+from qcrd.grid.plan.students import refuse_unusable
 from qcrd.grid.plan.study import Study, last_status
 from qcrd.grid.results import report
 from qcrd.grid.results.rows import study_accuracies
@@ -186,6 +187,7 @@ def _check_and_sample(
 ) -> None:
     """Check that labels can be written, then draw the cells' missing samples."""
     cells = [planned.cell.settings for planned in todo]
+    refuse_unusable(cells)
     labels.refuse_unwritable(cells, say)
     _sample(study, shares, nodes, {(cell.task, cell.teacher) for cell in cells})
 

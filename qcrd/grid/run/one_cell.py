@@ -12,6 +12,7 @@ from qcrd.errors import DataError
 from qcrd.grid.console import SamplingProgress, say
 from qcrd.grid.plan import labels
 from qcrd.grid.plan.expansion import SampleNeed
+from qcrd.grid.plan.students import refuse_unusable
 from qcrd.grid.plan.study import Study
 from qcrd.samples.draw import draw
 from qcrd.samples.requests import Request
@@ -48,6 +49,7 @@ def train(path: Path, home: Home, name: str, preset: str | None = None) -> CellR
     home.check_result(cell.id)
     if home.record(cell.id) is not None:
         say("the cell is already finished")
+    refuse_unusable([cell.settings])
     labels.refuse_unwritable([cell.settings], say)
     for need, store, requests, missing in (*study.samples(), *study.duals()):
         if missing and _reads(cell, need):

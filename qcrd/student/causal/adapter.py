@@ -22,6 +22,20 @@ def share(model: PreTrainedModel) -> PreTrainedModel:
     return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
 
 
+def require_peft() -> None:
+    """Check that peft can be imported.
+
+    Raises:
+        ConfigError: where it cannot.
+    """
+    try:
+        import peft  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            f"student.adapter needs peft ({error}); install qcrd[lora], or leave student.adapter out"
+        ) from error
+
+
 def adapt(model: PreTrainedModel, adapter: config.Adapter, seed: int) -> nn.Module:
     """Freeze a model and put an adapter into it, in place; the model computes the same until it is trained.
 
@@ -36,12 +50,9 @@ def adapt(model: PreTrainedModel, adapter: config.Adapter, seed: int) -> nn.Modu
     Raises:
         ConfigError: where peft is not installed, or no module has such a name.
     """
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise ConfigError(
-            f"student.adapter needs peft ({error}); install qcrd[lora], or leave student.adapter out"
-        ) from error
+    require_peft()
+    from peft import LoraConfig, get_peft_model
+
     targets = adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets)
     head = next(n for n, m in model.named_modules() if m is model.get_output_embeddings())
     if head in targets or head in (target.rpartition(".")[2] for target in targets):

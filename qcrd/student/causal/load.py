@@ -12,7 +12,7 @@ from qcrd import config
 from qcrd.errors import ConfigError
 from qcrd.fingerprint import fingerprint_path
 from qcrd.student.causal import families
-from qcrd.student.causal.adapter import adapt, share
+from qcrd.student.causal.adapter import adapt, require_peft, share
 from qcrd.student.causal.forward import RECORDED
 from qcrd.student.causal.prompts import CUES, load_prompts
 from qcrd.student.causal.student import CausalStudent
@@ -50,15 +50,31 @@ def load_causal(
     max_tokens = training.max_tokens if training is not None else None
     recorded = RECORDED
     if training is not None and training.gradient_checkpointing:
-        if section.dropout or (section.adapter is not None and section.adapter.dropout):
-            raise ConfigError(
-                "training.gradient_checkpointing: the recomputed pass would draw other dropout masks; "
-                "allowed with student.dropout 0 and student.adapter.dropout 0"
-            )
+        check_causal(section, tokenizer, training)
         model.gradient_checkpointing_enable({"use_reentrant": False})
         recorded = 0  # keeping activations would defeat the purpose
     bf16 = section.precision == "bf16"
     return CausalStudent(model, prompts, bf16, commit, adapted, max_tokens, recorded)
+
+
+def check_causal(
+    section: config.Student, tokenizer: PreTrainedTokenizerBase, training: config.Training
+) -> None:
+    """Check all settings that need no weights.
+
+    Raises:
+        ConfigError: where one cannot be used.
+    """
+    load_prompts(section.prompt, tokenizer)
+    if section.adapter is not None:
+        require_peft()
+    if training.gradient_checkpointing and (
+        section.dropout or (section.adapter is not None and section.adapter.dropout)
+    ):
+        raise ConfigError(
+            "training.gradient_checkpointing: the recomputed pass would draw other dropout masks; "
+            "allowed with student.dropout 0 and student.adapter.dropout 0"
+        )
 
 
 def _load(
