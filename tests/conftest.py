@@ -24,8 +24,12 @@ SHARED = {
     "tests/grid/bench/": "mlflow",
     "tests/tracking/": "mlflow",
 }
+# Long tests that share nothing, and so need not stay in one process.
+APART = {"tests/grid/run/test_run_grid.py"}
+# Folders of the longest tests.
+LONG = ("tests/cluster/", "tests/faults/", "tests/grid/", "tests/teacher/", "tests/tracking/")
 # What makes a test slow by itself.
-COSTLY = {"chromium", "forked", "local_ray", "mlflow_server"}
+COSTLY = {"chromium", "forked", "local_ray", "mlflow_server", "storage"}
 
 
 def pytest_configure(config):
@@ -36,16 +40,16 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Files with slow tests go first: short files are left for the end, and all processes end together."""
+    """Files with long tests go first: short files are left for the end, and all processes end together."""
     for item in items:
         if COSTLY & set(item.fixturenames):
             item.add_marker(pytest.mark.slow)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (not item.nodeid.startswith(LONG), item.path not in slow))
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """With several processes (`-n 2`), a file's tests stay in one, as do those that share a server."""
+    """With several processes (`-n 2`), a file's tests stay in one, and so do those that share a server."""
     if config.getvalue("dist") != "load":
         return None
     from xdist.scheduler import LoadScopeScheduling
@@ -53,6 +57,8 @@ def pytest_xdist_make_scheduler(config, log):
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             file = nodeid.partition("::")[0]
+            if file in APART:
+                return nodeid
             return next((group for folder, group in SHARED.items() if file.startswith(folder)), file)
 
     config.option.loadscopereorder = False

@@ -94,7 +94,6 @@ def test_an_attempt_whose_answer_was_lost_is_known_again(two):
         a.write(a.root / "one", b"another's", exclusive=True)
 
 
-@pytest.mark.slow
 def test_storage_on_which_two_could_hold_one_lease_is_refused(two, monkeypatch):
     a, _ = two
     a.check()
@@ -155,7 +154,6 @@ def test_storage_that_does_not_answer_is_waited_for_and_then_given_up(two, monke
         b.read(b.root / "x")
 
 
-@pytest.mark.slow
 def test_frozen_storage_holds_work_up_and_loses_nothing(two, storage):
     a, b = two
     path = write(a.root / "x/1")
@@ -189,7 +187,6 @@ def test_a_lease_in_a_bucket_is_one_machines_until_it_gives_it_back(two):
             a.check()
 
 
-@pytest.mark.slow
 def test_a_lease_in_a_bucket_falls_to_the_next_when_its_holders_heartbeat_stops(two, monkeypatch):
     a, b = (Lease(BucketLeases(each, each.root / "x/lease"), expiry=1.5) for each in two)
     monkeypatch.setattr("qcrd.storage.lease._machine", lambda: "another")  # so that no process id tells it
@@ -205,7 +202,6 @@ def test_a_lease_in_a_bucket_falls_to_the_next_when_its_holders_heartbeat_stops(
     b.release()
 
 
-@pytest.mark.slow
 def test_a_lease_survives_storage_that_is_away_for_longer_than_it_lasts(two, storage):
     a, b = (FolderLock(each.root / "x", each, expiry=2) for each in two)
     with a:

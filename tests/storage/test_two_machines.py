@@ -67,7 +67,6 @@ def test_what_one_machine_draws_no_other_draws_again(machines):
     assert sample_store(cell, a).missing(more) == []
 
 
-@pytest.mark.slow
 def test_a_cell_of_a_lost_machine_goes_on_elsewhere_to_the_same_bytes(machines, monkeypatch, tmp_path):
     a, b, c = machines
     cell, _ = drawn(a)
@@ -125,7 +124,6 @@ def test_a_cell_of_a_lost_machine_goes_on_elsewhere_to_the_same_bytes(machines, 
     assert f"cells/{whole.id}/{RECORD}" in left
 
 
-@pytest.mark.slow
 def test_cells_that_run_elsewhere_are_seen_as_running(machines):
     a, b, _ = machines
     cell, _ = drawn(a)
@@ -141,7 +139,6 @@ def test_cells_that_run_elsewhere_are_seen_as_running(machines):
     assert b.lock_cell(cell_id).holder() is None
 
 
-@pytest.mark.slow
 def test_a_discriminator_is_pretrained_once_for_all_machines(machines, monkeypatch):
     a, b, _ = machines
     cell, _ = drawn(a)
@@ -152,7 +149,6 @@ def test_a_discriminator_is_pretrained_once_for_all_machines(machines, monkeypat
     assert again.with_suffix(".json").exists()
 
 
-@pytest.mark.slow
 def test_a_damaged_result_is_had_again_from_the_bucket(machines):
     a, *_ = machines
     cell, _ = drawn(a)
@@ -166,7 +162,6 @@ def test_a_damaged_result_is_had_again_from_the_bucket(machines):
     assert a.record(record.id) is None, "forgotten in the bucket too"
 
 
-@pytest.mark.slow
 def test_results_of_a_time_before_the_bucket_are_handed_in(machines):
     a, b, _ = machines
     before = Home(a.root)
@@ -177,7 +172,6 @@ def test_results_of_a_time_before_the_bucket_are_handed_in(machines):
     assert b.record(record.id) == record
 
 
-@pytest.mark.slow
 def test_teachers_and_discriminators_of_a_time_before_the_bucket_are_handed_in(machines):
     a, b, _ = machines
     before = Home(a.root)
@@ -221,7 +215,6 @@ def test_samples_of_a_time_before_the_bucket_are_handed_in_beside_what_is_there(
     assert {k[1] for k in stores([c])[0].load()} == {0, 1, 2}
 
 
-@pytest.mark.slow
 def test_shards_that_were_merged_elsewhere_go_here_too_and_do_not_come_back(machines, monkeypatch):
     monkeypatch.setattr("qcrd.samples.store.FEW", 1)
     a, b, _ = machines
@@ -257,7 +250,6 @@ def test_a_damaged_shard_is_had_again_from_the_bucket_or_goes_there_too(machines
     assert not any(name.endswith(".parquet") for name in files(a.store))
 
 
-@pytest.mark.slow
 def test_two_machines_draw_each_sample_once(machines):
     asked = []
 

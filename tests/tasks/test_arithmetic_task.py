@@ -47,6 +47,7 @@ def test_the_size_of_one_split_changes_no_other_and_smaller_ones_are_parts_of_la
     assert other.test[:200] == splits.test
 
 
+@pytest.mark.slow
 def test_no_question_occurs_twice_in_or_between_the_splits_of_any_seed_and_the_teachers_problems():
     kept = {}
     for seed in range(3):

@@ -8,6 +8,8 @@ from qcrd.tracking.mlflow.client import open_client
 from qcrd.tracking.mlflow.mirror import Mirror
 from qcrd.tracking.mlflow.source import Source
 
+pytestmark = pytest.mark.slow  # MLflow makes a database
+
 
 @pytest.fixture
 def pushed(tmp_path):
@@ -48,7 +50,6 @@ def test_each_figure_and_run_that_is_missing_or_too_many_is_named(pushed):
     assert differences(uri, "other", cells) == ["no experiment other"]
 
 
-@pytest.mark.slow
 def test_what_a_cell_measured_again_on_the_machine_is_no_difference(pushed):
     uri, cells = pushed
     path = cells[0].folder / FILE

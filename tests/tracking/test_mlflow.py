@@ -148,6 +148,7 @@ def test_cells_become_children_with_settings_tags_metrics_files_and_statuses(ser
     assert (output.out, output.err) == ("", "")
 
 
+@pytest.mark.slow
 def test_a_journal_that_was_changed_by_hand_sends_no_file_from_elsewhere(grid, tmp_path):
     (tmp_path / "secret.txt").write_text("not for anybody")
     with grid.journal(0) as journal:

@@ -16,6 +16,8 @@ from qcrd.storage import journal
 
 pytestmark = pytest.mark.slow
 
+ALONE = "resources: {concurrent_cells: 1}"  # one worker, which imports torch once, is enough
+
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
@@ -23,7 +25,7 @@ def answers(tmp_path_factory):
 
 
 def test_a_grid_is_run_once_and_its_table_printed(tmp_path, answers):
-    run = Run(tmp_path, answers, "product: {method: [finetuning, dss, qcrd]}")
+    run = Run(tmp_path, answers, "product: {method: [finetuning, dss, qcrd]}\n" + ALONE)
     states = [cell["state"] for cell in run.plan()["cells"]]
     assert states == ["planned"] * 3
     assert [need["missing"] for need in run.plan()["samples"]] == [3 * (24 + 8)]
@@ -47,13 +49,13 @@ def test_a_grid_is_run_once_and_its_table_printed(tmp_path, answers):
 
 
 def test_a_killed_driver_leaves_a_grid_that_goes_on_to_the_same_results(tmp_path, answers):
-    rest = "product: {method: [dss, qcrd]}\nresources: {concurrent_cells: 1}"
+    rest = "product: {method: [dss, qcrd]}\n" + ALONE
     for name in ("killed", "whole"):
         (tmp_path / name).mkdir()
-    run = Run(tmp_path / "killed", answers, rest, steps=150, every=50)
+    run = Run(tmp_path / "killed", answers, rest, steps=60, every=20)
     process = run.start("run", str(run.grid))
     second = run.plan()["cells"][1]["id"]
-    _wait(lambda: _step(run.home / "cells" / second) >= 60, process)
+    _wait(lambda: _step(run.home / "cells" / second) >= 20, process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     done = run.written()
@@ -64,7 +66,7 @@ def test_a_killed_driver_leaves_a_grid_that_goes_on_to_the_same_results(tmp_path
     assert "1 of them already finished" in output
     assert {path: when for path, when in run.written().items() if path in done} == done
 
-    whole = Run(tmp_path / "whole", answers, rest, steps=150, every=50)
+    whole = Run(tmp_path / "whole", answers, rest, steps=60, every=20)
     whole.in_process()
     assert run.results() == whole.results()
 
@@ -124,7 +126,10 @@ def test_a_home_that_cannot_be_written_is_said_before_anything_starts(tmp_path, 
 
 
 def test_a_cell_that_fails_is_named_and_the_others_finish(tmp_path, answers):
-    rest = "product: {student.tokenizer: [null, /no/such/folder], method: [dss]}\nresources: {retries: 1}"
+    rest = (
+        "product: {student.tokenizer: [null, /no/such/folder], method: [dss]}\n"
+        "resources: {retries: 1, concurrent_cells: 1}"
+    )
     run = Run(tmp_path, answers, rest)
     output = run("run", str(run.grid), code=1)
     assert "failed" in output and "/no/such/folder" in output

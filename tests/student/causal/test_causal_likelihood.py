@@ -1,9 +1,11 @@
 """Packed rows, forward once and differentiate the chosen: against separate plain passes."""
 
+import itertools
+
 import pytest
 import torch
 from causal_models import FAMILIES, causal_student, naive, tiny
-from daily import product
+from daily import product, some
 from torch.testing import assert_close
 
 from qcrd.student.causal.forward import Completions, Likelihood, Packed, micro_batches
@@ -43,7 +45,13 @@ def test_values_and_gradients_equal_separate_passes(family, weighted):
         assert_close(gradients(model), slopes, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("family, recorded, max_tokens", product(FAMILIES, [2**30, 0], [None, 40]))
+@pytest.mark.parametrize(
+    "family, recorded, max_tokens",
+    some(
+        list(itertools.product(FAMILIES, [2**30, 0], [None, 40])),
+        {("llama", 0, 40), ("gpt_neox", 0, None), ("mistral", 2**30, 40), ("gemma3_text", 2**30, None)},
+    ),
+)
 def test_the_chosen_are_differentiated_as_if_alone(family, recorded, max_tokens):
     model = tiny(family)
     chosen = [5, 0, 3, 1]
