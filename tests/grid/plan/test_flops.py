@@ -115,9 +115,9 @@ def test_a_decoder_only_models_weights_are_those_of_the_model(tmp_path):
 def test_a_t5s_weights_are_those_of_the_model():
     model = small_student()
     found = shape(None, SHAPE, len(model.tokenizer))
-    product = [block.cross for block in model.decoder.blocks]
+    crossed = [block.cross for block in model.decoder.blocks]
     assert found.encoder == model.encoder.weights and found.decoder == model.decoder.weights
-    assert found.cross == sum(part.k.numel() + part.v.numel() for part in product)
+    assert found.cross == sum(part.k.numel() + part.v.numel() for part in crossed)
     assert found.head == model.model.lm_head.weight.numel()
     assert found.outputs == sum(w.shape[0] for block in model.decoder.blocks for w in block.linear)
 
