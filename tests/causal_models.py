@@ -2,7 +2,8 @@
 
 import torch
 from small import CPU
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from qcrd import config
 from qcrd.hub.word_tokenizer import word_level_tokenizer
@@ -90,3 +91,23 @@ def naive(model, completions):
         total = weight.sum()
         values.append((nats * weight).sum() / total if total > 0 else nats.sum() * 0)
     return torch.stack(values)
+
+
+def byte_level_tokenizer(end="<|endoftext|>"):
+    """A byte-level BPE as Llama's and Qwen's, of the words of the arithmetic task."""
+    own = Tokenizer(models.BPE())
+    own.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    own.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=[end], initial_alphabet=alphabet)
+    own.train_from_iterator([" ".join(own_words())], trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=own, pad_token=end, eos_token=end)
+
+
+def save_checkpoint(folder, family, seed=0, vocabulary=400):
+    """A folder with a tiny model of a family and the byte-level tokenizer."""
+    tokenizer = byte_level_tokenizer()
+    ids = dict.fromkeys(("pad_token_id", "eos_token_id"), tokenizer.eos_token_id)
+    tiny(family, seed=seed, vocab_size=vocabulary, bos_token_id=None, **ids).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)

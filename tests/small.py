@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from qcrd import config, tasks
-from qcrd.discriminator.model import load_discriminator
+from qcrd.discriminator.load import load_discriminator
 from qcrd.discriminator.questions import DiscriminatorQuestion, discriminator_questions
 from qcrd.discriminator.trainer import DiscriminatorTrainer
 from qcrd.methods import METHODS

@@ -15,7 +15,7 @@ import torch
 from transformers import PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
 
 from qcrd import config, tasks
-from qcrd.discriminator.model import load_discriminator
+from qcrd.discriminator.load import load_discriminator
 from qcrd.discriminator.questions import discriminator_questions
 from qcrd.discriminator.trainer import DiscriminatorTrainer
 from qcrd.hub.word_tokenizer import word_level_tokenizer

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedTokenizerBase, T5Config
 
 from qcrd.cell.preparation import Prepared, prepare
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.discriminator.footprint import training_bytes
-from qcrd.discriminator.model import Discriminator, load_discriminator
+from qcrd.discriminator.load import encoder_config, load_discriminator
+from qcrd.discriminator.model import Discriminator
 from qcrd.discriminator.questions import (
     DiscriminatorQuestion,
     augmentation,
@@ -22,13 +22,13 @@ from qcrd.discriminator.questions import (
     with_augmented,
 )
 from qcrd.discriminator.trainer import DiscriminatorTrainer
+from qcrd.discriminator.translation import Translate, untranslated
 from qcrd.errors import QcrdError
 from qcrd.seeds import derive
 from qcrd.storage import tensors
 from qcrd.storage.files import read_json, write_json
 from qcrd.storage.home import Home
 from qcrd.storage.tensors import DamagedTensors
-from qcrd.student.t5.load import t5_config
 from qcrd.student.token_duplicates import apart
 from qcrd.student.tokenizer import load_tokenizer
 from qcrd.student.weights import set_weights, weights
@@ -48,9 +48,9 @@ def ensure_discriminator(cell: ResolvedCell, home: Home, prepared: Prepared | No
             return path
         prepared, settings = prepared or prepare(cell, home), cell.settings
         model = new_discriminator(cell)
-        tokenizer = load_tokenizer(settings.student)
+        tokenizer = model.tokenizer
         sets = apart(tokenizer, prepared.sets, settings.student.max_rationale)
-        trainer, seen = discriminator_trainer(cell, prepared, sets, model, tokenizer)
+        trainer, seen = discriminator_trainer(cell, prepared, sets, model)
         made = augmentation(sets, settings.discriminator, settings.seed)
         figures = trainer.pretrain(lambda n: with_augmented(tokenizer, seen, made(n), settings.student))
         write_json(path.with_suffix(".json"), {**figures, COMMIT: model.commit})
@@ -85,19 +85,23 @@ def discriminator_trainer(
     prepared: Prepared,
     sets: Sequence[RationaleSet],
     model: Discriminator,
-    tokenizer: PreTrainedTokenizerBase,
+    translate: Translate = untranslated,
 ) -> tuple[DiscriminatorTrainer, list[DiscriminatorQuestion]]:
     """The discriminator with its optimiser, and the questions as it reads them.
 
-    `sets` are those of `prepared`, told apart in tokens.
+    Args:
+        cell: whose it is.
+        prepared: the cell's questions.
+        sets: those of `prepared`, told apart in the discriminator's tokens.
+        model: the discriminator.
+        translate: from the student's token ids to the discriminator's.
     """
     settings = cell.settings
     held = held_out(sets, settings.discriminator.held_out, settings.seed)
     texts = [q.text for q in prepared.questions]
-    seen = discriminator_questions(tokenizer, texts, sets, settings.student, held)
-    return DiscriminatorTrainer(
-        model, settings.discriminator, settings.seed, [q for q in seen if q.held_out]
-    ), seen
+    seen = discriminator_questions(model.tokenizer, texts, sets, settings.student, held)
+    unseen = [q for q in seen if q.held_out]
+    return DiscriminatorTrainer(model, settings.discriminator, settings.seed, unseen, translate), seen
 
 
 def new_discriminator(cell: ResolvedCell) -> Discriminator:
@@ -116,10 +120,7 @@ def discriminator_bytes(cell: ResolvedCell) -> int | None:
     """Bytes that training the cell's discriminator takes at most, by shapes; None where those are unknown."""
     section, student = cell.settings.discriminator, cell.settings.student
     try:
-        if section.checkpoint is None:
-            shape = t5_config(section.architecture, load_tokenizer(student), 0.0)
-        else:
-            shape = T5Config.from_pretrained(section.checkpoint, revision=section.revision)
+        shape = encoder_config(section, load_tokenizer(student))
     except (OSError, ValueError, QcrdError):  # whoever loads it says what is wrong
         return None
     return training_bytes(shape, student.max_input + student.max_rationale, section.max_tokens)

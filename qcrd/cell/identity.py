@@ -9,6 +9,7 @@ from qcrd import tasks
 from qcrd.config import Architecture, Cell, Selection
 from qcrd.errors import ConfigError
 from qcrd.fingerprint import fingerprint, fingerprint_path
+from qcrd.hub.places import T5, model_type
 from qcrd.hub.smollm2 import MODELS
 from qcrd.rationales.select import SELECTIONS, renewed, rule_of
 from qcrd.registry import Registry
@@ -99,7 +100,7 @@ def discriminator_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> di
         "reading": reading_identity(cell),
         "rationales": _rationales(cell, teacher),
         "discriminator": settings,
-        "tokenizer": _tokenizer(cell),
+        "tokenizer": _discriminator_tokenizer(cell),
         "max_input": cell.student.max_input,
         "max_rationale": cell.student.max_rationale,
         "precision": cell.student.precision,
@@ -257,6 +258,27 @@ def _discriminator(cell: Cell) -> dict[str, Any]:
 def _tokenizer(cell: Cell) -> dict[str, Any] | None:
     """None is the task's own vocabulary, which goes with its name."""
     return _model(cell.student.tokenizer, None) or _model(cell.student.checkpoint, cell.student.revision)
+
+
+def _discriminator_tokenizer(cell: Cell) -> dict[str, Any] | None:
+    """The student's without a checkpoint, and for a T5 beside named tokens, most likely T5's; else its own.
+
+    A checkpoint that brings its own tokenizer is in the identity itself, so that the student's in its place
+    only keeps apart what could be shared.
+    """
+    section, students = cell.discriminator, _tokenizer(cell)
+    if section.checkpoint is None and students is None and cell.student.architecture.family != "t5":
+        return {"words": "decoder-only"}  # the task's vocabulary has other words for these students' prompts
+    if section.checkpoint is None or (students is not None and _is_t5(section.checkpoint)):
+        return students
+    return _model(section.checkpoint, section.revision)
+
+
+def _is_t5(name: str) -> bool:
+    """Whether a checkpoint is a T5; of a Hub id by its name, since an id must not depend on a connection."""
+    if name in MODELS or Path(name).is_dir():
+        return model_type(name, None) in T5
+    return "t5" in name.rpartition("/")[2].lower()
 
 
 def _model(name: str | None, revision: str | None) -> dict[str, Any] | None:

@@ -6,28 +6,29 @@ from collections.abc import Sequence
 
 import torch
 from torch.autograd.graph import saved_tensors_hooks
-from transformers import T5Config, T5EncoderModel
+from transformers import PretrainedConfig
 
-from qcrd.student.t5.forward import Stack
-from qcrd.student.t5.packing import Layout
+from qcrd.discriminator.encoders.base import Encoder
+from qcrd.discriminator.load import random_encoder
 
 PER_WEIGHT = 16  # bytes in fp32: the weight, its gradient and AdamW's two moments
 META = torch.device("meta")
 
 
 @torch.enable_grad()
-def kept_bytes(shape: T5Config, lengths: Sequence[int]) -> int:
+def kept_bytes(shape: PretrainedConfig, lengths: Sequence[int]) -> int:
     """Bytes that one forward pass of an encoder keeps for its gradient, in fp32, weights not among them.
 
     The pass runs on tensors that have shapes but no content. What the way backwards needs besides, for a
-    layer at a time, is not in it; autocast to bf16 keeps less.
+    layer at a time, is not in it; autocast to bf16 keeps less, and so do rows that begin alike in a causal
+    model.
 
     Args:
-        shape: of the T5 that the encoder is of.
+        shape: of the model that the encoder is of.
         lengths: of the rows, in tokens.
     """
     encoder = _encoder(shape)
-    own = {weight.untyped_storage()._cdata for weight in encoder.parameters()}
+    own = {weight.untyped_storage()._cdata for weight in encoder.model.parameters()}
     kept: dict[int, torch.UntypedStorage] = {}  # held, so that none is freed and its place taken by another
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -37,23 +38,24 @@ def kept_bytes(shape: T5Config, lengths: Sequence[int]) -> int:
         return tensor
 
     with saved_tensors_hooks(keep, lambda tensor: tensor):
-        ids = torch.zeros(sum(lengths), dtype=torch.long, device=META)
-        Stack(encoder.encoder).encode(ids, Layout.of(lengths, META))
+        encoder.states([[row] * length for row, length in enumerate(lengths)])
     return sum(storage.nbytes() for storage in kept.values())
 
 
-def training_bytes(shape: T5Config, row: int, most: int) -> int:
+def training_bytes(shape: PretrainedConfig, row: int, most: int) -> int:
     """Bytes of training a discriminator at most: weights, moments and the largest chunk.
 
     Args:
-        shape: of the T5 that its encoder is of.
+        shape: of the model that its encoder is of.
         row: longest row in tokens: question and rationale.
         most: tokens of a chunk.
     """
-    weights = sum(weight.numel() for weight in _encoder(shape).parameters())
+    weights = sum(weight.numel() for weight in _encoder(shape).model.parameters())
     return PER_WEIGHT * weights + kept_bytes(shape, [row] * max(1, most // row))
 
 
-def _encoder(shape: T5Config) -> T5EncoderModel:
+def _encoder(shape: PretrainedConfig) -> Encoder:
     with META:
-        return T5EncoderModel(shape).train()
+        encoder = random_encoder(shape)
+    encoder.model.train()
+    return encoder

@@ -1,4 +1,4 @@
-"""D, the discriminator of rationales: a T5 encoder with two linear layers (section 3.3.1, appendix A.2)."""
+"""D, the discriminator of rationales: an encoder with two linear layers (section 3.3.1, appendix A.2)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, T5EncoderModel
+from transformers import PreTrainedTokenizerBase
 
-from qcrd import config
-from qcrd.hub.checkpoints import commit, pretrained
-from qcrd.losses.likelihood import row_means
-from qcrd.student.t5.forward import Stack
-from qcrd.student.t5.load import t5_config
-from qcrd.student.t5.packing import Layout, to_device
+from qcrd.discriminator.encoders.base import Encoder
 
 MOMENTUM = 0.9  # of the running midpoint
 
@@ -26,32 +21,30 @@ class Discriminator(nn.Module):
     positives and of negatives in training; see `calibrate`.
 
     Attributes:
+        tokenizer: of the questions and rationales that it reads.
         commit: the Hub's commit that the encoder was loaded from; None for a folder or random weights.
     """
 
-    def __init__(self, encoder: PreTrainedModel, bf16: bool, commit: str | None = None):
+    def __init__(
+        self, encoder: Encoder, tokenizer: PreTrainedTokenizerBase, bf16: bool, commit: str | None = None
+    ):
         super().__init__()
+        self.tokenizer = tokenizer
         self.commit = commit
-        width = encoder.config.d_model
-        self.encoder = encoder
+        width = encoder.width
+        self.encoder = encoder.model
         self.hidden = nn.Linear(width, width)
         self.out = nn.Linear(width, 1)
         self.register_buffer("center", torch.zeros(()))
         self.register_buffer("centered", torch.zeros((), dtype=torch.bool))
         self.register_buffer("scale", torch.ones(()))
         self.bf16 = bf16
-        self.stack = Stack(encoder.encoder)
+        self.pooled = encoder.pooled
 
     def forward(self, rows: Sequence[Sequence[int]]) -> Tensor:
         """Raw scores g [R] of R token sequences `question </s> rationale </s>`."""
-        device = self.center.device
-        lengths = [len(row) for row in rows]
-        ids = [token for row in rows for token in row]
-        row = [number for number, length in enumerate(lengths) for _ in range(length)]
-        ids, row = to_device([ids, row], device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-            states = self.stack.encode(ids, Layout.of(lengths, device))
-            pooled = row_means(states, row, len(rows))
+        with torch.autocast(self.center.device.type, torch.bfloat16, enabled=self.bf16):
+            pooled = self.pooled(rows)
             return self.out(torch.tanh(self.hidden(pooled))).squeeze(1).float()
 
     def quality(self, rows: Sequence[Sequence[int]], batch: int = 256) -> Tensor:
@@ -101,36 +94,6 @@ class Discriminator(nn.Module):
         slope, offset = platt(score, positive)
         self.scale.fill_(slope)
         self.center.fill_(-offset / slope if slope else 0.0)
-
-
-def load_discriminator(
-    section: config.Discriminator,
-    tokenizer: PreTrainedTokenizerBase,
-    precision: str,
-    seed: int,
-    device: torch.device,
-) -> Discriminator:
-    """An encoder from a checkpoint, or random from `seed`; the linear layers are always random.
-
-    Raises:
-        ConfigError: where the checkpoint cannot be used; see `pretrained`.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if section.checkpoint is not None:
-            found = commit(section.checkpoint, section.revision)
-            encoder = pretrained(
-                "discriminator.checkpoint",
-                section.checkpoint,
-                found or section.revision,
-                "encoder",
-                tokenizer,
-            )
-        else:
-            found = None
-            encoder = T5EncoderModel(t5_config(section.architecture, tokenizer, 0.0))
-        model = Discriminator(encoder, precision == "bf16", found)
-    return model.to(device)
 
 
 def platt(score: Tensor, positive: Tensor, rounds: int = 50) -> tuple[float, float]:

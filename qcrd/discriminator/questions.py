@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from qcrd import config
-from qcrd.hub.token_ids import tokenise
+from qcrd.discriminator.tokenizer import question_ids, rationale_ids
 from qcrd.rationales.augment import Augmenter
 from qcrd.seeds import derive
 from qcrd.types import RationaleSet
@@ -26,7 +26,7 @@ MOST_HELD_OUT = 256  # questions; their AUC is then good to 0.03
 
 @dataclass(frozen=True, slots=True)
 class DiscriminatorQuestion:
-    """A question as the discriminator sees it; rationales have their end-of-sequence tokens."""
+    """A question in the discriminator's token ids; rationales have their end-of-sequence tokens."""
 
     text: Tokens  # the question, with its end-of-sequence token
     positives: list[Tokens]
@@ -83,7 +83,7 @@ def discriminator_questions(
     """The questions and their sets' distinct rationales as tokens.
 
     Args:
-        tokenizer: the student's.
+        tokenizer: the discriminator's.
         texts: of the questions.
         sets: one for each question.
         lengths: max_input and max_rationale.
@@ -91,9 +91,9 @@ def discriminator_questions(
     """
 
     def tokens(group: Sequence[str]) -> list[Tokens]:
-        return tokenise(tokenizer, list(dict.fromkeys(group)), lengths.max_rationale)
+        return rationale_ids(tokenizer, list(dict.fromkeys(group)), lengths.max_rationale)
 
-    asked = tokenise(tokenizer, texts, lengths.max_input)
+    asked = question_ids(tokenizer, texts, lengths.max_input)
     return [
         DiscriminatorQuestion(text, tokens(group.positives), tokens(group.negatives), held_out=n in held)
         for n, (text, group) in enumerate(zip(asked, sets, strict=True))
@@ -131,7 +131,7 @@ def with_augmented(
     lengths: config.Student,
 ) -> list[DiscriminatorQuestion]:
     """The questions with these augmented negatives, but for those that are a positive in tokens."""
-    rows = iter(tokenise(tokenizer, [text for group in made for text in group], lengths.max_rationale))
+    rows = iter(rationale_ids(tokenizer, [text for group in made for text in group], lengths.max_rationale))
     return [
         replace(q, augmented=[row for row in islice(rows, len(group)) if row not in q.positives])
         for q, group in zip(questions, made, strict=True)

@@ -15,13 +15,12 @@ from torch import Tensor
 from qcrd.cell.discriminator import new_discriminator
 from qcrd.cell.finished import kept_student
 from qcrd.cell.resolved import ResolvedCell
-from qcrd.hub.token_ids import tokenise
+from qcrd.discriminator.tokenizer import question_ids, rationale_ids
 from qcrd.objectives.base import weighing
 from qcrd.objectives.targets import RationaleTargets
 from qcrd.provenance.candidate import Candidate
 from qcrd.provenance.selected import selected
 from qcrd.storage import tensors
-from qcrd.student.tokenizer import load_tokenizer
 from qcrd.student.weights import set_weights
 from qcrd.types import Question
 
@@ -108,8 +107,8 @@ def _losses(
 def _qualities(cell: ResolvedCell, path: Path, question: Question, texts: Sequence[str]) -> Tensor:
     """[R] qualities s of the rationales by the pretrained discriminator."""
     lengths = cell.settings.student
-    discriminator, tokenizer = new_discriminator(cell), load_tokenizer(lengths)
+    discriminator = new_discriminator(cell)
     set_weights(discriminator, tensors.load(path)[0])
-    prompt = tokenise(tokenizer, [question.text], lengths.max_input)[0]
-    rationales = tokenise(tokenizer, texts, lengths.max_rationale)
+    prompt = question_ids(discriminator.tokenizer, [question.text], lengths.max_input)[0]
+    rationales = rationale_ids(discriminator.tokenizer, texts, lengths.max_rationale)
     return discriminator.quality([prompt + rationale for rationale in rationales]).cpu()

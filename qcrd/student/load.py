@@ -68,11 +68,26 @@ def is_t5(section: config.Student, setting: str = "student.checkpoint") -> bool:
         where = "student.architecture.family"
     else:
         family, where = model_type(section.checkpoint, section.revision), f"{setting}: {section.checkpoint!r}"
-    if family in T5 or family is None:  # None: loading says what is wrong
+    if t5_family(family, where):
         for name, default in (("adapter", None), ("prompt", "plain")):
             value = getattr(section, name)
             if value != default and family is not None:
                 raise ConfigError(f"student.{name} is {value!r}, but {where} is a T5; leave it out")
+        return True
+    return False
+
+
+def t5_family(family: str | None, where: str) -> bool:
+    """Whether a `model_type` is T5's; if not, it is a decoder-only one. None counts as T5's.
+
+    Args:
+        family: None where it cannot be read; loading the model says what is wrong.
+        where: the setting that names it, for messages.
+
+    Raises:
+        ConfigError: for one that is neither.
+    """
+    if family in T5 or family is None:
         return True
     if reason := allowed(family):
         raise ConfigError(

@@ -87,13 +87,36 @@ def random(
     seed: int,
     dropout: float = 0.0,
 ) -> PreTrainedModel:
-    """A randomly initialised model for a tokenizer, with its head tied to the embeddings.
+    """A randomly initialised model of `random_config`; the arguments are its.
+
+    Args:
+        seed: of the weights; the global random stream stays as it is.
+    """
+    settings = random_config(field, shape, tokenizer, dropout)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(
+            settings,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            attn_implementation=attention.NAME,
+        )
+    check(field, shape.family, model)
+    return model
+
+
+def random_config(
+    field: str,
+    shape: config.Architecture,
+    tokenizer: PreTrainedTokenizerBase,
+    dropout: float = 0.0,
+) -> PretrainedConfig:
+    """Configuration of a model for a tokenizer, with its head tied to the embeddings.
 
     Args:
         field: the setting that gives the shape, for messages.
         shape: family and sizes.
         tokenizer: whose vocabulary it has.
-        seed: of the weights; the global random stream stays as it is.
         dropout: of attention probabilities, where the family has it.
 
     Raises:
@@ -115,16 +138,8 @@ def random(
         "eos_token_id": tokenizer.eos_token_id,
         "bos_token_id": tokenizer.bos_token_id,
     }
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(
-            CONFIG_MAPPING[shape.family](**settings),
-            dtype=torch.float32,
-            trust_remote_code=False,
-            attn_implementation=attention.NAME,
-        )
-    check(field, shape.family, model)
-    return model
+    found: PretrainedConfig = CONFIG_MAPPING[shape.family](**settings)
+    return found
 
 
 @torch.no_grad()
