@@ -22,7 +22,6 @@ from qcrd.discriminator.questions import (
     with_augmented,
 )
 from qcrd.discriminator.trainer import DiscriminatorTrainer
-from qcrd.discriminator.translation import Translate, untranslated
 from qcrd.errors import QcrdError
 from qcrd.seeds import derive
 from qcrd.storage import tensors
@@ -85,7 +84,6 @@ def discriminator_trainer(
     prepared: Prepared,
     sets: Sequence[RationaleSet],
     model: Discriminator,
-    translate: Translate = untranslated,
 ) -> tuple[DiscriminatorTrainer, list[DiscriminatorQuestion]]:
     """The discriminator with its optimiser, and the questions as it reads them.
 
@@ -94,14 +92,13 @@ def discriminator_trainer(
         prepared: the cell's questions.
         sets: those of `prepared`, told apart in the discriminator's tokens.
         model: the discriminator.
-        translate: from the student's token ids to the discriminator's.
     """
     settings = cell.settings
     held = held_out(sets, settings.discriminator.held_out, settings.seed)
     texts = [q.text for q in prepared.questions]
     seen = discriminator_questions(model.tokenizer, texts, sets, settings.student, held)
     unseen = [q for q in seen if q.held_out]
-    return DiscriminatorTrainer(model, settings.discriminator, settings.seed, unseen, translate), seen
+    return DiscriminatorTrainer(model, settings.discriminator, settings.seed, unseen), seen
 
 
 def new_discriminator(cell: ResolvedCell) -> Discriminator:

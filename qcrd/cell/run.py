@@ -20,7 +20,6 @@ from qcrd.cell.record import Outcome, record_once
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.discriminator.questions import DiscriminatorQuestion
 from qcrd.discriminator.trainer import DiscriminatorTrainer
-from qcrd.discriminator.translation import translation
 from qcrd.errors import Diverged
 from qcrd.hub.token_ids import token_counts
 from qcrd.objectives.base import Ingredients
@@ -96,11 +95,10 @@ def _train(
     if cell.needs_discriminator:
         model, figures = pretrained_discriminator(cell, home, prepared)
         commits["discriminator"] = figures.pop(COMMIT, None)
-        limit, own = settings.student.max_rationale, sets
+        own = sets
         if model.tokenizer is not student.tokenizer:
-            own = apart(model.tokenizer, prepared.sets, limit)
-        translate = translation(student, model.tokenizer, sets, limit)
-        discriminator, seen = discriminator_trainer(cell, prepared, own, model, translate)
+            own = apart(model.tokenizer, prepared.sets, settings.student.max_rationale)
+        discriminator, seen = discriminator_trainer(cell, prepared, own, model)
         statistics |= {f"discriminator/pretrain_{k}": v for k, v in figures.items()}
     selection = method.selection(settings.selection)
     objective = method.objective(

@@ -10,9 +10,9 @@ from transformers import PreTrainedTokenizerBase
 from qcrd.errors import ConfigError
 from qcrd.hub.checkpoints import pretrained_tokenizer
 from qcrd.hub.token_ids import tokenise
+from qcrd.student.base import Student, Tokens
 
-Tokens = list[int]
-
+PROBE = "One of 2."
 SETTING = "discriminator.checkpoint"
 FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "spiece.model", "vocab.json")
 
@@ -46,6 +46,22 @@ def same_vocabulary(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase
     if one is other:
         return True
     return one.eos_token_id == other.eos_token_id and one.get_vocab() == other.get_vocab()
+
+
+def same_ids(student: Student, tokenizer: PreTrainedTokenizerBase, limit: int) -> bool:
+    """Whether a student writes a rationale in the ids in which the discriminator reads it.
+
+    With one vocabulary they can still differ in the end token of a chat template, or in the space that a
+    prompt leaves to the completion's first token.
+
+    Args:
+        student: the student.
+        tokenizer: the discriminator's.
+        limit: most tokens of a rationale.
+    """
+    return same_vocabulary(student.tokenizer, tokenizer) and (
+        student.completions([PROBE], limit) == rationale_ids(tokenizer, [PROBE], limit)
+    )
 
 
 def question_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: int) -> list[Tokens]:

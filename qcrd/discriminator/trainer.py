@@ -12,7 +12,6 @@ from torch import Tensor
 from qcrd import config
 from qcrd.discriminator.model import Discriminator, within_question_auc
 from qcrd.discriminator.questions import SOURCES, DiscriminatorQuestion, Rows, Tokens, chunks
-from qcrd.discriminator.translation import Translate, untranslated
 from qcrd.errors import Diverged
 from qcrd.losses.discriminator import discriminator_loss
 from qcrd.seeds import derive, epoch_order
@@ -26,7 +25,6 @@ class DiscriminatorTrainer:
     """The discriminator with its optimiser and the scores that it has already given.
 
     Attributes:
-        translate: from a student's rationales, in its token ids, to the discriminator's.
         figures: of the last pretraining or update; see `_figures`.
         updates: how many iterations have updated it.
     """
@@ -37,22 +35,12 @@ class DiscriminatorTrainer:
         section: config.Discriminator,
         seed: int,
         held: Sequence[DiscriminatorQuestion] = (),
-        translate: Translate = untranslated,
     ):
-        """Begin with a model.
-
-        Args:
-            model: pretrained or not.
-            section: the settings.
-            seed: the cell's.
-            held: questions that are held out of its training, to measure and to calibrate it.
-            translate: see above; untranslated where the student has the discriminator's token ids.
-        """
+        """`held` are the questions that are held out of its training, to measure and to calibrate it."""
         self.model = model
         self.section = section
         self.seed = seed
         self.held = held
-        self.translate = translate
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=section.lr, weight_decay=0.0, fused=True)
         self.updates = 0
         self.figures: dict[str, float] = {}
@@ -93,16 +81,10 @@ class DiscriminatorTrainer:
         return found
 
     def quality(self, rows: Sequence[tuple[int, Tokens, Tokens]]) -> Tensor:
-        """s of rationales; scores are kept until the next update.
-
-        Args:
-            rows: for each rationale the question's number, the question in the discriminator's token ids, and
-                the rationale in the student's.
-        """
+        """s of (question number, question, rationale) rows; scores are kept until the next update."""
         keys = [(number, tuple(rationale)) for number, _, rationale in rows]
         new = {key: row for key, row in zip(keys, rows, strict=True) if key not in self._known}
-        own = self.translate([rationale for *_, rationale in new.values()])
-        scores = self.model.quality([text + r for (_, text, _), r in zip(new.values(), own, strict=True)])
+        scores = self.model.quality([text + rationale for _, text, rationale in new.values()])
         self._known.update(zip(new, scores.tolist(), strict=True))
         return torch.tensor([self._known[key] for key in keys], device=scores.device)
 

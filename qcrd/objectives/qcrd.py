@@ -13,11 +13,12 @@ from qcrd.losses import SCHEMES
 from qcrd.losses.contrastive import Candidates, Chosen, choose, contrastive_loss, hinge
 from qcrd.losses.weights import Weighed, weigh
 from qcrd.objectives.base import Ingredients, Stateless
+from qcrd.objectives.discriminator_input import DiscriminatorInput
 from qcrd.objectives.questions import Passes, RationaleRows, TrainingQuestion, token_weights
 from qcrd.objectives.rationale_pool import RationalePool
 from qcrd.objectives.tally import SELFPLAY, Tally
 from qcrd.objectives.targets import RationaleTargets, no_loss
-from qcrd.objectives.written import Reader
+from qcrd.objectives.written import Reader, Written
 from qcrd.seeds import derive
 from qcrd.student.base import Tokens
 from qcrd.student.selfplay import Snapshots, ended, self_play
@@ -53,13 +54,14 @@ class Contrastive(Stateless):
         self.tally = Tally(given.contrastive.delta, student.device)
         self.played: list[list[Tokens]] = [[] for _ in given.sets]
         self.lag = given.selfplay.lag if given.selfplay.k else 0
-        self.reader = Reader(given, self.pool.learnable()) if self.lag else None
+        self.input: DiscriminatorInput | None = None
+        if given.discriminator is not None:
+            tokenizer = given.discriminator.model.tokenizer
+            self.input = DiscriminatorInput(tokenizer, given, self.pool.rationales())
+        texts = self.input is not None and self.input.by_text
+        self.reader = Reader(given, self.pool.learnable(), texts) if self.lag else None
         # In self-play: completions; see `_shares`
         self.drawn = torch.zeros(5 if self.targets.sequence else 4, dtype=torch.float64)
-        # Of sequences the discriminator judges the rationale, in the student's tokens.
-        judges_parts = given.discriminator is not None and self.targets.sequence
-        self.judged = self.pool.rationales() if judges_parts else []
-        self.judged_played: list[list[Tokens]] = [[] for _ in given.sets]
 
     def begin_iteration(
         self, iteration: int, snapshots: Snapshots, coming: Sequence[int]
@@ -68,9 +70,9 @@ class Contrastive(Stateless):
         figures = self.pool.begin_iteration(iteration, coming)
         if self.reader is not None:
             figures |= self._play(self.reader, iteration, snapshots, coming)
-        if self.discriminator is not None:
+        if self.discriminator is not None and self.input is not None:
             questions = [
-                replace(self.discriminator_questions[i], played=self.judged_played[i]) for i in coming
+                replace(self.discriminator_questions[i], played=self.input.written(i)) for i in coming
             ]
             found = self.discriminator.update(questions, iteration)
             figures |= {f"discriminator/{name}": value for name, value in found.items()}
@@ -84,16 +86,17 @@ class Contrastive(Stateless):
         rows, limit = [self.explain[i] for i in contrasted], self.targets.limit
         with self.student.carrying(snapshots.before(iteration)):
             drawn = self_play(self.student, rows, self.selfplay, limit, self.seed, iteration)
-        self.played = [[] for _ in self.played]
-        self.judged_played = [[] for _ in self.played]
+        written = [Written() for _ in self.played]
         counts = torch.zeros_like(self.drawn)
         for i, group in zip(contrasted, drawn, strict=True):
-            read = reader(i, group)
-            self.played[i], self.judged_played[i] = read.negatives, read.rationales
+            written[i] = read = reader(i, group)
             cut = sum(not ended(r, limit) for r in group)
             numbers = [len(group), sum(map(len, group)), len(group) - cut, read.equal, read.right]
             counts += torch.tensor(numbers[: len(counts)])
         self.drawn += counts
+        self.played = [each.negatives for each in written]
+        if self.input is not None:
+            self.input.play(written)
         return _shares(counts)
 
     def loss(self, batch: Sequence[int], step: int) -> dict[str, Tensor]:
@@ -176,28 +179,19 @@ class Contrastive(Stateless):
         step: int,
     ) -> Tensor | None:
         """[C] what the discriminator weighs each chosen rationale with; None without one."""
-        if self.discriminator is None:
+        if self.discriminator is None or self.input is None:
             return None
         asked = []
         for row in chosen.row.tolist():
             number = questions[rows.question[row]].number
-            judged = self._judged(number, rows.tokens[row])
-            asked.append((number, self.discriminator_questions[number].text, judged))
+            rationale = self.input.rationale(number, rows.tokens[row])
+            asked.append((number, self.discriminator_questions[number].text, rationale))
         quality = self.discriminator.quality(asked)
         if not self.scheme.weighted:
             return None
         acts = chosen.positive | (hinge(loss.detach(), self.settings.delta) > 0)
         shuffle = torch.Generator().manual_seed(derive(self.seed, "weights", step))
         return weigh(quality, chosen.positive, acts, self.discriminator.section.weights, shuffle)
-
-    def _judged(self, number: int, completion: Tokens) -> Tokens:
-        """What the discriminator reads of a completion of a question: of a sequence the rationale."""
-        if not self.targets.sequence:
-            return completion
-        of_teacher = self.judged[number].get(tuple(completion))
-        if of_teacher is not None:
-            return of_teacher
-        return self.judged_played[number][self.played[number].index(completion)]
 
     @staticmethod
     def shares(

@@ -67,16 +67,15 @@ class RationalePool:
             )
         return by_question
 
-    def rationales(self) -> list[dict[tuple[int, ...], Tokens]]:
-        """For each question the rationale alone of each sequence that is or may become one of its positives
-        or negatives, as a completion."""
-        tokens, limit = self.given.student.completions, self.given.lengths.max_rationale
+    def rationales(self) -> list[dict[tuple[int, ...], str]]:
+        """For each question the text of the rationale of each completion that is or may become one of its
+        positives or negatives."""
         by_question = []
         for i, candidates in enumerate(self._candidates):
-            sequences = [*self._tokens[i], *self.negatives[i]]
+            completions = [*self._tokens[i], *self.negatives[i]]
             texts = [c.text for c in candidates]
             texts += self._wrong[i].negatives if self._wrong else ()
-            by_question.append(dict(zip(map(tuple, sequences), tokens(texts, limit), strict=True)))
+            by_question.append(dict(zip(map(tuple, completions), texts, strict=True)))
         return by_question
 
     def begin_iteration(self, iteration: int, coming: Sequence[int]) -> dict[str, float]:

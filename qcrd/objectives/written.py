@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from qcrd.objectives.base import Ingredients
 from qcrd.student.base import Tokens
@@ -14,10 +14,10 @@ from qcrd.student.token_duplicates import Known
 class Written:
     """What an earlier student wrote to one question."""
 
-    negatives: list[Tokens]
-    rationales: list[Tokens]  # of each negative, for the discriminator, in the student's tokens
-    equal: int  # completions that are no negatives because they have the text of a positive
-    right: int  # sequences that are no negatives because their label is right
+    negatives: list[Tokens] = field(default_factory=list)
+    rationales: list[str] = field(default_factory=list)  # of each negative
+    equal: int = 0  # completions that are no negatives because they have the text of a positive
+    right: int = 0  # sequences that are no negatives because their label is right
 
 
 class Reader:
@@ -28,9 +28,15 @@ class Reader:
     text of a positive, as with the teacher's. A sequence without a readable label is a negative.
     """
 
-    def __init__(self, given: Ingredients, learnable: Sequence[Sequence[Tokens]]):
-        """`learnable` is what is right, for each question: see `RationalePool.learnable`."""
-        self.given = given
+    def __init__(self, given: Ingredients, learnable: Sequence[Sequence[Tokens]], texts: bool):
+        """Prepare.
+
+        Args:
+            given: of the objective.
+            learnable: what is right, for each question: see `RationalePool.learnable`.
+            texts: whether `Written.rationales` are wanted; decoding takes time.
+        """
+        self.given, self.texts = given, texts
         self.known = Known(given.student.tokenizer, learnable)
 
     def __call__(self, question: int, completions: Sequence[Tokens]) -> Written:
@@ -38,7 +44,8 @@ class Reader:
         if self.given.written == "sequence":
             return self._sequences(question, completions)
         negatives = [row for row in completions if not self.known.has(question, row)]
-        return Written(negatives, negatives, len(completions) - len(negatives), 0)
+        rationales = [self.given.student.text(row) for row in negatives] if self.texts else []
+        return Written(negatives, rationales, len(completions) - len(negatives))
 
     def _sequences(self, number: int, completions: Sequence[Tokens]) -> Written:
         given, limit = self.given, self.given.lengths.max_rationale
@@ -56,5 +63,5 @@ class Reader:
                 equal += 1
             else:
                 negatives.append(row)
-                rationales.append(rationale)
+                rationales.append(parsed.rationale or text)
         return Written(negatives, rationales, equal, right)

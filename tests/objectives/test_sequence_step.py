@@ -246,7 +246,7 @@ def test_sequences_that_self_play_ends_with_the_right_label_are_no_negatives(nam
     ]
     assert (figures["selfplay/right"], figures["selfplay/equal_positive"]) == (1 / 4, 1 / 4)
     assert objective.figures()["selfplay/right"] == 1 / 4
-    judged = [student.text(row) for row in objective.judged_played[0]]
+    judged = [student.text(row) for row in objective.input.written(0)]
     cut = SECTION.max_rationale
     wanted = tokenise(student.tokenizer, [other.rationale, written["unread"]], cut)
     assert judged == [student.text(row) for row in wanted]
