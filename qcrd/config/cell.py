@@ -264,11 +264,13 @@ class Discriminator(Section):
     enabled: bool = True
     """Whether to use a discriminator; without one every weight is 1 (Table 4)."""
     checkpoint: str | None = None
-    """T5-family checkpoint whose encoder to use; None initialises `architecture` at random."""
+    """Checkpoint of a T5, whose encoder is used, or of a decoder-only model, used without its head: a folder,
+    a Hub id, or smollm2-135m. It reads texts with its own tokenizer. None initialises `architecture` at
+    random, with the student's tokenizer."""
     revision: str | None = None
     """Revision of a Hub checkpoint; None is the one in `config.revisions`, else the newest."""
     architecture: Architecture = Architecture()
-    """Only read where there is no checkpoint."""
+    """Only read where there is no checkpoint; any family, whatever the student's."""
     loss: Literal["bounded", "printed", "bce"] = "bounded"
     """bounded: denominator over positives and negatives; printed: Eq. 2, which has no lower bound; bce:
     binary cross entropy in which positives and negatives of a question have equal weight."""

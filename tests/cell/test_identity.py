@@ -404,6 +404,49 @@ def test_cells_that_differ_in_training_alone_share_a_pretrained_discriminator():
         assert fingerprint(discriminator_identity(cell, "d", TEACHER)) != first, path
 
 
+T5, MT5, QWEN = "google/t5-v1_1-small", "google/mt5-small", "Qwen/Qwen3-0.6B"
+
+
+@pytest.mark.parametrize(
+    "student, discriminator, read_with",
+    [
+        (None, None, None),
+        (T5, None, T5),
+        (T5, "google/t5-v1_1-base", T5),
+        (T5, MT5, T5),
+        (QWEN, None, QWEN),
+        (QWEN, QWEN, QWEN),
+        (T5, QWEN, QWEN),
+        (None, QWEN, QWEN),
+        (None, T5, T5),
+    ],
+)
+def test_a_discriminator_depends_on_the_tokenizer_that_it_reads_with(student, discriminator, read_with):
+    cell = changed(Cell(), "student.checkpoint", student)
+    cell = changed(cell, "discriminator.checkpoint", discriminator)
+    found = discriminator_identity(cell, "d", TEACHER)["tokenizer"]
+    assert (found and found["hub"]) == read_with
+
+
+def test_a_folder_s_family_says_whether_its_tokenizer_is_its_own(tmp_path):
+    student = changed(Cell(), "student.checkpoint", T5)
+    for family, own in (("t5", False), ("mt5", False), ("llama", True)):
+        folder = tmp_path / family
+        folder.mkdir()
+        (folder / "config.json").write_text(f'{{"model_type": "{family}"}}')
+        cell = changed(student, "discriminator.checkpoint", str(folder))
+        assert ("content" in discriminator_identity(cell, "d", TEACHER)["tokenizer"]) == own
+    packaged = changed(student, "discriminator.checkpoint", "smollm2-135m")
+    assert "content" in discriminator_identity(packaged, "d", TEACHER)["tokenizer"]
+
+
+def test_the_words_of_the_task_differ_between_t5_and_decoder_only_students():
+    students = [changed(Cell(), "student.architecture.family", family) for family in ("t5", "llama", "qwen3")]
+    t5, *others = (fingerprint(discriminator_identity(cell, "d", TEACHER)) for cell in students)
+    assert t5 not in others
+    assert len(set(others)) == 1
+
+
 def test_baselines_read_their_own_number_of_samples_and_gold_finetuning_none():
     counts = {
         name: teacher_samples(Cell(method=name))
