@@ -65,6 +65,19 @@ def load_discriminator(
     return model.to(device)
 
 
+def check_settings(section: config.Discriminator, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Check a discriminator's family and tokenizer without loading weights; `tokenizer` is the student's.
+
+    Raises:
+        ConfigError: where one cannot be used.
+    """
+    if section.checkpoint is None:
+        t5_family(section.architecture.family, f"{ARCHITECTURE}.family")
+        return
+    t5_family(model_type(section.checkpoint, section.revision), f"{SETTING}: {section.checkpoint!r}")
+    checkpoint_tokenizer(section.checkpoint, section.revision, tokenizer)
+
+
 def encoder_config(section: config.Discriminator, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
     """The configuration of the model that the encoder is of.
 

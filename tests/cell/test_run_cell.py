@@ -143,7 +143,7 @@ def test_answers_that_nobody_can_read_are_refused_with_what_to_do(tmp_path):
     home = Home(tmp_path)
     cell = make_cell(home)
     fill(home, cell, babble=True)
-    with pytest.raises(DataError, match=r"no training question has a label.*sample store"):
+    with pytest.raises(DataError, match=r"no training question.*label.*qcrd samples"):
         run_cell(cell, "babble", home)
     folder = home.cell(cell.id)
     assert journals.read(folder / "journal.jsonl")[-1].status == "failed"

@@ -144,7 +144,7 @@ def plan_text(plan: dict[str, Any]) -> str:
         uncounted = ", ".join(plan["cost"]["uncounted"])
         lines.append(f"GPU hours of one card: {cards}{f'; not counted: {uncounted}' if uncounted else ''}")
         lines.append(assumptions())
-    lines += [f"`qcrd run` refuses a student: {error}" for error in plan["students"]]
+    lines += [f"`qcrd run` refuses a model: {error}" for error in plan["students"]]
     for model in plan["models"]:
         if model["trouble"]:
             name = UsedModel(model["what"], model["name"], model["revision"])

@@ -34,6 +34,13 @@ def test_what_cannot_be_used_is_said_with_what_is_allowed(settings, message):
         refuse_unusable([cell(**settings)])
 
 
+def test_an_unusable_discriminator_is_refused_where_one_is_needed():
+    section = config.Discriminator(architecture=config.Architecture(family="bert"))
+    (error,) = student_errors([Cell(discriminator=section), Cell(method="dss", discriminator=section)])
+    assert "discriminator.architecture.family is an encoder (bert); allowed" in error
+    assert student_errors([Cell(method="dss", discriminator=section)]) == []
+
+
 def test_checkpointing_with_dropout_is_refused():
     training = config.Training(gradient_checkpointing=True)
     assert student_errors([cell(training, architecture=LLAMA)]) == []
