@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 
 from transformers import T5Config
 
-from qcrd.bench.workload import ACCURACY, SIZES, Lengths, Size
+from qcrd.bench.t5_workload import SIZES, Size
+from qcrd.bench.texts import ACCURACY, Lengths
 from qcrd.discriminator.footprint import kept_bytes
 from qcrd.discriminator.questions import DiscriminatorQuestion, Tokens, chunks
 

@@ -10,7 +10,8 @@ import torch
 
 from qcrd.bench import baselines
 from qcrd.bench.rounds import Implementation, Timing, ratio, time_interleaved
-from qcrd.bench.workload import Size, Workload
+from qcrd.bench.workload import StudentName, draw_workload
+from qcrd.config import SelfPlay
 from qcrd.seeds import derive
 
 
@@ -50,7 +51,7 @@ class GenerationTimes:
 
 
 def bench_generation(
-    size: Size,
+    name: StudentName,
     questions: int,
     batch: int,
     temperature: float,
@@ -62,10 +63,11 @@ def bench_generation(
 ) -> GenerationTimes:
     """Sample a rationale for each question with the same model, lengths and batch size.
 
-    A random model does not generate end of sequence, so the lengths are drawn from SVAMP's distribution.
+    The lengths are drawn from SVAMP's distribution: a random model does not generate end of sequence, and a
+    decoder-only one is kept from it.
 
     Args:
-        size: size of the student.
+        name: name of the student.
         questions: number of questions.
         batch: sequences per batch.
         temperature: sampling temperature.
@@ -75,18 +77,15 @@ def bench_generation(
         rounds: number of timings of each implementation.
         report: function that receives progress messages.
     """
-    workload = Workload.draw(size, questions, 1, 1, bf16=bf16, device=device)
+    workload = draw_workload(name, questions, 1, 1, bf16=bf16, device=device)
     student = workload.student().eval()
-    inputs = student.prompts("explain", [q.text for q in workload.questions], 128)
+    lengths = workload.texts.selfplay_lengths
+    inputs = student.prompts("explain", [q.text for q in workload.texts.questions], 128)
+    sampling = SelfPlay(tau=temperature, top_k=top_k)
     generator = torch.Generator(workload.device).manual_seed(derive(0, "selfplay"))
     implementations: dict[str, Implementation] = {
-        "transformers": lambda _: baselines.generate(
-            student, inputs, workload.selfplay_lengths, temperature, batch, top_k
-        ),
-        "qcrd": lambda _: student.generate(
-            inputs, workload.selfplay_lengths, temperature, generator, batch=batch, top_k=top_k
-        ),
+        "transformers": lambda _: baselines.generate(student, inputs, lengths, temperature, batch, top_k),
+        "qcrd": lambda _: workload.write(student, inputs, lengths, sampling, generator, 1, batch),
     }
     timings = time_interleaved(implementations, rounds, report)
-    tokens = sum(workload.selfplay_lengths)
-    return GenerationTimes(questions, tokens, timings["transformers"], timings["qcrd"])
+    return GenerationTimes(questions, sum(lengths), timings["transformers"], timings["qcrd"])

@@ -16,15 +16,38 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object in the
 
 
 class Student(StrEnum):
-    """Sizes of the benchmarked model."""
+    """Students that steps and generation are measured with."""
+
+    T5_TINY = "t5-tiny"
+    T5_SMALL = "t5-small"
+    T5_BASE = "t5-base"
+    LLAMA_TINY = "llama-tiny"
+    SMOLLM2 = "smollm2"
+    QWEN = "qwen-0.5b"
+
+
+class Targets(StrEnum):
+    """What a student learns to write."""
+
+    MULTITASK = "multitask"
+    SEQUENCE = "sequence"
+
+
+class Size(StrEnum):
+    """Sizes of T5."""
 
     TINY = "tiny"
     SMALL = "small"
     BASE = "base"
 
 
-SizeOption = Annotated[
-    Student, typer.Option(help="tiny: the embedded preset's; small: T5-small (60M); base: T5-base (220M).")
+StudentOption = Annotated[
+    Student,
+    typer.Option(
+        help="t5-tiny: the embedded preset's; t5-small (60M); t5-base (220M). Decoder-only: llama-tiny (4M); "
+        "smollm2: the packaged checkpoint smollm2-135m; qwen-0.5b: random weights in Qwen2-0.5B's shape, for "
+        "a GPU."
+    ),
 ]
 Rounds = Annotated[int, typer.Option(min=1, help="Number of timings per implementation.")]
 Bf16 = Annotated[bool, typer.Option("--bf16", help="Use autocast to bf16.")]
@@ -38,7 +61,7 @@ def bench() -> None:
 
 @app.command()
 def step(
-    size: SizeOption = Student.SMALL,
+    student: StudentOption = Student.T5_SMALL,
     m: Annotated[
         list[int] | None, typer.Option(min=1, help="Teacher's rationales per question; repeatable.")
     ] = None,
@@ -60,22 +83,44 @@ def step(
     bf16: Bf16 = False,
     device: Device = None,
     rounds: Rounds = 3,
+    targets: Annotated[
+        Targets,
+        typer.Option(help="What a decoder-only student learns to write (student.targets)."),
+    ] = Targets.MULTITASK,
+    trl_python: Annotated[
+        Path | None,
+        typer.Option(
+            help="Python of an environment with trl, such as VENV/bin/python: also compares a decoder-only "
+            "student with TRL's SFTTrainer on the same data."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Time a QCRD step, including self-play and optimiser, against a naive implementation and DSS's trainer.
+    """Time a QCRD step, including self-play and optimiser, against a naive one, DSS's trainer and TRL.
 
-    The student is randomly initialised, and the lengths of its texts are those of SVAMP. DSS's trainer runs
-    transformers' modules twice over padded batches; naive QCRD does so for each rationale. FLOPs of the
-    matrix products are also reported, as the speed-up that the arithmetic alone would allow. With several
-    --m, the top level of --json has the ratios of the first; `curve` has those of all.
+    The texts are random, with SVAMP's lengths. DSS's trainer runs transformers' modules twice over padded
+    batches; naive QCRD does so for each rationale. TRL's SFTTrainer runs in a process of its own, takes turns
+    with the others and trains on the same tokens with the same weights, optimiser and threads, padded and
+    padding-free; ratios are over the faster one. FLOPs of the matrix products are also reported, as the
+    speed-up that the arithmetic alone would allow. With several --m, the top level of --json has the ratios
+    of the first; `curve` has those of all. On a GPU also peak memory, and with --bf16 the share of the GPU's
+    peak (A100, H100, H200, L4). Needs neither Ray nor MLflow nor vLLM.
 
     Examples:
 
       qcrd bench step
 
-      qcrd bench step --size base --bf16
+      qcrd bench step --student t5-base --bf16
 
       qcrd bench step --m 1 --m 5 --m 10 --m 20 --batch 8
+
+      qcrd bench step --student llama-tiny --batch 4
+
+      qcrd bench step --student qwen-0.5b --bf16 --targets sequence       on a GPU
+
+      python -m venv trl && trl/bin/pip install trl
+
+      qcrd bench step --student smollm2 --batch 4 --trl-python trl/bin/python
     """
     from qcrd.bench.step import bench_step, slope
     from qcrd.errors import ConfigError
@@ -84,7 +129,10 @@ def step(
     if scheme not in SCHEMES:
         raise ConfigError(f"--scheme {scheme!r}; allowed: {', '.join(SCHEMES)}")
     options = (k, batch, scheme, delta, discriminator, dropout, bf16, _device(device), rounds, _say)
-    results = [bench_step(size.value, number, *options) for number in dict.fromkeys(m or [5])]
+    results = [
+        bench_step(student.value, number, *options, targets.value, trl_python)
+        for number in dict.fromkeys(m or [5])
+    ]
     growth = slope(results) if len(results) > 1 else None
     if as_json:
         rest = {"curve": [each.summary() for each in results], "naive_slope_over_ours": growth}
@@ -97,7 +145,7 @@ def step(
 
 @app.command()
 def generate(
-    size: SizeOption = Student.SMALL,
+    student: StudentOption = Student.T5_SMALL,
     questions: Annotated[int, typer.Option(min=1, help="Questions, with one rationale each.")] = 128,
     batch: Annotated[int, typer.Option(min=1, help="Batch size of both implementations.")] = 32,
     temperature: Annotated[float, typer.Option(min=0.01, help="Sampling temperature.")] = 1.5,
@@ -115,12 +163,14 @@ def generate(
 
       qcrd bench generate
 
-      qcrd bench generate --size base --batch 256 --questions 720 --bf16
+      qcrd bench generate --student t5-base --batch 256 --questions 720 --bf16
+
+      qcrd bench generate --student llama-tiny
     """
     from qcrd.bench.generation import bench_generation
 
     result = bench_generation(
-        size.value, questions, batch, temperature, top_k or None, bf16, _device(device), rounds, _say
+        student.value, questions, batch, temperature, top_k or None, bf16, _device(device), rounds, _say
     )
     typer.echo(json.dumps(result.summary()) if as_json else result.text())
 
@@ -176,7 +226,9 @@ def negatives(
 
 @app.command()
 def discriminator(
-    size: SizeOption = Student.BASE,
+    size: Annotated[
+        Size, typer.Option(help="tiny: the embedded preset's; small: T5-small (60M); base: T5-base (220M).")
+    ] = Size.BASE,
     m: Annotated[
         list[int] | None, typer.Option(min=1, help="Teacher's rationales per question; repeatable.")
     ] = None,

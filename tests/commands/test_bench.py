@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from qcrd.cli import app
 
-SMALL = ["--size", "tiny", "--rounds", "1", "--device", "cpu"]
+SMALL = ["--student", "t5-tiny", "--rounds", "1", "--device", "cpu"]
 
 
 def last_line(*arguments, given=SMALL):

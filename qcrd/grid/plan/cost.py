@@ -13,10 +13,8 @@ from qcrd.grid.plan.expansion import SampleNeed, required_samples
 from qcrd.grid.plan.flops import flops, pretraining, sampling
 from qcrd.grid.plan.sizes import data_sizes
 from qcrd.teacher.engines import ENGINES
+from qcrd.training.cards import CARDS
 
-CARDS = {"A100": 312.0, "H100": 989.0, "L4": 121.0}
-"""Peak bf16 TFLOP/s without sparsity, from NVIDIA's data sheets (H100: SXM; L4: half of the value with
-sparsity)."""
 PARALLEL_UTILISATION = 0.25
 """Assumed share of the peak when many tokens are processed in parallel: losses, discriminator, teacher.
 Not measured on a GPU; `qcrd bench step --bf16` measures it."""

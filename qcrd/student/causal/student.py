@@ -30,6 +30,7 @@ class CausalStudent(Student):
     """A decoder-only model of any family that `families` loads.
 
     Attributes:
+        bf16: whether it computes under bf16 autocast.
         eos_id: token that ends a completion; a chat template's end of turn is one.
         cut: tokens of questions that `prompts` has cut so far, and questions that lost some.
     """
@@ -61,7 +62,7 @@ class CausalStudent(Student):
         self.tokenizer = prompts.tokenizer
         self.eos_id = prompts.end
         self.cut = {"tokens": 0, "questions": 0}
-        self._prompts, self._bf16 = prompts, bf16
+        self._prompts, self.bf16 = prompts, bf16
         self._adapted = (adapted,)  # no module of its own: its weights are the model's
         self._likelihood = Likelihood(model, bf16, max_tokens, recorded)
 
@@ -131,7 +132,7 @@ class CausalStudent(Student):
         if self.tokenizer.eos_token_id not in (None, self.eos_id):
             ends.append(self.tokenizer.eos_token_id)
         sampling = Sampling(temperature, top_k, top_p)
-        writer = Writer(self.model, ends, sampling, generator, self._bf16)
+        writer = Writer(self.model, ends, sampling, generator, self.bf16)
         written = writer.write(prompts, limit, draws, batch)
         self.train(was_training)
         return written
