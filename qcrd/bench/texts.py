@@ -103,6 +103,8 @@ class Texts:
             discriminator: what weights rationales; None weights none.
             discriminator_questions: one per question where there is a discriminator.
         """
+        # DSS in sequences is Single-Task on the chosen rationale: what supervised fine-tuning does.
+        written = "sequence" if lengths.targets == "sequence" else METHODS[method].written(lengths)
         objective: Objective = METHODS[method].objective(
             Ingredients(
                 student=student,
@@ -119,7 +121,7 @@ class Texts:
                 discriminator=discriminator,
                 discriminator_questions=discriminator_questions,
                 seed=0,
-                written=METHODS[method].written(lengths),
+                written=written,
             )
         )
         return objective

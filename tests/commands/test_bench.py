@@ -33,6 +33,16 @@ def test_step_gives_its_ratios_and_what_they_are_made_of_for_each_m():
     assert found["naive_slope_over_ours"] == wanted
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("targets", ["multitask", "sequence"])
+def test_step_of_a_decoder_only_student_says_that_trl_is_absent(targets):
+    given = ["--student", "llama-tiny", "--rounds", "1", "--device", "cpu", "--targets", targets]
+    found = last_line("step", "--m", "2", "--batch", "1", given=given)
+    assert found["student"] == "llama-tiny" and found["trl"] is None
+    assert found["ratios"].keys() == {"qcrd_over_dss", "naive_over_qcrd", "qcrd_over_own_dss"}
+    assert found["tokens"]["qcrd"] > found["tokens"]["dss"] > 0
+
+
 def test_without_self_play_none_is_measured():
     found = last_line("step", "--m", "2", "--k", "0", "--batch", "2")
     assert found["seconds"]["play"] == found["seconds"]["naive_play"] == 0
@@ -40,8 +50,10 @@ def test_without_self_play_none_is_measured():
 
 
 @pytest.mark.slow
-def test_generate_gives_the_ratio_of_the_rates():
-    found = last_line("generate", "--questions", "4", "--batch", "2")
+@pytest.mark.parametrize("student", ["t5-tiny", "llama-tiny"])
+def test_generate_gives_the_ratio_of_the_rates(student):
+    given = ["--student", student, "--rounds", "1", "--device", "cpu"]
+    found = last_line("generate", "--questions", "4", "--batch", "2", given=given)
     assert found["sequences"] == 4
     rate = found["per_second"]
     assert found["ratio"] == pytest.approx(rate["qcrd"] / rate["transformers"])
