@@ -69,7 +69,7 @@ def test_a_grid_waits_for_gpus_that_are_started_for_it_and_lets_them_go(tmp_path
     with TemporaryDirectory() as short:  # a socket's path has at most 107 bytes
         environment["RAY_TMPDIR"] = short
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250)
-    assert "waiting for 1 GPUs, 0 are there" in ended.stdout, ended.stdout + ended.stderr
+    assert "waiting for 1 GPUs, 0 available" in ended.stdout, ended.stdout + ended.stderr
     assert "begins with 1.0 GPUs on 2 nodes" in ended.stdout
     assert "still asks for []" in ended.stdout  # so that an idle machine goes again
 

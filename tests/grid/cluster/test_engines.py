@@ -133,14 +133,14 @@ def test_engines_that_hang_or_are_dead_in_a_living_process_are_replaced_and_slow
 
     def say(line):
         said.append(line)
-        sample.limit = 60.0  # a replacement has time to start
+        sample.timeout = 60.0  # a replacement has time to start
 
     with Engines(light(), {"num_cpus": 1}, 2, 3, 60.0, say) as sample:
         sample.ready()
         broken, slow = sample.workers
         spoil(broken, hanging())
         spoil(slow, partial(time.sleep, 0.5))
-        sample.limit = 4.0
+        sample.timeout = 4.0
         got = [s for batch in sample(asked) for s in batch]
         assert slow in sample.workers and broken not in sample.workers
         assert sorted((s.prompt_id, s.index) for s in got) == sorted(r.key for r in asked)

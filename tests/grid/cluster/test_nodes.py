@@ -82,7 +82,8 @@ def test_engines_spread_and_one_whose_node_is_lost_is_replaced_on_one_that_joins
             machines.other.node_id,
         }
     assert sorted((s.prompt_id, s.index) for s in got) == sorted(r.key for r in asked)
-    assert len([line for line in said if "died" in line]) == 1
+    # Ray may start the first replacement on the lost node, until it notices the loss.
+    assert 1 <= len([line for line in said if "died" in line]) <= 2
 
 
 def training():
