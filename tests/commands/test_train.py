@@ -40,6 +40,7 @@ def test_a_gpu_that_is_not_there_is_refused(grid):
     assert "torch sees no GPU" in grid("train", str(grid.grid), "--cell", "dss", "--device", "cuda", code=2)
 
 
+@pytest.mark.slow
 def test_neither_ray_nor_vllm_nor_mlflow_is_imported():
     heavy = {"ray", "vllm", "mlflow", "datasets"}
     code = f"import sys, qcrd.grid.run.one_cell; print(len({heavy} & sys.modules.keys()))"
