@@ -16,9 +16,9 @@ import ray
 from qcrd.cell.answers import sample_requests
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.config import Resources
+from qcrd.grid.cluster.connection import cluster
 from qcrd.grid.cluster.engines import Engines, Say
 from qcrd.grid.cluster.shares import Shares
-from qcrd.grid.run.driver import cluster
 from qcrd.grid.run.teachers import sampler
 from qcrd.samples.draw import draw
 from qcrd.samples.requests import Request

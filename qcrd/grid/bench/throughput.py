@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 from qcrd.cell.run import run_cell
 from qcrd.grid.bench.cells import cells, run_empty_cell, run_sequentially, run_with_ray
+from qcrd.grid.cluster.connection import cluster
 from qcrd.grid.cluster.engines import Say
-from qcrd.grid.run.driver import cluster
 from qcrd.tracking.server import served
 
 PEER_CELLS = 6  # for the peer, which takes seconds per cell

@@ -7,48 +7,35 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import ray
 
 from qcrd import plugins
-from qcrd.cell.data import task_data
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.cell.teacher_accuracy import TeacherAccuracy
-from qcrd.config import Task, Teacher
 from qcrd.errors import DamagedResult, StoreError
-from qcrd.grid.cluster import private_files
-from qcrd.grid.cluster.autoscale import await_gpus
-from qcrd.grid.cluster.capacity import check_capacity
+from qcrd.grid.cluster.connection import Cluster, cluster
 from qcrd.grid.cluster.gpu_sharing import measured_share
-from qcrd.grid.cluster.lost_node import interrupt_if_node_lost
-from qcrd.grid.cluster.nodes import nodes
 from qcrd.grid.cluster.shares import Node, Shares
-from qcrd.grid.console import SamplingProgress, say
+from qcrd.grid.console import say
 from qcrd.grid.plan import labels
-from qcrd.grid.plan.expansion import PlannedCell, SampleNeed
+from qcrd.grid.plan.expansion import PlannedCell
 from qcrd.grid.plan.students import refuse_unusable
 from qcrd.grid.plan.study import Study, last_status
 from qcrd.grid.results import report
 from qcrd.grid.results.rows import study_accuracies
 from qcrd.grid.run.discriminators import pretrain_discriminators
 from qcrd.grid.run.mlflow_runs import mirror, students
-from qcrd.grid.run.teachers import hub_commit, sampler
+from qcrd.grid.run.sampling import draw_missing, say_accuracies
 from qcrd.grid.run.tune import train_cells
 from qcrd.grid.run.watch import CellWatch
-from qcrd.report.teachers import sentence, teacher_line
-from qcrd.samples.draw import draw
-from qcrd.samples.requests import Request
-from qcrd.samples.store import SampleStore
 from qcrd.storage import journal
-from qcrd.storage.files import write_json
 from qcrd.storage.home import Home
 from qcrd.storage.journal import Journal
 from qcrd.tracking.feeder import Feeder, Report
@@ -60,51 +47,6 @@ FINAL_PUSH_SECONDS = 60.0  # maximum wait for MLflow at the end of a grid
 WORKER_EXIT_SECONDS = 8.0  # for the workers of a stopped grid to end
 LOCKED_CELL_SECONDS = 5.0  # maximum wait for a cell that another process has locked, before the report
 STOP_PUSH_SECONDS = 10.0  # maximum wait for MLflow after a stop; `ray job stop` kills the driver soon
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """A Ray cluster."""
-
-    nodes: tuple[Node, ...]  # nodes that are alive
-    address: str
-
-    @property
-    def cpus(self) -> float:
-        """CPUs of all nodes."""
-        return sum(node.cpus for node in self.nodes)
-
-    @property
-    def gpus(self) -> float:
-        """GPUs of all nodes."""
-        return sum(node.gpus for node in self.nodes)
-
-
-@contextlib.contextmanager
-def cluster() -> Iterator[Cluster]:
-    """Context with the Ray cluster at RAY_ADDRESS or, if that is not set, a local one on loopback."""
-    own = not os.environ.get("RAY_ADDRESS")
-    sessions = Path(private_files.session_folder())
-    if own:
-        private_files.protect_token()
-        private_files.remove_old_sessions(sessions)
-    started = ray.init(
-        address="local" if own else None,
-        include_dashboard=False if own else None,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        **({"_node_ip_address": "127.0.0.1", "_temp_dir": str(sessions)} if own else {}),
-    )
-    try:
-        if not own:
-            await_gpus(say)
-        address = "a local Ray" if own else f"Ray at {started.address_info['gcs_address']}"
-        with interrupt_if_node_lost():
-            yield Cluster(nodes(), address)
-    finally:
-        ray.shutdown()
-        if own:
-            private_files.remove_old_sessions(sessions, ended=os.getpid())
 
 
 def run(path: Path, home: Home, preset: str | None = None, tracking: str | None = None) -> bool:
@@ -189,14 +131,14 @@ def _check_and_sample(
     cells = [planned.cell.settings for planned in todo]
     refuse_unusable(cells)
     labels.refuse_unwritable(cells, say)
-    _sample(study, shares, nodes, {(cell.task, cell.teacher) for cell in cells})
+    draw_missing(study, shares, nodes, {(cell.task, cell.teacher) for cell in cells})
 
 
 def _train(
     study: Study, shares: Shares, todo: Sequence[PlannedCell], accuracies: Sequence[TeacherAccuracy]
 ) -> dict[str, str]:
     """Pretrain discriminators and train the cells; returns the reason by id of each failed cell."""
-    _print_accuracies(accuracies)
+    say_accuracies(accuracies)
     cells = [planned.cell for planned in todo]
     without_discriminator: dict[str, ResolvedCell] = {}  # discriminator id -> a cell that needs it
     for cell in cells:
@@ -250,88 +192,9 @@ def sample(path: Path, home: Home, preset: str | None = None, splits: Sequence[s
         signal.signal(signal.SIGTERM, _interrupt)
         study = Study.open(path, home, preset, ray_cluster.gpus)
         _keep_plugins(home)
-        _sample(study, Shares.of(study.grid.resources, ray_cluster.nodes), ray_cluster.nodes, splits=splits)
-        _print_accuracies(study_accuracies(study))
-
-
-def _print_accuracies(accuracies: Iterable[TeacherAccuracy]) -> None:
-    for accuracy in accuracies:
-        line = teacher_line(accuracy.teacher, accuracy.task, accuracy.split, accuracy.m, accuracy.statistics)
-        say(f"teacher: {sentence(line)}")
-        unparsed = sum(line.unparsed.values())
-        if 2 * unparsed > line.samples:
-            truncated = line.unparsed.get("truncated", 0)
-            mostly_truncated = 2 * truncated > unparsed
-            hint = f"; {truncated} were truncated; raise teacher.max_tokens" if mostly_truncated else ""
-            say(f"teacher: most of these answers cannot be read; see `qcrd samples show`{hint}")
-
-
-def _sample(
-    study: Study,
-    shares: Shares,
-    nodes: Sequence[Node],
-    wanted: set[tuple[Task, Teacher]] | None = None,
-    splits: Sequence[str] = (),
-) -> None:
-    """Draw missing samples, then missing dual rationales, which depend on the samples.
-
-    Args:
-        study: the grid.
-        shares: CPUs and GPUs of an engine.
-        nodes: nodes of the cluster.
-        wanted: tasks and teachers to draw for; None: all.
-        splits: further splits to sample.
-    """
-    _draw(study, shares, nodes, study.samples(splits), wanted)
-    _draw(study, shares, nodes, study.duals(), wanted)
-
-
-def _draw(
-    study: Study,
-    shares: Shares,
-    nodes: Sequence[Node],
-    needs: Iterable[tuple[SampleNeed, SampleStore, list[Request] | None, list[Request]]],
-    wanted: set[tuple[Task, Teacher]] | None,
-) -> None:
-    """Draw the missing samples; tasks with the same teacher and stop strings share its engines.
-
-    Args:
-        study: the grid.
-        shares: CPUs and GPUs of an engine.
-        nodes: nodes of the cluster.
-        needs: tuples (need, store, all requests, missing requests), as from `Study.samples`.
-        wanted: tasks and teachers to draw for; None: all.
-    """
-    groups: dict[tuple[Teacher, tuple[str, ...]], list[tuple[SampleNeed, SampleStore, list[Request]]]] = {}
-    all_missing: dict[tuple[Teacher, tuple[str, ...]], list[Request]] = {}
-    for need, store, requests, missing in needs:
-        if requests and missing and (wanted is None or (need.task, need.teacher) in wanted):
-            key = need.teacher, task_data(need.task).task.stop
-            groups.setdefault(key, []).append((need, store, requests))
-            all_missing.setdefault(key, []).extend(missing)
-    for teacher, _ in groups:
-        check_capacity(teacher, study.grid.resources, nodes)
-    for (teacher, stop), group in groups.items():
-        group_requests = [request for _, _, requests in group for request in requests]
-        group_missing = all_missing[teacher, stop]
-        name = teacher.name
-        kind = "dual rationales" if any(need.duals for need, *_ in group) else "samples"
-        say(f"teacher: {name} ({teacher.engine}) for {len(group_missing)} of {len(group_requests)} {kind}")
-        resources = study.grid.resources
-        commit = hub_commit(teacher)
-        if commit is not None:  # all engines load the same commit, even if the revision moves meanwhile
-            teacher = teacher.model_copy(update={"revision": commit})
-        engine = sampler(teacher, stop, group_requests, resources, shares, study.home, say, group_missing)
-        with engine as sample:
-            for need, store, requests in group:
-                progress = SamplingProgress()
-                if commit is not None:
-                    store.note_commit(commit)
-                unanswered = draw(store, requests, sample, progress)
-                if progress.rate:
-                    write_json(study.home.rate(store.folder.name), {"samples_per_second": progress.rate})
-                if unanswered:
-                    say(f"teacher: {name} lacks {unanswered} of {len(requests)} answers to {need.task.name}")
+        shares = Shares.of(study.grid.resources, ray_cluster.nodes)
+        draw_missing(study, shares, ray_cluster.nodes, splits=splits)
+        say_accuracies(study_accuracies(study))
 
 
 def _report(study: Study, accuracies: Sequence[TeacherAccuracy], log: Journal) -> None:

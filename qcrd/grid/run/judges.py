@@ -16,13 +16,13 @@ from qcrd import plugins
 from qcrd.config import Resources, Section, Task, Teacher
 from qcrd.config.paths import replaced
 from qcrd.errors import ConfigError, DataError
+from qcrd.grid.cluster.connection import cluster
 from qcrd.grid.cluster.engines import Say
 from qcrd.grid.cluster.shares import Node, Shares
 from qcrd.grid.plan.expansion import PlannedCell
 from qcrd.grid.plan.problems import invalid_options, validation_message
 from qcrd.grid.plan.scalars import StrictLoader
 from qcrd.grid.plan.study import Study
-from qcrd.grid.run.driver import cluster
 from qcrd.grid.run.teachers import sampler
 from qcrd.judging.ranking import STOP
 from qcrd.samples.requests import Request, SampleFn

@@ -9,12 +9,12 @@ from qcrd.cell.data import task_data
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.cell.run import run_cell
 from qcrd.errors import DataError
-from qcrd.grid.console import SamplingProgress, say
+from qcrd.grid.console import say
 from qcrd.grid.plan import labels
 from qcrd.grid.plan.expansion import SampleNeed
 from qcrd.grid.plan.students import refuse_unusable
 from qcrd.grid.plan.study import Study
-from qcrd.samples.draw import draw
+from qcrd.grid.run.drawing import draw_need
 from qcrd.samples.requests import Request
 from qcrd.samples.store import SampleStore
 from qcrd.storage.home import Home
@@ -77,9 +77,7 @@ def _draw(
         )
     job = Job(requests, missing, study.grid.resources, say)
     with engine.open(teacher, task_data(need.task).task.stop, job) as sample:
-        unanswered = draw(store, requests, sample, SamplingProgress())
-    if unanswered:
-        say(f"teacher: {teacher.name} lacks {unanswered} of {len(requests)} answers to {need.task.name}")
+        draw_need(need, store, requests, sample, study.home)
 
 
 class _Reports:

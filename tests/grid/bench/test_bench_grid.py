@@ -6,7 +6,7 @@ from qcrd.cell.resolved import resolve
 from qcrd.cell.run import run_cell
 from qcrd.grid.bench.cells import cells, run_empty_cell, run_sequentially, run_with_ray
 from qcrd.grid.bench.throughput import GridFigures
-from qcrd.grid.run.driver import cluster
+from qcrd.grid.cluster.connection import cluster
 from qcrd.storage.home import Home
 
 

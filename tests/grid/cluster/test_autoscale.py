@@ -40,7 +40,7 @@ CLUSTER = {
 PROGRAM = """
 from ray.autoscaler._private.constants import AUTOSCALER_RESOURCE_REQUEST_CHANNEL as channel
 from ray.experimental.internal_kv import _internal_kv_get
-from qcrd.grid.run.driver import cluster
+from qcrd.grid.cluster.connection import cluster
 with cluster() as have:
     print("begins with", have.gpus, "GPUs on", len(have.nodes), "nodes")
     print("still asks for", _internal_kv_get(channel).decode())

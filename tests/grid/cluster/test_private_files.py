@@ -20,7 +20,7 @@ import json, psutil
 from qcrd import cli
 
 def look(standalone_mode):
-    from qcrd.grid.run.driver import cluster
+    from qcrd.grid.cluster.connection import cluster
 
     with cluster():
         processes = [psutil.Process(), *psutil.Process().children(recursive=True)]

@@ -60,7 +60,7 @@ def test_a_run_refuses_more_than_the_share_and_says_the_number(grid, tmp_path):
 
 def test_the_driver_looks_before_it_draws_or_trains(grid, tmp_path, monkeypatch):
     study = planned(grid(), tmp_path)
-    monkeypatch.setattr("qcrd.grid.run.driver._sample", lambda *_, **__: pytest.fail("it began"))
+    monkeypatch.setattr("qcrd.grid.run.driver.draw_missing", lambda *_, **__: pytest.fail("it began"))
     with pytest.raises(ConfigError, match="2 of 20 questions"):
         driver._check_and_sample(study, None, (), study.cells)
 

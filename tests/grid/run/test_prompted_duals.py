@@ -16,7 +16,7 @@ from qcrd.errors import ConfigError, DataError
 from qcrd.grid.cluster.shares import Node, Shares
 from qcrd.grid.plan.overview import plan_object, plan_text
 from qcrd.grid.plan.study import Study
-from qcrd.grid.run import driver
+from qcrd.grid.run import sampling
 from qcrd.storage.home import Home
 
 torch.set_num_threads(1)  # such models only wait for a second thread
@@ -66,7 +66,7 @@ def open_study(folder, url, duals="[prompted]", labels="gold"):
 
 
 def drawn(study):
-    driver._sample(study, Shares.of(study.grid.resources, HERE), HERE)
+    sampling.draw_missing(study, Shares.of(study.grid.resources, HERE), HERE)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_mined_and_prompted_duals_share_the_first_answers_and_are_two_cells(tmp_
 
 def test_a_cell_whose_duals_were_never_drawn_is_refused_with_what_to_do(tmp_path, server):
     study = open_study(tmp_path, server.url)
-    driver._draw(study, Shares.of(study.grid.resources, HERE), HERE, study.samples(), None)
+    sampling.draw_needs(study, Shares.of(study.grid.resources, HERE), HERE, study.samples())
     with pytest.raises(DataError, match="prompts for dual rationales of arithmetic; `qcrd run` draws them"):
         prepare(study.cells[0].cell, study.home)
 
