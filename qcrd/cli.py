@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from qcrd.commands import bench, cost, doctor, judge, open, samples, train, why
+from qcrd.commands import bench, cost, doctor, judge, open, samples, settings, train, why
 from qcrd.commands.tracking import Tracking
 from qcrd.errors import QcrdError
 
@@ -33,6 +33,7 @@ app.command()(cost.cost)
 app.command()(doctor.doctor)
 app.command()(judge.judge)
 app.command("open")(open.open_page)
+app.command()(settings.settings)
 app.command()(train.train)
 app.command()(why.why)
 

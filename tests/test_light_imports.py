@@ -27,6 +27,7 @@ seeds: 2
 NOBODY = "http://127.0.0.1:9"  # the port of a service that nobody runs
 COMMANDS = {
     "help": ["--help"],
+    "settings": ["settings", "beta"],
     "plan": ["plan", "small.yaml"],
     "status": ["status", "small.yaml"],
     "cost": ["cost", "small.yaml", "--preset", "embedded"],
@@ -95,6 +96,7 @@ def finished(study: Study) -> str:
     ("command", "heavy", "output"),
     [
         ("help", HEAVY | DRAWING | COMPUTING | {"yaml", "tokenizers"}, "plan"),
+        ("settings", HEAVY | DRAWING | COMPUTING | {"yaml"}, "section 4.1"),
         ("plan", HEAVY | DRAWING | COMPUTING, "cells to train"),
         ("status", HEAVY | DRAWING | COMPUTING, "2 done, 2 planned"),
         ("cost", HEAVY | DRAWING | COMPUTING, "PFLOP"),

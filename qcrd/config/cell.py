@@ -348,6 +348,7 @@ class Cell(Section):
     selection: Selection = Selection()
     student: Student = Student()
     method: str = "qcrd"
+    """finetuning, single_task, dss, qcrd, morsd, edit, or a method of a plugin (docs/methods.md)."""
     options: Options = Options()
     """Settings of a plugin's method, validated by the plugin."""
     training: Training = Training()
@@ -356,3 +357,4 @@ class Cell(Section):
     discriminator: Discriminator = Discriminator()
     edit: Edit = Edit()
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of initialisation, batches, self-play and augmentation; a grid sets it by its `seeds`."""
