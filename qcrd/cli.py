@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from qcrd.commands import bench, cost, doctor, judge, open, samples, settings, train, why
+from qcrd.commands import bench, cost, doctor, export, judge, open, samples, settings, train, why
 from qcrd.commands.tracking import Tracking
 from qcrd.errors import QcrdError
 
@@ -31,6 +31,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(samples.app, name="samples")
 app.command()(cost.cost)
 app.command()(doctor.doctor)
+app.command()(export.export)
 app.command()(judge.judge)
 app.command("open")(open.open_page)
 app.command()(settings.settings)

@@ -41,7 +41,7 @@ FLOORS = [
     ["cell"],
     ["report", "tracking"],
     ["provenance", "bench"],
-    ["judging", "tracking.mlflow"],
+    ["judging", "export", "tracking.mlflow"],
     ["grid.console"],
     ["grid.cluster"],
     ["grid.plan"],

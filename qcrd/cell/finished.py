@@ -95,7 +95,10 @@ def kept_student(cell: ResolvedCell, folder: Path) -> Student:
 
     section = cell.settings.student
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if section.adapter is not None:  # the folder has only the adapter
+    if section.adapter is not None:  # the folder has only the adapter; its base is that of the training
+        from qcrd.student.causal.adapter import base_revision
+
+        section = section.model_copy(update={"revision": base_revision(folder) or section.revision})
         student = load_student(section, derive(cell.settings.seed, "init"), device, cue=cell.task.cue)
         student.load_adapter(folder)
         return student

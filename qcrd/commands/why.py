@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from qcrd.commands.terminal import plain
-from qcrd.errors import DataError
-
-if TYPE_CHECKING:
-    from qcrd.grid.plan.study import Study
 
 
 def why(
@@ -48,16 +44,14 @@ def why(
       qcrd why 3f9a --question svamp-train-204 --json | jq '.question.answers.draws'
     """
     from qcrd.cell.finished import FinishedCell
-    from qcrd.grid.plan.study import Study
+    from qcrd.commands.cells import finished_id
     from qcrd.provenance.entry import entry
     from qcrd.provenance.question import trace
     from qcrd.provenance.text import as_object, entry_text, trace_text
     from qcrd.storage.home import Home
 
     home = Home.default()
-    name = None  # the cell's name in --grid; the cell may have been trained for another grid
-    if grid is not None:
-        cell, name = _named(Study.open(grid, home), cell)
+    cell, name = finished_id(home, cell, grid)  # the cell may have been trained for another grid
     ended = FinishedCell.find(home, cell)
     result = entry(ended, home)
     result = replace(result, name=name or result.name)
@@ -69,13 +63,3 @@ def why(
         typer.echo(plain(entry_text(result)))
     else:
         typer.echo(plain(f"cell {result.id}: {result.name}\n{trace_text(question_trace, result)}"))
-
-
-def _named(study: Study, name: str) -> tuple[str, str]:
-    """Id and name of the finished cell that `name`, or the beginning of an id, stands for."""
-    planned = study.find(name)
-    cell_id = planned.cell.id
-    study.home.check_result(cell_id)
-    if study.home.record(cell_id) is None:
-        raise DataError(f"{study.grid.name}: {planned.name!r} is not finished; `qcrd run` the grid first")
-    return cell_id, planned.name

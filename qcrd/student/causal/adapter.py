@@ -14,6 +14,9 @@ from transformers import PreTrainedModel
 
 from qcrd import config
 from qcrd.errors import ConfigError
+from qcrd.storage.files import read_json, write_json
+
+CONFIG = "adapter_config.json"
 
 
 def share(model: PreTrainedModel) -> PreTrainedModel:
@@ -103,6 +106,32 @@ def load_adapter(adapted: nn.Module, folder: Path) -> None:
         raise ConfigError(f"{folder}: an adapter of other modules than the student's ({unexpected[0]}, ...)")
 
 
-def save_adapter(adapted: nn.Module, folder: Path) -> None:
-    """Write the adapter alone, in peft's format (safetensors)."""
+def save_adapter(adapted: nn.Module, folder: Path, commit: str | None = None) -> None:
+    """Write the adapter alone, in peft's format (safetensors), with the name of its base.
+
+    Args:
+        adapted: what `adapt` returned.
+        folder: where to.
+        commit: the Hub's commit of the base; None for a folder or random weights.
+    """
     adapted.save_pretrained(folder, safe_serialization=True)
+    (folder / "README.md").unlink(missing_ok=True)  # peft's template of a model card, with nothing in it
+    settings: dict[str, Any] = read_json(folder / CONFIG) or {}
+    if isinstance(settings["target_modules"], list):  # of a set, in any order
+        settings["target_modules"].sort()
+    write_json(folder / CONFIG, settings | {"revision": commit})
+
+
+def base_revision(folder: Path) -> str | None:
+    """The Hub's commit that a saved adapter's base was loaded from; None if it is not known."""
+    return (read_json(folder / CONFIG) or {}).get("revision")
+
+
+def merged(adapted: nn.Module) -> PreTrainedModel:
+    """A copy of the whole model with the adapter's products added to the base weights."""
+    return copy.deepcopy(adapted).merge_and_unload(safe_merge=True)
+
+
+def base_alone(adapted: nn.Module) -> PreTrainedModel:
+    """A copy of the model that the adapter was put into."""
+    return copy.deepcopy(adapted).unload()

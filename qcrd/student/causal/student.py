@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from transformers import PreTrainedModel
 
 from qcrd.student.base import Kind, Student, Tokens, TokenWeights
-from qcrd.student.causal.adapter import adapter_off, load_adapter, save_adapter
+from qcrd.student.causal.adapter import adapter_off, base_alone, load_adapter, merged, save_adapter
 from qcrd.student.causal.decoding import Sampling, Writer
 from qcrd.student.causal.forward import RECORDED, Completions, Likelihood, Scored
 from qcrd.student.causal.prompts import Prompts
@@ -165,8 +165,25 @@ class CausalStudent(Student):
         if adapted is None:
             self.model.save_pretrained(folder)
         else:
-            save_adapter(adapted, folder)
+            save_adapter(adapted, folder, self.commit)
         self.tokenizer.save_pretrained(folder)
+
+    def save_whole(self, folder: Path) -> None:
+        """Write all weights and the tokenizer; an adapter's products are added to the base weights."""
+        (adapted,) = self._adapted
+        (self.model if adapted is None else merged(adapted)).save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def save_base(self, folder: Path) -> None:
+        """Write the weights that an adapter is used with.
+
+        Raises:
+            ValueError: without an adapter.
+        """
+        (adapted,) = self._adapted
+        if adapted is None:
+            raise ValueError("the student has no adapter, so that it has no base beside it")
+        base_alone(adapted).save_pretrained(folder)
 
     def load_adapter(self, folder: Path) -> None:
         """Take the adapter's weights from a folder that `save` wrote."""
