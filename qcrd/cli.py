@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from contextlib import nullcontext
 from enum import StrEnum
@@ -14,6 +13,7 @@ import typer
 
 from qcrd.commands import bench, cost, doctor, export, judge, open, samples, settings, train, why
 from qcrd.commands.tracking import Tracking
+from qcrd.environment import prepare
 from qcrd.errors import QcrdError
 
 app = typer.Typer(
@@ -256,11 +256,7 @@ def sync(
 
 def main() -> None:
     """Run the command line; user errors are printed in one line, without a traceback."""
-    if not os.environ.get("RAY_ADDRESS"):
-        # Ray reads this on import; with 0, a Ray that we start binds to 127.0.0.1 only.
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    prepare()
     try:
         code = app(standalone_mode=False)  # exit code of typer.Exit; 130 after Ctrl-C or SIGTERM
     except QcrdError as error:
@@ -279,11 +275,3 @@ def main() -> None:
 
 
 STOPPED = 130
-QUIET = {
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
-    "TOKENIZERS_PARALLELISM": "false",
-    "PYTHONWARNINGS": "ignore",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-}

@@ -26,7 +26,7 @@ PACKAGES = {
 # From the bottom up. A module belongs to the longest of these names that it begins with; a room imports
 # from floors below its own, and from itself.
 FLOORS = [
-    ["errors", "fingerprint", "seeds", "moved"],
+    ["errors", "fingerprint", "seeds", "moved", "environment"],
     ["types"],
     ["config", "storage"],
     ["plugins"],
@@ -50,6 +50,7 @@ FLOORS = [
     ["grid.bench"],
     ["doctor"],
     ["faults"],
+    ["api"],
     ["commands"],
     ["cli"],
     ["__main__"],

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qcrd.cell.finished import kept_student
+from qcrd.cell.finished import FinishedCell, kept_student
 from qcrd.cell.resolved import ResolvedCell, resolve
 from qcrd.config import Cell
+from qcrd.errors import DataError
 from qcrd.training.evaluate import Evaluator
 from qcrd.types import Question
 
@@ -35,6 +36,22 @@ class Answerer:
         """Create an Answerer from a cell's `cell.json` and its student's folder."""
         settings = Cell.model_validate(json.loads(cell.read_text())["settings"])
         return cls(resolve(settings), student)
+
+    @classmethod
+    def of(cls, ended: FinishedCell) -> Answerer:
+        """The Answerer of a finished cell.
+
+        Raises:
+            DataError: if its student was not kept.
+        """
+        if ended.record.status != "done":
+            raise DataError(f"cell {ended.id} ({ended.name}) has no student: it {ended.record.status}")
+        if not ended.student.is_dir():
+            raise DataError(
+                f"cell {ended.id} ({ended.name}): its student was not kept; set resources.keep_students: "
+                f"true, remove the folder {ended.folder} and run its grid again"
+            )
+        return cls(ended.cell, ended.student)
 
     def __call__(self, questions: Sequence[Question], explain: bool = False) -> list[Answer]:
         """Answer each question; labels need not be known.

@@ -71,3 +71,15 @@ class Task(Protocol):
     def target(self, rationale: str, label: str) -> str:
         """Rationale and label as one sequence, the inverse of `parse` (Single-Task's target)."""
         ...
+
+
+def predicted_label(task: Task, question: Question, text: str, sequence: bool) -> str | None:
+    """The label in what a student wrote; None if it cannot be read.
+
+    Args:
+        task: the question's task.
+        question: what was asked.
+        text: the student's output.
+        sequence: whether it is rationale and label in one text; else it is the label.
+    """
+    return task.parse(text, question).label if sequence else text

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from qcrd import config
 from qcrd.methods.base import Method
 from qcrd.student.base import Kind, Student
-from qcrd.tasks.base import Task
+from qcrd.tasks.base import Task, predicted_label
 from qcrd.types import Prediction, Question
 
 
@@ -41,7 +41,7 @@ class Evaluator:
         """One prediction per question, in order."""
         predictions = []
         for question, text in zip(self.questions, self.texts(), strict=True):
-            label = self.task.parse(text, question).label if self.sequence else text
+            label = predicted_label(self.task, question, text, self.sequence)
             correct = label is not None and self.task.correct(label, question)
             predictions.append(Prediction(question.id, text, question.label, correct))
         return predictions

@@ -11,7 +11,7 @@ from qcrd.cell.run import run_cell
 from qcrd.errors import DataError
 from qcrd.grid.console import say
 from qcrd.grid.plan import labels
-from qcrd.grid.plan.expansion import SampleNeed
+from qcrd.grid.plan.expansion import PlannedCell, SampleNeed
 from qcrd.grid.plan.students import refuse_unusable
 from qcrd.grid.plan.study import Study
 from qcrd.grid.run.drawing import draw_need
@@ -41,10 +41,14 @@ def train(path: Path, home: Home, name: str, preset: str | None = None) -> CellR
         DataError: if samples are missing whose engine needs Ray.
         QcrdError: if settings, data or the machine do not allow the training.
     """
-    home.check()
     study = Study.open(path, home, preset)
-    planned = study.find(name)
-    cell = planned.cell
+    return train_planned(study, study.find(name))
+
+
+def train_planned(study: Study, planned: PlannedCell) -> CellRecord:
+    """Train a cell of an opened grid; see `train`."""
+    home, cell = study.home, planned.cell
+    home.check()
     say(f"{study.grid.name}: {planned.name}, cell {cell.id}, preset {study.preset}")
     home.check_result(cell.id)
     if home.record(cell.id) is not None:
