@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from qcrd.commands import bench, cost, doctor, export, judge, open, samples, settings, train, why
+from qcrd.commands import bench, cost, doctor, export, judge, open, remove, samples, settings, train, why
+from qcrd.commands.changes import Limit, Set, changes
 from qcrd.commands.tracking import Tracking
 from qcrd.environment import prepare
 from qcrd.errors import QcrdError
@@ -35,6 +36,7 @@ app.command()(export.export)
 app.command()(judge.judge)
 app.command("open")(open.open_page)
 app.command()(settings.settings)
+app.command("rm")(remove.remove)
 app.command()(train.train)
 app.command()(why.why)
 
@@ -57,6 +59,7 @@ class PresetName(StrEnum):
     paper = "paper"
 
 
+CELLS = "the cells of a method (dss), a name, a pattern ('*beta*'), an id or a state (failed); repeatable"
 Grid = Annotated[Path, typer.Argument(help="The grid's YAML file, such as grids/quickstart.yaml.")]
 Preset = Annotated[PresetName | None, typer.Option(help="Overrides the file's preset.")]
 
@@ -64,6 +67,13 @@ Preset = Annotated[PresetName | None, typer.Option(help="Overrides the file's pr
 @app.command()
 def run(
     grid: Grid,
+    settings: Set = None,
+    limit: Limit = None,
+    only: Annotated[list[str] | None, typer.Option(metavar="CELLS", help=f"Only run {CELLS}.")] = None,
+    again: Annotated[
+        list[str] | None, typer.Option(metavar="CELLS", help=f"First delete the results of {CELLS}.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Only print the plan, as `qcrd plan` does.")] = False,
     preset: Preset = None,
     tracking: Tracking = None,
 ) -> None:
@@ -78,11 +88,22 @@ def run(
       ray job submit grids/ablation.yaml             as a Ray job
 
       qcrd run grids/ablation.yaml --preset embedded
+
+      qcrd run grids/table1.yaml --set beta=0.3 --set seeds=5
+
+      qcrd run grids/table1.yaml --limit 20              a trial of some minutes
+
+      qcrd run grids/table1.yaml --only qcrd --only "dss seed=0"
+
+      qcrd run grids/table1.yaml --again diverged
     """
+    if dry_run:
+        return plan(grid, settings, limit, preset)
     from qcrd.grid.run.driver import run as work
     from qcrd.storage.home import Home
 
-    complete = work(grid, Home.default(), preset, tracking)
+    changed = changes(settings, limit)
+    complete = work(grid, Home.default(), preset, tracking, changed, only or (), again or ())
     raise typer.Exit(0 if complete else 1)
 
 
@@ -97,6 +118,8 @@ class SplitName(StrEnum):
 @app.command()
 def sample(
     grid: Grid,
+    settings: Set = None,
+    limit: Limit = None,
     preset: Preset = None,
     split: Annotated[
         list[SplitName] | None,
@@ -114,12 +137,14 @@ def sample(
     from qcrd.grid.run.driver import sample as draw
     from qcrd.storage.home import Home
 
-    draw(grid, Home.default(), preset, tuple(split or ()))
+    draw(grid, Home.default(), preset, tuple(split or ()), changes(settings, limit))
 
 
 @app.command()
 def plan(
     grid: Grid,
+    settings: Set = None,
+    limit: Limit = None,
     preset: Preset = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
@@ -129,6 +154,8 @@ def plan(
 
       qcrd plan grids/ablation.yaml
 
+      qcrd plan grids/ablation.yaml --set seeds=5
+
       qcrd plan grids/ablation.yaml --json | jq '.cells | length'
     """
     from qcrd.doctor.hub import unasked_if_out_of_reach
@@ -137,7 +164,7 @@ def plan(
     from qcrd.grid.plan.study import Study
     from qcrd.storage.home import Home
 
-    study = Study.open(grid, Home.default(), preset)
+    study = Study.open(grid, Home.default(), preset, changes=changes(settings, limit))
     asks_hub = needs_hub(planned.cell.settings for planned in study.cells)
     with unasked_if_out_of_reach() if asks_hub else nullcontext():
         plan = plan_object(study)
@@ -145,7 +172,7 @@ def plan(
 
 
 @app.command()
-def status(grid: Grid, preset: Preset = None) -> None:
+def status(grid: Grid, settings: Set = None, limit: Limit = None, preset: Preset = None) -> None:
     """Show a grid's progress: cells by state, with step and accuracy of the running ones.
 
     Example: qcrd status grids/ablation.yaml
@@ -154,12 +181,15 @@ def status(grid: Grid, preset: Preset = None) -> None:
     from qcrd.grid.plan.study import Study
     from qcrd.storage.home import Home
 
-    typer.echo(status_text(Study.open(grid, Home.default(), preset)))
+    study = Study.open(grid, Home.default(), preset, changes=changes(settings, limit))
+    typer.echo(status_text(study))
 
 
 @app.command()
 def table(
     grid: Grid,
+    settings: Set = None,
+    limit: Limit = None,
     format: Annotated[Format, typer.Option(help="Output format.")] = Format.md,
     preset: Preset = None,
 ) -> None:
@@ -177,7 +207,7 @@ def table(
     from qcrd.grid.results.rows import tables
     from qcrd.storage.home import Home
 
-    study = Study.open(grid, Home.default(), preset)
+    study = Study.open(grid, Home.default(), preset, changes=changes(settings, limit))
     grid_tables = tables(study)
     if format == Format.html:
         from qcrd.grid.results.report import html  # imports matplotlib
@@ -199,6 +229,8 @@ class Picture(StrEnum):
 @app.command()
 def figure(
     grid: Grid,
+    settings: Set = None,
+    limit: Limit = None,
     out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("figures"),
     format: Annotated[
         list[Picture] | None, typer.Option(help="svg or png; repeatable. [default: both]")
@@ -219,7 +251,8 @@ def figure(
     from qcrd.report.drawing import FORMATS
     from qcrd.storage.home import Home
 
-    grid_tables = tables(Study.open(grid, Home.default(), preset))
+    study = Study.open(grid, Home.default(), preset, changes=changes(settings, limit))
+    grid_tables = tables(study)
     forms = [form for picture in format or Picture for form in FORMATS if form == picture.value]
     files = figures(grid_tables, out, forms)
     if not files:
@@ -231,6 +264,8 @@ def figure(
 @app.command()
 def sync(
     grid: Grid,
+    settings: Set = None,
+    limit: Limit = None,
     preset: Preset = None,
     tracking: Tracking = None,
 ) -> None:
@@ -244,7 +279,7 @@ def sync(
 
     if not tracking:
         raise QcrdError("no MLflow server is named; give --tracking URI or set MLFLOW_TRACKING_URI")
-    study = Study.open(grid, Home.default(), preset)
+    study = Study.open(grid, Home.default(), preset, changes=changes(settings, limit))
     with study.exclusive(typer.echo):  # the driver of a running grid sends to MLflow itself
         grid_mirror = mirror(study, tracking, live="running" in study.states())
         report = grid_mirror.push()

@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 
+from qcrd.commands.changes import Set, changes
+
 
 def cost(
     grids: Annotated[list[Path], typer.Argument(help="Grid files; shared cells count once.")],
+    settings: Set = None,
     preset: Annotated[str, typer.Option(help="embedded or paper; auto means paper here.")] = "paper",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -27,7 +30,7 @@ def cost(
 
     costs, all_cells = {}, []
     for path in grids:
-        file = read_grid(path)
+        file = read_grid(path, changes(settings, None))
         cells = [planned.cell.settings for planned in file.cells(resolve(preset, 1))]
         costs[file.grid.name] = counted(cells)
         all_cells += cells

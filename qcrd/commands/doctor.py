@@ -9,11 +9,14 @@ from typing import Annotated
 
 import typer
 
+from qcrd.commands.changes import Limit, Set, changes
 from qcrd.commands.tracking import Tracking
 
 
 def doctor(
     grid: Annotated[Path | None, typer.Argument(help="A grid whose requirements to check.")] = None,
+    settings: Set = None,
+    limit: Limit = None,
     preset: Annotated[str | None, typer.Option(help="Overrides the file's: auto, embedded, paper.")] = None,
     tracking: Tracking = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
@@ -35,7 +38,7 @@ def doctor(
     from qcrd.storage.home import Home
 
     checks = []
-    for check in examination(Home.default(), tracking or None, grid, preset):
+    for check in examination(Home.default(), tracking or None, grid, preset, changes(settings, limit)):
         checks.append(check)
         if not as_json:
             typer.echo(f"{check.state:8} {check.name}: {check.found}")

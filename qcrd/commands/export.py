@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from qcrd.commands.changes import Limit, Set, changes
 from qcrd.commands.terminal import plain
 from qcrd.errors import ConfigError
 
@@ -25,6 +26,8 @@ def export(
         str | None, typer.Option(metavar="OWNER/NAME", help="Upload it to the Hugging Face Hub too.")
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="A new repository is private.")] = False,
+    settings: Set = None,
+    limit: Limit = None,
 ) -> None:
     """Write a finished cell's student as a Hugging Face folder, with a model card.
 
@@ -51,7 +54,7 @@ def export(
     if push is not None:
         hub.check_id(push)
     refuse_full(folder, overwrite)
-    ended = FinishedCell.find(home, finished_id(home, cell, grid)[0])
+    ended = FinishedCell.find(home, finished_id(home, cell, grid, changes(settings, limit))[0])
     check(ended)
     section = ended.cell.settings.student
     if push is not None and section.adapter is not None and not merged:

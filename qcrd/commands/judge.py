@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from qcrd.commands.changes import Set, changes
 from qcrd.commands.terminal import plain
 
 
@@ -25,6 +26,7 @@ def judge(
     grid: Annotated[
         Path | None, typer.Option(help="Compare the cells of this grid that have the same task and seed.")
     ] = None,
+    settings: Set = None,
     questions: Annotated[int, typer.Option(min=1, help="Number of random test questions.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the questions.")] = 0,
     tau: Annotated[
@@ -65,7 +67,7 @@ def judge(
     with redirect_stdout(sys.stderr):  # progress goes to stderr, only the result to stdout
         pairs = [(a, b)]
         if grid:
-            pairing = pair_cells(Study.open(grid, home), a, b)
+            pairing = pair_cells(Study.open(grid, home, changes=changes(settings, None)), a, b)
             pairs = pairing.pairs
             for name in pairing.unfinished:
                 say(f"skipped, since it is not finished: {name}")

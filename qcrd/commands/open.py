@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from qcrd.commands.changes import Limit, Set, changes
 from qcrd.commands.tracking import Tracking
 from qcrd.errors import QcrdError
 
@@ -15,6 +16,8 @@ from qcrd.errors import QcrdError
 def open_page(
     grid: Annotated[Path, typer.Argument(help="The grid's YAML file, such as grids/quickstart.yaml.")],
     only_print: Annotated[bool, typer.Option("--print", help="Only print the addresses.")] = False,
+    settings: Set = None,
+    limit: Limit = None,
     preset: Annotated[str | None, typer.Option(help="Overrides the file's: auto, embedded, paper.")] = None,
     tracking: Tracking = None,
 ) -> None:
@@ -32,7 +35,7 @@ def open_page(
 
     if not tracking:
         raise QcrdError("no MLflow server is named; give --tracking URI or set MLFLOW_TRACKING_URI")
-    study = Study.open(grid, Home.default(), preset)
+    study = Study.open(grid, Home.default(), preset, changes=changes(settings, limit))
     page = find(tracking, study.folder, study.id)
     typer.echo(f"runs: {page.comparison}\nreport: {page.report}")
     if not only_print:

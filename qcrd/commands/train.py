@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from qcrd.commands.changes import Limit, Set, changes
 from qcrd.errors import ConfigError
 
 
@@ -20,6 +21,8 @@ def train(
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto: the GPU if there is one.")
     ] = "auto",
+    settings: Set = None,
+    limit: Limit = None,
     preset: Annotated[
         Literal["auto", "embedded", "paper"] | None, typer.Option(help="Overrides the file's preset.")
     ] = None,
@@ -48,5 +51,5 @@ def train(
         if not torch.cuda.is_available():
             raise ConfigError("--device cuda: torch sees no GPU; allowed: auto, cpu")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: both leave a resumable cell
-    record = work(grid, Home.default(), cell, preset)
+    record = work(grid, Home.default(), cell, preset, changes(settings, limit))
     raise typer.Exit(0 if record.status == "done" else 1)

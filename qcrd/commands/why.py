@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from qcrd.commands.changes import Limit, Set, changes
 from qcrd.commands.terminal import plain
 
 
@@ -23,6 +24,8 @@ def why(
         Literal["test", "validation", "train"], typer.Option(help="Split to which the number refers.")
     ] = "test",
     grid: Annotated[Path | None, typer.Option(help="Grid of the named cell.")] = None,
+    settings: Set = None,
+    limit: Limit = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show the provenance of a result: cell, predictions, rationales, samples, prompt and teacher.
@@ -51,7 +54,8 @@ def why(
     from qcrd.storage.home import Home
 
     home = Home.default()
-    cell, name = finished_id(home, cell, grid)  # the cell may have been trained for another grid
+    # The name in this grid; the cell may have been trained for another one.
+    cell, name = finished_id(home, cell, grid, changes(settings, limit))
     ended = FinishedCell.find(home, cell)
     result = entry(ended, home)
     result = replace(result, name=name or result.name)

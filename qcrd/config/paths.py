@@ -1,9 +1,10 @@
-"""Settings that hold a folder, file or Hub id, in which ~ and environment variables are expanded."""
+"""Settings that hold a folder, file or Hub id: ~ and environment variables in them, and relative paths."""
 
 from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 PLACES = (
     "task.source",
@@ -18,6 +19,9 @@ PLACES = (
     "selection.measured_by",
 )
 """Dotted paths of these settings."""
+
+_FILES = ("task.prompt", "teacher.path", "student.prompt")  # never Hub ids
+_NAMES = ("embedded", "smollm2-135m", "plain", "chat")  # values with a meaning of their own
 
 _SECRET = re.compile(r"(^|_)(API)?(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_|$)", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
@@ -56,3 +60,28 @@ def replaced(text: str) -> str:
         return os.environ[name]
 
     return os.path.expanduser(_VARIABLE.sub(value, text))
+
+
+def located(setting: str, value: str, folder: Path) -> str:
+    """The value of a setting in `PLACES`, expanded, and absolute if it is a relative path.
+
+    Args:
+        setting: its dotted path.
+        value: as written in a file.
+        folder: the file's folder, which relative paths start from.
+
+    Raises:
+        ValueError: as `replaced`; or if the path exists in the working folder but not in `folder`.
+    """
+    value = replaced(value)
+    if setting == "teacher.base_url" or value in _NAMES or os.path.isabs(value):
+        return value
+    inside = os.path.abspath(folder / value)
+    if os.path.exists(inside) or value.startswith((".", os.sep)):
+        return inside
+    if os.path.exists(value):
+        raise ValueError(
+            f"value {value!r} is in the working folder, but paths in a grid start from the grid's folder; "
+            f"allowed: {os.path.relpath(value, folder)!r} or an absolute path"
+        )
+    return inside if setting in _FILES else value

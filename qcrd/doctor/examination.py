@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qcrd.doctor.check import Check, Look, run_checks
 from qcrd.storage.home import Home
 
+if TYPE_CHECKING:
+    from qcrd.grid.plan.changes import Changes
 
-def examination(home: Home, tracking: str | None, grid: Path | None, preset: str | None) -> Iterator[Check]:
+
+def examination(
+    home: Home,
+    tracking: str | None,
+    grid: Path | None,
+    preset: str | None,
+    changes: Changes | None = None,
+) -> Iterator[Check]:
     """Run every check and yield its results as they arrive.
 
     Args:
@@ -19,6 +28,7 @@ def examination(home: Home, tracking: str | None, grid: Path | None, preset: str
         tracking: MLflow's address, or None.
         grid: YAML file of a grid whose requirements are also checked.
         preset: overrides the grid's preset.
+        changes: changes of the grid from the command line.
     """
     looks = [
         ("versions", _look("versions", "versions")),
@@ -37,7 +47,7 @@ def examination(home: Home, tracking: str | None, grid: Path | None, preset: str
         ("Hub", _look("hub", "hub")),
     ]
     if grid:
-        looks.append(("grid", lambda: _needs(grid, home, preset)))
+        looks.append(("grid", lambda: _needs(grid, home, preset, changes)))
     yield from run_checks(looks)
 
 
@@ -46,9 +56,10 @@ def _look(module: str, function: str, *arguments: Any) -> Look:
     return lambda: getattr(import_module(f"qcrd.doctor.{module}"), function)(*arguments)
 
 
-def _needs(grid: Path, home: Home, preset: str | None) -> Iterator[Check]:
+def _needs(grid: Path, home: Home, preset: str | None, changes: Changes | None) -> Iterator[Check]:
     from qcrd.doctor import hub, services
     from qcrd.doctor.needs import needs, offered
+    from qcrd.grid.plan.changes import NO_CHANGES
 
     with hub.unasked_if_out_of_reach():
-        yield from needs(grid, home, preset, offered(services.cluster()))
+        yield from needs(grid, home, preset, offered(services.cluster()), changes or NO_CHANGES)

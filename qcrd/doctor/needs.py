@@ -16,6 +16,7 @@ from qcrd.doctor.check import Check, error, from_error, ok, warning
 from qcrd.errors import QcrdError
 from qcrd.grid.cluster.capacity import Capacity, capacity_error
 from qcrd.grid.cluster.shares import Node, Shares
+from qcrd.grid.plan.changes import NO_CHANGES, Changes
 from qcrd.grid.plan.checkpoints import used_models
 from qcrd.grid.plan.expansion import SampleNeed
 from qcrd.grid.plan.labels import label_checks
@@ -27,7 +28,9 @@ from qcrd.tasks import shots
 from qcrd.teacher.engines import ENGINES, recorded_answers
 
 
-def needs(grid: Path, home: Home, preset: str | None, nodes: Sequence[Node]) -> Iterator[Check]:
+def needs(
+    grid: Path, home: Home, preset: str | None, nodes: Sequence[Node], changes: Changes = NO_CHANGES
+) -> Iterator[Check]:
     """Check every requirement of a grid.
 
     Args:
@@ -35,10 +38,11 @@ def needs(grid: Path, home: Home, preset: str | None, nodes: Sequence[Node]) -> 
         home: where samples are stored.
         preset: overrides the file's preset.
         nodes: nodes of the cluster, or this machine.
+        changes: changes of the file from the command line.
     """
     gpus = sum(node.gpus for node in nodes)
     try:
-        study = Study.open(grid, home, preset, gpus)
+        study = Study.open(grid, home, preset, gpus, changes)
     except QcrdError as trouble:
         yield from_error("grid", trouble)
         return

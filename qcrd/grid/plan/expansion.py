@@ -6,15 +6,24 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from qcrd.cell.identity import cell_id, teacher_samples
 from qcrd.cell.resolved import ResolvedCell, resolve
 from qcrd.config import Cell, Grid, Task, Teacher, merged
-from qcrd.config.paths import PLACES, replaced
+from qcrd.config.paths import PLACES, located
 from qcrd.config.presets import PRESETS, Preset
 from qcrd.fingerprint import canonical, fingerprint
-from qcrd.grid.plan.factors import dotted_path, factor_error, get_setting, short_name, value_text
+from qcrd.grid.plan.changes import NO_CHANGES, Changes
+from qcrd.grid.plan.factors import (
+    dotted_path,
+    factor_error,
+    get_setting,
+    short_name,
+    value_text,
+    written_name,
+)
 from qcrd.grid.plan.problems import GridProblems, Problem, Where, yaml_text
 from qcrd.grid.plan.validation import validate_cell, value_at
 
@@ -86,13 +95,21 @@ class _Choice:
     settings: tuple[_Choice, ...] = ()  # of a variant
 
 
-def expand(grid: Grid, preset: Preset) -> list[PlannedCell]:
+def expand(
+    grid: Grid, preset: Preset, folder: Path = Path(), changes: Changes = NO_CHANGES
+) -> list[PlannedCell]:
     """The cells of a grid in a preset.
 
     Cells are sorted by seed, so that a complete table of the first seed is available early. Later settings
     override earlier ones, in the order: preset, base, variant, product combination, swept value, seed. Cells
     with the same result (a swept value equal to the base's, a baseline in a sweep of a setting that only QCRD
     reads) are one cell with several rows.
+
+    Args:
+        grid: the grid.
+        preset: the preset.
+        folder: where relative paths in the grid start.
+        changes: from the command line; its settings are already in the grid, its limit is not.
 
     Raises:
         GridProblems: if the grid is invalid; lists all problems, each with factor and value.
@@ -114,7 +131,7 @@ def expand(grid: Grid, preset: Preset) -> list[PlannedCell]:
         _add(problems, ("product",), f"the grid has {size} cells; allowed: up to {MAX_CELLS}")
         raise GridProblems(problems)
 
-    builder = _Builder(_without_seed(grid.base), preset, problems)
+    builder = _Builder(_without_seed(grid.base), preset, folder, changes, problems)
     distinct: dict[str, Cell] = {}
     rows: dict[str, list[FactorRow]] = {}
     for chosen in itertools.product(*product.values()):
@@ -153,13 +170,22 @@ def required_samples(cells: Iterable[Cell]) -> list[SampleNeed]:
 class _Builder:
     """Builds cells from a base and choices; adds a problem for each error in a cell."""
 
-    def __init__(self, base: dict[str, Any], preset: Preset, problems: dict[Problem, None]):
+    def __init__(
+        self,
+        base: dict[str, Any],
+        preset: Preset,
+        folder: Path,
+        changes: Changes,
+        problems: dict[Problem, None],
+    ):
+        self.folder = folder
+        self.changes = changes
         self.problems = problems
         self.base = merged(PRESETS[preset], base)
         for path in PLACES:
             value = value_at(self.base, path)
             if isinstance(value, str):
-                self.base = _set(self.base, path, self._expand_path(("base", *path.split(".")), value))
+                self.base = _set(self.base, path, self._locate(path, ("base", *path.split(".")), value))
         self.base_messages = {message for _, message in validate_cell(self.base)[1]}
 
     def build(self, choices: tuple[_Choice, ...]) -> Cell | None:
@@ -170,12 +196,12 @@ class _Builder:
                 continue
             value = choice.value
             if choice.path in PLACES and isinstance(value, str):
-                value = self._expand_path(choice.where, value)
+                value = self._locate(choice.path, choice.where, value)
             tree = _set(tree, choice.path, value)
         cell, errors = validate_cell(tree)
         for path, message in errors:
             _add(self.problems, self._where(path, message, choices), message)
-        return cell
+        return self.changes.limited(cell) if cell else None
 
     def _where(self, path: str, message: str, choices: tuple[_Choice, ...]) -> Where:
         """Where the user has to correct it: the choice that set `path`, or the last one in that section."""
@@ -188,9 +214,9 @@ class _Builder:
                     return choice.where
         return ("base", *path.split(".")) if path else ("base",)
 
-    def _expand_path(self, where: Where, value: str) -> str:
+    def _locate(self, setting: str, where: Where, value: str) -> str:
         try:
-            return replaced(value)
+            return located(setting, value, self.folder)
         except ValueError as error:
             _add(self.problems, where, str(error))
             return value
@@ -248,7 +274,9 @@ def _check_baseline(
         path = dotted_path(name)
         values = [choice.value for choice in product.get(path, [])]
         if path not in product:
-            allowed = ", ".join(map(short_name, product)) or "none, the grid has neither product nor variants"
+            allowed = (
+                ", ".join(map(written_name, product)) or "none, the grid has neither product nor variants"
+            )
             _add(problems, ("baseline", name), f"is not a factor of product or variants; allowed: {allowed}")
         elif value not in values:
             allowed = ", ".join(map(value_text, values))

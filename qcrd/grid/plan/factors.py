@@ -33,17 +33,28 @@ def setting_paths() -> tuple[str, ...]:
     return tuple(_setting_paths(Cell, ""))
 
 
+@cache
+def sections() -> frozenset[str]:
+    """Dotted paths of all sections of a cell's settings."""
+    parts = [path.split(".") for path in setting_paths()]
+    return frozenset(".".join(path[:end]) for path in parts for end in range(1, len(path)))
+
+
 def dotted_path(name: str) -> str:
     """The dotted path of an alias; any other name is returned as it is."""
     return ALIASES.get(name, name)
 
 
+def written_name(path: str) -> str:
+    """The shortest name that a grid may use for a setting: its alias, or else its dotted path."""
+    return next((alias for alias, target in ALIASES.items() if target == path), path)
+
+
 @cache
 def short_name(path: str) -> str:
     """The shortest unambiguous name of a setting: alias, last part of the path if unique, or whole path."""
-    for alias, target in ALIASES.items():
-        if target == path:
-            return alias
+    if (name := written_name(path)) != path:
+        return name
     last = path.rpartition(".")[2]
     unique = Counter(p.rpartition(".")[2] for p in setting_paths())[last] == 1
     return last if unique and last not in ALIASES else path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from qcrd.config import Grid
 from qcrd.config.presets import Preset, resolve
 from qcrd.errors import ConfigError, did_you_mean
 from qcrd.fingerprint import fingerprint
+from qcrd.grid.plan.changes import NO_CHANGES, Changes
 from qcrd.grid.plan.expansion import PlannedCell, SampleNeed, required_samples
 from qcrd.grid.plan.file import read_grid
 from qcrd.grid.plan.gpus import gpu_count
@@ -26,6 +28,8 @@ from qcrd.storage.home import Home
 from qcrd.tracking import progress
 
 LATEST = "latest.json"
+STATES = ("done", "diverged", "failed", "running", "interrupted", "planned")
+MIN_ID = 4  # characters of an id that a pattern must have
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,17 @@ class Study:
     preset: Preset
     home: Home
     cells: tuple[PlannedCell, ...]
+    changes: Changes = NO_CHANGES  # of the file, from the command line
 
     @classmethod
-    def open(cls, path: Path, home: Home, preset: str | None = None, gpus: float | None = None) -> Study:
+    def open(
+        cls,
+        path: Path,
+        home: Home,
+        preset: str | None = None,
+        gpus: float | None = None,
+        changes: Changes = NO_CHANGES,
+    ) -> Study:
         """Read and plan a grid.
 
         Args:
@@ -47,8 +59,9 @@ class Study:
             preset: overrides the file's preset.
             gpus: number of GPUs of the cluster, by which preset `auto` is resolved; None: use the preset of
                 the grid's last run, else the GPUs of this machine.
+            changes: changes of the file from the command line.
         """
-        file = read_grid(path)
+        file = read_grid(path, changes)
         grid = file.grid
         requested = preset or grid.preset
         if home.bucket and requested == "auto":
@@ -59,7 +72,7 @@ class Study:
         if requested == "auto" and gpus is None:
             gpus = gpu_count()
         chosen = resolve(requested, gpus or 0)
-        study = cls(grid.within(chosen), chosen, home, tuple(file.cells(chosen)))
+        study = cls(grid.within(chosen), chosen, home, tuple(file.cells(chosen)), changes)
         home.refresh(study.ids if home.bucket else None)
         return study
 
@@ -88,6 +101,37 @@ class Study:
             f"{self.grid.name}: no cell is named {name!r}; `qcrd plan` lists the names and ids"
             f"{did_you_mean(name, names)}"
         )
+
+    def matching(self, patterns: Iterable[str]) -> list[PlannedCell]:
+        """The cells that any of the patterns stands for, in the grid's order.
+
+        Args:
+            patterns: each a method, a cell's name with or without its seed, the beginning of an id, a state
+                (`state`), or a pattern with * and ? for names.
+
+        Raises:
+            ConfigError: if a pattern stands for no cell.
+        """
+        states, chosen = self.states(), set()
+        for pattern in patterns:
+            numbers = {
+                i
+                for i, (planned, cell_state) in enumerate(zip(self.cells, states, strict=True))
+                if pattern in (planned.cell.settings.method, cell_state)
+                or planned.is_called(pattern)
+                or any(fnmatchcase(name, pattern) for name in planned.names)
+            }
+            if not numbers and len(pattern) >= MIN_ID:
+                numbers = {i for i, cell_id in enumerate(self.ids) if cell_id.startswith(pattern)}
+            if not numbers and pattern not in STATES:
+                names = {name for planned in self.cells for name in planned.names}
+                names |= {planned.cell.settings.method for planned in self.cells} | set(STATES)
+                raise ConfigError(
+                    f"{self.grid.name}: no cell matches {pattern!r}; `qcrd plan` lists the names and ids"
+                    f"{did_you_mean(pattern, sorted(names))}"
+                )
+            chosen |= numbers
+        return [planned for i, planned in enumerate(self.cells) if i in chosen]
 
     @cached_property
     def id(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from qcrd.cell.teacher_accuracy import TeacherAccuracy, teacher_accuracies
 from qcrd.errors import DamagedResult
@@ -29,7 +30,10 @@ def tables(study: Study, accuracies: Sequence[TeacherAccuracy] | None = None) ->
         teacher_line(a.teacher, a.task, a.split, a.m, a.statistics, "table3" in study.grid.paper)
         for a in (study_accuracies(study) if accuracies is None else accuracies)
     ]
-    return table(rows, study.grid.name, study.preset, ", ".join(names), lines, "cost" in study.grid.columns)
+    result = table(rows, study.grid.name, study.preset, ", ".join(names), lines, "cost" in study.grid.columns)
+    if changed := str(study.changes):
+        result = replace(result, about=(f"changed by {changed}", *result.about))
+    return result
 
 
 def study_accuracies(study: Study) -> list[TeacherAccuracy]:

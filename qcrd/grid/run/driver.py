@@ -17,6 +17,7 @@ from pathlib import Path
 import ray
 
 from qcrd import plugins
+from qcrd.cell.remove import remove_cell
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.cell.teacher_accuracy import TeacherAccuracy
 from qcrd.errors import DamagedResult, StoreError
@@ -25,6 +26,7 @@ from qcrd.grid.cluster.gpu_sharing import measured_share
 from qcrd.grid.cluster.shares import Node, Shares
 from qcrd.grid.console import say
 from qcrd.grid.plan import labels
+from qcrd.grid.plan.changes import NO_CHANGES, Changes
 from qcrd.grid.plan.expansion import PlannedCell
 from qcrd.grid.plan.students import refuse_unusable
 from qcrd.grid.plan.study import Study, last_status
@@ -49,7 +51,15 @@ LOCKED_CELL_SECONDS = 5.0  # maximum wait for a cell that another process has lo
 STOP_PUSH_SECONDS = 10.0  # maximum wait for MLflow after a stop; `ray job stop` kills the driver soon
 
 
-def run(path: Path, home: Home, preset: str | None = None, tracking: str | None = None) -> bool:
+def run(
+    path: Path,
+    home: Home,
+    preset: str | None = None,
+    tracking: str | None = None,
+    changes: Changes = NO_CHANGES,
+    only: Sequence[str] = (),
+    again: Sequence[str] = (),
+) -> bool:
     """Run a grid.
 
     Args:
@@ -57,9 +67,12 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
         home: home for all results.
         preset: overrides the file's preset.
         tracking: MLflow's tracking URI; None: only write journals, for a later `qcrd sync`.
+        changes: changes of the file from the command line.
+        only: cells to run (`Study.matching`); (): all.
+        again: cells whose results to delete first (`Study.matching`).
 
     Returns:
-        Whether every cell has a result.
+        Whether every cell that was run has a result.
 
     Raises:
         KeyboardInterrupt: on SIGINT or SIGTERM, after cells and runs are marked as stopped.
@@ -68,8 +81,10 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
     home.check()
     with cluster() as ray_cluster:
         signal.signal(signal.SIGTERM, _interrupt)  # after ray.init, which installs a handler that aborts
-        study = Study.open(path, home, preset, ray_cluster.gpus)
+        study = Study.open(path, home, preset, ray_cluster.gpus, changes)
         shares = Shares.of(study.grid.resources, ray_cluster.nodes)
+        chosen = study.matching(only) if only else study.cells
+        repeated = study.matching(again) if again else ()
         _announce(study, ray_cluster, preset, tracking)
         study.save_preset()
         _keep_plugins(home)
@@ -81,7 +96,8 @@ def run(path: Path, home: Home, preset: str | None = None, tracking: str | None 
                 feeder.start()
             log.status("running")
             try:
-                todo = _unfinished(study)
+                forget(study, repeated)
+                todo = _unfinished(study, chosen)
                 if todo:
                     _check_and_sample(study, shares, ray_cluster.nodes, todo)
                 accuracies = study_accuracies(study)
@@ -118,10 +134,13 @@ def _announce(study: Study, ray_cluster: Cluster, preset: str | None, tracking: 
         say("runs: MLFLOW_TRACKING_URI is not set; `qcrd sync` sends them to MLflow later")
 
 
-def _unfinished(study: Study) -> list[PlannedCell]:
-    """The cells without a result; damaged results are deleted first."""
+def _unfinished(study: Study, chosen: Sequence[PlannedCell]) -> list[PlannedCell]:
+    """Those of the chosen cells without a result; damaged results are deleted first."""
     forget_damaged(study)
-    return [planned for planned in study.cells if study.home.record(planned.cell.id) is None]
+    todo = [planned for planned in chosen if study.home.record(planned.cell.id) is None]
+    if len(chosen) < len(study.cells):
+        say(f"--only: {len(chosen)} of {len(study.cells)} cells, {len(todo)} of them without a result")
+    return todo
 
 
 def _check_and_sample(
@@ -164,6 +183,13 @@ def _train(
     return failed
 
 
+def forget(study: Study, cells: Sequence[PlannedCell]) -> None:
+    """Delete the results of cells, so that they are trained again from the start."""
+    for planned in cells:
+        remove_cell(study.home, planned.cell.id)
+        say(f"{planned.name}: deleted, to be trained again")
+
+
 def forget_damaged(study: Study) -> None:
     """Delete damaged results, so that their cells are trained again."""
     for planned, cell_id in zip(study.cells, study.ids, strict=True):
@@ -174,7 +200,13 @@ def forget_damaged(study: Study) -> None:
             study.home.forget_result(cell_id)
 
 
-def sample(path: Path, home: Home, preset: str | None = None, splits: Sequence[str] = ()) -> None:
+def sample(
+    path: Path,
+    home: Home,
+    preset: str | None = None,
+    splits: Sequence[str] = (),
+    changes: Changes = NO_CHANGES,
+) -> None:
     """Draw the samples that a grid requires, without training.
 
     Args:
@@ -182,6 +214,7 @@ def sample(path: Path, home: Home, preset: str | None = None, splits: Sequence[s
         home: home for the samples.
         preset: overrides the file's preset.
         splits: further splits to sample, such as test.
+        changes: changes of the file from the command line.
 
     Raises:
         KeyboardInterrupt: on SIGINT or SIGTERM, after all received answers are stored.
@@ -190,7 +223,7 @@ def sample(path: Path, home: Home, preset: str | None = None, splits: Sequence[s
     home.check()
     with cluster() as ray_cluster:
         signal.signal(signal.SIGTERM, _interrupt)
-        study = Study.open(path, home, preset, ray_cluster.gpus)
+        study = Study.open(path, home, preset, ray_cluster.gpus, changes)
         _keep_plugins(home)
         shares = Shares.of(study.grid.resources, ray_cluster.nodes)
         draw_missing(study, shares, ray_cluster.nodes, splits=splits)

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from qcrd import plugins
 from qcrd.config import Resources, Section, Task, Teacher
-from qcrd.config.paths import replaced
+from qcrd.config.paths import located
 from qcrd.errors import ConfigError, DataError
 from qcrd.grid.cluster.connection import cluster
 from qcrd.grid.cluster.engines import Say
@@ -152,12 +152,12 @@ def _cells_named(study: Study, name: str) -> dict[tuple[Task, int], tuple[str, P
 
 
 def _expand_paths(path: Path, teacher: dict[str, Any]) -> dict[str, Any]:
-    """`teacher` with environment variables and ~ expanded in its paths."""
+    """`teacher` with its paths expanded and absolute."""
     expanded = dict(teacher)
     for name in ("model", "path", "base_url"):
         if isinstance(teacher.get(name), str):
             try:
-                expanded[name] = replaced(teacher[name])
+                expanded[name] = located(f"teacher.{name}", teacher[name], path.absolute().parent)
             except ValueError as error:
                 raise ConfigError(f"{path}: teacher.{name}: {error}") from error
     return expanded

@@ -11,6 +11,7 @@ from qcrd.cell.run import run_cell
 from qcrd.errors import DataError
 from qcrd.grid.console import say
 from qcrd.grid.plan import labels
+from qcrd.grid.plan.changes import NO_CHANGES, Changes
 from qcrd.grid.plan.expansion import PlannedCell, SampleNeed
 from qcrd.grid.plan.students import refuse_unusable
 from qcrd.grid.plan.study import Study
@@ -26,7 +27,9 @@ from qcrd.types import CellRecord
 REPORT_SECONDS = 5.0  # seconds between two lines of progress
 
 
-def train(path: Path, home: Home, name: str, preset: str | None = None) -> CellRecord:
+def train(
+    path: Path, home: Home, name: str, preset: str | None = None, changes: Changes = NO_CHANGES
+) -> CellRecord:
     """Train a cell, or resume its training; the grid finds its record. A finished cell is not trained again.
 
     Missing samples are drawn if the teacher is a server or a file of recorded answers.
@@ -36,12 +39,13 @@ def train(path: Path, home: Home, name: str, preset: str | None = None) -> CellR
         home: where samples are read and results are written.
         name: of the cell, or the beginning of its id.
         preset: overrides the file's.
+        changes: changes of the file from the command line.
 
     Raises:
         DataError: if samples are missing whose engine needs Ray.
         QcrdError: if settings, data or the machine do not allow the training.
     """
-    study = Study.open(path, home, preset)
+    study = Study.open(path, home, preset, changes=changes)
     return train_planned(study, study.find(name))
 
 
