@@ -13,6 +13,7 @@ import typer
 
 from qcrd.commands import bench, cost, doctor, export, judge, open, remove, samples, settings, train, why
 from qcrd.commands.changes import Limit, Set, changes
+from qcrd.commands.splits import SplitName
 from qcrd.commands.tracking import Tracking
 from qcrd.environment import prepare
 from qcrd.errors import QcrdError
@@ -105,14 +106,6 @@ def run(
     changed = changes(settings, limit)
     complete = work(grid, Home.default(), preset, tracking, changed, only or (), again or ())
     raise typer.Exit(0 if complete else 1)
-
-
-class SplitName(StrEnum):
-    """Splits of a data set."""
-
-    train = "train"
-    validation = "validation"
-    test = "test"
 
 
 @app.command()

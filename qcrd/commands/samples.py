@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qcrd.commands import samples_export
 from qcrd.commands.terminal import plain
 
 if TYPE_CHECKING:
@@ -90,41 +91,7 @@ def show(
             typer.echo(plain(f"{head}\n{prompt.texts[i]}"))
 
 
-@app.command()
-def export(
-    sampler: SamplerId,
-    out: Annotated[Path | None, typer.Option(help="File to write. [default: standard output]")] = None,
-) -> None:
-    """Write the answers as JSON lines that `teacher: {engine: recorded, path: FILE}` can read.
-
-    A line has id and samples, and for information prompt, prompt_id, finish_reasons and tokens. Questions
-    with the same prompt share their answers, which are exported under the id of one of them.
-
-    Examples:
-
-      qcrd samples export 3f9a --out answers.jsonl
-
-      qcrd samples export 3f9a | jq -r '.samples[0]'
-    """
-    from qcrd.samples.inventory import find, lines
-    from qcrd.storage.files import atomic
-
-    folder = find(_root(), sampler)
-    exported = list(lines(folder))
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in exported)
-    if out is None:
-        typer.echo(text, nl=False)
-    else:
-        with atomic(out.absolute()) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    duplicates = len(exported) - len({line["id"] for line in exported})
-    typer.echo(f"{len(exported) - duplicates} questions", err=True)
-    if duplicates:
-        typer.echo(
-            f"{duplicates} lines are of questions that were asked with several prompts. Recorded answers "
-            "need one line per question: keep the line with the prompt that you want",
-            err=True,
-        )
+app.command()(samples_export.export)
 
 
 @app.command()

@@ -66,11 +66,10 @@ def check(ended: FinishedCell) -> None:
     if ended.record.status != "done":
         raise DataError(f"cell {ended.id} ({ended.name}) has no student: it {ended.record.status}")
     if not ended.student.is_dir():
-        record = ended.folder / "record.json"
         raise DataError(
             f"cell {ended.id} ({ended.name}): its student was not kept. resources.keep_students: true in its "
-            f"grid keeps students. To train the cell again, to the same figures: `rm {record}`, then "
-            f"`qcrd train GRID --cell {ended.id}`"
+            f"grid keeps students. To train the cell again, to the same figures: `qcrd rm "
+            f"{ended.id}`, then `qcrd train GRID --cell {ended.id}`"
         )
 
 
