@@ -50,8 +50,9 @@ def training_bytes(shape: PretrainedConfig, row: int, most: int) -> int:
         row: longest row in tokens: question and rationale.
         most: tokens of a chunk.
     """
-    weights = sum(weight.numel() for weight in _encoder(shape).model.parameters())
-    return PER_WEIGHT * weights + kept_bytes(shape, [row] * max(1, most // row))
+    weights: int = sum(weight.numel() for weight in _encoder(shape).model.parameters())
+    activations: int = kept_bytes(shape, [row] * max(1, most // row))
+    return PER_WEIGHT * weights + activations
 
 
 def _encoder(shape: PretrainedConfig) -> Encoder:

@@ -62,7 +62,8 @@ def load_discriminator(
         torch.manual_seed(seed)
         encoder = _encoder(section, revision, tokenizer, seed)
         model = Discriminator(encoder, tokenizer, precision == "bf16", hub_commit)
-    return model.to(device)
+    model.to(device)
+    return model
 
 
 def check_settings(section: config.Discriminator, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -45,7 +45,7 @@ def same_vocabulary(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase
     """Whether token ids mean the same to both."""
     if one is other:
         return True
-    return one.eos_token_id == other.eos_token_id and one.get_vocab() == other.get_vocab()
+    return bool(one.eos_token_id == other.eos_token_id and one.get_vocab() == other.get_vocab())
 
 
 def same_ids(student: Student, tokenizer: PreTrainedTokenizerBase, limit: int) -> bool:

@@ -11,8 +11,8 @@ from qcrd.losses.likelihood import row_means
 from qcrd.objectives.base import Ingredients, Stateless
 from qcrd.objectives.rationale_pool import RationalePool
 from qcrd.objectives.targets import RationaleTargets, no_loss
+from qcrd.student.device import to_device
 from qcrd.student.selfplay import Snapshots
-from qcrd.student.t5.packing import to_device
 
 
 class StepByStep(Stateless):

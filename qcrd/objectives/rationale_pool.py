@@ -150,7 +150,7 @@ def difficulties(
     A student that writes a `sequence` is asked for one, and its label stands behind the cue in both terms.
     """
     cue = answer_cue(student, task, labels[0])
-    return rationale_difficulty(
+    difficulties: list[list[float]] = rationale_difficulty(
         student,
         student.prompts("solve" if sequence else "predict", [q.text for q in questions], lengths.max_input),
         student.completions(labels, lengths.max_label),
@@ -158,3 +158,4 @@ def difficulties(
         cue,
         cue if sequence else (),
     )
+    return difficulties

@@ -73,7 +73,8 @@ class Student(nn.Module, ABC):
 
     def text(self, tokens: Sequence[int]) -> str:
         """Text of one generated completion, without special tokens."""
-        return self.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True)
+        return text.strip()
 
     @abstractmethod
     def read(self, prompts: Sequence[Sequence[int]]) -> Any:

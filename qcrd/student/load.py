@@ -42,8 +42,10 @@ def load_student(
     t5 = is_t5(section, setting)
     tokenizer = load_tokenizer(section, setting)
     if t5:
-        return load_t5(section, tokenizer, seed, setting, hub_commit).to(device)
-    return load_causal(section, tokenizer, seed, device, setting, hub_commit, training, cue)
+        student: Student = load_t5(section, tokenizer, seed, setting, hub_commit).to(device)
+    else:
+        student = load_causal(section, tokenizer, seed, device, setting, hub_commit, training, cue)
+    return student
 
 
 def check_settings(section: config.Student, training: config.Training) -> None:

@@ -11,8 +11,9 @@ from transformers import PreTrainedModel
 from qcrd.discriminator.encoders.base import Encoder
 from qcrd.student import flops
 from qcrd.student.causal.forward import hidden_states
-from qcrd.student.causal.packing import Layout, share_prefixes, to_device
+from qcrd.student.causal.packing import Layout, share_prefixes
 from qcrd.student.causal.replay import Plain
+from qcrd.student.device import to_device
 
 
 class CausalEncoder(Encoder):

@@ -8,8 +8,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from qcrd.discriminator.encoders.base import Encoder
+from qcrd.student.device import to_device
 from qcrd.student.t5.forward import Stack
-from qcrd.student.t5.packing import Layout, to_device
+from qcrd.student.t5.packing import Layout
 
 
 class T5Encoder(Encoder):

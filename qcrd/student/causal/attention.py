@@ -6,7 +6,7 @@ keyword argument `packed`, which models hand down; without one a model attends a
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -50,16 +50,17 @@ def attention(
     packed: Attend | None = None,
     softcap: float | None = None,
     sliding_window: int | None = None,
-    **kwargs,
+    **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """The function that is registered; [1, H, N, d] -> [1, N, H, d] where `packed` is given."""
     if packed is None:
         if attention_mask is not None and attention_mask.shape[3] != key.shape[2]:
             raise NotImplementedError("the model does not hand keyword arguments down to its attention")
         kwargs |= {"sliding_window": sliding_window}
-        return sdpa_attention_forward(
+        result: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
+        return result
     if kwargs.get("s_aux") is not None:
         raise NotImplementedError("attention sinks")
     if scaling is None:

@@ -19,8 +19,9 @@ from transformers import PreTrainedModel
 from qcrd.student import flops
 from qcrd.student.causal.attention import Attend, PackedAttention
 from qcrd.student.causal.head import Head
-from qcrd.student.causal.packing import Layout, Tokens, share_prefixes, to_device
+from qcrd.student.causal.packing import Layout, Tokens, share_prefixes
 from qcrd.student.causal.replay import Plain
+from qcrd.student.device import to_device
 from qcrd.student.sampling import draw
 
 ROOM = 32  # positions behind the longest prompt that the cache has room for at first
@@ -252,7 +253,7 @@ class Writer:
         shape = self.model.config
         heads = getattr(shape, "num_key_value_heads", None) or shape.num_attention_heads
         width = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
-        each = 2 * shape.num_hidden_layers * heads * width * (2 if self.bf16 else 4)
+        each: int = 2 * shape.num_hidden_layers * heads * width * (2 if self.bf16 else 4)
         return max(1, MEMORY // (each * tokens))
 
     def _open(
@@ -319,5 +320,5 @@ class Writer:
             return draw(logits / sampling.temperature, self.generator, sampling.top_k, sampling.top_p)
         return logits.argmax(-1)
 
-    def _precision(self) -> AbstractContextManager:
+    def _precision(self) -> AbstractContextManager[None]:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()

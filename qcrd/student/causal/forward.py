@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,9 @@ from qcrd.losses.likelihood import row_means, token_cross_entropy
 from qcrd.student import flops
 from qcrd.student.causal.attention import PackedAttention
 from qcrd.student.causal.head import Head
-from qcrd.student.causal.packing import Layout, Tokens, common_prefix, share_prefixes, to_device
+from qcrd.student.causal.packing import Layout, Tokens, common_prefix, share_prefixes
 from qcrd.student.causal.replay import Plain, Recorder, Replay, Way
+from qcrd.student.device import to_device
 
 RECORDED = 4 * 2**30  # bytes of linear layers' outputs that may be kept; beyond that they are computed again
 
@@ -234,13 +236,13 @@ class _PartByPart(torch.autograd.Function):
     """Chosen values; the backward pass runs each part forwards and backwards, so that one is in memory."""
 
     @staticmethod
-    def forward(ctx, anchor: Tensor, scored: Scored, chosen: tuple[int, ...]) -> Tensor:
+    def forward(ctx: Any, anchor: Tensor, scored: Scored, chosen: tuple[int, ...]) -> Tensor:
         ctx.scored, ctx.chosen = scored, chosen
         return scored.values[to_device(chosen, scored.values.device)]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         for part, numbers in enumerate(ctx.scored._parts):
             inside = {number: place for place, number in enumerate(numbers)}
             places = [place for place, number in enumerate(ctx.chosen) if number in inside]

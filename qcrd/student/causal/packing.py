@@ -15,6 +15,8 @@ from itertools import chain, pairwise
 import torch
 from torch import Tensor
 
+from qcrd.student.device import to_device
+
 Tokens = Sequence[int]
 
 SHARED = 8  # tokens that prompts must have in common to share them: a segment has a price of its own
@@ -190,9 +192,3 @@ def _alike(segments: Sequence[Segment]) -> list[list[int]]:
                 widest = end
             groups[-1].append(number)
     return groups
-
-
-def to_device(numbers: Sequence, device: torch.device, dtype: torch.dtype = torch.long) -> Tensor:
-    """Numbers as a tensor; copied to a GPU without waiting for it."""
-    values = torch.tensor(numbers, dtype=dtype)
-    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)

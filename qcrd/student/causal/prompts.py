@@ -92,7 +92,8 @@ class Prompts:
         return [[*row[: limit - 1], self.end] for row in rows]
 
     def _ids(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
 
 
 def load_prompts(
@@ -138,7 +139,8 @@ def _joint(tokenizer: PreTrainedTokenizerBase, prompt: str, word: str) -> str:
     """What is to be put before a completion so that its tokens are those that it has behind a prompt."""
 
     def ids(text: str) -> list[int]:
-        return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        found: list[int] = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return found
 
     whole = ids(f"{prompt} {word}") if not prompt[-1:].isspace() else ids(prompt + word)
     choices = (" ", "") if not prompt[-1:].isspace() else ("",)

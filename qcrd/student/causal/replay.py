@@ -13,6 +13,9 @@ a mixture's experts, are left alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -28,7 +31,7 @@ class Plain:
     def __enter__(self) -> Plain:
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         pass
 
     def attention_mask(self, tokens: int, heads: int, span: int, rate: float, device: torch.device) -> Tensor:
@@ -48,7 +51,13 @@ class Recorder(TorchFunctionMode):
         self.outputs: list[Tensor] = []
         self.masks: list[Tensor] = []
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         """Compute `func`, and keep the result of a linear layer or the mask of a dropout."""
         kwargs = kwargs or {}
         if func is linear and self.keep and _packed(args, self.tokens):
@@ -79,7 +88,13 @@ class Replay(TorchFunctionMode):
         self.chosen, self.tokens = chosen, len(chosen)
         self.outputs, self.masks = iter(first.outputs), iter(first.masks)
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         """Look up a linear layer's output or a dropout's mask; compute everything else."""
         kwargs = kwargs or {}
         if func is linear and self.keep and _packed(args, self.tokens):
@@ -97,8 +112,9 @@ Way = Plain | Recorder | Replay
 """What a forward pass runs under."""
 
 
-def _packed(args: tuple, tokens: int) -> bool:
-    return args[0].dim() > 2 and args[0].shape[:2] == (1, tokens)
+def _packed(args: Sequence[Any], tokens: int) -> bool:
+    values: Tensor = args[0]
+    return values.dim() > 2 and tuple(values.shape[:2]) == (1, tokens)
 
 
 def _rate(values: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> float:
@@ -115,7 +131,7 @@ class _KnownLinear(torch.autograd.Function):
     """A linear layer whose output is known; frozen weights get no gradient."""
 
     @staticmethod
-    def forward(ctx, tokens: Tensor, weight: Tensor, bias: Tensor | None, output: Tensor) -> Tensor:
+    def forward(ctx: Any, tokens: Tensor, weight: Tensor, bias: Tensor | None, output: Tensor) -> Tensor:
         ctx.types = tokens.dtype, weight.dtype, None if bias is None else bias.dtype
         # Autocast does not reach into a Function: the output's type is the one that it computed in.
         ctx.save_for_backward(
@@ -125,7 +141,7 @@ class _KnownLinear(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         tokens, weight = ctx.saved_tensors
         grad = grad.to(weight.dtype)
         into_tokens = (grad @ weight).to(ctx.types[0]) if ctx.needs_input_grad[0] else None

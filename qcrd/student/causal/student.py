@@ -133,7 +133,7 @@ class CausalStudent(Student):
             ends.append(self.tokenizer.eos_token_id)
         sampling = Sampling(temperature, top_k, top_p)
         writer = Writer(self.model, ends, sampling, generator, self.bf16)
-        written = writer.write(prompts, limit, draws, batch)
+        written: list[list[int]] = writer.write(prompts, limit, draws, batch)
         self.train(was_training)
         return written
 
@@ -155,7 +155,7 @@ class CausalStudent(Student):
             for name, tensor in own.items():
                 tensor.copy_(values[name])
 
-    def without_adapter(self) -> AbstractContextManager:
+    def without_adapter(self) -> AbstractContextManager[None]:
         """For a while the model that the adapter was put into; nothing may be trained meanwhile."""
         return adapter_off(self.model)
 

@@ -173,8 +173,8 @@ class Writer:
     def _fit(self, longest: int) -> int:
         """Slots that inputs of at most so many tokens leave room for, at least 1."""
         stack, wide = self.stack, torch.finfo(self.dtype).bits // 8
-        memory = 2 * len(self.layers) * len(self.layers[0].cross_q) * longest * wide
-        attention = 3 * stack.heads * longest**2 * 4  # bias, products and shares while they are encoded
+        memory: int = 2 * len(self.layers) * len(self.layers[0].cross_q) * longest * wide
+        attention: int = 3 * stack.heads * longest**2 * 4  # bias, products and shares while they are encoded
         return max(1, MEMORY // (memory + attention))
 
     def _open(

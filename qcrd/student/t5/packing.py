@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from qcrd.student.device import to_device
 
 NARROWER = 0.7  # a rectangle of its own for rows that are narrower by this factor ...
 WORTH = 2**15  # ... and save so many pairs of tokens, since a rectangle has a price of its own
@@ -102,12 +105,6 @@ class Layout:
         return found
 
 
-def to_device(numbers: Sequence, device: torch.device, dtype: torch.dtype = torch.long) -> Tensor:
-    """Numbers as a tensor; a GPU fetches them while the CPU goes on."""
-    found = torch.tensor(numbers, dtype=dtype)
-    return found.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else found.to(device)
-
-
 def _alike(order: Sequence[int], width: dict[int, int]) -> list[list[int]]:
     """Rows, widest first, in runs that share a rectangle."""
     runs: list[list[int]] = [[order[0]]]
@@ -124,24 +121,24 @@ class _Spread(torch.autograd.Function):
     """No two tokens share a place, so that neither direction has to add anything up."""
 
     @staticmethod
-    def forward(ctx, tokens: Tensor, place: Tensor, cells: int) -> Tensor:
+    def forward(ctx: Any, tokens: Tensor, place: Tensor, cells: int) -> Tensor:
         ctx.save_for_backward(place)
         return tokens.new_zeros(cells, *tokens.shape[1:]).index_copy_(0, place, tokens)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         return grad.index_select(0, ctx.saved_tensors[0]), None, None
 
 
 class _Collect(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, cells: Tensor, place: Tensor) -> Tensor:
+    def forward(ctx: Any, cells: Tensor, place: Tensor) -> Tensor:
         ctx.save_for_backward(place)
         ctx.cells = len(cells)
         return cells.index_select(0, place)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         return grad.new_zeros(ctx.cells, *grad.shape[1:]).index_copy_(0, ctx.saved_tensors[0], grad), None

@@ -10,6 +10,7 @@ over the chosen.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -107,7 +108,7 @@ class _Remembered(torch.autograd.Function):
     """A linear layer whose output is known."""
 
     @staticmethod
-    def forward(ctx, tokens: Tensor, weight: Tensor, output: Tensor) -> Tensor:
+    def forward(ctx: Any, tokens: Tensor, weight: Tensor, output: Tensor) -> Tensor:
         ctx.types = tokens.dtype, weight.dtype
         # Autocast does not reach into a Function: the output's type is the one that it computed in.
         ctx.save_for_backward(tokens.to(output.dtype), weight.to(output.dtype))
@@ -115,7 +116,7 @@ class _Remembered(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         tokens, weight = ctx.saved_tensors
         grad = grad.to(weight.dtype)
         return (grad @ weight).to(ctx.types[0]), (grad.t() @ tokens).to(ctx.types[1]), None

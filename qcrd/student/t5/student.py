@@ -15,10 +15,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from qcrd.losses.likelihood import row_means, token_cross_entropy
 from qcrd.student import flops
 from qcrd.student.base import Kind, Student, TokenWeights
+from qcrd.student.device import to_device
 from qcrd.student.t5.decoding import Head, Writer
 from qcrd.student.t5.forward import Memory, Stack
 from qcrd.student.t5.limits import RECORDED
-from qcrd.student.t5.packing import Layout, to_device
+from qcrd.student.t5.packing import Layout
 from qcrd.student.t5.replay import Arithmetic, Recorder, Replay
 
 # Of DSS's tasks, section 3.1. A student that writes sequences is never asked for the label alone.
@@ -68,7 +69,7 @@ class T5Student(Student):
         """Where the weights are."""
         return self.model.device
 
-    def precision(self) -> AbstractContextManager:
+    def precision(self) -> AbstractContextManager[None]:
         """bf16 autocast where it was asked for; T5 overflows in fp16."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
@@ -158,7 +159,7 @@ class T5Student(Student):
         dtype = torch.bfloat16 if self.bf16 else self.model.lm_head.weight.dtype
         scaled = Head(self.model.lm_head.weight, self.scale, self.start_id, self.eos_id)
         writer = Writer(self.decoder, scaled, self.read, dtype, temperature, generator, top_k, top_p)
-        written = writer.write(prompts, limit, draws, batch)
+        written: list[list[int]] = writer.write(prompts, limit, draws, batch)
         self.train(was_training)
         return written
 
