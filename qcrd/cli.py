@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from qcrd.commands import bench, cost, doctor, export, judge, open, remove, samples, settings, train, why
+from qcrd.commands import (
+    bench,
+    cost,
+    doctor,
+    export,
+    grids,
+    init,
+    judge,
+    open,
+    remove,
+    samples,
+    settings,
+    train,
+    why,
+)
 from qcrd.commands.changes import Limit, Set, changes
 from qcrd.commands.splits import SplitName
 from qcrd.commands.tracking import Tracking
@@ -34,6 +48,8 @@ app.add_typer(samples.app, name="samples")
 app.command()(cost.cost)
 app.command()(doctor.doctor)
 app.command()(export.export)
+app.command()(grids.grids)
+app.command()(init.init)
 app.command()(judge.judge)
 app.command("open")(open.open_page)
 app.command()(settings.settings)

@@ -1,12 +1,11 @@
 """The worked example of docs/own-data.md, file by file as it stands there."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
+import quiz_example
 import torch
-from transformers import T5Config, T5ForConditionalGeneration
 
 from qcrd.cell.answers import sample_requests, sample_store
 from qcrd.cell.finished import FinishedCell
@@ -15,20 +14,17 @@ from qcrd.cell.run import run_cell
 from qcrd.errors import ConfigError
 from qcrd.grid.plan.overview import plan_object
 from qcrd.grid.plan.study import Study
-from qcrd.hub.word_tokenizer import word_level_tokenizer
 from qcrd.provenance.question import trace
 from qcrd.samples.draw import draw
 from qcrd.storage.home import Home
 from qcrd.teacher.recorded import RecordedTeacher
 
 torch.set_num_threads(1)  # such models only wait for a second thread
-DOC = Path(__file__).parents[1] / "docs" / "own-data.md"
-FILE = re.compile(r"`([\w.]+)`:\n\n```\w+\n(.*?)\n```", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
 def files():
-    found = dict(FILE.findall(DOC.read_text(encoding="utf-8")))
+    found = quiz_example.files()
     assert set(found) == {"quiz.jsonl", "quiz.txt", "quiz.yaml", "answers.jsonl"}
     return found
 
@@ -38,17 +34,7 @@ def study(files, tmp_path, monkeypatch):
     """The grid, in a folder with the example's files and a tiny random student."""
     for name, content in files.items():
         (tmp_path / name).write_text(content + "\n", encoding="utf-8")
-    words = sorted(
-        set(re.findall(r"\w+|[^\w\s]", "predict: explain: " + files["quiz.jsonl"] + files["quiz.txt"]))
-    )
-    tokenizer = word_level_tokenizer(words, append_eos=True)
-    torch.manual_seed(0)
-    shape = T5Config(
-        vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2,
-        decoder_start_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
-    for part in (T5ForConditionalGeneration(shape), tokenizer):
-        part.save_pretrained(tmp_path / "student")
+    quiz_example.tiny_t5(tmp_path / "student")
     monkeypatch.setenv("STUDENT", str(tmp_path / "student"))
     monkeypatch.chdir(tmp_path)
     return Study.open(tmp_path / "quiz.yaml", Home(tmp_path / "home"))

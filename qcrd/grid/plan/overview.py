@@ -12,7 +12,7 @@ from qcrd.config import Task, Teacher
 from qcrd.grid.console import duration
 from qcrd.grid.plan.checkpoints import UsedModel, loading_error, used_models
 from qcrd.grid.plan.cost import assumptions, cost
-from qcrd.grid.plan.estimate import estimate
+from qcrd.grid.plan.estimate import Estimate, estimate
 from qcrd.grid.plan.expansion import SampleNeed
 from qcrd.grid.plan.ineffective import warnings
 from qcrd.grid.plan.labels import label_checks
@@ -44,20 +44,7 @@ def plan_object(study: Study) -> dict[str, Any]:
         }
         for planned, cell_id, state in zip(study.cells, study.ids, study.states(), strict=True)
     ]
-    needs: list[tuple[SampleNeed, int, int]] = []
-    keys: list[str] = []
-    seen: dict[Path, set[tuple[str, int]]] = {}
-    for need, store, requests, missing in itertools.chain(study.samples(), study.duals()):
-        if requests is None:  # the requests depend on samples that are not drawn yet
-            limit = prompted_duals.MOST * len(task_data(need.task).splits.train)
-            needs.append((need, limit, limit))
-            keys.append(store.folder.name)
-            continue
-        counted = seen.setdefault(store.folder, set())  # a shared sample counts for the first need
-        new = {request.key for request in missing} - counted
-        counted |= new
-        needs.append((need, len(requests), len(new)))
-        keys.append(store.folder.name)
+    needs, keys = _needs(study)
     samples = [
         {
             "task": need.task.name,
@@ -110,6 +97,38 @@ def plan_object(study: Study) -> dict[str, Any]:
             {"what": m.role, "name": m.name, "revision": m.revision, "trouble": error} for m, error in models
         ],
     }
+
+
+def _needs(study: Study) -> tuple[list[tuple[SampleNeed, int, int]], list[str]]:
+    """The required samples as (need, wanted, missing), and for each the id of its sampler."""
+    needs: list[tuple[SampleNeed, int, int]] = []
+    keys: list[str] = []
+    seen: dict[Path, set[tuple[str, int]]] = {}
+    for need, store, requests, missing in itertools.chain(study.samples(), study.duals()):
+        if requests is None:  # the requests depend on samples that are not drawn yet
+            limit = prompted_duals.MOST * len(task_data(need.task).splits.train)
+            needs.append((need, limit, limit))
+            keys.append(store.folder.name)
+            continue
+        counted = seen.setdefault(store.folder, set())  # a shared sample counts for the first need
+        new = {request.key for request in missing} - counted
+        counted |= new
+        needs.append((need, len(requests), len(new)))
+        keys.append(store.folder.name)
+    return needs, keys
+
+
+def time_left(study: Study) -> Estimate:
+    """The estimated time for the cells of a grid that are not finished.
+
+    Raises:
+        DataError: if the data of a task cannot be loaded.
+        ConfigError: if the files of a teacher are missing.
+    """
+    needs, keys = _needs(study)
+    todo = [p.cell.settings for p, s in zip(study.cells, study.states(), strict=True) if s not in FINISHED]
+    missing = [(need, key, count) for (need, _, count), key in zip(needs, keys, strict=True)]
+    return estimate(todo, missing, study.home, study.grid.resources)
 
 
 def plan_text(plan: dict[str, Any]) -> str:
