@@ -152,9 +152,8 @@ class CellRecord:
     status: str  # "done", or "diverged"
     identity: dict[str, Any]  # input of the id's hash
     settings: dict[str, Any]  # the complete cell configuration
-    accuracy: dict[
-        str, float
-    ]  # percent: test (at the step chosen on validation), validation, test_last, test_best
+    # percent: test (at the step chosen on validation), validation, test_last, test_best; test_votes (maj@n)
+    accuracy: dict[str, float]
     chosen_step: int
     seconds: float  # wall time of training and evaluation, over all attempts
     # vote and parse counts, hinge activity, teacher accuracy

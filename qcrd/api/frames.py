@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import datasets
     import pandas as pd
 
-ACCURACIES = ("test", "validation", "test_last", "test_best")
+ACCURACIES = ("test", "validation", "test_last", "test_best", "test_votes")
 COSTS = ("teacher_tokens", "student_tflop")
 _ALWAYS = ("method", "task.name", "seed")
 

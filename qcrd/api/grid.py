@@ -140,7 +140,8 @@ class Grid:
 
         Columns: name, id, state, method, task, seed; by its short name (`qcrd settings`) each other setting
         in which the cells differ, or that the grid sets over its preset; accuracy_test (at the step chosen on
-        validation), accuracy_validation, accuracy_test_last and accuracy_test_best in percent; chosen_step;
+        validation), accuracy_validation, accuracy_test_last, accuracy_test_best and accuracy_test_votes (of
+        `evaluation.votes`) in percent; chosen_step;
         seconds; cost_... (teacher tokens, the student's FLOP); message (of cells that failed or diverged).
 
         Raises:

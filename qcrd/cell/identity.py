@@ -76,6 +76,8 @@ def cell_identity(cell: Cell, data: str, teacher: dict[str, Any]) -> dict[str, A
         identity["edit"] = cell.edit.model_dump()
     if (options := method.settings(cell)) is not None:
         identity["options"] = options.model_dump(mode="json")
+    if cell.evaluation.votes is not None:
+        identity["evaluation"] = cell.evaluation.model_dump()
     if code := _plugins(cell):
         identity["plugins"] = code
     return identity

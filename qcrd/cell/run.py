@@ -32,9 +32,10 @@ from qcrd.student.base import Student
 from qcrd.student.load import load_student
 from qcrd.student.token_duplicates import apart
 from qcrd.training import memory
-from qcrd.training.evaluate import Evaluator
+from qcrd.training.evaluate import Evaluator, accuracy
 from qcrd.training.trainer import WEIGHTS, Progress, Trainer
 from qcrd.training.usage import Usage
+from qcrd.training.voting import majority
 from qcrd.types import CellRecord
 
 DIVERGED = "diverged.json"  # step and questions of the batch whose loss was no number
@@ -150,9 +151,16 @@ def _train(
         write_json(folder / DIVERGED, {"step": error.step, "questions": error.question_ids})
         journal.artifact(folder / DIVERGED)
     if status == "done":
-        if keep_student:
+        if keep_student or settings.evaluation.votes is not None:
             student.set_weights(tensors.load(folder / WEIGHTS)[0])
+        if keep_student:
             student.save(folder / STUDENT)
+        if settings.evaluation.votes is not None:
+            voted = majority(evaluators["test"], settings.evaluation, settings.seed)
+            progress.accuracy["test_votes"] = accuracy(voted.predictions)
+            statistics |= voted.statistics
+            votes = {"accuracy/test_votes": progress.accuracy["test_votes"], **voted.statistics}
+            journal.metrics(progress.step, **votes)
         journal.artifact(folder / PREDICTIONS)
     commits["student"] = student.commit
     versions = _versions(device) | {f"{what}_commit": at for what, at in commits.items() if at is not None}

@@ -339,6 +339,20 @@ class Edit(Section):
     diverges (as QCRD's contrastive.delta)."""
 
 
+class Evaluation(Section):
+    """How the student is tested, in addition to greedy decoding."""
+
+    votes: Annotated[int, Field(ge=2)] | None = None
+    """Number n of answers to sample per test question; their majority is a second accuracy, maj@n
+    (self-consistency). None: only greedy decoding, which also chooses the step."""
+    temperature: Positive = 0.7
+    """Sampling temperature of the votes."""
+    top_k: Count | None = None
+    """Number of most likely tokens to sample from; null: the whole vocabulary."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Nucleus sampling; 1 keeps all tokens."""
+
+
 class Cell(Section):
     """Configuration of one training run: task, method, settings and seed."""
 
@@ -356,5 +370,6 @@ class Cell(Section):
     selfplay: SelfPlay = SelfPlay()
     discriminator: Discriminator = Discriminator()
     edit: Edit = Edit()
+    evaluation: Evaluation = Evaluation()
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of initialisation, batches, self-play and augmentation; a grid sets it by its `seeds`."""

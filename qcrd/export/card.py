@@ -29,6 +29,7 @@ _SPLITS = {
     "test": "test, at the chosen step",
     "validation": "validation, at the chosen step",
     "test_last": "test, at the last step",
+    "test_votes": "test, majority of sampled answers",
 }
 
 

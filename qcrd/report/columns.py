@@ -6,14 +6,18 @@ from collections.abc import Sequence
 
 from qcrd.report.activity import SOURCES
 from qcrd.report.model import Table, TableLine
+from qcrd.report.statistics import Estimate
 
 ACCURACY = "test accuracy"
 ACTIVE = "active negatives"
+VOTES = "maj@n"
 
 
 def header(table: Table) -> list[str]:
     """Column names; columns without content are left out."""
     names = ["setting", ACCURACY, "seeds", "validation", "last", "best"]
+    if any(line.voted for line in table.lines):
+        names.insert(2, VOTES)
     if any(line.versus_base for line in table.lines):
         names += ["vs base", "p", "detectable"]
     if any(line.row.published is not None for line in table.lines):
@@ -38,7 +42,8 @@ def _texts(line: TableLine) -> dict[str, str]:
     tokens, tflop = row.cost("teacher_tokens"), row.cost("student_tflop")
     return {
         "setting": line.setting.title(),
-        ACCURACY: f"{line.test.mean:.1f} ± {line.test.margin_of_error:.1f}" if line.test else "-",
+        ACCURACY: _estimate(line.test),
+        VOTES: _estimate(line.voted),
         "seeds": f"{len(row.finished)}/{row.planned}",
         "validation": _number(row.accuracy("validation")),
         "last": _number(row.accuracy("test_last")),
@@ -73,6 +78,10 @@ def _p(line: TableLine) -> str:
     if line.students_differ:
         return f"{p}, these students"
     return p if line.differs else f"{p}, no evidence"
+
+
+def _estimate(estimate: Estimate | None) -> str:
+    return f"{estimate.mean:.1f} ± {estimate.margin_of_error:.1f}" if estimate else "-"
 
 
 def _number(value: float | None, digits: int = 1) -> str:

@@ -160,7 +160,7 @@ def _object(line: TableLine) -> dict[str, Any]:
         "base": setting.base,
         "best": line.best,
         "test": line.test and asdict(line.test),
-        **{key: row.accuracy(key) for key in ("validation", "test_last", "test_best")},
+        **{key: row.accuracy(key) for key in ("validation", "test_last", "test_best", "test_votes")},
         "done": len(row.finished),
         "planned": row.planned,
         "diverged": len(row.records) - len(row.finished),
@@ -187,7 +187,7 @@ def _object(line: TableLine) -> dict[str, Any]:
 
 _COLUMNS = [
     "grid", "preset", "task", "group", "label", "base", "test_accuracy", "low", "high", "interval_over",
-    "done", "planned", "diverged", "failed", "missing", "validation", "test_last", "test_best",
+    "done", "planned", "diverged", "failed", "missing", "validation", "test_last", "test_best", "test_votes",
     "versus_base", "versus_base_low", "versus_base_high", "versus_base_p", "versus_base_p_holm",
     "versus_base_test", "versus_base_detectable", "active_teacher", "active_selfplay", "teacher_tokens",
     "student_tflop", "seconds", "method", "train", "published", "published_comparable", "published_unlike",

@@ -119,6 +119,7 @@ class TableLine:
     versus_base: Difference | None  # None for the base, and if either has no predictions
     corrected_p: float | None  # its p, corrected for all comparisons in the table (Holm)
     marks: tuple[int, ...]  # 1-based numbers of its notes
+    voted: Estimate | None = None  # test accuracy of the majority of `evaluation.votes` answers
 
     @property
     def setting(self) -> Setting:

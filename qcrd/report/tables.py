@@ -49,10 +49,12 @@ def table(
 def _line(row: TableRow, base: TableRow | None, best: bool, marks: tuple[int, ...]) -> TableLine:
     finished = row.finished
     test = accuracy([record.accuracy["test"] for record in finished], row.n_test) if finished else None
+    votes = [record.accuracy["test_votes"] for record in finished if "test_votes" in record.accuracy]
+    voted = accuracy(votes, row.n_test) if votes else None
     versus_base = None
     if base is not None and base is not row and _same_questions(base, row):
         versus_base = compare(row.predictions, base.predictions)
-    return TableLine(row, test, best, versus_base, None, marks)
+    return TableLine(row, test, best, versus_base, None, marks, voted)
 
 
 def _corrected(lines: Sequence[TableLine]) -> tuple[TableLine, ...]:

@@ -34,6 +34,8 @@ def about(lines: Sequence[TableLine], cost: bool = False) -> list[str]:
         "accuracy in percent at the step chosen on validation; last: at the last step; "
         "best: at the step that is best on test, an upper bound"
     )
+    if any(line.voted for line in lines):
+        clauses.append("maj@n: majority of the n answers that the student samples per question")
     if any(row.agreement for row in rows):
         every = all(row.agreement for row in rows)
         clauses.append(

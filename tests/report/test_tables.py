@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 from table_records import a_row, record
 
+from qcrd.report.formats import render
 from qcrd.report.tables import table
 from qcrd.types import Prediction
 
@@ -261,3 +262,13 @@ def test_the_order_of_the_settings_is_held_against_the_papers():
     assert (
         found.findings[0].startswith("k: order of the 4 settings") and "the same order" in found.findings[0]
     )
+
+
+def test_the_majority_of_sampled_answers_has_a_column_where_any_line_has_it():
+    greedy = records(50.0, 54.0)
+    voted = [replace(r, accuracy=r.accuracy | {"test_votes": r.accuracy["test"] + 7}) for r in greedy]
+    rows = [a_row("", "dss", voted, 1000), a_row("", "qcrd", records(60.0, 62.0), 1000)]
+    both = table(rows, "grid", "embedded", "arithmetic")
+    assert [line.voted and line.voted.mean for line in both.lines] == [59.0, None]
+    assert "| maj@n" in render(both, "md") and "59.0 ±" in render(both, "md")
+    assert "maj@n" not in render(table(rows[1:], "grid", "embedded", "arithmetic"), "md")
