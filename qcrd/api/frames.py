@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qcrd.api.cell import GridCell
-from qcrd.cell.answers import read_samples
 from qcrd.config import Cell, Section
 from qcrd.config.presets import PRESETS, Preset
+from qcrd.errors import DataError
 from qcrd.grid.plan.factors import get_setting, setting_paths, short_name
 from qcrd.grid.plan.study import Study, last_status
 
@@ -68,33 +69,21 @@ def samples(study: Study, split: str) -> datasets.Dataset:
     """The stored answers of a grid's teachers to one split; the columns are those of `Grid.samples`.
 
     Raises:
-        DataError: if they are not drawn yet.
+        DataError: if none is drawn yet.
     """
     import datasets
+    import pyarrow as pa
 
-    text, number = datasets.Value("string"), datasets.Value("int64")
-    kinds = {name: text for name in ("task", "model", "question_id", "question", "gold")}
-    kinds |= {"index": number, "answer": text, "rationale": text, "label": text}
-    kinds |= {"right": datasets.Value("bool"), "unread": text, "finish_reason": text, "tokens": number}
-    columns: dict[str, list[Any]] = {name: [] for name in kinds}
-    for need, cell in study.sample_needs():
-        for question, answers in read_samples(cell, study.home, split, need.m):
-            for sample, parsed in answers:
-                row = {
-                    "task": need.task.name,
-                    "model": need.teacher.name,
-                    "question_id": question.id,
-                    "question": question.text,
-                    "gold": question.label,
-                    "index": sample.index,
-                    "answer": sample.text,
-                    "rationale": parsed.rationale,
-                    "label": parsed.label,
-                    "right": parsed.label is not None and cell.task.correct(parsed.label, question),
-                    "unread": parsed.reason,
-                    "finish_reason": sample.finish_reason,
-                    "tokens": sample.tokens,
-                }
-                for name, value in row.items():
-                    columns[name].append(value)
-    return datasets.Dataset.from_dict(columns, features=datasets.Features(kinds))
+    from qcrd.export.samples import rows
+    from qcrd.export.tables import schema
+
+    missing: Counter[str] = Counter()
+    found = [
+        row for need, cell in study.sample_needs() for row in rows(cell, study.home, need.m, [split], missing)
+    ]
+    if not found:
+        raise DataError(
+            f"{study.grid.name}: the store lacks all {missing.total()} answers to the {split} questions; run "
+            f"the grid, or `qcrd sample GRID --split {split}`"
+        )
+    return datasets.Dataset(pa.Table.from_pylist(found, schema(found, "samples")))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from qcrd.api.cell import GridCell
 from qcrd.environment import prepare
 from qcrd.errors import ConfigError
+from qcrd.grid.plan.changes import Changes
 from qcrd.grid.plan.study import Study
 from qcrd.storage.home import Home
 from qcrd.tracking.address import without_password
@@ -26,7 +29,13 @@ PresetName = Literal["auto", "embedded", "paper"]
 Split = Literal["train", "validation", "test"]
 
 
-def load_grid(path: str | Path, preset: PresetName | None = None, home: str | Path | None = None) -> Grid:
+def load_grid(
+    path: str | Path,
+    preset: PresetName | None = None,
+    home: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+) -> Grid:
     """Read a grid and check all of its cells; nothing is drawn or trained.
 
     Args:
@@ -34,6 +43,8 @@ def load_grid(path: str | Path, preset: PresetName | None = None, home: str | Pa
         preset: overrides the file's preset; auto is the preset of the grid's last run, else paper where this
             machine has GPUs.
         home: folder of results and samples; None: QCRD_HOME (default ~/.qcrd), with the bucket of QCRD_STORE.
+        settings: values that replace those of the file, as `--set` does: {"beta": 0.3, "seeds": 5}.
+        limit: a short trial, as `--limit`: at most so many questions of each split, and training steps.
 
     Raises:
         ConfigError: with one line `file:line: field: ...` for each error in the file.
@@ -42,14 +53,19 @@ def load_grid(path: str | Path, preset: PresetName | None = None, home: str | Pa
     prepare()
     folder = Home.default() if home is None else Home.at(Path(home).expanduser().absolute(), None)
     file = Path(path).absolute()  # the working folder may change before it is run
-    return Grid(file, Study.open(file, folder, preset), preset)
+    changes = Changes(tuple(f"{name}={json.dumps(value)}" for name, value in (settings or {}).items()), limit)
+    return Grid(file, Study.open(file, folder, preset, changes=changes), preset)
 
 
 def results(
-    path: str | Path, preset: PresetName | None = None, home: str | Path | None = None
+    path: str | Path,
+    preset: PresetName | None = None,
+    home: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    limit: int | None = None,
 ) -> pd.DataFrame:
     """One row a cell of a grid, as `Grid.results` describes; arguments as of `load_grid`."""
-    return load_grid(path, preset, home).results()
+    return load_grid(path, preset, home, settings, limit).results()
 
 
 def teacher_samples(
@@ -57,9 +73,11 @@ def teacher_samples(
     split: Split = "train",
     preset: PresetName | None = None,
     home: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    limit: int | None = None,
 ) -> datasets.Dataset:
     """The stored answers of a grid's teachers; see `Grid.samples`. Other arguments as of `load_grid`."""
-    return load_grid(path, preset, home).samples(split)
+    return load_grid(path, preset, home, settings, limit).samples(split)
 
 
 @dataclass(frozen=True)
@@ -107,7 +125,7 @@ class Grid:
         with unasked_if_out_of_reach() if asks_hub else nullcontext():
             return plan_object(self.study)
 
-    def run(self, tracking: str | None = None) -> bool:
+    def run(self, tracking: str | None = None, only: Sequence[str] = (), again: Sequence[str] = ()) -> bool:
         """Run the grid, or resume it: joins the Ray cluster of RAY_ADDRESS, else starts Ray on this machine.
 
         Load the grid before you import ray, so that a Ray that is started here listens on loopback only.
@@ -115,9 +133,11 @@ class Grid:
         Args:
             tracking: MLflow's tracking URI; None: MLFLOW_TRACKING_URI, and without one only the local
                 journals are written, for a later `qcrd sync`.
+            only: cells to run: methods, names, patterns (*beta*), ids or states (failed); (): all.
+            again: cells whose results are deleted first.
 
         Returns:
-            Whether every cell has a result.
+            Whether every cell that was to be run has a result.
 
         Raises:
             ConfigError: if this is not the main thread, which alone can be interrupted.
@@ -131,7 +151,7 @@ class Grid:
         before = signal.getsignal(signal.SIGTERM)
         tracking = without_password(tracking or os.environ.get("MLFLOW_TRACKING_URI") or None)
         try:
-            return run(self.path, self.study.home, self.preset, tracking)
+            return run(self.path, self.study.home, self.preset, tracking, self.study.changes, only, again)
         finally:
             signal.signal(signal.SIGTERM, before)
 
@@ -154,13 +174,13 @@ class Grid:
     def samples(self, split: Split = "train") -> datasets.Dataset:
         """The stored answers of the grid's teachers to one split, one row an answer.
 
-        Columns: task, model, question_id, question (as the student reads it), gold, index (of the draw,
-        from 0), answer (the raw text), rationale and label (as read; None if unreadable), right (whether the
-        label is the gold one), unread (why it could not be read, or None), finish_reason, tokens (0 if not
-        counted).
+        Columns are those of `qcrd samples export` (`qcrd.export.samples.COLUMNS`), among them task, split,
+        question_id, question (as the student reads it), gold, index (of the draw, from 0), answer (the raw
+        text), rationale and label (as read from it), right (whether the label is the gold one; None if
+        unreadable), unread (why it could not be read), model, prompt.
 
         Raises:
-            DataError: if they are not drawn yet.
+            DataError: if none is drawn yet.
         """
         from qcrd.api.frames import samples
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
 from qcrd.cell.data import without_gold
@@ -12,7 +12,7 @@ from qcrd.samples.requests import Request, requests
 from qcrd.samples.store import SampleStore
 from qcrd.storage.home import Home
 from qcrd.teacher.engines import ENGINES
-from qcrd.types import Parsed, Question, Sample
+from qcrd.types import Parsed, Question
 
 
 def sample_requests(cell: ResolvedCell, split: str, m: int) -> list[Request]:
@@ -30,10 +30,10 @@ def sample_store(cell: ResolvedCell, home: Home) -> SampleStore:
     return SampleStore(home.samples, cell.sampler, cell.settings.teacher.limit, bucket=home.bucket)
 
 
-def read_samples(
+def read_answers(
     cell: ResolvedCell, home: Home, split: str, m: int, blank: bool = False
-) -> Iterator[tuple[Question, list[tuple[Sample, Parsed]]]]:
-    """Each question of a split with the teacher's first m answers, as stored and as read.
+) -> list[list[Parsed]]:
+    """The first m answers to each question of a split, read.
 
     Args:
         cell: whose task and teacher it is.
@@ -48,26 +48,18 @@ def read_samples(
     task, questions = cell.task, getattr(cell.splits, split)
     wanted = sample_requests(cell, split, m)
     stored = sample_store(cell, home).load(wanted)
-    samples: dict[str, list[Sample]] = {q.id: [] for q in questions}
+    answers: dict[str, list[Parsed]] = {q.id: [] for q in questions}
+    asked = {q.id: without_gold(q) if blank else q for q in questions}
     for request in wanted:
         sample = stored.get(request.key)
         if sample is not None:
-            samples[request.question_id].append(sample)
-    missing = len(wanted) - sum(map(len, samples.values()))
+            parsed = task.parse(sample.text, asked[request.question_id], sample.finish_reason)
+            answers[request.question_id].append(replace(parsed, tokens=sample.tokens))
+    missing = len(wanted) - sum(map(len, answers.values()))
     # Recorded answers may be fewer for some questions; a model that is asked answers all.
     if missing == len(wanted) or (missing and ENGINES[cell.settings.teacher.engine].draws):
         raise DataError(
             f"the store lacks {missing} of the {len(wanted)} samples for the {split} split of "
             f"{cell.settings.task.name}; `qcrd run` draws them before it trains"
         )
-    for question in questions:
-        asked = without_gold(question) if blank else question
-        read = [(s, task.parse(s.text, asked, s.finish_reason)) for s in samples[question.id]]
-        yield question, [(sample, replace(parsed, tokens=sample.tokens)) for sample, parsed in read]
-
-
-def read_answers(
-    cell: ResolvedCell, home: Home, split: str, m: int, blank: bool = False
-) -> list[list[Parsed]]:
-    """The first m answers to each question of a split, read; arguments and errors as of `read_samples`."""
-    return [[parsed for _, parsed in answers] for _, answers in read_samples(cell, home, split, m, blank)]
+    return [answers[q.id] for q in questions]

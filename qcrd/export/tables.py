@@ -108,11 +108,11 @@ def _parquet(path: Path, rows: Sequence[Row], kind: Kind) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.Table.from_pylist(list(rows), _schema(rows, kind)), path, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(list(rows), schema(rows, kind)), path, compression="zstd")
 
 
-def _schema(rows: Sequence[Row], kind: Kind) -> pa.Schema:
-    """Types of all columns, so that one that is null throughout has its type too."""
+def schema(rows: Sequence[Row], kind: Kind) -> pa.Schema:
+    """Types of all columns, so that one that is null throughout has its type too; arguments as of `write`."""
     import pyarrow as pa
 
     types: dict[str, Any] = {

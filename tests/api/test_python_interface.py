@@ -11,6 +11,7 @@ from tiny_grid import Run, recorded_answers
 
 import qcrd
 from qcrd.errors import ConfigError, DataError, QcrdError
+from qcrd.export.samples import COLUMNS
 
 REST = """
 sweep: {beta: [0.4]}
@@ -156,14 +157,32 @@ def test_teacher_samples_are_a_dataset(tiny, grid):
     third = samples[2]
     assert (third["index"], third["label"]) == (2, "( 2 + 29 )")
     assert third["right"] == (third["gold"] == "( 2 + 29 )")
+    assert set(samples.features) == set(COLUMNS)
     assert qcrd.teacher_samples(tiny.grid, home=tiny.home).to_list() == samples.to_list()
 
 
 def test_samples_that_are_not_drawn_are_said_to_be_missing(fresh, grid):
-    with pytest.raises(DataError, match="the store lacks 72 of the 72 samples"):
+    with pytest.raises(DataError, match="the store lacks all 72 answers to the train questions"):
         fresh.samples()
-    with pytest.raises(DataError, match="for the test split"):
+    with pytest.raises(DataError, match="`qcrd sample GRID --split test`"):
         grid.samples("test")
+
+
+def test_settings_and_a_limit_change_a_grid_as_on_the_command_line(tiny):
+    changed = qcrd.load_grid(
+        tiny.grid, home=tiny.home, settings={"beta": 0.3, "seeds": [4], "sweep": {}}, limit=4
+    )
+    assert changed.plan() == json.loads(
+        tiny(
+            "plan", str(tiny.grid), "--set", "beta=0.3", "--set", "seeds=[4]", "--set", "sweep={}",
+            "--limit", "4", "--json",
+        )
+    )  # fmt: skip
+    assert set(changed.results().beta) == {0.3}
+    assert set(changed.results().seed) == {4}
+    assert set(changed.results().steps) == {4}
+    with pytest.raises(ConfigError, match="did you mean 'beta'"):
+        qcrd.load_grid(tiny.grid, home=tiny.home, settings={"contrastive.btea": 0.3})
 
 
 def test_errors_are_those_of_the_command_line(tmp_path, grid):

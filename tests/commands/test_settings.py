@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from qcrd.cli import app
 from qcrd.errors import ConfigError
 from qcrd.grid.plan.factors import ALIASES
+from qcrd.grid.plan.file import read_grid
 from qcrd.grid.plan.settings import markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -31,7 +32,15 @@ def test_a_setting_is_explained_by_each_of_its_names(name):
     assert output.startswith("contrastive.beta (short: beta)\n")
     assert "section 4.1: 0.2" in output
     assert "values: numbers from 0 up" in output
-    assert "base: {contrastive: {beta: 0.2}}; as a factor: sweep: {beta: [...]}" in output
+    assert "in a grid: base: {beta: 0.2}, or sweep: {beta: [...]}; --set beta=0.2" in output
+
+
+def test_what_it_says_to_write_is_read(tmp_path):
+    line = next(line for line in shown("beta").splitlines() if "in a grid" in line)
+    base, sweep = line.partition("in a grid: ")[2].partition(";")[0].split(", or ")
+    (tmp_path / "a.yaml").write_text(f"name: a\npreset: embedded\n{base}\n{sweep.replace('...', '0.4')}\n")
+    cells = read_grid(tmp_path / "a.yaml").expanded["embedded"]
+    assert [planned.cell.settings.contrastive.beta for planned in cells] == [0.2, 0.4]
 
 
 def test_the_last_part_of_a_path_is_enough_if_it_is_the_only_one():

@@ -8,7 +8,7 @@ from typing import Any
 
 from qcrd.config.reference import CELL, GRID, REQUIRED, Setting, SettingSection, reference
 from qcrd.errors import ConfigError, did_you_mean, meant
-from qcrd.grid.plan.factors import ALIASES, dotted_path, value_text
+from qcrd.grid.plan.factors import ALIASES, dotted_path, value_text, written_name
 from qcrd.losses import SCHEMES
 from qcrd.methods import METHODS
 from qcrd.rationales.select import SELECTIONS
@@ -25,11 +25,11 @@ _INTRODUCTION = """\
 Made by `qcrd settings --format md` from the types, defaults and docstrings in `qcrd/config/`; a test compares
 this page with them. `qcrd settings beta` prints one setting, `qcrd settings contrastive` a section.
 
-Settings of a cell are written below `base:` in a grid's file, as nested sections
-(`base: {contrastive: {beta: 0.2}}`). In `sweep`, `product` and `variants` they are named by their dotted
-path (`contrastive.beta`) or by the short name that stands beside it. Sections, equations and tables are
-those of the QCRD paper; DSS is Distilling Step-by-Step. None is YAML's null. A default of a
-[preset](../qcrd/config/presets.py) replaces the general one.
+Settings of a cell are written below `base:`, `sweep:`, `product:` or `variants:` in a grid's file, or after
+`--set`, by their short name (`beta`), dotted path (`contrastive.beta`) or as nested sections
+(`contrastive: {beta: 0.2}`). Sections, equations and tables are those of the QCRD paper; DSS is Distilling
+Step-by-Step. None is YAML's null. A default of a [preset](../qcrd/config/presets.py) replaces the
+general one.
 """
 
 
@@ -114,13 +114,11 @@ def _lines(setting: Setting) -> Iterator[str]:
     yield _wrapped(setting.description)
     yield _wrapped(f"values: {_allowed(setting)}")
     yield _wrapped(f"default: {_defaults(setting)}")
-    if setting.section != GRID and not setting.path.startswith("resources."):
-        value = "..." if setting.default is REQUIRED else _value(setting.default)
-        nested = value
-        for part in reversed(setting.path.split(".")):
-            nested = f"{{{part}: {nested}}}"
-        factor = f"; as a factor: sweep: {{{_short(setting) or setting.path}: [...]}}"
-        yield f"  in a grid: base: {nested}{'' if setting.path == 'seed' else factor}"
+    name, value = written_name(setting.path), _value(setting.default)
+    if setting.path == "seed":
+        yield "  in a grid: seeds: 3, or seeds: [0, 7]"
+    elif setting.section != GRID and not setting.path.startswith("resources."):
+        yield f"  in a grid: base: {{{name}: {value}}}, or sweep: {{{name}: [...]}}; --set {name}={value}"
 
 
 def _wrapped(line: str, indent: str = "  ") -> str:
@@ -139,7 +137,8 @@ def _title(section: SettingSection) -> str:
 
 
 def _short(setting: Setting) -> str | None:
-    return next((alias for alias, path in ALIASES.items() if path == setting.path), None)
+    name = written_name(setting.path)
+    return name if name != setting.path else None
 
 
 def _name(setting: Setting) -> str:
