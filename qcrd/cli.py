@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import nullcontext
 from enum import StrEnum
@@ -30,7 +31,7 @@ from qcrd.commands.changes import Limit, Set, changes
 from qcrd.commands.splits import SplitName
 from qcrd.commands.tracking import Tracking
 from qcrd.environment import prepare
-from qcrd.errors import QcrdError
+from qcrd.errors import ConfigError, QcrdError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -115,12 +116,18 @@ def run(
       qcrd run grids/table1.yaml --again diverged
     """
     if dry_run:
+        if only or again:
+            raise ConfigError("--dry-run plans the whole grid; leave out --only and --again")
         return plan(grid, settings, limit, preset)
-    from qcrd.grid.run.driver import run as work
+    from qcrd.grid.cluster.address import refuse_dead
+    from qcrd.grid.plan.file import read_grid
     from qcrd.storage.home import Home
 
-    changed = changes(settings, limit)
-    complete = work(grid, Home.default(), preset, tracking, changed, only or (), again or ())
+    file = read_grid(grid, changes(settings, limit))  # errors come before the imports that take seconds
+    refuse_dead(os.environ.get("RAY_ADDRESS"))
+    from qcrd.grid.run.driver import run as work
+
+    complete = work(file, Home.default(), preset, tracking, only or (), again or ())
     raise typer.Exit(0 if complete else 1)
 
 
@@ -143,10 +150,15 @@ def sample(
 
       qcrd sample grids/quickstart.yaml --split test     to see the teacher's accuracy on the test questions
     """
-    from qcrd.grid.run.driver import sample as draw
+    from qcrd.grid.cluster.address import refuse_dead
+    from qcrd.grid.plan.file import read_grid
     from qcrd.storage.home import Home
 
-    draw(grid, Home.default(), preset, tuple(split or ()), changes(settings, limit))
+    file = read_grid(grid, changes(settings, limit))
+    refuse_dead(os.environ.get("RAY_ADDRESS"))
+    from qcrd.grid.run.driver import sample as draw
+
+    draw(file, Home.default(), preset, tuple(split or ()))
 
 
 @app.command()

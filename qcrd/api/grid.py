@@ -146,12 +146,14 @@ class Grid:
         """
         if threading.current_thread() is not threading.main_thread():
             raise ConfigError("a grid runs in the main thread only, where a signal can stop it")
+        from qcrd.grid.plan.file import read_grid
         from qcrd.grid.run.driver import run
 
         before = signal.getsignal(signal.SIGTERM)
         tracking = without_password(tracking or os.environ.get("MLFLOW_TRACKING_URI") or None)
         try:
-            return run(self.path, self.study.home, self.preset, tracking, self.study.changes, only, again)
+            file = read_grid(self.path, self.study.changes)
+            return run(file, self.study.home, self.preset, tracking, only, again)
         finally:
             signal.signal(signal.SIGTERM, before)
 

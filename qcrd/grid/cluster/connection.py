@@ -12,6 +12,7 @@ from pathlib import Path
 import ray
 
 from qcrd.grid.cluster import private_files
+from qcrd.grid.cluster.address import refuse_dead
 from qcrd.grid.cluster.autoscale import await_gpus
 from qcrd.grid.cluster.lost_node import interrupt_if_node_lost
 from qcrd.grid.cluster.nodes import nodes
@@ -40,7 +41,10 @@ class Cluster:
 @contextlib.contextmanager
 def cluster() -> Iterator[Cluster]:
     """Context with the Ray cluster at RAY_ADDRESS or, if that is not set, a local one on loopback."""
-    own = not os.environ.get("RAY_ADDRESS")
+    given = os.environ.get("RAY_ADDRESS")
+    own = not given
+    refuse_dead(given)
+    say(f"joining Ray at {given}" if given else "starting Ray on this machine")
     sessions = Path(private_files.session_folder())
     if own:
         private_files.protect_token()

@@ -10,8 +10,9 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from qcrd.config import Options, Section
+from qcrd.config import Cell, Options, Section
 from qcrd.errors import ConfigError, did_you_mean
+from qcrd.grid.plan.factors import ALIASES
 
 Where = tuple[str | int, ...]
 """A location in a grid's YAML: ("base", "training", "lr"), ("sweep", "contrastive.beta", 2)."""
@@ -65,7 +66,8 @@ def validation_message(error: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         names = fields_at(model, error["loc"][:-1])
         name = str(error["loc"][-1])
-        return f"unknown setting; allowed: {', '.join(names)}{did_you_mean(name, names)}"
+        near = [*names, *ALIASES] if model is Cell and len(error["loc"]) == 1 else names
+        return f"unknown setting; allowed: {', '.join(names)}{did_you_mean(name, near)}"
     allowed = _ALLOWED.get(kind)
     return f"value {yaml_text(error['input'])}; " + (
         f"allowed: {allowed.format(**context)}" if allowed else error["msg"].lower()

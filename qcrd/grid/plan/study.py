@@ -18,7 +18,7 @@ from qcrd.errors import ConfigError, did_you_mean
 from qcrd.fingerprint import fingerprint
 from qcrd.grid.plan.changes import NO_CHANGES, Changes
 from qcrd.grid.plan.expansion import PlannedCell, SampleNeed, required_samples
-from qcrd.grid.plan.file import read_grid
+from qcrd.grid.plan.file import GridFile, read_grid
 from qcrd.grid.plan.gpus import gpu_count
 from qcrd.samples.requests import Request
 from qcrd.samples.store import SampleStore
@@ -61,7 +61,11 @@ class Study:
                 the grid's last run, else the GPUs of this machine.
             changes: changes of the file from the command line.
         """
-        file = read_grid(path, changes)
+        return cls.of(read_grid(path, changes), home, preset, gpus)
+
+    @classmethod
+    def of(cls, file: GridFile, home: Home, preset: str | None = None, gpus: float | None = None) -> Study:
+        """Plan a grid whose file has been read; see `open`."""
         grid = file.grid
         requested = preset or grid.preset
         if home.bucket and requested == "auto":
@@ -72,7 +76,7 @@ class Study:
         if requested == "auto" and gpus is None:
             gpus = gpu_count()
         chosen = resolve(requested, gpus or 0)
-        study = cls(grid.within(chosen), chosen, home, tuple(file.cells(chosen)), changes)
+        study = cls(grid.within(chosen), chosen, home, tuple(file.cells(chosen)), file.changes)
         home.refresh(study.ids if home.bucket else None)
         return study
 

@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 import ray
 
@@ -26,8 +25,8 @@ from qcrd.grid.cluster.gpu_sharing import measured_share
 from qcrd.grid.cluster.shares import Node, Shares
 from qcrd.grid.console import say
 from qcrd.grid.plan import labels
-from qcrd.grid.plan.changes import NO_CHANGES, Changes
 from qcrd.grid.plan.expansion import PlannedCell
+from qcrd.grid.plan.file import GridFile
 from qcrd.grid.plan.students import refuse_unusable
 from qcrd.grid.plan.study import Study, last_status
 from qcrd.grid.results import report
@@ -52,22 +51,20 @@ STOP_PUSH_SECONDS = 10.0  # maximum wait for MLflow after a stop; `ray job stop`
 
 
 def run(
-    path: Path,
+    file: GridFile,
     home: Home,
     preset: str | None = None,
     tracking: str | None = None,
-    changes: Changes = NO_CHANGES,
     only: Sequence[str] = (),
     again: Sequence[str] = (),
 ) -> bool:
     """Run a grid.
 
     Args:
-        path: the grid's YAML file.
+        file: the grid's file.
         home: home for all results.
         preset: overrides the file's preset.
         tracking: MLflow's tracking URI; None: only write journals, for a later `qcrd sync`.
-        changes: changes of the file from the command line.
         only: cells to run (`Study.matching`); (): all.
         again: cells whose results to delete first (`Study.matching`).
 
@@ -81,7 +78,7 @@ def run(
     home.check()
     with cluster() as ray_cluster:
         signal.signal(signal.SIGTERM, _interrupt)  # after ray.init, which installs a handler that aborts
-        study = Study.open(path, home, preset, ray_cluster.gpus, changes)
+        study = Study.of(file, home, preset, ray_cluster.gpus)
         shares = Shares.of(study.grid.resources, ray_cluster.nodes)
         chosen = study.matching(only) if only else study.cells
         repeated = study.matching(again) if again else ()
@@ -200,21 +197,14 @@ def forget_damaged(study: Study) -> None:
             study.home.forget_result(cell_id)
 
 
-def sample(
-    path: Path,
-    home: Home,
-    preset: str | None = None,
-    splits: Sequence[str] = (),
-    changes: Changes = NO_CHANGES,
-) -> None:
+def sample(file: GridFile, home: Home, preset: str | None = None, splits: Sequence[str] = ()) -> None:
     """Draw the samples that a grid requires, without training.
 
     Args:
-        path: the grid's YAML file.
+        file: the grid's file.
         home: home for the samples.
         preset: overrides the file's preset.
         splits: further splits to sample, such as test.
-        changes: changes of the file from the command line.
 
     Raises:
         KeyboardInterrupt: on SIGINT or SIGTERM, after all received answers are stored.
@@ -223,7 +213,7 @@ def sample(
     home.check()
     with cluster() as ray_cluster:
         signal.signal(signal.SIGTERM, _interrupt)
-        study = Study.open(path, home, preset, ray_cluster.gpus, changes)
+        study = Study.of(file, home, preset, ray_cluster.gpus)
         _keep_plugins(home)
         shares = Shares.of(study.grid.resources, ray_cluster.nodes)
         draw_missing(study, shares, ray_cluster.nodes, splits=splits)

@@ -161,7 +161,12 @@ WRONG = [
         "contrastive.gamma: is not a setting of a cell",
     ),
     ("misspelt factor", "sweep:\n  bata: [1]", 3, "did you mean 'beta'?"),
-    ("factor without section", "sweep:\n  temperature: [1]", 3, "did you mean 'teacher.temperature'?"),
+    (
+        "factor without section",
+        "sweep:\n  temperature: [1]",
+        3,
+        "did you mean 'teacher.temperature' or 'evaluation.temperature'?",
+    ),
     ("misspelt end", "sweep:\n  augmentations: [1]", 3, "did you mean"),
     ("section as factor", "sweep:\n  selfplay: [1]", 3, "is a section; allowed: one of its settings"),
     ("seeds as factor", "sweep:\n  seed: [1]", 3, "use `seeds:`"),

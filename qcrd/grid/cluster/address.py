@@ -1,0 +1,28 @@
+"""Checks the address of a Ray cluster, without importing Ray."""
+
+from __future__ import annotations
+
+import socket
+
+from qcrd.errors import ConfigError
+
+CONNECT_SECONDS = 5.0  # maximum wait for an answer of Ray's head
+
+
+def refuse_dead(address: str | None) -> None:
+    """Check that something answers at a RAY_ADDRESS; Ray itself would try for minutes.
+
+    Raises:
+        ConfigError: if nothing does.
+    """
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():  # such as auto
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ConfigError(
+            f"RAY_ADDRESS is {address}, and nothing answers there ({error.strerror or error}). Start the "
+            'cluster (`cluster/local.sh up`, then eval "$(cluster/local.sh env)"), or `unset RAY_ADDRESS`: '
+            "a run then starts a Ray of its own"
+        ) from error
