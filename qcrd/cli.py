@@ -12,7 +12,9 @@ from typing import Annotated
 
 import typer
 
+from qcrd import __version__
 from qcrd.commands import (
+    ask,
     bench,
     cost,
     doctor,
@@ -20,6 +22,7 @@ from qcrd.commands import (
     grids,
     init,
     judge,
+    logs,
     open,
     remove,
     samples,
@@ -35,7 +38,7 @@ from qcrd.errors import ConfigError, QcrdError
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help="""Distil chain-of-thought rationales into small students, and compare distillation methods.
 
@@ -44,14 +47,31 @@ app = typer.Typer(
 )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"qcrd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """Options without a command."""
+
+
 app.add_typer(bench.app, name="bench")
 app.add_typer(samples.app, name="samples")
+app.command()(ask.ask)
 app.command()(cost.cost)
 app.command()(doctor.doctor)
 app.command()(export.export)
 app.command()(grids.grids)
 app.command()(init.init)
 app.command()(judge.judge)
+app.command()(logs.logs)
 app.command("open")(open.open_page)
 app.command()(settings.settings)
 app.command("rm")(remove.remove)
@@ -314,7 +334,9 @@ def main() -> None:
     """Run the command line; user errors are printed in one line, without a traceback."""
     prepare()
     try:
-        code = app(standalone_mode=False)  # exit code of typer.Exit; 130 after Ctrl-C or SIGTERM
+        code = app(
+            standalone_mode=False, prog_name="qcrd"
+        )  # exit code of typer.Exit; 130 after Ctrl-C or SIGTERM
     except QcrdError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

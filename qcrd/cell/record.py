@@ -14,13 +14,11 @@ import torch
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.errors import OutOfMemory, StoreError
 from qcrd.storage.files import write_json, write_sealed
-from qcrd.storage.home import PREDICTIONS, RECORD, Home, checksum
+from qcrd.storage.home import ERROR, PREDICTIONS, RECORD, Home, checksum
 from qcrd.storage.journal import FILE, Journal
 from qcrd.training import checkpoint
 from qcrd.training.trainer import WEIGHTS
 from qcrd.types import CellRecord
-
-ERROR = "error.txt"  # traceback of a failed attempt
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,20 @@ class Format(StrEnum):
     json = "json"
 
 
+def _names(incomplete: str) -> list[str]:
+    """Names that begin so, for the shell's completion."""
+    from qcrd.grid.plan.settings import names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
+
 def settings(
     name: Annotated[
         str | None,
-        typer.Argument(help="Short name, dotted path or section. [default: one line for each setting]"),
+        typer.Argument(
+            help="Short name, dotted path or section. [default: one line for each setting]",
+            autocompletion=_names,
+        ),
     ] = None,
     format: Annotated[
         Format, typer.Option(help="md is docs/settings.md; md and json are of all settings.")

@@ -20,6 +20,7 @@ from qcrd.types import CellRecord, Prediction
 
 RECORD, PREDICTIONS = "record.json", "predictions.json"  # files in a cell's folder
 STUDENT = "student"  # folder of a cell's student, in the Hugging Face format
+ERROR = "error.txt"  # traceback of a failed attempt
 
 
 @dataclass(frozen=True, slots=True)

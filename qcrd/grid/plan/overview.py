@@ -10,6 +10,7 @@ from typing import Any
 from qcrd.cell.data import task_data
 from qcrd.config import Task, Teacher
 from qcrd.grid.console import duration
+from qcrd.grid.plan.cell_log import log_path
 from qcrd.grid.plan.checkpoints import UsedModel, loading_error, used_models
 from qcrd.grid.plan.cost import assumptions, cost
 from qcrd.grid.plan.estimate import Estimate, estimate
@@ -191,7 +192,8 @@ def status_text(study: Study) -> str:
             progress = _cell_progress(study, cell_id, planned.cell.settings.training.steps)
             lines.append(f"  {state}: {planned.name}: {progress}")
         elif state in ("failed", "diverged"):
-            lines.append(f"  {state}: {planned.name}: {last_status(study.home, cell_id)[1]}")
+            reason = last_status(study.home, cell_id)[1].partition("\n")[0]
+            lines.append(f"  {state}: {planned.name}: {reason} (log: {log_path(study.home, cell_id)})")
     return "\n".join(lines)
 
 

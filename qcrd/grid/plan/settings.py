@@ -53,6 +53,12 @@ def find(name: str) -> list[Setting | SettingSection]:
     raise ConfigError(f"{name!r}: {several}; `qcrd settings` lists them{hint}")
 
 
+def names() -> list[str]:
+    """Short names, sections and dotted paths of all settings."""
+    sections = [section.name for section in reference()]
+    return [*ALIASES, *sections, *(setting.path for section in reference() for setting in section.settings)]
+
+
 def overview() -> str:
     """All settings with their defaults, one line each."""
     lines = []

@@ -37,7 +37,7 @@ from qcrd.grid.run.sampling import draw_missing, say_accuracies
 from qcrd.grid.run.tune import train_cells
 from qcrd.grid.run.watch import CellWatch
 from qcrd.storage import journal
-from qcrd.storage.home import Home
+from qcrd.storage.home import ERROR, Home
 from qcrd.storage.journal import Journal
 from qcrd.tracking.feeder import Feeder, Report
 from qcrd.tracking.mlflow.mirror import Mirror
@@ -176,7 +176,7 @@ def _train(
     for cell_id, reason in failed.items():
         if last_status(study.home, cell_id)[0] != "failed":  # killed before it could write its status
             _append_status(study.home, cell_id, "failed", reason)
-        say(f"failed: {names[cell_id]}: {reason} (full traceback: {study.home.cell(cell_id) / 'error.txt'})")
+        say(f"failed: {names[cell_id]}: {reason} (full traceback: {study.home.cell(cell_id) / ERROR})")
     return failed
 
 
