@@ -120,7 +120,7 @@ class Harm:
         return self._to_file("sample's bit flipped", list(self.home.samples.glob("*/*.parquet")), self._flip)
 
     def _checkpoints(self) -> list[Path]:
-        kinds = ("checkpoint-*.safetensors", "best-*.safetensors")
+        kinds = ("checkpoint-*.safetensors", "snapshot-*.safetensors", "best-*.safetensors")
         return [path for kind in kinds for path in self.home.root.glob(f"cells/*/{kind}")]
 
     def _flip(self, path: Path) -> None:

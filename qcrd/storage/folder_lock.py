@@ -119,8 +119,9 @@ class FolderLock:
     def push(self, gone: Iterable[str] = ()) -> None:
         """Upload changed files to the bucket and delete removed ones from it.
 
-        The order of uploads keeps the bucket consistent after an interruption: journals precede checkpoints
-        that refer to them, a checkpoint follows the best weights that it names, and the record comes last.
+        The order keeps the bucket consistent after an interruption: journals precede checkpoints that refer
+        to them, a checkpoint follows the snapshots and best weights that it names, and the record comes last.
+        Deletions are in the reverse order.
 
         Args:
             gone: names of files to delete from the bucket; with `exact`, deleted files are detected.
@@ -149,7 +150,7 @@ class FolderLock:
                 complete = complete and self._sent[name] is not None
             # If a new checkpoint vanished before its upload, the old one in the bucket must stay.
             if complete:
-                remote.bucket.remove(self.folder / name for name in gone)
+                remote.bucket.remove(self.folder / name for name in sorted(gone, key=_rank, reverse=True))
                 for name in gone:
                     self._sent.pop(name, None)
 
@@ -229,7 +230,22 @@ class FolderLock:
                     self._sent[name] = look(self.folder / name)
 
     def _files(self) -> dict[str, Look]:
-        """State of all local files to synchronise, by name."""
+        """State of all local files to synchronise, by name, with all that its checkpoints refer to."""
+        while True:
+            checkpoints = self._checkpoints()
+            states = self._listed()
+            # One that came or went meanwhile may refer to files that were not there yet, or not any more.
+            if checkpoints == self._checkpoints():
+                return states
+
+    def _checkpoints(self) -> dict[str, Look]:
+        states = {}
+        for path in self.folder.rglob(f"{_CHECKPOINT}*"):
+            with suppress(FileNotFoundError):
+                states[str(path)] = look(path)
+        return states
+
+    def _listed(self) -> dict[str, Look]:
         states = {}
         for path in self.folder.rglob("*"):
             name = path.relative_to(self.folder).as_posix()

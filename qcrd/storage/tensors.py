@@ -21,6 +21,7 @@ from qcrd.storage.files import atomic
 Tensors = dict[str, Tensor]
 
 ENTRY = "qcrd"  # metadata key of facts and checksum
+CONTENT = 16  # hexadecimal digits of a checksum in a file's name
 
 
 class DamagedTensors(StoreError):
@@ -38,15 +39,22 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | N
     Raises:
         StoreError: if it cannot be written.
     """
-    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    on_cpu = _on_cpu(tensors)
     text = json.dumps(facts or {})
-    with atomic(path) as temporary:
-        try:
-            # A single entry: the library writes several in any order, but equal content needs equal bytes.
-            entry = json.dumps({"facts": text, "sha256": _checksum(on_cpu, text)})
-            save_file(on_cpu, temporary, metadata={ENTRY: entry})
-        except SafetensorError as error:
-            raise _system_error(error) from error
+    _write(path, on_cpu, text, _checksum(on_cpu, text))
+
+
+def save_by_content(folder: Path, prefix: str, tensors: Mapping[str, Tensor]) -> Path:
+    """Write a safetensors file whose name is `prefix`, and the beginning of its checksum; as `save`.
+
+    Returns:
+        The file.
+    """
+    on_cpu, text = _on_cpu(tensors), json.dumps({})
+    checksum = _checksum(on_cpu, text)
+    path = folder / f"{prefix}-{checksum[:CONTENT]}.safetensors"
+    _write(path, on_cpu, text, checksum)
+    return path
 
 
 def load(path: Path) -> tuple[Tensors, dict[str, Any]]:
@@ -71,6 +79,37 @@ def load(path: Path) -> tuple[Tensors, dict[str, Any]]:
         raise
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise DamagedTensors(f"{path} is damaged: {error}") from error
+
+
+def facts(path: Path) -> dict[str, Any]:
+    """The facts of a file that `save` wrote, without reading its tensors or verifying its checksum.
+
+    Raises:
+        DamagedTensors: if they cannot be parsed.
+        FileNotFoundError: if the file does not exist.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            found: dict[str, Any] = json.loads(json.loads(file.metadata()[ENTRY])["facts"])
+            return found
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise DamagedTensors(f"{path} is damaged: {error}") from error
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> Tensors:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _write(path: Path, on_cpu: Tensors, text: str, checksum: str) -> None:
+    with atomic(path) as temporary:
+        try:
+            # A single entry: the library writes several in any order, but equal content needs equal bytes.
+            entry = json.dumps({"facts": text, "sha256": checksum})
+            save_file(on_cpu, temporary, metadata={ENTRY: entry})
+        except SafetensorError as error:
+            raise _system_error(error) from error
 
 
 def _system_error(error: SafetensorError) -> OSError:

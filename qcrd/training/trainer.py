@@ -106,6 +106,7 @@ class Trainer:
         self.statistics, self.usage = statistics, usage
         self.spent = 0.0  # seconds of earlier attempts up to the checkpoint
         self._chosen: list[int] = []  # chosen steps of the kept checkpoints
+        self._snapshot_files: checkpoint.Names = {}
         self._order: tuple[int, list[list[int]]] = (-1, [])  # epoch and its batches
 
     def run(self) -> Progress:
@@ -229,19 +230,21 @@ class Trainer:
 
     def _save(self, iteration: int, seconds: float) -> None:
         """Write a checkpoint, then delete the results of steps that no kept checkpoint had chosen."""
-        state = {f"student.{name}": t for name, t in self.student.weights().items()}
+        state: dict[str, Tensor] = {}
+        if iteration not in self.snapshots.kept:  # else its weights are the newest snapshot
+            state |= {f"student.{name}": t for name, t in self.student.weights().items()}
         for number, moments in self.optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{number}.{key}": t for key, t in moments.items()}
         state |= {f"objective.{name}": t for name, t in self.objective.state().items()}
-        for number, snapshot in self.snapshots.kept.items():
-            state |= {f"snapshot.{number}.{name}": t for name, t in snapshot.items()}
         metadata = {
             "iteration": iteration,
             "progress": {k: v for k, v in asdict(self.progress).items() if k != "loss"},
             "journal": self.journal.position(),
             "seconds": seconds,
         }
-        checkpoint.save(self.folder, iteration, state, metadata)
+        self._snapshot_files = checkpoint.save(
+            self.folder, iteration, state, metadata, self.snapshots.kept, self._snapshot_files
+        )
         self._chosen = [*self._chosen, self.progress.chosen_step][-checkpoint.KEPT :]
         for path in self.folder.glob("best-*"):
             if int(path.stem.removeprefix("best-")) not in self._chosen:
@@ -249,30 +252,34 @@ class Trainer:
 
     def _resume(self) -> int:
         """Load the newest usable checkpoint, or start the journal; returns the iteration to continue with."""
-        usable = (each for each in checkpoint.intact(self.folder) if self._has_best(each[1]["progress"]))
+        intact = checkpoint.intact(self.folder)
+        usable = (each for each in intact if self._has_best(each.metadata["progress"]))
         newest = next(usable, None)
         if newest is None:
             self.journal.truncate(0)
             self.journal.status("running")
             self.journal.metrics(0, **self.statistics)
             return 0
-        state, metadata = newest
+        metadata = newest.metadata
+        iteration: int = metadata["iteration"]
         groups: dict[str, dict[str, Tensor]] = {}
-        for name, tensor in state.items():
+        for name, tensor in newest.tensors.items():
             kind, rest = name.split(".", 1)
             groups.setdefault(kind, {})[rest] = tensor
-        self.student.set_weights(groups["student"])
-        load_optimizer(self.optimizer, groups["optimizer"])
-        self.objective.load_state(groups.get("objective", {}))
-        for name, tensor in groups.get("snapshot", {}).items():
+        self.snapshots.kept, self._snapshot_files = newest.snapshots, newest.names
+        for name, tensor in groups.get(
+            "snapshot", {}
+        ).items():  # of a version that had them in the checkpoint
             number, rest = name.split(".", 1)
             self.snapshots.kept.setdefault(int(number), {})[rest] = tensor
+        self.student.set_weights(groups["student"] if "student" in groups else newest.snapshots[iteration])
+        load_optimizer(self.optimizer, groups["optimizer"])
+        self.objective.load_state(groups.get("objective", {}))
         self.progress = Progress(**metadata["progress"])
         self.spent = metadata["seconds"]
         self._chosen = [self.progress.chosen_step]
         self.journal.truncate(metadata["journal"])
         logger.info("resumed at step %d of %d", self.progress.step, self.settings.steps)
-        iteration: int = metadata["iteration"]
         return iteration
 
     def _has_best(self, progress: dict[str, Any]) -> bool:

@@ -245,6 +245,85 @@ def _check(found, must=False):
     assert checkpoints or not must
 
 
+LAG = 2
+
+
+def _training(folder, iterations):
+    """What a trainer with snapshots does to its folder, one file after the other."""
+    for iteration in range(iterations):
+        snapshots = range(max(0, iteration - LAG), iteration + 1)
+        (folder / f"snapshot-{iteration}").write_text("weights")
+        yield
+        (folder / f"checkpoint-{iteration}").write_text(" ".join(f"snapshot-{n}" for n in snapshots))
+        yield
+        (folder / f"checkpoint-{iteration - 2}").unlink(missing_ok=True)
+        yield
+        (folder / f"snapshot-{iteration - LAG - 2}").unlink(missing_ok=True)
+        yield
+
+
+@pytest.mark.slow
+@examples(100)
+@given(st.data())
+def test_a_checkpoint_in_the_bucket_has_its_snapshots_while_the_training_goes_on_during_a_push(
+    tmp_path_factory, data
+):
+    """The training does something before every look at a file, and around every object operation."""
+    folder = tmp_path_factory.mktemp("any")
+    url = f"file://{folder / 'bucket'}"
+    lock = machine(url, folder / "a", exact=True)
+    lock.acquire()
+    training = _training(lock.folder, 12)
+    bucket = lock._remote.bucket
+    put, remove, look = bucket.put, bucket.remove, folder_lock.look
+
+    def on():
+        for _ in range(data.draw(st.integers(0, 2))):
+            next(training, None)
+
+    def act(action):
+        def acting(*arguments):
+            on()
+            if data.draw(st.integers(0, 9)) == 0:
+                raise StoreError("the storage is away")
+            result = action(*arguments)
+            _check_snapshots(there(url))
+            on()
+            return result
+
+        return acting
+
+    def looking(path):
+        on()
+        return look(path)
+
+    bucket.put = act(put)
+    bucket.remove = lambda paths: [act(remove)([path]) for path in paths]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folder_lock, "look", looking)
+        for _ in range(8):
+            on()
+            with suppress(StoreError):
+                lock.push()
+            _check_snapshots(there(url))
+    bucket.put, bucket.remove = put, remove
+    for _ in training:
+        pass
+    lock.release()
+    assert set(there(url)) == {
+        *(f"x/checkpoint-{n}" for n in (10, 11)),
+        *(f"x/snapshot-{n}" for n in (8, 9, 10, 11)),
+    }
+
+
+def _check_snapshots(found):
+    checkpoints = [name for name in found if "checkpoint-" in name]
+    if checkpoints:
+        newest = max(checkpoints, key=lambda name: int(name.rpartition("-")[2]))
+        missing = {f"x/{each}" for each in found[newest].decode().split()} - found.keys()
+        assert not missing, f"{newest} lacks {missing}"
+
+
 def _away(*_):
     raise StoreError("the storage is away")
 
