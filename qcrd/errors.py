@@ -57,8 +57,9 @@ class Diverged(QcrdError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """End of a message that suggests the closest known word; "" if none is close."""
-    return meant(difflib.get_close_matches(word, list(known), n=1))
+    """End of a message that suggests the closest known word, whatever its case; "" if none is close."""
+    by_lower = {name.lower(): name for name in known}
+    return meant([by_lower[name] for name in difflib.get_close_matches(word.lower(), by_lower, n=1)])
 
 
 def meant(words: list[str]) -> str:

@@ -41,8 +41,8 @@ def grids(
         columns = [f"{text:{width}}" for text, width in zip(row[:3], widths, strict=True)]
         typer.echo("  ".join([*columns, row[3]]).rstrip())
     for grid in found:
-        if grid.trouble:
-            typer.echo(f"{_shown(grid.path)}: {grid.trouble}")
+        if grid.error:
+            typer.echo(f"{_shown(grid.path)}: {grid.error}")
 
 
 def _shown(path: Path) -> str:
@@ -60,7 +60,7 @@ def _cells(grid: ShippedGrid) -> str:
 def _time(grid: ShippedGrid) -> str:
     from qcrd.grid.console import duration
 
-    if grid.trouble:
+    if grid.error:
         return "not planned"
     if grid.cells is not None and grid.finished == grid.cells:
         return "done"

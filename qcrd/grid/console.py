@@ -10,14 +10,20 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 cell, 2 cells."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def duration(seconds: float) -> str:
-    """Seconds as text: 45 s, 3 min 20 s, 2 h 5 min."""
+    """Seconds as text: 45 s, 3 min 20 s, 2 h 5 min, 375 h."""
     seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"
     if seconds < 3600:
         return f"{seconds // 60} min {seconds % 60} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+    hours, minutes = seconds // 3600, seconds % 3600 // 60
+    return f"{hours:,} h {minutes} min" if minutes and hours < 100 else f"{hours:,} h"
 
 
 class SamplingProgress:

@@ -37,17 +37,17 @@ def test_every_shipped_grid_is_listed_with_its_content(monkeypatch):
     assert (quickstart["cells"], quickstart["finished"], quickstart["preset"]) == (4, 0, "embedded")
     assert quickstart["description"].startswith("Finetuning, Single-Task, DSS and QCRD")
     assert quickstart["seconds"] > 0
-    assert "QCRD_DATA is not set" in grids["recorded.yaml"]["trouble"]
+    assert "QCRD_DATA is not set" in grids["recorded.yaml"]["error"]
 
 
 def test_grids_of_ones_own_are_listed_with_what_is_done(tmp_path, monkeypatch):
     run = Run(tmp_path, recorded_answers(tmp_path / "answers.jsonl"), "product: {method: [dss, qcrd]}")
     (tmp_path / "wrong.yaml").write_text("name: wrong\nbsae: {}\n")
     monkeypatch.chdir(tmp_path)
-    first, second, trouble = listed(".").splitlines()
+    first, second, error = listed(".").splitlines()
     assert first.split()[:4] == ["tiny.yaml", "2", "cells,", "embedded"]
     assert second.split() == ["wrong.yaml", "not", "planned"]
-    assert trouble.startswith("wrong.yaml: 2: bsae: unknown setting")
+    assert error.startswith("wrong.yaml: 2: bsae: unknown setting")
     run.in_process()
     assert "2 cells, embedded  done" in listed(".")
 

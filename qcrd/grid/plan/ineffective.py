@@ -8,7 +8,7 @@ from typing import Any
 
 from qcrd.cell.identity import needs_discriminator
 from qcrd.config import Cell, Task
-from qcrd.grid.plan.expansion import PlannedCell
+from qcrd.grid.plan.expansion import VARIANT, PlannedCell
 from qcrd.grid.plan.factors import short_name, value_text
 from qcrd.report.activity import IDLE, SOURCES
 from qcrd.storage.files import read_json
@@ -31,13 +31,31 @@ def warnings(
     """
     unfinished = [cell for cell, is_todo in zip(cells, todo, strict=True) if is_todo]
     contrastive = [cell for cell in unfinished if cell.cell.method.contrasts]
-    sentences = [*_ineffective_factors(contrastive), *_lag_warnings(contrastive, train)]
+    sentences = [
+        *_unread_factors(cells),
+        *_ineffective_factors(contrastive),
+        *_lag_warnings(contrastive, train),
+    ]
     records = _latest_records(home, {_kind(planned.cell.settings) for planned in contrastive})
     for planned in contrastive:
         settings = planned.cell.settings
         if (record := records.get(_kind(settings))) is not None:
             sentences += _inactive_negatives(settings, record)
     return list(dict.fromkeys(sentences))
+
+
+def _unread_factors(cells: Sequence[PlannedCell]) -> Iterator[str]:
+    """Factors whose values all give the same cells, because no method in the grid reads them."""
+    rows = [planned.rows for planned in cells if planned.cell.settings.seed == cells[0].cell.settings.seed]
+    swept = {row.factor for own in rows for row in own if row.factor is not None}
+    for path in sorted(swept):
+        own = [cell_rows for cell_rows in rows if any(row.factor == path for row in cell_rows)]
+        if all(any(row.factor is None for row in cell_rows) for cell_rows in own):
+            yield f"sweep.{path} has no effect: no method of this grid reads it, or its values are the base's"
+    for path in sorted({path for own in rows for row in own for path in row.product} - {"method", VARIANT}):
+        values = [{value_text(row.product[path]) for row in own} for own in rows]
+        if len(rows) and all(own == values[0] for own in values) and len(values[0]) > 1:
+            yield f"product.{path} has no effect: no method of this grid reads it"
 
 
 def _ineffective_factors(cells: Sequence[PlannedCell]) -> Iterator[str]:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from qcrd.cell.data import task_data
 from qcrd.config import Task, Teacher
-from qcrd.grid.console import duration
+from qcrd.errors import QcrdError
+from qcrd.grid.cluster.shares import Node, Shares
+from qcrd.grid.console import counted, duration
 from qcrd.grid.plan.cell_log import log_path
 from qcrd.grid.plan.checkpoints import UsedModel, loading_error, used_models
 from qcrd.grid.plan.cost import assumptions, cost
 from qcrd.grid.plan.estimate import Estimate, estimate
 from qcrd.grid.plan.expansion import SampleNeed
+from qcrd.grid.plan.gpus import gpu_count
 from qcrd.grid.plan.ineffective import warnings
 from qcrd.grid.plan.labels import label_checks
 from qcrd.grid.plan.students import student_errors
@@ -86,7 +91,7 @@ def plan_object(study: Study) -> dict[str, Any]:
         "id": study.id,
         "cells": cells,
         "samples": samples,
-        "warnings": _ineffective(study, [cell["state"] not in FINISHED for cell in cells]),
+        "warnings": _warnings(study, [cell["state"] not in FINISHED for cell in cells]),
         "labels": label_objects,
         "estimate_seconds": time_estimate.seconds,
         "estimate_basis": time_estimate.basis,
@@ -95,7 +100,7 @@ def plan_object(study: Study) -> dict[str, Any]:
         "students": student_errors(todo, fetch=False),
         "cost": cost(todo, missing_samples).as_object(),
         "models": [
-            {"what": m.role, "name": m.name, "revision": m.revision, "trouble": error} for m, error in models
+            {"role": m.role, "name": m.name, "revision": m.revision, "error": error} for m, error in models
         ],
     }
 
@@ -111,9 +116,9 @@ def _needs(study: Study) -> tuple[list[tuple[SampleNeed, int, int]], list[str]]:
             needs.append((need, limit, limit))
             keys.append(store.folder.name)
             continue
-        counted = seen.setdefault(store.folder, set())  # a shared sample counts for the first need
-        new = {request.key for request in missing} - counted
-        counted |= new
+        before = seen.setdefault(store.folder, set())  # a shared sample counts for the first need
+        new = {request.key for request in missing} - before
+        before |= new
         needs.append((need, len(requests), len(new)))
         keys.append(store.folder.name)
     return needs, keys
@@ -135,7 +140,7 @@ def time_left(study: Study) -> Estimate:
 def plan_text(plan: dict[str, Any]) -> str:
     """The text of a `plan_object`."""
     width = max(len(cell["name"]) for cell in plan["cells"])
-    lines = [f"{plan['grid']}, preset {plan['preset']}: {len(plan['cells'])} cells", ""]
+    lines = [f"{plan['grid']}, preset {plan['preset']}: {counted(len(plan['cells']), 'cell')}", ""]
     lines += [f"  {cell['id']}  {cell['name']:<{width}}  {cell['state']}" for cell in plan["cells"]]
     lines.append("")
     for need in plan["samples"]:
@@ -154,11 +159,13 @@ def plan_text(plan: dict[str, Any]) -> str:
     if not unfinished:
         lines.append("nothing left to do")
     elif seconds is None:
-        lines.append(f"{unfinished} cells to train; {plan['estimate_basis']}")
+        lines.append(f"{counted(unfinished, 'cell')} to train; {plan['estimate_basis']}")
     else:
-        lines.append(f"{unfinished} cells to train: about {duration(seconds)} ({plan['estimate_basis']})")
+        todo = counted(unfinished, "cell")
+        lines.append(f"{todo} to train: about {duration(seconds)} ({plan['estimate_basis']})")
         totals = ((plan["gpu_hours"], "GPU"), (plan["cpu_hours"], "CPU"))
-        lines.append("in total " + ", ".join(f"{hours:.2g} {unit} hours" for hours, unit in totals if hours))
+        hours = ", ".join(f"{_rounded(number)} {unit} hours" for number, unit in totals if number)
+        lines.append(f"in total {hours}")
     if unfinished and plan["preset"] == "paper":
         cards = ", ".join(f"{hours:,.3g} {card}" for card, hours in plan["cost"]["gpu_hours"].items())
         uncounted = ", ".join(plan["cost"]["uncounted"])
@@ -166,16 +173,30 @@ def plan_text(plan: dict[str, Any]) -> str:
         lines.append(assumptions())
     lines += [f"`qcrd run` refuses a model: {error}" for error in plan["students"]]
     for model in plan["models"]:
-        if model["trouble"]:
-            name = UsedModel(model["what"], model["name"], model["revision"])
-            lines.append(f"{name}: {model['trouble']}")
+        if model["error"]:
+            name = UsedModel(model["role"], model["name"], model["revision"])
+            lines.append(f"{name}: {model['error']}")
     return "\n".join(lines)
 
 
-def _ineffective(study: Study, todo: list[bool]) -> list[str]:
+def _rounded(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.2g}"
+
+
+def _warnings(study: Study, todo: list[bool]) -> list[str]:
     tasks = {planned.cell.data for planned in study.cells}
     train = {data.settings: len(data.splits.train) for data in tasks}
-    return warnings(study.cells, todo, study.home, train)
+    return [*warnings(study.cells, todo, study.home, train), *_too_large(study)]
+
+
+def _too_large(study: Study) -> Iterator[str]:
+    """The resources that this machine does not have, unless a cluster is to run the grid."""
+    if os.environ.get("RAY_ADDRESS"):
+        return
+    try:
+        Shares.of(study.grid.resources, [Node(os.cpu_count() or 1, gpu_count())])
+    except QcrdError as error:
+        yield f"`qcrd run` refuses this on this machine: {error}"
 
 
 def status_text(study: Study) -> str:

@@ -26,7 +26,7 @@ class ShippedGrid:
     cells: int | None = None
     finished: int = 0
     seconds: float | None = None  # estimated for the unfinished cells; None if unknown
-    trouble: str = ""  # why it cannot be planned here; its first line
+    error: str = ""  # why it cannot be planned here; its first line
 
 
 def folder() -> Path:
@@ -79,7 +79,7 @@ def _described(path: Path, home: Home, asking: Callable[[], AbstractContextManag
             finished = sum(state in FINISHED for state in study.states())
             return replace(described, finished=finished, seconds=time_left(study).seconds)
     except QcrdError as error:
-        return replace(described, trouble=_first_line(error, path))
+        return replace(described, error=_first_line(error, path))
 
 
 def _first_line(error: QcrdError, path: Path) -> str:

@@ -90,3 +90,14 @@ def test_a_margin_below_every_likelihood_that_was_seen_is_said(home):
     finish(home, 1, like.cell.settings, **BUSY)
     [one] = said(home, base={"contrastive": {"delta": 0.25}})
     assert "delta 0.25, the teacher's negatives" in one and "had l = 0.30" in one
+
+
+def test_a_factor_that_no_method_reads_is_named(home):
+    unread = "has no effect: no method of this grid reads it"
+    base = {"method": "finetuning"}
+    assert f"sweep.contrastive.beta {unread}" in said(home, base=base, sweep={"beta": [0.1, 0.3]})[0]
+    assert said(home, base=base, product={"beta": [0.1, 0.3]}) == [f"product.contrastive.beta {unread}"]
+    both = {"method": ["finetuning", "qcrd"]}
+    assert not any(unread in line for line in said(home, product=both, sweep={"beta": [0.1, 0.3]}))
+    assert not any(unread in line for line in said(home, product=both | {"beta": [0.1, 0.3]}))
+    assert not any(unread in line for line in said(home, base=base, sweep={"lr": [0.1, 0.3]}, seeds=2))

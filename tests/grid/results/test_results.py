@@ -90,7 +90,7 @@ def test_the_plan_says_which_model_would_not_load(tmp_path):
     text = GRID.replace("base:\n", f"base:\n  student: {{checkpoint: {model}}}\n")
     (tmp_path / "small.yaml").write_text(text)
     plan = plan_object(Study.open(tmp_path / "small.yaml", Home(tmp_path / "home")))
-    assert [(each["what"], each["name"]) for each in plan["models"]] == [("student", str(model))]
+    assert [(each["role"], each["name"]) for each in plan["models"]] == [("student", str(model))]
     assert f"student {model}: no weights in safetensors" in plan_text(plan)
     assert plan["cost"]["uncounted"] == [f"qcrd on arithmetic with {model}"]
 
