@@ -36,6 +36,9 @@ from qcrd.commands.tracking import Tracking
 from qcrd.environment import prepare
 from qcrd.errors import ConfigError, QcrdError
 
+# Groups of commands in --help.
+GRIDS, RESULTS, UPKEEP = "Grids and cells", "Results", "Services and machine"
+
 app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -62,23 +65,6 @@ def options(
     """Options without a command."""
 
 
-app.add_typer(bench.app, name="bench")
-app.add_typer(samples.app, name="samples")
-app.command()(ask.ask)
-app.command()(cost.cost)
-app.command()(doctor.doctor)
-app.command()(export.export)
-app.command()(grids.grids)
-app.command()(init.init)
-app.command()(judge.judge)
-app.command()(logs.logs)
-app.command("open")(open.open_page)
-app.command()(settings.settings)
-app.command("rm")(remove.remove)
-app.command()(train.train)
-app.command()(why.why)
-
-
 class Format(StrEnum):
     """Output formats of a table."""
 
@@ -102,7 +88,7 @@ Grid = Annotated[Path, typer.Argument(help="The grid's YAML file, such as grids/
 Preset = Annotated[PresetName | None, typer.Option(help="Overrides the file's preset.")]
 
 
-@app.command()
+@app.command(rich_help_panel=GRIDS)
 def run(
     grid: Grid,
     settings: Set = None,
@@ -151,7 +137,7 @@ def run(
     raise typer.Exit(0 if complete else 1)
 
 
-@app.command()
+@app.command(rich_help_panel=GRIDS)
 def sample(
     grid: Grid,
     settings: Set = None,
@@ -181,7 +167,7 @@ def sample(
     draw(file, Home.default(), preset, tuple(split or ()))
 
 
-@app.command()
+@app.command(rich_help_panel=GRIDS)
 def plan(
     grid: Grid,
     settings: Set = None,
@@ -212,7 +198,7 @@ def plan(
     typer.echo(json.dumps(plan, indent=1) if as_json else plan_text(plan))
 
 
-@app.command()
+@app.command(rich_help_panel=GRIDS)
 def status(grid: Grid, settings: Set = None, limit: Limit = None, preset: Preset = None) -> None:
     """Show a grid's progress: cells by state, with step and accuracy of the running ones.
 
@@ -226,7 +212,7 @@ def status(grid: Grid, settings: Set = None, limit: Limit = None, preset: Preset
     typer.echo(status_text(study))
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def table(
     grid: Grid,
     settings: Set = None,
@@ -267,7 +253,7 @@ class Picture(StrEnum):
     png = "png"
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def figure(
     grid: Grid,
     settings: Set = None,
@@ -302,7 +288,7 @@ def figure(
         typer.echo(path)
 
 
-@app.command()
+@app.command(rich_help_panel=UPKEEP)
 def sync(
     grid: Grid,
     settings: Set = None,
@@ -328,6 +314,26 @@ def sync(
         raise QcrdError(f"{report.summary()}, {report.pending} left: {report.error}")
     page = grid_mirror.page()
     typer.echo(f"{report.summary()}, everything is on {page.comparison if page else tracking}")
+
+
+for _name, _command, _panel in (
+    ("train", train.train, GRIDS),
+    ("logs", logs.logs, GRIDS),
+    ("rm", remove.remove, GRIDS),
+    ("init", init.init, GRIDS),
+    ("grids", grids.grids, GRIDS),
+    ("settings", settings.settings, GRIDS),
+    ("cost", cost.cost, GRIDS),
+    ("why", why.why, RESULTS),
+    ("open", open.open_page, RESULTS),
+    ("judge", judge.judge, RESULTS),
+    ("ask", ask.ask, RESULTS),
+    ("export", export.export, RESULTS),
+    ("doctor", doctor.doctor, UPKEEP),
+):
+    app.command(_name, rich_help_panel=_panel)(_command)
+app.add_typer(samples.app, name="samples", rich_help_panel=RESULTS)
+app.add_typer(bench.app, name="bench", rich_help_panel=UPKEEP)
 
 
 def main() -> None:
