@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from qcrd.cell.base import check_base
 from qcrd.cell.finished import FinishedCell, kept_student
 from qcrd.cell.resolved import ResolvedCell, resolve
 from qcrd.config import Cell
-from qcrd.errors import DataError
 from qcrd.training.evaluate import Evaluator
 from qcrd.types import Question
 
@@ -33,8 +33,15 @@ class Answerer:
 
     @classmethod
     def load(cls, cell: Path, student: Path) -> Answerer:
-        """Create an Answerer from a cell's `cell.json` and its student's folder."""
-        settings = Cell.model_validate(json.loads(cell.read_text())["settings"])
+        """Create an Answerer from a cell's `cell.json` and its student's folder.
+
+        Raises:
+            ConfigError: if the base of an adapter is missing, or has other content than in training.
+        """
+        content = json.loads(cell.read_text())
+        settings = Cell.model_validate(content["settings"])
+        if settings.student.adapter is not None:
+            check_base(settings.student, content["identity"]["student"]["model"])
         return cls(resolve(settings), student)
 
     @classmethod
@@ -44,13 +51,7 @@ class Answerer:
         Raises:
             DataError: if its student was not kept.
         """
-        if ended.record.status != "done":
-            raise DataError(f"cell {ended.id} ({ended.name}) has no student: it {ended.record.status}")
-        if not ended.student.is_dir():
-            raise DataError(
-                f"cell {ended.id} ({ended.name}): its student was not kept; set resources.keep_students: "
-                f"true, remove the folder {ended.folder} and run its grid again"
-            )
+        ended.check_student()
         return cls(ended.cell, ended.student)
 
     def __call__(self, questions: Sequence[Question], explain: bool = False) -> list[Answer]:

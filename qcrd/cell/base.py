@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from qcrd.config import Student
+from qcrd.errors import ConfigError
+from qcrd.fingerprint import fingerprint_path
 from qcrd.hub.smollm2 import MODELS
 
 RANDOM = "random weights"
@@ -44,3 +46,28 @@ def base_of(student: Student, versions: Mapping[str, str]) -> Base:
     if Path(name).is_absolute() or Path(name).is_dir():
         return Base("folder", name)
     return Base("hub", name, versions.get("student_commit") or student.revision, name)
+
+
+def check_base(student: Student, trained: Mapping[str, Any]) -> None:
+    """Check that the folder of an adapter's base is that of the training; others are checked as they load.
+
+    Args:
+        student: the settings.
+        trained: the model in the cell's identity.
+
+    Raises:
+        ConfigError: if it is missing, or has other content.
+    """
+    place = student.checkpoint
+    if place is None or "content" not in trained or place in MODELS:
+        return
+    if not Path(place).is_dir():
+        raise ConfigError(
+            f"student.checkpoint: the adapter's base, the folder {place}, is not here; copy it there from "
+            "the machine that trained the student, or export whole weights there (`qcrd export --merged`)"
+        )
+    if fingerprint_path(Path(place)) != trained["content"]:
+        raise ConfigError(
+            f"student.checkpoint: the folder {place} has changed since the adapter was trained on it "
+            f"(content {fingerprint_path(Path(place))}, then {trained['content']}); restore it"
+        )

@@ -74,6 +74,21 @@ class FinishedCell:
             ) from error
         return cls(resolve(settings), record, home.cell(cell_id))
 
+    def check_student(self) -> None:
+        """Check that its student was kept.
+
+        Raises:
+            DataError: if not; says which setting keeps it, and how to train the cell again.
+        """
+        if self.record.status != "done":
+            raise DataError(f"cell {self.id} ({self.name}) has no student: it {self.record.status}")
+        if not self.student.is_dir():
+            raise DataError(
+                f"cell {self.id} ({self.name}): its student was not kept; set resources.keep_students: true "
+                f"in its grid, then `qcrd rm {self.id}` and `qcrd train GRID --cell {self.id}` train it "
+                "again, to the same figures"
+            )
+
     def check_data(self) -> None:
         """Check that the questions are those that it was trained on.
 

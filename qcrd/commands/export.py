@@ -46,8 +46,8 @@ def export(
     from qcrd.cell.finished import FinishedCell
     from qcrd.commands.cells import finished_id
     from qcrd.export import push as hub
-    from qcrd.export.student import check, refuse_full
     from qcrd.export.student import export as write
+    from qcrd.export.student import refuse_full
     from qcrd.storage.home import Home
 
     home, folder = Home.default(), out.expanduser().absolute()
@@ -55,7 +55,7 @@ def export(
         hub.check_id(push)
     refuse_full(folder, overwrite)
     ended = FinishedCell.find(home, finished_id(home, cell, grid, changes(settings, limit))[0])
-    check(ended)
+    ended.check_student()
     section = ended.cell.settings.student
     if push is not None and section.adapter is not None and not merged:
         base = base_of(section, ended.record.versions)

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from qcrd.cell.base import Base, base_of
 from qcrd.cell.finished import FinishedCell, kept_student
-from qcrd.errors import DataError, StoreError
+from qcrd.errors import StoreError
 from qcrd.export import card
 from qcrd.export.usage import BASE, Ask, code
 from qcrd.storage.files import read_json, unwritable, write_json
@@ -35,7 +35,7 @@ def export(ended: FinishedCell, home: Home, out: Path, merged: bool = False, ove
         DataError: if the student was not kept, or the cell has none.
         StoreError: if the folder is not empty, or cannot be written.
     """
-    check(ended)
+    ended.check_student()
     refuse_full(out, overwrite)
     section = ended.cell.settings.student
     base = base_of(section, ended.record.versions)
@@ -55,22 +55,6 @@ def export(ended: FinishedCell, home: Home, out: Path, merged: bool = False, ove
         raise unwritable(out, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def check(ended: FinishedCell) -> None:
-    """Check that there is a student to export.
-
-    Raises:
-        DataError: if not; says which setting keeps it.
-    """
-    if ended.record.status != "done":
-        raise DataError(f"cell {ended.id} ({ended.name}) has no student: it {ended.record.status}")
-    if not ended.student.is_dir():
-        raise DataError(
-            f"cell {ended.id} ({ended.name}): its student was not kept. resources.keep_students: true in its "
-            f"grid keeps students. To train the cell again, to the same figures: `qcrd rm "
-            f"{ended.id}`, then `qcrd train GRID --cell {ended.id}`"
-        )
 
 
 def refuse_full(out: Path, overwrite: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from qcrd.cell.base import Base, base_of
 from qcrd.cell.resolved import ResolvedCell
 from qcrd.grid.plan.expansion import VARIANT, PlannedCell
 from qcrd.grid.plan.factors import get_setting, setting_paths, short_name, value_text
@@ -63,21 +64,31 @@ def students(study: Study) -> dict[str, Student]:
         folder = study.home.student(record.id)
         if folder.is_dir():
             logged_tasks.add(task)
+            base = base_of(planned.cell.settings.student, record.versions)
+            params = {"method": planned.cell.method.name, "task": task, "base": base.name}
+            if base.commit is not None:
+                params["base_commit"] = base.commit
+            adapter = planned.cell.settings.student.adapter
+            if adapter is not None:
+                params["adapter"] = f"LoRA r={adapter.r}"
             by_cell[record.id] = Student(
                 planned.name,
                 folder.parent / "cell.json",
                 folder,
                 record.chosen_step,
-                {"method": planned.cell.method.name, "task": task},
-                _student_tags(record),
+                params,
+                _student_tags(record, base if adapter is not None else None),
+                base if adapter is not None else None,
             )
     return by_cell
 
 
-def _student_tags(record: CellRecord) -> dict[str, str]:
+def _student_tags(record: CellRecord, base: Base | None) -> dict[str, str]:
+    """Tags of a student; `base` is that of an adapter."""
     test, validation = (f"{record.accuracy[split]:.2f}" for split in ("test", "validation"))
     accuracy_text = f"{test}% accuracy on test, {validation}% on validation, at step {record.chosen_step}."
-    return {"qcrd.test": test, "qcrd.validation": validation, NOTE: f"{accuracy_text} {_TO_SERVE}"}
+    adapter = f"A LoRA adapter; its base is loaded beside it: {base}. " if base is not None else ""
+    return {"qcrd.test": test, "qcrd.validation": validation, NOTE: f"{accuracy_text} {adapter}{_TO_SERVE}"}
 
 
 def sources(study: Study) -> tuple[Source, list[Source]]:
