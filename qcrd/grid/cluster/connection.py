@@ -17,7 +17,7 @@ from qcrd.grid.cluster.autoscale import await_gpus
 from qcrd.grid.cluster.lost_node import interrupt_if_node_lost
 from qcrd.grid.cluster.nodes import nodes
 from qcrd.grid.cluster.shares import Node
-from qcrd.grid.console import say
+from qcrd.grid.console import phase, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +44,20 @@ def cluster() -> Iterator[Cluster]:
     given = os.environ.get("RAY_ADDRESS")
     own = not given
     refuse_dead(given)
-    say(f"joining Ray at {given}" if given else "starting Ray on this machine")
+    doing = f"joining Ray at {given}" if given else "starting Ray on this machine"
+    say(doing)
     sessions = Path(private_files.session_folder())
     if own:
         private_files.protect_token()
         private_files.remove_old_sessions(sessions)
-    started = ray.init(
-        address="local" if own else None,
-        include_dashboard=False if own else None,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        **({"_node_ip_address": "127.0.0.1", "_temp_dir": str(sessions)} if own else {}),
-    )
+    with phase(doing):
+        started = ray.init(
+            address="local" if own else None,
+            include_dashboard=False if own else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **({"_node_ip_address": "127.0.0.1", "_temp_dir": str(sessions)} if own else {}),
+        )
     try:
         if not own:
             await_gpus(say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import ray
@@ -14,6 +15,7 @@ from qcrd.errors import QcrdError
 from qcrd.grid.cluster.capacity import gpu_bytes
 from qcrd.grid.cluster.engines import Say, result_of
 from qcrd.grid.cluster.gpu_sharing import gpu_share
+from qcrd.grid.console import bar, duration, status
 from qcrd.plugins import carried
 from qcrd.storage.home import Home
 
@@ -57,10 +59,17 @@ def pretrain_discriminators(
     task = ray.remote(carried(_pretrain)).options(num_cpus=cpus, num_gpus=gpus, max_retries=2)
     waiting = [task.remote(cell.settings, home, max(1, int(cpus))) for cell in cells]
     say(f"discriminators: {len(cells)} to pretrain")
-    while waiting:
-        finished, waiting = ray.wait(waiting)
-        try:
-            result_of(finished[0])
-        except (QcrdError, RayError) as error:
-            say(f"discriminators: one failed: {str(error).strip().splitlines()[-1]}")
-        say(f"discriminators: {len(cells) - len(waiting)} of {len(cells)} done")
+    begun = time.monotonic()
+
+    def lines() -> list[str]:
+        done, elapsed = len(cells) - len(waiting), duration(time.monotonic() - begun)
+        return [f"discriminators: {bar(done, len(cells))} {done} of {len(cells)} done, {elapsed} so far"]
+
+    with status(lines):
+        while waiting:
+            finished, waiting = ray.wait(waiting)
+            try:
+                result_of(finished[0])
+            except (QcrdError, RayError) as error:
+                say(f"discriminators: one failed: {str(error).strip().splitlines()[-1]}")
+            say(f"discriminators: {len(cells) - len(waiting)} of {len(cells)} done")

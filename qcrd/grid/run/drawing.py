@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qcrd.grid.console import SamplingProgress, say
+from qcrd.grid.console import SamplingProgress, say, status
 from qcrd.grid.plan.expansion import SampleNeed
 from qcrd.samples.draw import draw
 from qcrd.samples.requests import Request, SampleFn
@@ -26,7 +26,8 @@ def draw_need(
         home: where the rate is written.
     """
     progress = SamplingProgress()
-    unanswered = draw(store, requests, sample, progress)
+    with status(progress.lines):
+        unanswered = draw(store, requests, sample, progress)
     if progress.rate:
         write_json(home.rate(store.folder.name), {"samples_per_second": progress.rate})
     if unanswered:

@@ -23,7 +23,7 @@ from qcrd.errors import DamagedResult, StoreError
 from qcrd.grid.cluster.connection import Cluster, cluster
 from qcrd.grid.cluster.gpu_sharing import measured_share
 from qcrd.grid.cluster.shares import Node, Shares
-from qcrd.grid.console import say
+from qcrd.grid.console import phase, say, status
 from qcrd.grid.plan import labels
 from qcrd.grid.plan.expansion import PlannedCell
 from qcrd.grid.plan.file import GridFile
@@ -97,7 +97,8 @@ def run(
                 todo = _unfinished(study, chosen)
                 if todo:
                     _check_and_sample(study, shares, ray_cluster.nodes, todo)
-                accuracies = study_accuracies(study)
+                with phase("reading the teacher's answers"):
+                    accuracies = study_accuracies(study)
                 failed = _train(study, shares, todo, accuracies) if todo else {}
                 _report(study, accuracies, log)
             except BaseException as error:
@@ -170,7 +171,10 @@ def _train(
         gpus = measured_share(cells, study.home, shares.cell_cpus, say) or gpus
     watch = CellWatch(len(study.cells), len(study.cells) - len(todo))
     named_cells = [(planned.name, planned.cell) for planned in todo]
-    failed = train_cells(named_cells, study.home, study.folder / "tune", study.grid.resources, gpus, watch)
+    with status(watch.lines):
+        failed = train_cells(
+            named_cells, study.home, study.folder / "tune", study.grid.resources, gpus, watch
+        )
     study.home.refresh(study.ids, patience=LOCKED_CELL_SECONDS)
     names = {planned.cell.id: planned.name for planned in todo}
     for cell_id, reason in failed.items():
@@ -223,7 +227,8 @@ def sample(file: GridFile, home: Home, preset: str | None = None, splits: Sequen
 def _report(study: Study, accuracies: Sequence[TeacherAccuracy], log: Journal) -> None:
     """Write the grid's tables, figures and page, and print the table."""
     finished = [study.home.record(cell_id) for cell_id in study.ids]
-    files = report.write(study, accuracies)
+    with phase("writing the report"):
+        files = report.write(study, accuracies)
     for path in files:
         log.artifact(path)
     counts = Counter((accuracy.task, accuracy.split) for accuracy in accuracies)
