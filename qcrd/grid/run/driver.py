@@ -99,7 +99,7 @@ def run(
                     _check_and_sample(study, shares, ray_cluster.nodes, todo)
                 with phase("reading the teacher's answers"):
                     accuracies = study_accuracies(study)
-                failed = _train(study, shares, todo, accuracies) if todo else {}
+                failed = _train(study, shares, todo, len(chosen), accuracies) if todo else {}
                 _report(study, accuracies, log)
             except BaseException as error:
                 ray.shutdown()  # ends the cells' workers; afterwards nothing writes to the journals
@@ -152,9 +152,21 @@ def _check_and_sample(
 
 
 def _train(
-    study: Study, shares: Shares, todo: Sequence[PlannedCell], accuracies: Sequence[TeacherAccuracy]
+    study: Study,
+    shares: Shares,
+    todo: Sequence[PlannedCell],
+    chosen: int,
+    accuracies: Sequence[TeacherAccuracy],
 ) -> dict[str, str]:
-    """Pretrain discriminators and train the cells; returns the reason by id of each failed cell."""
+    """Pretrain discriminators and train the cells; returns the reason by id of each failed cell.
+
+    Args:
+        study: the grid.
+        shares: CPUs and GPUs of a cell.
+        todo: cells to train.
+        chosen: number of chosen cells, finished ones included.
+        accuracies: of the teachers, to be printed.
+    """
     say_accuracies(accuracies)
     cells = [planned.cell for planned in todo]
     without_discriminator: dict[str, ResolvedCell] = {}  # discriminator id -> a cell that needs it
@@ -169,7 +181,7 @@ def _train(
     gpus = shares.cell_gpus
     if study.grid.resources.cell_gpus == "auto" and gpus:
         gpus = measured_share(cells, study.home, shares.cell_cpus, say) or gpus
-    watch = CellWatch(len(study.cells), len(study.cells) - len(todo))
+    watch = CellWatch(chosen, chosen - len(todo))
     named_cells = [(planned.name, planned.cell) for planned in todo]
     with status(watch.lines):
         failed = train_cells(
