@@ -12,7 +12,7 @@ import torch
 _flops = 0
 
 
-def count(weights: int, tokens: int, known: bool = False, frozen: bool = False) -> None:
+def count(weights: int, tokens: int, known: bool = False, frozen: bool = False, leaf: bool = False) -> None:
     """Add what a linear layer, or several, take for some tokens; with a gradient both directions at once.
 
     Args:
@@ -20,9 +20,10 @@ def count(weights: int, tokens: int, known: bool = False, frozen: bool = False) 
         tokens: that they are applied to.
         known: whether the way forwards is looked up instead of computed.
         frozen: whether the weights get no gradient, so that the way backwards computes that of inputs alone.
+        leaf: whether the inputs get none, as in a first layer behind frozen embeddings.
     """
     global _flops
-    ways = (3 - frozen if torch.is_grad_enabled() else 1) - known
+    ways = (3 - frozen - leaf if torch.is_grad_enabled() else 1) - known
     _flops += 2 * weights * tokens * ways
 
 

@@ -63,8 +63,23 @@ def test_a_decoder_only_students_products_are_counted(method, checkpointing):
     assert (profiled < own < 1.1 * profiled) if checkpointing else (own == profiled > 0)
 
 
-def test_frozen_weights_cost_the_gradient_of_their_inputs_alone():
-    student = causal_student("llama-lora", 1).train()
-    objective = objective_of("dss", student, QUESTIONS, two_sided(QUESTIONS))
-    own, profiled = counted(lambda: objective.loss(range(6), 1)["loss"].backward())
-    assert profiled <= own < 1.1 * profiled  # the first layer's input needs no gradient
+@pytest.mark.parametrize("family", ["llama", "gpt_neox"])  # one layer after the other, and side by side
+@pytest.mark.parametrize("method", ["finetuning", "dss", "qcrd"])
+@pytest.mark.parametrize("keep", [True, False])
+def test_with_an_adapter_frozen_weights_and_inputs_without_gradient_are_not_counted(family, method, keep):
+    student = causal_student(f"{family}-lora", 1).train()
+    student._likelihood.recorded = 1e9 if keep else 0
+    objective = objective_of(method, student, QUESTIONS, two_sided(QUESTIONS), delta=100.0)
+    objective.begin_iteration(0, Snapshots(0), range(6))
+    for _ in range(2):  # the first pass notes what has a gradient
+        own, profiled = counted(lambda: objective.loss(range(6), 1)["loss"].backward())
+        assert own == profiled > 0
+
+
+def test_an_adapters_products_are_counted_when_it_writes():
+    student = causal_student("llama-lora", 1)
+    objective = objective_of("qcrd", student, QUESTIONS, two_sided(QUESTIONS), selfplay=config.SelfPlay(k=1))
+    snapshots = Snapshots(objective.lag)
+    snapshots.take(0, student)
+    own, profiled = counted(lambda: objective.begin_iteration(0, snapshots, range(6)))
+    assert own == profiled > 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -148,10 +149,11 @@ class Likelihood:
         """
         self.model, self.bf16, self.max_tokens, self.recorded = model, bf16, max_tokens, recorded
         self.head = Head.of(model)
-        linear = [m.weight for m in model.base_model.modules() if isinstance(m, nn.Linear)]
-        self.trained = sum(weight.numel() for weight in linear if weight.requires_grad)
-        self.frozen = sum(weight.numel() for weight in linear if not weight.requires_grad)
-        self.outputs = sum(len(weight) for weight in linear)  # numbers that linear layers give per token
+        self._linear = [m for m in model.base_model.modules() if isinstance(m, nn.Linear)]
+        self.weights = sum(m.weight.numel() for m in self._linear)
+        self.outputs = sum(len(m.weight) for m in self._linear)  # numbers that linear layers give per token
+        # Weights of linear layers by whether they, and whether their inputs, get a gradient; None: not known
+        self._kinds: Counter[tuple[bool, bool]] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -177,17 +179,42 @@ class Likelihood:
 
     def means(self, packed: Packed, way: Way) -> Tensor:
         """[R] as `cross_entropy`, in one pass."""
-        flops.count(self.trained, len(packed), known=way.known)
-        flops.count(self.frozen, len(packed), known=way.known, frozen=True)
+        with torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext():
+            with self._noting():
+                hidden = hidden_states(self.model, packed.layout, way).index_select(0, packed.read)
+            nats = token_cross_entropy(*self.head.inputs(hidden), packed.ids)
+        self._count(packed, way)
+        return row_means(nats, packed.row, packed.rows, packed.weights)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """In the first pass with a gradient, note which layers' inputs get one."""
+        if self._kinds is not None or not torch.is_grad_enabled():
+            yield
+            return
+        kinds: Counter[tuple[bool, bool]] = Counter()
+
+        def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            kinds[module.weight.requires_grad, inputs[0].requires_grad] += module.weight.numel()
+
+        hooks = [module.register_forward_pre_hook(note) for module in self._linear]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+        self._kinds = kinds
+
+    def _count(self, packed: Packed, way: Way) -> None:
+        """Count what a pass computes."""
+        kinds = self._kinds if torch.is_grad_enabled() else None
+        for (trained, reached), weights in (kinds or {(True, True): self.weights}).items():
+            flops.count(weights, len(packed), known=way.known, frozen=not trained, leaf=not reached)
         frozen_head = not self.head.weight.requires_grad
         flops.count(self.head.weight.numel(), len(packed.read), frozen=frozen_head)
         if self.model.is_gradient_checkpointing and self.model.training and torch.is_grad_enabled():
             with torch.no_grad():  # the backward pass runs the layers forwards once more
-                flops.count(self.trained + self.frozen, len(packed))
-        with torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext():
-            hidden = hidden_states(self.model, packed.layout, way).index_select(0, packed.read)
-            nats = token_cross_entropy(*self.head.inputs(hidden), packed.ids)
-        return row_means(nats, packed.row, packed.rows, packed.weights)
+                flops.count(self.weights, len(packed))
 
 
 class Scored:

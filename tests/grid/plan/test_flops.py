@@ -104,7 +104,7 @@ def test_a_decoder_only_models_weights_are_those_of_the_model(tmp_path):
     student = causal_models.causal_student("qwen3")
     architecture = LLAMA.architecture.model_copy(update={"family": "qwen3"})
     found = shape(None, architecture, len(student.tokenizer))
-    assert found.decoder == found.encoder == student._likelihood.trained
+    assert found.decoder == found.encoder == student._likelihood.weights
     assert found.outputs == student._likelihood.outputs
     student.save(tmp_path)
     assert shape(str(tmp_path), SHAPE, 0) == found
