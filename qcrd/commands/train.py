@@ -30,7 +30,8 @@ def train(
     """Train one cell of a grid in this process, without Ray, vLLM and MLflow; resumes after an interrupt.
 
     The grid finds the result, and this command finds the grid's. A debugger works: all runs in one thread
-    of one process. Missing samples of a server or a file are drawn; others need `qcrd sample`.
+    of one process, with as many threads for computing as a cell of a running grid has (resources.cell_cpus).
+    Missing samples of a server or a file are drawn; others need `qcrd sample`.
 
     Examples:
 

@@ -72,6 +72,11 @@ class Resources(Section):
     api: Api = Api()
     """For teacher.engine: openai."""
 
+    @property
+    def cell_threads(self) -> int:
+        """Threads of one cell's computations."""
+        return max(1, int(self.cell_cpus))
+
 
 Seeds = Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=0)]]
 

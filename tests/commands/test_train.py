@@ -4,7 +4,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from tiny_grid import Run, recorded_answers
+
+from qcrd.storage.home import Home
 
 METHODS = ["finetuning", "single_task", "dss", "morsd", "edit", "qcrd"]
 
@@ -26,6 +29,19 @@ def test_a_decoder_only_student_is_trained_by_every_method_and_the_grid_finds_it
     (planned,) = [c for c in grid.plan()["cells"] if c["name"].startswith(f"{method} ")]
     assert planned["state"] == "done"
     assert "already finished" in grid("train", str(grid.grid), "--cell", planned["id"][:8])
+
+
+def test_a_cell_has_the_threads_of_a_grids_cell(tmp_path):
+    run = Run(tmp_path, recorded_answers(tmp_path / "a.jsonl"), "product: {method: [dss]}")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run("train", str(run.grid), "--cell", "dss")
+        (cell,) = run.plan()["cells"]
+        assert Home(run.home).record(cell["id"]).versions["device"] == "cpu x1"
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_samples_that_need_ray_are_asked_for(tmp_path):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import torch
 
 from qcrd.cell.data import task_data
 from qcrd.cell.resolved import ResolvedCell
@@ -62,10 +66,22 @@ def train_planned(study: Study, planned: PlannedCell) -> CellRecord:
     for need, store, requests, missing in (*study.samples(), *study.duals()):
         if missing and _reads(cell, need):
             _draw(study, need, store, requests or missing, missing)
-    record = run_cell(cell, planned.name, home, _Reports(), study.grid.resources.keep_students)
+    with _threads(study.grid.resources.cell_threads):
+        record = run_cell(cell, planned.name, home, _Reports(), study.grid.resources.keep_students)
     accuracy = ", ".join(f"{split} {value:.1f}%" for split, value in record.accuracy.items())
     say(f"{record.status}: {accuracy}" if accuracy else f"{record.status}: {record.message}")
     return record
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Context with as many threads as a cell of a running grid has, on which its figures depend."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _reads(cell: ResolvedCell, need: SampleNeed) -> bool:

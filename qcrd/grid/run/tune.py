@@ -120,7 +120,7 @@ def train_cells(
     common = {
         "home": str(home.root),
         "store": home.store,
-        "threads": max(1, int(resources.cell_cpus)),
+        "threads": resources.cell_threads,
         "keep_student": resources.keep_students,
     }
     shutil.rmtree(storage, ignore_errors=True)  # left by a driver that was killed
