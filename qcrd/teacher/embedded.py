@@ -1,6 +1,7 @@
-"""The embedded teacher: a small causal language model, trained here from scratch on generated problems.
+"""The embedded teacher: a small causal language model, trained from scratch on generated problems.
 
-It gives machines without Hub access or GPU a real teacher that makes natural errors. Training stops at a
+It gives machines without Hub access or GPU a real teacher that makes natural errors. The one of the default
+recipe comes with the package (`packaged`); another `teacher.accuracy` trains one here. Training stops at a
 target *sampling* accuracy rather than at a fixed step, because accuracy rises steeply: it may double within
 forty steps. The step at which the target is reached depends on the machine's rounding. Accuracy is therefore
 measured more often near the target; with coarse checks the accuracy of the teachers would differ much more
@@ -13,13 +14,11 @@ import json
 import logging
 import math
 import random
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from uuid import uuid4
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -31,8 +30,9 @@ from qcrd import tasks
 from qcrd.errors import QcrdError
 from qcrd.hub.word_tokenizer import word_level_tokenizer
 from qcrd.storage.bucket import Bucket
-from qcrd.storage.folder_lock import FolderLock
 from qcrd.tasks.arithmetic import vocabulary
+from qcrd.teacher.created import FIGURES, create_once
+from qcrd.teacher.packaged import packaged_teacher
 from qcrd.teacher.recipe import EmbeddedRecipe
 from qcrd.types import Question
 
@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int, float, float | None], None]
 """Called with step, maximum number of steps, loss in nats per token, and sampling accuracy or None."""
 
-FIGURES = "training.json"  # training statistics; written last, so its presence marks a complete folder
 _Example = tuple[list[int], int]
 """Token ids of prompt, answer and </s>, and the number of prompt tokens."""
 _IGNORED = -100  # cross entropy skips these targets
@@ -50,33 +49,24 @@ _IGNORED = -100  # cross entropy skips these targets
 def ensure_embedded_teacher(
     root: Path, recipe: EmbeddedRecipe, progress: Progress, bucket: Bucket | None = None
 ) -> Path:
-    """Return the folder of the trained teacher in Hugging Face format; train it if the folder is missing.
+    """Return the folder of the trained teacher in Hugging Face format.
 
-    The folder is created atomically, by rename. If several processes ask for it, one trains and the rest
-    wait; with a bucket this holds across machines. Its file `FIGURES` has steps, seconds, loss and accuracy.
+    If it is missing, it is copied from the package, or else trained here; see `create_once`. Its file
+    `FIGURES` has steps, seconds, loss and accuracy.
 
     Raises:
         QcrdError: if the accuracy is not reached within the recipe's steps.
     """
-    folder = Path(root) / recipe.fingerprint()
-    done = folder / FIGURES
-    if done.exists() and bucket is None:
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FolderLock(folder, bucket, lease=folder.with_suffix(".lease")):
-        if done.exists():  # trained while this process waited, or on another machine
-            return folder
-        for leftover in folder.parent.glob(f"{folder.name}.*.tmp"):
-            shutil.rmtree(leftover)
-        temporary = folder.with_name(f"{folder.name}.{uuid4().hex}.tmp")
+
+    def write(folder: Path) -> None:
         model, tokenizer, figures = _train(recipe, progress)
         with _quiet():
-            model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        (temporary / FIGURES).write_text(json.dumps({**asdict(recipe), **figures}, indent=2))
-        shutil.rmtree(folder, ignore_errors=True)  # incomplete copy left by a machine that was lost
-        temporary.rename(folder)
-    return folder
+            model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        (folder / FIGURES).write_text(json.dumps({**asdict(recipe), **figures}, indent=2))
+
+    packaged = packaged_teacher(Path(root), recipe, bucket)
+    return packaged or create_once(Path(root) / recipe.fingerprint(), bucket, write)
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from qcrd.samples.draw import draw
 from qcrd.samples.store import SampleStore
 from qcrd.storage import journal
 from qcrd.storage.home import PREDICTIONS, RECORD, Home
-from qcrd.teacher.embedded import FIGURES, ensure_embedded_teacher
+from qcrd.teacher.created import FIGURES
+from qcrd.teacher.embedded import ensure_embedded_teacher
 from qcrd.teacher.recipe import EmbeddedRecipe
 from qcrd.training import trainer
 from qcrd.types import Limit, Sample

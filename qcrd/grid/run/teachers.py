@@ -19,6 +19,7 @@ from qcrd.storage.home import Home
 from qcrd.teacher.embedded import ensure_embedded_teacher
 from qcrd.teacher.engine import ActorEngine, Job, LocalEngine, Sampler
 from qcrd.teacher.engines import ENGINES
+from qcrd.teacher.packaged import packaged_teacher
 from qcrd.teacher.recipe import EmbeddedRecipe
 
 REPORT_SECONDS = 10.0  # between two lines about the embedded teacher's training
@@ -101,7 +102,10 @@ class _Trainer:
 
 
 def train_embedded(home: Home, teacher: Teacher, cpus: float, say: Say) -> Path:
-    """Folder of the embedded teacher, trained on a worker if it does not exist yet."""
+    """Folder of the embedded teacher; on a worker it is trained if the package does not have it."""
+    recipe = EmbeddedRecipe.of(teacher)
+    if (packaged := packaged_teacher(home.teachers, recipe, home.bucket)) is not None:
+        return packaged
     actor = ray.remote(_Trainer).options(num_cpus=cpus, max_concurrency=2).remote()
     waiting = [actor.train.remote(home, teacher)]
     while not (finished := ray.wait(waiting, timeout=REPORT_SECONDS)[0]):
