@@ -14,7 +14,9 @@ rationale. One question in one step takes
 where c is the number of chosen rationales: all m + k for mean and wmean (which score none beforehand:
 6 (y + c r) (w_d + w_h)), two for the other schemes. With `student.targets: sequence` qcrd reads a question
 once, has no label task (y = 0), and r is rationale and label together. A decoder-only student has w_x = 0
-and reads a question once for both tasks.
+and reads a question once for both tasks. With LoRA, w_d has the adapter's weights too, and the frozen weights
+(the head among them) cost 2 FLOP less per token in the backward pass, as do weights of the first layer whose
+inputs have no gradient.
 
 Each iteration adds self-play (k rationales per question) and the discriminator's updates; evaluations are
 added as well. The count assumes that all samples can be read, are distinct and enter the loss. It is
@@ -112,20 +114,29 @@ def _question(cell: Cell, of: DataSizes, shape: Shape) -> float:
     tasks = 1 if shape.causal else 2  # a decoder-only student reads what two prompts begin with once
     if not method.contrasts:
         if sequence or not method.explains:
-            return 6 * (read + (of.both if sequence else of.label) * write)
-        return 6 * (tasks * read + (of.label + of.rationale) * write)
+            written = of.both if sequence else of.label
+            return 6 * (read + written * write) - _spared(shape, of.question, written)
+        written = of.label + of.rationale
+        return 6 * (tasks * read + written * write) - _spared(shape, tasks * of.question, written)
     reads, label, rationale = (1, 0, of.both) if sequence else (tasks, of.label, of.rationale)
     offered = cell.rationales.m + cell.selfplay.k
     two = cell.contrastive.scheme in PAIR_SCHEMES
     chosen = (1 + (cell.contrastive.beta > 0)) if two else offered
     learnt = label + chosen * rationale
+    spared = _spared(shape, reads * of.question, learnt)
     if not two or cell.contrastive.scheme == "sampling":  # nothing is scored before
-        return 6 * (reads * read + learnt * write)
+        return 6 * (reads * read + learnt * write) - spared
     scored = label + offered * rationale
     recorded = _is_recorded(cell, scored, shape)
     again = 4 if recorded else 6
     reread = 2 * read if shape.causal and not recorded else 0  # with the chosen, their prompts
-    return 6 * reads * read + reread + 2 * scored * write + learnt * (again * shape.decoder + 6 * shape.head)
+    differentiated = learnt * (again * shape.decoder + 6 * shape.head) - spared
+    return 6 * reads * read + reread + 2 * scored * write + differentiated
+
+
+def _spared(shape: Shape, read: float, written: float) -> float:
+    """FLOP of backward products that an adapter's frozen weights do without, for so many tokens."""
+    return 2 * ((read + written) * shape.spared + written * shape.spared_head)
 
 
 def _is_recorded(cell: Cell, tokens: float, shape: Shape) -> bool:
@@ -164,14 +175,13 @@ def _evaluation(cell: Cell, of: DataSizes, shape: Shape) -> float:
 
 def _student_shape(cell: Cell) -> Shape | None:
     section = cell.student
-    if section.adapter is not None:  # frozen weights cost less; not counted here
-        return None
     if section.checkpoint is not None:
-        return shape(section.checkpoint, section.architecture, 0)
+        return shape(section.checkpoint, section.architecture, 0, section.adapter)
     if section.tokenizer is None:
-        return shape(None, section.architecture, len(own_word_tokenizer(section.architecture.family == "t5")))
+        words = len(own_word_tokenizer(section.architecture.family == "t5"))
+        return shape(None, section.architecture, words, section.adapter)
     try:
-        return shape(None, section.architecture, len(load_tokenizer(section)))
+        return shape(None, section.architecture, len(load_tokenizer(section)), section.adapter)
     except ConfigError:  # the tokenizer is not available here
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from qcrd.config import Architecture, Teacher
+from qcrd.config import Adapter, Architecture, Teacher
 from qcrd.storage.files import read_json
 
 # From each config.json: d_model, d_kv, d_ff, layers, heads, vocabulary, matrices of a feed-forward layer.
@@ -35,16 +35,53 @@ class Shape:
     head: int  # per token of a target
     outputs: int  # number of outputs of the decoder's linear layers per token of a target
     causal: bool = False  # whether it is a decoder-only model, which reads a question once for all its tasks
+    # With an adapter: weights without a gradient, and again those whose inputs have none, which are the first
+    # layer's before the first adapter; of the stack and of the head
+    spared: int = 0
+    spared_head: int = 0
 
     @classmethod
     def of_causal(
-        cls, width: int, head_width: int, inner: int, layers: int, heads: int, kv_heads: int, vocabulary: int
-    ) -> Shape:
-        """The shape of a decoder-only model whose feed-forward layers are gated."""
-        projections = 2 * head_width * (heads + kv_heads)
-        stack = layers * width * (projections + 3 * inner)
-        outputs = layers * (head_width * (heads + 2 * kv_heads) + 2 * width + 2 * inner)
-        return cls(stack, 0, stack, width * vocabulary, outputs, causal=True)
+        cls,
+        width: int,
+        head_width: int,
+        inner: int,
+        layers: int,
+        heads: int,
+        kv_heads: int,
+        vocabulary: int,
+        adapter: Adapter | None = None,
+    ) -> Shape | None:
+        """The shape of a decoder-only model whose feed-forward layers are gated.
+
+        None if the adapter's targets are not names of its linear layers.
+        """
+        queries, keys = head_width * heads, head_width * kv_heads
+        # Inputs and outputs of a layer's linear modules, in groups that are applied one after the other.
+        groups = [
+            {"q_proj": (width, queries), "k_proj": (width, keys), "v_proj": (width, keys)},
+            {"o_proj": (queries, width)},
+            {"gate_proj": (width, inner), "up_proj": (width, inner)},
+            {"down_proj": (inner, width)},
+        ]
+        sizes = {name: size for group in groups for name, size in group.items()}
+        stack = layers * sum(read * written for read, written in sizes.values())
+        outputs = layers * sum(written for _, written in sizes.values())
+        if adapter is None:
+            return cls(stack, 0, stack, width * vocabulary, outputs, causal=True)
+        r = adapter.r
+        named = sizes if adapter.targets == "all-linear" else {n.rpartition(".")[2] for n in adapter.targets}
+        if not set(named) <= sizes.keys():
+            return None
+        spared, reached = stack, False
+        for group in groups:  # of the first layer
+            for name, (read, written) in group.items():
+                spared += 0 if reached else read * written + (read * r if name in named else 0)
+            reached = reached or any(name in named for name in group)
+        added = layers * sum(r * sum(sizes[name]) for name in named)
+        outputs += layers * sum(r + sizes[name][1] for name in named)
+        head = width * vocabulary
+        return cls(stack + added, 0, stack + added, head, outputs, True, spared, head)
 
     @classmethod
     def of(
@@ -64,19 +101,24 @@ class Shape:
         )
 
 
-def shape(checkpoint: str | None, architecture: Architecture, vocabulary: int) -> Shape | None:
+def shape(
+    checkpoint: str | None, architecture: Architecture, vocabulary: int, adapter: Adapter | None = None
+) -> Shape | None:
     """Shape of a student or discriminator; None for a Hub checkpoint that is not listed in this module.
 
     Args:
         checkpoint: a folder or a Hub id; None: a model with the given architecture and vocabulary.
         architecture: used if there is no checkpoint.
         vocabulary: number of tokens; used if there is no checkpoint.
+        adapter: LoRA of a decoder-only model.
     """
     if checkpoint is None:
         a = architecture
         if a.family in _GATED:
             kv_heads = a.kv_heads or a.heads
-            return Shape.of_causal(a.d_model, a.d_kv, a.d_ff, a.layers, a.heads, kv_heads, vocabulary)
+            return Shape.of_causal(
+                a.d_model, a.d_kv, a.d_ff, a.layers, a.heads, kv_heads, vocabulary, adapter
+            )
         known = a.family == "t5"
         return Shape.of(a.d_model, a.d_kv, a.d_ff, a.layers, a.heads, vocabulary, 3) if known else None
     config = read_json(Path(checkpoint) / "config.json") if Path(checkpoint).is_dir() else None
@@ -95,6 +137,7 @@ def shape(checkpoint: str | None, architecture: Architecture, vocabulary: int) -
             heads,
             config.get("num_key_value_heads") or heads,
             config["vocab_size"],
+            adapter,
         )
     # FLAN-T5 has the same shape as T5 v1.1.
     dimensions = _T5.get(checkpoint.rpartition("/")[2].replace("flan-t5", "t5-v1_1"))

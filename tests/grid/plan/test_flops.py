@@ -112,6 +112,34 @@ def test_a_decoder_only_models_weights_are_those_of_the_model(tmp_path):
     assert shape(None, gpt, 10) is None
 
 
+@pytest.mark.parametrize(
+    "targets", ["all-linear", ("q_proj", "v_proj"), ("o_proj",), ("up_proj",), ("mlp.down_proj",)]
+)
+def test_an_adapters_weights_are_those_of_the_model_and_what_they_spare(targets):
+    adapter = config.Adapter(r=4, targets=targets)
+    section = LLAMA.model_copy(update={"adapter": adapter})
+    student = small_student(adapter=adapter, architecture=LLAMA.architecture).train()
+    found = shape(None, section.architecture, len(student.tokenizer), adapter)
+    assert found.decoder == student._likelihood.weights
+    assert found.outputs == student._likelihood.outputs
+    prompts = student.prompts("predict", [q.text for q in QUESTIONS[:1]], 64)
+    labels = student.completions([QUESTIONS[0].label], 12)
+    before = flops.total()
+    student.cross_entropy(student.read(prompts), [0], labels)
+    stack, head = len(prompts[0]) + len(labels[0]) - 1, len(labels[0])
+    whole = 6 * (stack * found.decoder + head * found.head)
+    assert flops.total() - before == whole - 2 * (stack * found.spared + head * found.spared_head)
+    assert shape(None, section.architecture, 10, config.Adapter(targets=("query",))) is None
+
+
+@pytest.mark.parametrize("method", ["finetuning", "dss", "qcrd"])
+def test_a_student_with_an_adapter_is_counted_within_an_eighth(tmp_path, method):
+    adapter = config.Adapter(r=4, alpha=8)
+    before = flops_of(cell(method, student=LLAMA.model_copy(update={"adapter": adapter})))
+    after = counted(tmp_path, method, student=causal_models.causal_student("llama-lora"))
+    assert before.training == pytest.approx(after, rel=0.125)
+
+
 def test_a_t5s_weights_are_those_of_the_model():
     model = small_student()
     found = shape(None, SHAPE, len(model.tokenizer))
