@@ -34,6 +34,7 @@ COMMANDS = {
     "cost": ["cost", "small.yaml", "--preset", "embedded"],
     "table": ["table", "small.yaml"],
     "why": ["why", None, "--json"],
+    "logs": ["logs", None],
     "samples ls": ["samples", "ls"],
     "open": ["open", "small.yaml", "--print", "--tracking", NOBODY],
 }
@@ -104,6 +105,7 @@ def finished(study: Study) -> str:
         ("cost", HEAVY | DRAWING | COMPUTING, "PFLOP"),
         ("table", HEAVY | DRAWING | {"pyarrow"}, "| dss"),
         ("why", HEAVY | DRAWING | {"pyarrow"}, ""),
+        ("logs", HEAVY | DRAWING | {"pyarrow"}, "it has no journal"),
         ("samples ls", HEAVY | DRAWING, "holds no samples"),
     ],
 )

@@ -32,7 +32,8 @@ def log_text(home: Home, cell_id: str, name: str = "", lines: int = 20) -> str:
     parts = [f"cell {cell_id}{f': {name}' if name else ''}: {state(home, cell_id)}"]
     events = list(journal.read(folder / journal.FILE))
     if not events:
-        return "\n".join([*parts, f"it has not begun; its folder would be {folder}"])
+        what = "has no journal; its folder is" if folder.exists() else "has not begun; its folder would be"
+        return "\n".join([*parts, f"it {what} {folder}"])
     parts.append(f"journal: {folder / journal.FILE}, {len(events)} events")
     parts += [f"  {_text(event)}" for event in events[-lines:]]
     error = folder / ERROR
