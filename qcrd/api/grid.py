@@ -164,7 +164,7 @@ class Grid:
         in which the cells differ, or that the grid sets over its preset; accuracy_test (at the step chosen on
         validation), accuracy_validation, accuracy_test_last, accuracy_test_best and accuracy_test_votes (of
         `evaluation.votes`) in percent; chosen_step;
-        seconds; cost_... (teacher tokens, the student's FLOP); message (of cells that failed or diverged).
+        seconds; cost_teacher_tokens, cost_student_tflop; message (of cells that failed or diverged).
 
         Raises:
             DamagedResult: if a result is corrupted.

@@ -18,9 +18,7 @@ RECIPE = EmbeddedRecipe()
 
 def test_the_default_recipe_has_a_teacher_in_the_package_that_was_trained_by_it():
     (folder,) = [path for path in PACKAGED.iterdir() if path.is_dir()]
-    assert folder.name == RECIPE.fingerprint(), (
-        "the recipe has changed: train it anew"
-    )
+    assert folder.name == RECIPE.fingerprint(), "the recipe has changed: train it anew"
     figures = json.loads((folder / FIGURES).read_text())
     assert {f.name: figures[f.name] for f in fields(RECIPE)} == asdict(RECIPE)
     assert RECIPE.accuracy <= figures["sampling_accuracy"] < RECIPE.accuracy + 0.05
