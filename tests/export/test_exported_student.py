@@ -1,11 +1,13 @@
 """Exported folders: plain transformers and peft load them, and they answer as in the evaluation."""
 
+import copy
 import json
 import os
 import re
 
 import pytest
 import yaml
+from causal_models import TOKENIZER, causal_student
 from small import SHAPE
 from small_cells import TASK, fill, make_cell
 
@@ -94,6 +96,33 @@ def test_a_student_of_sequences_writes_them(finished, home, tmp_path, monkeypatc
     rows = json.loads((ended.folder / "predictions.json").read_text())["test"]
     assert [found["ask"](question.text) for question in ended.cell.splits.test] == [r["text"] for r in rows]
     assert "explain" not in found
+
+
+@pytest.mark.parametrize("opening", ["assistant : ", "assistant : 1 "])
+def test_a_student_that_was_asked_in_a_chat_is_asked_so(home, tmp_path, monkeypatch, opening):
+    tokenizer = copy.deepcopy(TOKENIZER)
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m['role'] == 'assistant' %}OPENING{% else %}{{ 'user : ' }}{% endif %}"
+        "{{ m['content'] + '</s>' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant : ' }}{% endif %}"
+    ).replace("OPENING", f"{{{{ '{opening}' }}}}")
+    place = tmp_path / "base"
+    causal_student("llama").save(place)
+    tokenizer.save_pretrained(place)
+    section = config.Student(
+        checkpoint=str(place), prompt="chat", max_input=64, max_rationale=24, max_label=12
+    )
+    training = config.Training(steps=30, batch=8, lr=1e-2, evaluate_every=30)
+    cell = make_cell(home, "dss", student=section, training=training)
+    ended = FinishedCell.find(home, run_cell(cell, "chat", home).id)
+    export(ended, home, tmp_path / "out")
+    text = card(tmp_path / "out")[1]
+    assert ("apply_chat_template" in text) == (opening == "assistant : "), "it opens an answer as it trained"
+    found = run_code(tmp_path / "out", monkeypatch)
+    assert found["tokenizer"].chat_template == tokenizer.chat_template
+    rows = json.loads((ended.folder / "predictions.json").read_text())["test"]
+    asked = [found["ask"](question.text) for question in ended.cell.splits.test]
+    assert asked == [row["text"] for row in rows] and len(set(asked)) > 1
+    assert "the folder base" in text and str(place) not in text
 
 
 def test_the_generation_config_alone_gives_the_evaluations_answers(finished, home, tmp_path):
