@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isnan, sqrt
 from typing import TYPE_CHECKING
 
 from qcrd.report.statistics import LEVEL
@@ -67,21 +67,26 @@ def agreement(group: str, ours: Sequence[float], papers: Sequence[float]) -> Agr
         ValueError: for fewer than two settings, or lists of different lengths.
     """
     import numpy as np
-    from scipy import stats
 
     if len(ours) != len(papers) or len(ours) < 2:
         raise ValueError(
             f"{len(ours)} and {len(papers)} figures; allowed: two lists of the same length, at least 2"
         )
-    result = stats.kendalltau(ours, papers)
-    tau, n = float(result.statistic), len(ours)
-    if isnan(tau):
-        return Agreement(group, None, None, n, None)
+    n = len(ours)
     if n > _EXACT:
-        return Agreement(group, tau, float(result.pvalue), n, None)
+        from scipy import stats  # takes long to import
+
+        result = stats.kendalltau(ours, papers)
+        tau, p = float(result.statistic), float(result.pvalue)
+        return Agreement(group, None, None, n, None) if isnan(tau) else Agreement(group, tau, p, n, None)
+    signed = int(_concordance(np.asarray(ours)[None], np.asarray(papers))[0])
+    untied = [sum(a != b for a, b in itertools.combinations(side, 2)) for side in (ours, papers)]
+    if not all(untied):
+        return Agreement(group, None, None, n, None)
+    tau = signed / sqrt(untied[0] * untied[1])
     orders = np.array(list(itertools.permutations(range(n))))
     scores = np.abs(_concordance(np.asarray(ours)[orders], np.asarray(papers)))
-    score = abs(int(_concordance(np.asarray(ours)[None], np.asarray(papers))[0]))
+    score = abs(signed)
     return Agreement(group, tau, float((scores >= score).mean()), n, float((scores == scores.max()).mean()))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from qcrd.report.distributions import t_above, t_quantile
 from qcrd.report.statistics import CONFIDENCE, LEVEL, detectable, detectable_pairs, mcnemar
 from qcrd.types import Prediction
 
@@ -65,8 +66,6 @@ def compare(first: Sequence[Sequence[Prediction]], second: Sequence[Sequence[Pre
     Raises:
         ValueError: if there are no predictions or the questions differ.
     """
-    from scipy import stats
-
     sides = _right(first, second)
     seeds = (len(first), len(second))
     by_question = sides[0].mean(axis=0) - sides[1].mean(axis=0)
@@ -74,11 +73,11 @@ def compare(first: Sequence[Sequence[Prediction]], second: Sequence[Sequence[Pre
     questions = len(by_question)
     signs = int((by_question > 0).sum()), int((by_question < 0).sum())
     variance, freedom = _variance(sides, by_question)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * variance**0.5
+    half = t_quantile((1 + CONFIDENCE) / 2, freedom) * variance**0.5
     if max(seeds) == 1 or variance == 0:
         p = mcnemar(*signs)
     else:
-        p = 2 * float(stats.t.sf(abs(points) / variance**0.5, freedom))
+        p = 2 * t_above(abs(points) / variance**0.5, freedom)
     if max(seeds) == 1:
         least = detectable_pairs(sum(signs), questions)
     else:

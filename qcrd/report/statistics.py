@@ -1,7 +1,4 @@
-"""Confidence intervals of accuracies, McNemar's exact test, and minimum detectable differences.
-
-scipy is imported inside the functions that use it, so that a table without results does not load it.
-"""
+"""Confidence intervals of accuracies, McNemar's exact test, and minimum detectable differences."""
 
 from __future__ import annotations
 
@@ -11,9 +8,20 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
+from qcrd.report.distributions import (
+    beta_quantile,
+    chi2_quantile,
+    coin_cdf,
+    coin_threshold,
+    normal_cdf,
+    normal_quantile,
+    t_quantile,
+)
+
 CONFIDENCE = 0.95
 LEVEL = 0.05  # significance level
 POWER = 0.8  # power at which a difference counts as detectable
+PRECISION = 1e-8  # of a detectable difference, in standard errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,6 @@ def accuracy(percents: Sequence[float], questions: int) -> Estimate:
         ValueError: if `percents` is empty.
     """
     import numpy as np
-    from scipy import stats
 
     if not percents:
         raise ValueError("no accuracy given: a mean needs at least one seed")
@@ -55,7 +62,7 @@ def accuracy(percents: Sequence[float], questions: int) -> Estimate:
     n = len(percents)
     mean = fmean(percents)
     deviation = float(np.std(percents, ddof=1))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * deviation / math.sqrt(n)
+    half = t_quantile((1 + CONFIDENCE) / 2, n - 1) * deviation / math.sqrt(n)
     return Estimate(mean, mean - half, mean + half, n, "seeds")
 
 
@@ -71,11 +78,9 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     Raises:
         ValueError: for a share outside 0..1 or no questions.
     """
-    from scipy import stats
-
     if not 0 <= share <= 1 or n < 1:
         raise ValueError(f"share is {share} of n {n}; allowed: 0 <= share <= 1 and n >= 1")
-    z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+    z = normal_quantile((1 + CONFIDENCE) / 2)
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(0.0, min(centre - half, share)), min(
@@ -90,11 +95,9 @@ def mcnemar(only_first: int, only_second: int) -> float:
         only_first: questions that only the first system answered correctly.
         only_second: questions that only the second system answered correctly.
     """
-    from scipy import stats
-
     if only_first + only_second == 0:
         return 1.0
-    return float(stats.binomtest(only_first, only_first + only_second, 0.5).pvalue)
+    return min(1.0, 2 * coin_cdf(min(only_first, only_second), only_first + only_second))
 
 
 def detectable(error: float, freedom: float) -> float | None:
@@ -113,19 +116,22 @@ def detectable(error: float, freedom: float) -> float | None:
         The difference; None if the error is 0 or not finite.
     """
     import numpy as np
-    from scipy import optimize, stats
 
     if not 0 < error < math.inf:
         return None
-    edge = float(stats.t.ppf(1 - LEVEL / 2, freedom))
+    edge = t_quantile(1 - LEVEL / 2, freedom)
     # scipy's noncentral t gives NaN for few degrees of freedom; average over the quantiles of s instead.
     quantiles = (np.arange(1000) + 0.5) / 1000
-    edges = edge * np.sqrt(stats.chi2.ppf(quantiles, freedom) / freedom)
+    edges = edge * np.sqrt(chi2_quantile(quantiles, freedom) / freedom)
 
     def excess_power(shift: float) -> float:
-        return float(np.mean(stats.norm.cdf(shift - edges) + stats.norm.cdf(-shift - edges))) - POWER
+        return float(np.mean(normal_cdf(shift - edges) + normal_cdf(-shift - edges))) - POWER
 
-    return error * float(optimize.brentq(excess_power, 0.0, 3 * edge + 3, xtol=1e-6))
+    low, high = 0.0, 3 * edge + 3
+    while high - low > PRECISION:  # by halves; importing scipy's root finders takes longer
+        middle = (low + high) / 2
+        low, high = (low, middle) if excess_power(middle) > 0 else (middle, high)
+    return error * (low + high) / 2
 
 
 def detectable_pairs(discordant: int, questions: int) -> float | None:
@@ -143,10 +149,8 @@ def detectable_pairs(discordant: int, questions: int) -> float | None:
     Returns:
         The difference, 0 to 1; None if D is too small (5 or less) for significance.
     """
-    from scipy import stats
-
-    least = int(stats.binom.isf(LEVEL / 2, discordant, 0.5)) + 1
+    least = coin_threshold(LEVEL / 2, discordant) + 1
     if least > discordant:
         return None
-    better = float(stats.beta.ppf(POWER, least, discordant - least + 1))
+    better = beta_quantile(POWER, least, discordant - least + 1)
     return (2 * better - 1) * discordant / questions
