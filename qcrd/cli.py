@@ -35,6 +35,7 @@ from qcrd.commands.splits import SplitName
 from qcrd.commands.tracking import Tracking
 from qcrd.environment import prepare
 from qcrd.errors import ConfigError, QcrdError
+from qcrd.quick_imports import quick_imports
 
 # Groups of commands in --help.
 GRIDS, RESULTS, UPKEEP = "Grids and cells", "Results", "Services and machine"
@@ -131,7 +132,8 @@ def run(
 
     file = read_grid(grid, changes(settings, limit))  # errors come before the imports that take seconds
     refuse_dead(os.environ.get("RAY_ADDRESS"))
-    from qcrd.grid.run.driver import run as work
+    with quick_imports():
+        from qcrd.grid.run.driver import run as work
 
     complete = work(file, Home.default(), preset, tracking, only or (), again or ())
     raise typer.Exit(0 if complete else 1)
@@ -162,7 +164,8 @@ def sample(
 
     file = read_grid(grid, changes(settings, limit))
     refuse_dead(os.environ.get("RAY_ADDRESS"))
-    from qcrd.grid.run.driver import sample as draw
+    with quick_imports():
+        from qcrd.grid.run.driver import sample as draw
 
     draw(file, Home.default(), preset, tuple(split or ()))
 

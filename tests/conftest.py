@@ -1,5 +1,6 @@
 """Fixtures that several test modules share, and how tests are spread over processes (`pytest -n 2`)."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -17,11 +18,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Where it is set, every program that a test starts compiles torch anew: 25 s of CPU instead of 8.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+gc.disable()  # while tests are collected: what they import would be scanned again and again
 
 
 # Files whose tests share a server that one process keeps, by the start of their paths.
 SHARED = {
     "tests/grid/bench/": "mlflow",
+    "tests/grid/cluster/test_engines": "ray",
+    "tests/grid/cluster/test_gpu_sharing": "ray",
+    "tests/grid/run/test_tune": "ray",
     "tests/tracking/": "mlflow",
 }
 # Long tests that share nothing, and so need not stay in one process.
@@ -36,6 +41,17 @@ def pytest_configure(config):
     daily.loop = config.option.markexpr == "not slow"
     settings.register_profile("qcrd", daily.examples(EXAMPLES))
     settings.load_profile("qcrd")
+
+
+def pytest_collection_finish():
+    """What is imported by now stays, and need not be scanned while tests run."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure():
+    gc.unfreeze()  # libraries complain of objects that are still there at the end
 
 
 @pytest.hookimpl(tryfirst=True)

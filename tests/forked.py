@@ -3,6 +3,7 @@
 import functools
 import multiprocessing
 import os
+import resource
 import subprocess
 import sys
 from multiprocessing import forkserver
@@ -12,14 +13,12 @@ import pytest
 
 from qcrd import cli
 
-IMPORTED = ("pytest", "small_cells", "tiny_grid", "qcrd.grid.run.driver", "qcrd.tracking.mlflow.mirror")
-
 
 @functools.cache
 def context():
     """A context of multiprocessing; its server lives as long as this process."""
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(list(IMPORTED))
+    forks.set_forkserver_preload(["preloaded"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(
             "PYTHONPATH", os.pathsep.join(filter(None, sys.path))
@@ -33,9 +32,15 @@ def context():
 class Command:
     """The command line in a process, to be used as a `subprocess.Popen`; what it says goes to a file."""
 
-    def __init__(self, arguments: tuple[str, ...], environment: dict[str, str], output: Path):
+    def __init__(
+        self,
+        arguments: tuple[str, ...],
+        environment: dict[str, str],
+        output: Path,
+        files: int | None = None,
+    ):
         self._output = output
-        self._process = context().Process(target=_command, args=(arguments, environment, output))
+        self._process = context().Process(target=_command, args=(arguments, environment, output, files))
         self._process.start()
         self.pid = self._process.pid
         self.kill, self.terminate = self._process.kill, self._process.terminate
@@ -58,7 +63,11 @@ class Command:
         return self._output.read_text(), None
 
 
-def _command(arguments: tuple[str, ...], environment: dict[str, str], output: Path) -> None:
+def _command(
+    arguments: tuple[str, ...], environment: dict[str, str], output: Path, files: int | None
+) -> None:
+    if files is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)

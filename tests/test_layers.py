@@ -26,7 +26,7 @@ PACKAGES = {
 # From the bottom up. A module belongs to the longest of these names that it begins with; a room imports
 # from floors below its own, and from itself.
 FLOORS = [
-    ["errors", "fingerprint", "seeds", "moved", "environment"],
+    ["errors", "fingerprint", "seeds", "moved", "environment", "quick_imports"],
     ["types"],
     ["config", "storage"],
     ["plugins"],

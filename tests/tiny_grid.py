@@ -60,14 +60,14 @@ class Run:
         for name in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI"):
             self.environment.pop(name, None)
 
-    def start(self, *arguments: str) -> Command:
-        """The command in a process of its own."""
+    def start(self, *arguments: str, files: int | None = None) -> Command:
+        """The command in a process of its own, which may open so many files."""
         self.started += 1
-        return Command(arguments, self.environment, self.grid.with_name(f"output-{self.started}"))
+        return Command(arguments, self.environment, self.grid.with_name(f"output-{self.started}"), files)
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
-        """What the command says; only `run`, which starts Ray, needs a process of its own."""
-        if arguments[0] != "run":
+        """What the command says; what starts Ray needs a process of its own."""
+        if arguments[0] not in ("run", "sample"):
             return self.here(*arguments, code=code)
         process = self.start(*arguments)
         output, _ = process.communicate(timeout=280)

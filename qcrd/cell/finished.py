@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from qcrd.cell.resolved import ResolvedCell, resolve
 from qcrd.config import Cell
 from qcrd.errors import ConfigError, DataError
+from qcrd.quick_imports import quick_model_imports
 from qcrd.seeds import derive
 from qcrd.storage.files import read_json
 from qcrd.storage.home import STUDENT, Home
@@ -104,9 +105,10 @@ class FinishedCell:
 
 def kept_student(cell: ResolvedCell, folder: Path) -> Student:
     """Load a cell's student as it was evaluated, on a GPU if there is one."""
-    import torch
+    with quick_model_imports():
+        import torch
 
-    from qcrd.student.load import load_student
+        from qcrd.student.load import load_student
 
     section = cell.settings.student
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -43,7 +43,10 @@ def train(
     """
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # read when torch is imported
-    from qcrd.grid.run.one_cell import train as work
+    from qcrd.quick_imports import quick_model_imports
+
+    with quick_model_imports():
+        from qcrd.grid.run.one_cell import train as work
     from qcrd.storage.home import Home
 
     if device == "cuda":

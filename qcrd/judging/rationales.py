@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import torch
+from typing import TYPE_CHECKING
 
 from qcrd.cell.finished import kept_student
 from qcrd.judging.cells import Explainer
 from qcrd.seeds import derive
 from qcrd.storage.files import read_json, write_json
 from qcrd.storage.lease import Lease
-from qcrd.student.base import Student
 from qcrd.types import Question
+
+if TYPE_CHECKING:
+    from qcrd.student.base import Student
 
 
 def rationales(side: Explainer, questions: Sequence[Question], tau: float) -> list[str]:
@@ -34,7 +35,6 @@ def rationales(side: Explainer, questions: Sequence[Question], tau: float) -> li
         if missing:
             kept |= dict(zip((q.id for q in missing), _write(side, missing, tau), strict=True))
             write_json(path, kept)
-            torch.cuda.empty_cache()  # the judge may start on this GPU
     return [kept[q.id] for q in questions]
 
 
@@ -45,6 +45,8 @@ def load(side: Explainer) -> Student:
 
 def _write(side: Explainer, questions: Sequence[Question], tau: float) -> list[str]:
     """Generate as in training: from the `explain: ` prompt, or with the label if the method writes both."""
+    import torch  # a report whose rationales are all stored needs neither torch nor transformers
+
     settings, method, task = side.cell.settings.student, side.cell.method, side.cell.task
     student = load(side)
     whole = method.written(settings) == "sequence"
@@ -60,6 +62,7 @@ def _write(side: Explainer, questions: Sequence[Question], tau: float) -> list[s
             written += student.generate([row], limit, temperature=tau, generator=generator)
     else:
         written = student.generate(prompts, limit)
+    torch.cuda.empty_cache()  # the judge may start on this GPU
     texts = [student.text(tokens) for tokens in written]
     if whole:
         texts = [task.parse(t, q).rationale or "" for t, q in zip(texts, questions, strict=True)]

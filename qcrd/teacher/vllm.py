@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 from qcrd.errors import ConfigError
+from qcrd.quick_imports import quick_model_imports
 from qcrd.samples.requests import Request
 from qcrd.teacher.chat import NO_SYSTEM, has_system_role, messages
 from qcrd.types import Sample
@@ -69,9 +70,10 @@ class VllmSampler:
         logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from vllm import LLM, SamplingParams
-            from vllm.exceptions import VLLMValidationError
-            from vllm.platforms import current_platform
+            with quick_model_imports():
+                from vllm import LLM, SamplingParams
+                from vllm.exceptions import VLLMValidationError
+                from vllm.platforms import current_platform
 
             on_cpu = current_platform.is_cpu()
             special = (

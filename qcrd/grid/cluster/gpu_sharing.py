@@ -11,11 +11,11 @@ import ray
 from ray.exceptions import RayError
 
 from qcrd.cell.resolved import ResolvedCell, resolve
-from qcrd.cell.run import run_cell
 from qcrd.config import Cell
 from qcrd.errors import QcrdError
 from qcrd.grid.cluster.engines import Say, result_of
 from qcrd.plugins import carried
+from qcrd.quick_imports import quick_model_imports
 from qcrd.storage.home import Home
 
 QUESTIONS = 256  # seen in the first steps, and decoded at once in self-play and evaluation
@@ -65,7 +65,10 @@ def measure_peak(settings: Cell, home: Home) -> Peak:
     Returns:
         Its peak memory.
     """
-    import torch
+    with quick_model_imports():
+        import torch
+
+        from qcrd.cell.run import run_cell
 
     steps = max(1, QUESTIONS // settings.training.batch)
     shortened = {"steps": steps, "iteration": steps, "evaluate_every": steps, "warmup": 0}

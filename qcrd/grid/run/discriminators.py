@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 import ray
 from ray.exceptions import RayError
 
-from qcrd.cell.discriminator import discriminator_bytes, ensure_discriminator
 from qcrd.cell.resolved import ResolvedCell, resolve
 from qcrd.config import Cell
 from qcrd.errors import QcrdError
@@ -17,14 +17,40 @@ from qcrd.grid.cluster.engines import Say, result_of
 from qcrd.grid.cluster.gpu_sharing import gpu_share
 from qcrd.grid.console import bar, duration, status
 from qcrd.plugins import carried
+from qcrd.quick_imports import quick_model_imports
 from qcrd.storage.home import Home
 
 
 def _pretrain(settings: Cell, home: Home, threads: int) -> str:
-    import torch
+    with quick_model_imports():
+        import torch
+
+        from qcrd.cell.discriminator import ensure_discriminator
 
     torch.set_num_threads(threads)
     return str(ensure_discriminator(resolve(settings), home))
+
+
+def waiting_for_discriminators(cells: Sequence[ResolvedCell], home: Home, gpus: float) -> list[ResolvedCell]:
+    """A cell for each discriminator that is to be pretrained before the cells start.
+
+    Otherwise the cells that share one would wait for it, each with a worker of its own. A discriminator that
+    a single cell needs is pretrained by that cell, whose worker has to load the libraries anyway; not on a
+    GPU, of which it may need more than a cell has.
+
+    Args:
+        cells: cells to train.
+        home: home of the discriminators.
+        gpus: share of a GPU of a cell; 0 without GPUs.
+    """
+    needed = [cell for cell in cells if cell.discriminator_id]
+    users = Counter(cell.discriminator_id for cell in needed)
+    return [
+        cell
+        for discriminator_id, cell in {cell.discriminator_id: cell for cell in reversed(needed)}.items()
+        if (gpus or users[discriminator_id] > 1)
+        and not (home.discriminators / f"{discriminator_id}.safetensors").exists()
+    ][::-1]
 
 
 def share_of_gpu(cells: Sequence[ResolvedCell], gpus: float, total: int | None) -> float:
@@ -37,6 +63,8 @@ def share_of_gpu(cells: Sequence[ResolvedCell], gpus: float, total: int | None) 
     """
     if not gpus or not total:
         return gpus
+    from qcrd.cell.discriminator import discriminator_bytes  # imports torch and transformers
+
     sizes = [size for cell in cells if (size := discriminator_bytes(cell))]
     return max([gpus, *(gpu_share(size, total) for size in sizes)])
 

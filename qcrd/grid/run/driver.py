@@ -17,7 +17,6 @@ import ray
 
 from qcrd import plugins
 from qcrd.cell.remove import remove_cell
-from qcrd.cell.resolved import ResolvedCell
 from qcrd.cell.teacher_accuracy import TeacherAccuracy
 from qcrd.errors import DamagedResult, StoreError
 from qcrd.grid.cluster.connection import Cluster, cluster
@@ -31,7 +30,7 @@ from qcrd.grid.plan.students import refuse_unusable
 from qcrd.grid.plan.study import Study, last_status
 from qcrd.grid.results import report
 from qcrd.grid.results.rows import study_accuracies
-from qcrd.grid.run.discriminators import pretrain_discriminators
+from qcrd.grid.run.discriminators import pretrain_discriminators, waiting_for_discriminators
 from qcrd.grid.run.mlflow_runs import mirror, students
 from qcrd.grid.run.sampling import draw_missing, say_accuracies
 from qcrd.grid.run.tune import train_cells
@@ -169,15 +168,8 @@ def _train(
     """
     say_accuracies(accuracies)
     cells = [planned.cell for planned in todo]
-    without_discriminator: dict[str, ResolvedCell] = {}  # discriminator id -> a cell that needs it
-    for cell in cells:
-        discriminator_id = cell.discriminator_id
-        if discriminator_id and not (study.home.discriminators / f"{discriminator_id}.safetensors").exists():
-            without_discriminator.setdefault(discriminator_id, cell)
-    if without_discriminator:
-        pretrain_discriminators(
-            list(without_discriminator.values()), study.home, shares.cell_cpus, shares.cell_gpus, say
-        )
+    if waiting := waiting_for_discriminators(cells, study.home, shares.cell_gpus):
+        pretrain_discriminators(waiting, study.home, shares.cell_cpus, shares.cell_gpus, say)
     gpus = shares.cell_gpus
     if study.grid.resources.cell_gpus == "auto" and gpus:
         gpus = measured_share(cells, study.home, shares.cell_cpus, say) or gpus

@@ -12,11 +12,10 @@ import ray
 from qcrd.config import Resources, Teacher
 from qcrd.grid.cluster.engines import Engines, Say, result_of
 from qcrd.grid.cluster.shares import Shares
-from qcrd.hub.checkpoints import commit
 from qcrd.plugins import carried
+from qcrd.quick_imports import quick_model_imports
 from qcrd.samples.requests import Request, SampleFn
 from qcrd.storage.home import Home
-from qcrd.teacher.embedded import ensure_embedded_teacher
 from qcrd.teacher.engine import ActorEngine, Job, LocalEngine, Sampler
 from qcrd.teacher.engines import ENGINES
 from qcrd.teacher.packaged import packaged_teacher
@@ -29,6 +28,8 @@ def hub_commit(teacher: Teacher) -> str | None:
     """The Hub commit of the teacher's revision; None if it is not on the Hub, or the Hub is unreachable."""
     if not ENGINES[teacher.engine].weights or teacher.embedded:
         return None
+    from qcrd.hub.checkpoints import commit  # imports transformers
+
     return commit(teacher.model, teacher.revision)
 
 
@@ -92,6 +93,9 @@ class _Trainer:
         self.latest: tuple[int, int, float | None] = (0, 0, None)
 
     def train(self, home: Home, teacher: Teacher) -> Path:
+        with quick_model_imports():
+            from qcrd.teacher.embedded import ensure_embedded_teacher
+
         def note(step: int, steps: int, loss: float, accuracy: float | None) -> None:
             self.latest = (step, steps, accuracy if accuracy is not None else self.latest[2])
 

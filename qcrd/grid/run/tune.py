@@ -12,17 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qcrd.cell.resolved import ResolvedCell, resolve
-from qcrd.cell.run import run_cell
 from qcrd.config import Cell, Resources
 from qcrd.errors import QcrdError
 from qcrd.plugins import carried
+from qcrd.quick_imports import quick_model_imports
 from qcrd.storage.home import Home
-from qcrd.storage.tensors import DamagedTensors
-from qcrd.training import memory
-from qcrd.training.trainer import Progress
 from qcrd.types import CellRecord
 
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # cells write journals instead
@@ -34,6 +31,9 @@ os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "16")
 from ray import tune
 from ray.exceptions import RayActorError
 
+if TYPE_CHECKING:
+    from qcrd.training.trainer import Progress
+
 REPORT_SECONDS = 2.0  # minimum time between two reports of a cell
 OUT_OF_MEMORY = "low on memory"  # from the error of Ray's memory monitor; Tune keeps its text, not its type
 
@@ -42,9 +42,19 @@ Run = Callable[..., CellRecord]
 """A function with the signature of `run_cell`."""
 
 
-def train_cell(config: dict[str, Any], run: Run = run_cell) -> None:
-    """Train one cell; Tune's function trainable."""
-    import torch
+def train_cell(config: dict[str, Any], run: Run | None = None) -> None:
+    """Train one cell with `run`, or with `run_cell` if it is None; Tune's function trainable."""
+    # Only workers need torch and transformers; importing them would take the driver longer than its start.
+    with quick_model_imports():
+        import torch
+
+        from qcrd.storage.tensors import DamagedTensors
+        from qcrd.training import memory
+
+        if run is None:
+            from qcrd.cell.run import run_cell
+
+            run = run_cell
 
     torch.set_num_threads(config["threads"])
     memory.freeze_gc()
@@ -91,7 +101,7 @@ def train_cells(
     resources: Resources,
     gpus: float,
     watch: tune.Callback,
-    run: Run = run_cell,
+    run: Run | None = None,
     reuse: bool = True,
 ) -> dict[str, str]:
     """Train cells.
@@ -105,7 +115,7 @@ def train_cells(
         resources: the grid's resources.
         gpus: GPUs per cell.
         watch: callback for every result.
-        run: trains one cell.
+        run: trains one cell; None: `run_cell`.
         reuse: whether a worker trains several cells; if not, each cell gets a new process.
 
     Returns:

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from qcrd.quick_imports import quick_imports
+
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the next push is the retry
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds; a server on a loaded machine may need ten
@@ -23,7 +25,8 @@ def open_client(uri: str) -> Any:
     """A client of the server. Imports mlflow here, since this takes seconds and reads the environment."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
+    with quick_imports():
+        from mlflow import MlflowClient
 
     for name in ("alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)

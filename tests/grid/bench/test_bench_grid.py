@@ -6,7 +6,6 @@ from qcrd.cell.resolved import resolve
 from qcrd.cell.run import run_cell
 from qcrd.grid.bench.cells import cells, run_empty_cell, run_sequentially, run_with_ray
 from qcrd.grid.bench.throughput import GridFigures
-from qcrd.grid.cluster.connection import cluster
 from qcrd.storage.home import Home
 
 
@@ -35,18 +34,17 @@ def test_the_figures_are_medians_and_the_ratio_counts_our_start_up():
     assert alone.summary()["two_workers_over_one"] is None and "two workers" not in alone.text()
 
 
-def test_cells_go_through_ray_and_mlflow_has_them_all(mlflow_server):
-    with cluster():
-        fed, rate = run_with_ray(cells(3), 1, run_empty_cell, mlflow_server)
-        assert len(fed.end_times) == 3 and fed.end_times == sorted(fed.end_times)
-        assert rate > 0 and fed.seconds >= fed.end_times[-1] and fed.feed_seconds >= 0
-        from mlflow import MlflowClient
+def test_cells_go_through_ray_and_mlflow_has_them_all(local_ray, mlflow_server):
+    fed, rate = run_with_ray(cells(3), 1, run_empty_cell, mlflow_server)
+    assert len(fed.end_times) == 3 and fed.end_times == sorted(fed.end_times)
+    assert rate > 0 and fed.seconds >= fed.end_times[-1] and fed.feed_seconds >= 0
+    from mlflow import MlflowClient
 
-        client = MlflowClient(mlflow_server.uri)
-        experiment = client.get_experiment_by_name("bench").experiment_id
-        runs = client.search_runs([experiment])
-        assert sorted(run.info.run_name for run in runs) == ["bench", "seed=0", "seed=1", "seed=2"]
-        assert {run.info.status for run in runs} == {"FINISHED"}
+    client = MlflowClient(mlflow_server.uri)
+    experiment = client.get_experiment_by_name("bench").experiment_id
+    runs = client.search_runs([experiment])
+    assert sorted(run.info.run_name for run in runs) == ["bench", "seed=0", "seed=1", "seed=2"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
 
 
 def test_busy_cells_are_real_ones(tmp_path):

@@ -47,7 +47,7 @@ class Machines:
 
 
 @pytest.fixture(scope="module")
-def machines():
+def machines(no_ray):
     head = {"num_cpus": 1, "include_dashboard": False, "node_ip_address": "127.0.0.1"}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     found = Machines(cluster, None)

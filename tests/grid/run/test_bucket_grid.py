@@ -41,7 +41,6 @@ def test_a_grid_begun_on_one_machine_is_ended_on_another_and_seen_on_a_third(mac
 
     assert "1 done" in c("status", str(c.grid))
     assert c("table", str(c.grid)) == b("table", str(b.grid))
-    assert "1 of them already finished" in c("run", str(c.grid))
     assert json.loads(c("samples", "ls", "--json"))[0]["samples"] > 0
     assert "test" in c("why", first)
     events = journal.read(home.cell(first) / journal.FILE)
