@@ -23,8 +23,6 @@ def context():
         patch.setenv(
             "PYTHONPATH", os.pathsep.join(filter(None, sys.path))
         )  # without it: no modules of tests/
-        for name, value in cli.QUIET.items():
-            patch.setenv(name, value)
         forkserver.ensure_running()
     return forks
 

@@ -2,8 +2,10 @@
 
 import gc
 
+from qcrd.environment import prepare
 from qcrd.quick_imports import quick_model_imports
 
+prepare()
 with quick_model_imports():
     import pytest  # noqa: F401
     import small_cells  # noqa: F401

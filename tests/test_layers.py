@@ -149,7 +149,8 @@ def test_planning_needs_no_ray():
 def test_losses_and_student_import_where_the_rest_is_not_installed():
     names = [name for name in MODULES if within(name, "qcrd.losses") or within(name, "qcrd.student")]
     blocked = (
-        "import sys; sys.modules.update(dict.fromkeys(['ray', 'vllm', 'mlflow', 'datasets', 'pyarrow']))"
+        "import gc, sys; gc.disable(); "
+        "sys.modules.update(dict.fromkeys(['ray', 'vllm', 'mlflow', 'datasets', 'pyarrow', 'sklearn']))"
     )
     code = "; ".join([blocked, *(f"import {name}" for name in names)])
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)

@@ -2,11 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import Command
 from small import SHAPE
 
 from qcrd import plugins
@@ -151,11 +150,11 @@ def test_a_grid_with_all_of_them_runs_on_ray(no_plugins, tmp_path):
     for name in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI"):
         environment.pop(name, None)
 
-    command = [sys.executable, "-m", "qcrd", "run", str(grid)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "(adder) for 66 of 66 samples" in done.stdout
-    assert "| qcrd" in done.stdout and "| warming" in done.stdout
+    process = Command(("run", str(grid)), environment, tmp_path / "output")
+    output, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, output
+    assert "(adder) for 66 of 66 samples" in output
+    assert "| qcrd" in output and "| warming" in output
     home = Home(tmp_path / "home")
     study = Study.open(grid, home)
     kept = {path.stem: path.read_text() for path in home.plugins.iterdir()}

@@ -13,6 +13,13 @@ from qcrd.storage.home import Home
 
 pytestmark = pytest.mark.slow
 
+OFTEN = """
+from qcrd.training import trainer
+
+trainer.CHECKPOINT_SECONDS, trainer.CHECKPOINT_SHARE = 0.3, 1.0
+"""
+"""A plugin, which workers load too: checkpoints come so soon that a short training is enough."""
+
 
 @pytest.fixture
 def machines(s3, tmp_path):
@@ -20,7 +27,9 @@ def machines(s3, tmp_path):
     answers, found = recorded_answers(tmp_path / "answers.jsonl"), []
     for name in "abc":
         (tmp_path / name).mkdir()
-        run = Run(tmp_path / name, answers, "product: {method: [dss]}", steps=3000, every=1000)
+        (tmp_path / name / "often.py").write_text(OFTEN)
+        rest = "product: {method: [dss]}\nplugins: [often.py]"
+        run = Run(tmp_path / name, answers, rest, steps=900, every=300)
         run.environment |= {"QCRD_STORE": s3}
         found.append(run)
     return found
@@ -45,7 +54,7 @@ def test_a_grid_begun_on_one_machine_is_ended_on_another_and_seen_on_a_third(mac
     assert "test" in c("why", first)
     events = journal.read(home.cell(first) / journal.FILE)
     steps = [event.step for event in events if isinstance(event, journal.Metrics)]
-    assert steps == sorted(steps) and steps[-1] == 3000
+    assert steps == sorted(steps) and steps[-1] == 900
     there = names(s3)
     assert not [name for name in there if "checkpoint-" in name or ".tmp" in name]
     assert any(name.startswith("grids/tiny/") and name.endswith("table.md") for name in there)
