@@ -1,6 +1,6 @@
 """qcrd: distil chain-of-thought rationales into small students, and compare the ways of doing so.
 
-The Python interface (docs/python.ipynb):
+The Python interface (docs/python.ipynb)::
 
     grid = qcrd.load_grid("grids/quickstart.yaml")
     grid.run()

@@ -85,7 +85,9 @@ class PresetName(StrEnum):
 
 
 CELLS = "the cells of a method (dss), a name, a pattern ('*beta*'), an id or a state (failed); repeatable"
-Grid = Annotated[Path, typer.Argument(help="The grid's YAML file, such as grids/quickstart.yaml.")]
+Grid = Annotated[
+    Path, typer.Argument(help="The grid's YAML file, or the name of one that `qcrd grids` lists.")
+]
 Preset = Annotated[PresetName | None, typer.Option(help="Overrides the file's preset.")]
 
 

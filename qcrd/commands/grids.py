@@ -25,13 +25,16 @@ def grids(
 
       qcrd grids
 
+      qcrd run quickstart          one of them by its name
+
       qcrd grids my-grids/ --json | jq '.[] | select(.finished < .cells) | .path'
     """
     from qcrd.doctor.hub import unasked_if_out_of_reach
     from qcrd.grid.plan import shipped
+    from qcrd.grid.plan.shipped_folder import shipped_folder
     from qcrd.storage.home import Home
 
-    found = shipped.grids(folder or shipped.folder(), Home.default(), unasked_if_out_of_reach)
+    found = shipped.grids(folder or shipped_folder(), Home.default(), unasked_if_out_of_reach)
     if as_json:
         typer.echo(json.dumps([{**asdict(grid), "path": str(grid.path)} for grid in found], indent=1))
         return

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from qcrd.cli import app
 from qcrd.errors import DataError
-from qcrd.grid.plan import shipped
+from qcrd.grid.plan.shipped_folder import shipped_folder
 
 GRIDS = Path(__file__).parents[2] / "grids"
 
@@ -30,7 +30,7 @@ def listed(*arguments: str) -> str:
 @pytest.mark.slow
 def test_every_shipped_grid_is_listed_with_its_content(monkeypatch):
     monkeypatch.setattr("qcrd.grid.plan.study.gpu_count", lambda: 0)
-    assert shipped.folder() == GRIDS
+    assert shipped_folder() == GRIDS
     grids = {Path(grid["path"]).name: grid for grid in json.loads(listed("--json"))}
     assert grids.keys() == {path.name for path in GRIDS.glob("*.yaml")}
     quickstart = grids["quickstart.yaml"]

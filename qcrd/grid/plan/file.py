@@ -17,6 +17,7 @@ from qcrd.errors import ConfigError
 from qcrd.grid.plan.changes import NO_CHANGES, Changes
 from qcrd.grid.plan.expansion import PlannedCell, expand
 from qcrd.grid.plan.problems import GridProblems, Problem, validation_message, yaml_text
+from qcrd.grid.plan.shipped_folder import shipped_grid
 from qcrd.grid.plan.source import Source
 
 _SEEDS = "allowed: how many (3) or which ([0, 7]), a count from 1 up and seeds from 0 up"
@@ -51,12 +52,14 @@ def read_grid(path: str | Path, changes: Changes = NO_CHANGES) -> GridFile:
     their short names (`factors.ALIASES`); the returned grid has dotted paths.
 
     Args:
-        path: the file.
+        path: the file, or the name of a grid that comes with qcrd, such as quickstart.
         changes: from the command line.
 
     Raises:
         ConfigError: with one line `file:line: field: ...` per error, in the order of the file.
     """
+    if not Path(path).exists():  # perhaps the name of one that comes with qcrd
+        path = shipped_grid(str(path)) or path
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:

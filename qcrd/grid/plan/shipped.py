@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import qcrd
 from qcrd.errors import DataError, QcrdError
 from qcrd.grid.plan.checkpoints import needs_hub
 from qcrd.grid.plan.overview import FINISHED, time_left
@@ -27,21 +26,6 @@ class ShippedGrid:
     finished: int = 0
     seconds: float | None = None  # estimated for the unfinished cells; None if unknown
     error: str = ""  # why it cannot be planned here; its first line
-
-
-def folder() -> Path:
-    """The folder of the grids that come with qcrd.
-
-    Raises:
-        DataError: if it is not installed.
-    """
-    package = Path(qcrd.__file__).parent
-    found = next((path for path in (package / "grids", package.parent / "grids") if path.is_dir()), None)
-    if found is None:
-        raise DataError(
-            f"there are no grids beside {package}; give a folder with grids, or `qcrd init NAME` writes one"
-        )
-    return found
 
 
 def grids(
