@@ -19,6 +19,9 @@ CASES = Completions(
 )
 WEIGHTS = [None, [1, 0, 2, 0, 0.5, 1], [0, 0], [1], [0, 3, 1], None, [0, 0, 1]]
 WEIGHTED = Completions(CASES.prompts, CASES.rows, WEIGHTS)
+# Of gradients, whose sums are in another order. Some processors came to 1.2e-5 with gemma, which multiplies its
+# embeddings by the root of their width.
+ROUNDING = 5e-5
 
 
 def gradients(model):
@@ -42,7 +45,7 @@ def test_values_and_gradients_equal_separate_passes(family, weighted):
         values = Likelihood(model, False, max_tokens).cross_entropy(completions)
         (values * coefficients).sum().backward()
         assert_close(values.detach(), wanted, rtol=1e-5, atol=1e-5)
-        assert_close(gradients(model), slopes, rtol=1e-4, atol=1e-5)
+        assert_close(gradients(model), slopes, rtol=1e-4, atol=ROUNDING)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,7 @@ def test_the_chosen_are_differentiated_as_if_alone(family, recorded, max_tokens)
     some = scored.differentiable(chosen)
     assert_close(some.detach(), scored.values[chosen], rtol=1e-5, atol=1e-6)
     (some * coefficients).sum().backward()
-    assert_close(gradients(model), slopes, rtol=1e-4, atol=1e-5)
+    assert_close(gradients(model), slopes, rtol=1e-4, atol=ROUNDING)
 
 
 def test_a_shared_prefix_is_read_once():
@@ -102,7 +105,7 @@ def test_the_second_pass_has_the_dropout_masks_of_the_first(max_tokens, chosen):
     values, slopes = score(0)
     again, same = score(2**30)
     assert_close(again, values)
-    assert_close(same, slopes, rtol=1e-4, atol=1e-5)
+    assert_close(same, slopes, rtol=1e-4, atol=ROUNDING)
     assert (Likelihood(model, False).score(CASES).values - values).abs().max() > 1e-3
     small = 0.01 / sum((slope**2).sum() for slope in slopes.values())
     with torch.no_grad():
