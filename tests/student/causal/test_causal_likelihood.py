@@ -19,8 +19,8 @@ CASES = Completions(
 )
 WEIGHTS = [None, [1, 0, 2, 0, 0.5, 1], [0, 0], [1], [0, 3, 1], None, [0, 0, 1]]
 WEIGHTED = Completions(CASES.prompts, CASES.rows, WEIGHTS)
-# Of gradients, whose sums are in another order. Some processors came to 1.2e-5 with gemma, which multiplies its
-# embeddings by the root of their width.
+# Of gradients, whose sums are in another order. Some processors came to 1.2e-5 with gemma, which multiplies
+# its embeddings by the root of their width.
 ROUNDING = 5e-5
 
 
