@@ -10,6 +10,7 @@ from tiny_grid import Run, recorded_answers
 from qcrd.grid.plan.study import Study
 from qcrd.storage import journal
 from qcrd.storage.home import Home
+from qcrd.training import trainer
 
 pytestmark = pytest.mark.slow
 
@@ -22,8 +23,10 @@ trainer.CHECKPOINT_SECONDS, trainer.CHECKPOINT_SHARE = 0.3, 1.0
 
 
 @pytest.fixture
-def machines(s3, tmp_path):
+def machines(s3, tmp_path, no_plugins, monkeypatch):
     """The same command line with a home of its own on each of three machines."""
+    for name in ("CHECKPOINT_SECONDS", "CHECKPOINT_SHARE"):  # as they are, after commands in this process
+        monkeypatch.setattr(trainer, name, getattr(trainer, name))
     answers, found = recorded_answers(tmp_path / "answers.jsonl"), []
     for name in "abc":
         (tmp_path / name).mkdir()
