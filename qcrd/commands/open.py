@@ -21,7 +21,7 @@ def open_page(
     preset: Annotated[str | None, typer.Option(help="Overrides the file's: auto, embedded, paper.")] = None,
     tracking: Tracking = None,
 ) -> None:
-    """Open MLflow's page that compares a grid's runs, and print its address and that of the grid's report.
+    """Open MLflow's page that compares a grid's runs, or without a server the report; print the addresses.
 
     Examples:
 
@@ -31,12 +31,21 @@ def open_page(
     """
     from qcrd.grid.plan.study import Study
     from qcrd.storage.home import Home
-    from qcrd.tracking.mlflow.page import find
+    from qcrd.tracking.mlflow.page import REPORT, find
 
-    if not tracking:
-        raise QcrdError("no MLflow server is named; give --tracking URI or set MLFLOW_TRACKING_URI")
     study = Study.open(grid, Home.default(), preset, changes=changes(settings, limit))
-    page = find(tracking, study.folder, study.id)
-    typer.echo(f"runs: {page.comparison}\nreport: {page.report}")
+    if tracking:
+        page = find(tracking, study.folder, study.id)
+        address, lines = page.comparison, f"runs: {page.comparison}\nreport: {page.report}"
+    else:
+        report = study.folder / REPORT
+        if not report.exists():
+            raise QcrdError(
+                f"{study.grid.name} has no report yet, which `qcrd run` writes at its end; to see the runs "
+                "of an MLflow server give --tracking URI or set MLFLOW_TRACKING_URI"
+            )
+        address = report.as_uri()
+        lines = f"report: {address}\nno MLflow server is named (--tracking URI, MLFLOW_TRACKING_URI)"
+    typer.echo(lines)
     if not only_print:
-        webbrowser.open(page.comparison)  # returns False without a browser; the addresses are printed above
+        webbrowser.open(address)  # returns False without a browser; the addresses are printed above

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from qcrd.commands.changes import Limit, Set, changes
 from qcrd.commands.splits import SplitName
 from qcrd.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from qcrd.grid.plan.changes import Changes
 
 
 def export(
@@ -36,6 +40,8 @@ def export(
     ] = None,
     pairs: Annotated[int | None, typer.Option(min=1, help="Most dpo pairs of one question.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what was exported before.")] = False,
+    settings: Set = None,
+    limit: Limit = None,
 ) -> None:
     """Write the teacher's answers: as recorded answers, as a table, or as training data for TRL.
 
@@ -62,6 +68,8 @@ def export(
     """
     grid = Path(source) if source.endswith((".yaml", ".yml")) else None
     form = form or ("jsonl" if grid else "recorded")
+    if not grid and (settings or limit):
+        raise ConfigError(f"--set and --limit need a grid; {source!r} is a sampler")
     if form == "recorded":
         if grid or kind != "samples" or split:
             raise ConfigError(
@@ -87,6 +95,7 @@ def export(
         tuple(dict.fromkeys(map(str, split or ("train",)))),
         pairs,
         overwrite,
+        changes(settings, limit),
     )
 
 
@@ -124,6 +133,7 @@ def _table(
     splits: tuple[str, ...],
     pairs: int | None,
     overwrite: bool,
+    changed: Changes,
 ) -> None:
     """Answers, or what is made of them, as rows."""
     from qcrd.export import samples as export_samples
@@ -139,7 +149,7 @@ def _table(
         by_split = {"train": export_samples.stored_rows(find(Home.default().samples, source))}
         about = f"Answers of the sampler {source}."
     else:
-        by_split, about = _of_grid(grid, kind, style, splits, pairs, left_out)
+        by_split, about = _of_grid(grid, changed, kind, style, splits, pairs, left_out)
     count = sum(map(len, by_split.values()))
     said = f"{count:,} {'pairs' if kind == 'dpo' else 'rows'}"
     if left_out:
@@ -154,6 +164,7 @@ def _table(
 
 def _of_grid(
     grid: Path,
+    changed: Changes,
     kind: Literal["samples", "sft", "dpo"],
     style: Literal["conversational", "standard"],
     splits: tuple[str, ...],
@@ -165,7 +176,7 @@ def _of_grid(
     from qcrd.grid.plan.study import Study
     from qcrd.storage.home import Home
 
-    study = Study.open(grid, Home.default())
+    study = Study.open(grid, Home.default(), changes=changed)
     by_split: dict[str, list[dict[str, Any]]] = {split: [] for split in splits}
     teachers = []
     for need, cell in study.sample_needs():

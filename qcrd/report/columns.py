@@ -81,7 +81,7 @@ def _p(line: TableLine) -> str:
 
 
 def _estimate(estimate: Estimate | None) -> str:
-    return f"{estimate.mean:.1f} ± {estimate.margin_of_error:.1f}" if estimate else "-"
+    return str(estimate) if estimate else "-"
 
 
 def _number(value: float | None, digits: int = 1) -> str:

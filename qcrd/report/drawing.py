@@ -16,14 +16,6 @@ Format = Literal["svg", "png"]
 FORMATS: tuple[Format, ...] = ("svg", "png")
 
 WIDTH = 3.4  # inches, a column of a two-column page
-COLOURS = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#D55E00",
-)  # Okabe and Ito's colour-blind-safe palette
 MARKERS = "osv^<>"
 PAPER = "#D55E00"
 _INK = "#262626"

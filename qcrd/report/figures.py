@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from qcrd.report.drawing import COLOURS, MARKERS, PAPER, add_title, panels, style
+from qcrd.report.colours import COLOURS
+from qcrd.report.drawing import MARKERS, PAPER, add_title, panels, style
 from qcrd.report.heatmap import crossed, heat_map
 from qcrd.report.model import Table, TableLine
 

@@ -39,6 +39,13 @@ class Estimate:
         """Larger distance from the mean to an end of the interval, in points; intervals may be asymmetric."""
         return max(self.high - self.mean, self.mean - self.low)
 
+    def __str__(self) -> str:
+        """Mean and margin: `40.4 ± 1.3`; the interval where a margin would go beyond 0 or 100."""
+        margin = self.margin_of_error
+        if self.mean - margin >= 0 and self.mean + margin <= 100:
+            return f"{self.mean:.1f} ± {margin:.1f}"
+        return f"{self.mean:.1f} ({max(0.0, self.low):.1f} to {min(100.0, self.high):.1f})"
+
 
 def accuracy(percents: Sequence[float], questions: int) -> Estimate:
     """Mean accuracy over seeds, with an interval over seeds, or over questions if there is one seed.

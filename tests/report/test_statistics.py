@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from qcrd.report.statistics import (
+    Estimate,
     accuracy,
     detectable,
     detectable_pairs,
@@ -116,3 +117,10 @@ def test_what_mcnemars_test_detects_it_finds_in_four_of_five_cases(discordant):
 
 def test_too_few_differing_questions_can_show_nothing():
     assert [detectable_pairs(n, 100) for n in range(6)] == [None] * 6
+
+
+def test_an_estimate_is_written_with_its_margin_or_as_an_interval_that_stays_between_0_and_100():
+    assert str(Estimate(40.4, 39.1, 41.7, 3, "seeds")) == "40.4 ± 1.3"
+    assert str(Estimate(2.0, -7.0, 11.0, 3, "seeds")) == "2.0 (0.0 to 11.0)"
+    assert str(Estimate(98.0, 95.0, 101.0, 3, "seeds")) == "98.0 (95.0 to 100.0)"
+    assert str(share_of_questions(0.0, 20)) == "0.0 (0.0 to 16.1)"

@@ -162,6 +162,17 @@ def test_open_prints_the_pages_and_opens_a_browser_unless_told_not_to(study, ser
     assert opened == [page.comparison]
 
 
+def test_open_without_a_server_opens_the_report(study, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    environment = {"QCRD_HOME": str(study.home.root), "MLFLOW_TRACKING_URI": ""}
+    grid = str(study.home.root.parent / "tiny.yaml")
+    result = CliRunner().invoke(app, ["open", grid], env=environment, catch_exceptions=False)
+    report = (study.folder / "report.html").as_uri()
+    assert result.output.splitlines()[0] == f"report: {report}"
+    assert opened == [report]
+
+
 def test_the_report_shows_what_the_students_say_and_keeps_it(study):
     text = (study.folder / "report.html").read_text()
     assert "Example outputs" in text and "✗" in text

@@ -9,6 +9,7 @@ from qcrd.cell.resolved import ResolvedCell
 from qcrd.grid.plan.expansion import VARIANT, PlannedCell
 from qcrd.grid.plan.factors import get_setting, setting_paths, short_name, value_text
 from qcrd.grid.plan.study import Study
+from qcrd.report.colours import colour
 from qcrd.teacher.engines import ENGINES
 from qcrd.tracking.mlflow.mirror import Mirror
 from qcrd.tracking.mlflow.page import NOTE
@@ -16,6 +17,8 @@ from qcrd.tracking.mlflow.source import Data, Source
 from qcrd.tracking.mlflow.students import Student
 from qcrd.tracking.mlflow.view import SETTING
 from qcrd.types import CellRecord
+
+COLOUR = "mlflow.runColor"  # tag that MLflow's page reads
 
 SECTIONS = ("contrastive", "selfplay", "discriminator", "training", "student")
 
@@ -102,13 +105,16 @@ def sources(study: Study) -> tuple[Source, list[Source]]:
         tags={**tags, "mlflow.note.content": study.grid.description},
     )
     cells = []
+    numbers: dict[str, int] = {}  # of settings, whose seeds share a colour
     for planned in study.cells:
         cell, settings = planned.cell, planned.cell.settings
+        setting = planned.name.removesuffix(f" seed={settings.seed}")
         cell_tags = {
             "qcrd.method": settings.method,
             "qcrd.seed": str(settings.seed),
             "qcrd.task": settings.task.name,
-            SETTING: planned.name.removesuffix(f" seed={settings.seed}"),
+            SETTING: setting,
+            COLOUR: colour(numbers.setdefault(setting, len(numbers))),
         }
         if cell.method.contrasts:
             cell_tags["qcrd.scheme"] = settings.contrastive.scheme
