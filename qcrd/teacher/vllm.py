@@ -12,6 +12,7 @@ from qcrd.errors import ConfigError
 from qcrd.quick_imports import quick_model_imports
 from qcrd.samples.requests import Request
 from qcrd.teacher.chat import NO_SYSTEM, has_system_role, messages
+from qcrd.teacher.unloadable import explained
 from qcrd.types import Sample
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,9 @@ class VllmSampler:
         max_len: maximum length of prompt plus answer in tokens; None uses the model's.
         dtype: of the weights; None uses float32 on CPU and the model's dtype on GPU.
         quantization: vLLM's name of the method; None uses the model's configuration.
+
+    Raises:
+        ConfigError: if the model cannot be loaded, and another attempt would fail in the same way.
 
     Attributes:
         chat: whether prompts are formatted with a chat template.
@@ -82,22 +86,23 @@ class VllmSampler:
                 if on_cpu
                 else {"gpu_memory_utilization": memory}
             )
-            self.engine = LLM(
-                model=model,
-                revision=revision,
-                tokenizer_revision=revision,
-                load_format="safetensors",  # no pickle files
-                trust_remote_code=False,  # no code from the model's repository
-                dtype=dtype or ("float32" if on_cpu else "auto"),
-                quantization=quantization,
-                tensor_parallel_size=tensor_parallel,
-                # By default vLLM requests GPUs from Ray that this actor already holds, and waits forever.
-                distributed_executor_backend="mp" if tensor_parallel > 1 else None,
-                max_model_len=max_len,
-                seed=0,
-                use_tqdm_on_load=False,
-                **special,
-            )
+            with explained(model):
+                self.engine = LLM(
+                    model=model,
+                    revision=revision,
+                    tokenizer_revision=revision,
+                    load_format="safetensors",  # no pickle files
+                    trust_remote_code=False,  # no code from the model's repository
+                    dtype=dtype or ("float32" if on_cpu else "auto"),
+                    quantization=quantization,
+                    tensor_parallel_size=tensor_parallel,
+                    # By default vLLM requests GPUs from Ray that this actor already holds, and waits forever.
+                    distributed_executor_backend="mp" if tensor_parallel > 1 else None,
+                    max_model_len=max_len,
+                    seed=0,
+                    use_tqdm_on_load=False,
+                    **special,
+                )
         self._running: dict[str, Request] = {}  # by vLLM's request id
         self._refusal = VLLMValidationError
         self.parameters = lambda seed: SamplingParams(
