@@ -1,4 +1,4 @@
-"""Which errors of loading a teacher are the user's to correct; messages as vLLM and transformers give them."""
+"""Which errors of loading a teacher are the user's to correct; messages as of vLLM and transformers."""
 
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
@@ -7,7 +7,7 @@ from qcrd.errors import ConfigError
 from qcrd.teacher.unloadable import explained
 
 LENGTH = """1 validation error for ModelConfig
-  Value error, User-specified max_model_len (100000) is greater than the derived max_model_len (512). [type=value_error]
+  Value error, User-specified max_model_len (100000) is greater than max_model_len (512). [type=value_error]
     For further information visit https://errors.pydantic.dev"""
 
 
