@@ -43,7 +43,7 @@ def test_a_wheel_has_grids_prompts_and_the_teacher_and_plans_by_a_grids_name(tmp
     code = "import qcrd.teacher.packaged as p; print(*p.PACKAGED.glob('*/*.safetensors'))"
     assert run(python, "-c", code, cwd=tmp_path).startswith(str(tmp_path / "venv"))
     planned = run(python, "-m", "qcrd", "plan", "quickstart", "--preset", "embedded", cwd=tmp_path)
-    assert "quickstart, preset embedded: 4 cells" in planned
+    assert "quickstart, preset embedded: 5 cells" in planned
     listed = run(python, "-m", "qcrd", "grids", "--json", cwd=tmp_path)
     for path in shipped_folder().glob("*.yaml"):
         assert str(tmp_path / "venv" / "share" / "qcrd" / "grids" / path.name) in listed

@@ -34,7 +34,7 @@ def test_every_shipped_grid_is_listed_with_its_content(monkeypatch):
     grids = {Path(grid["path"]).name: grid for grid in json.loads(listed("--json"))}
     assert grids.keys() == {path.name for path in GRIDS.glob("*.yaml")}
     quickstart = grids["quickstart.yaml"]
-    assert (quickstart["cells"], quickstart["finished"], quickstart["preset"]) == (4, 0, "embedded")
+    assert (quickstart["cells"], quickstart["finished"], quickstart["preset"]) == (5, 0, "embedded")
     assert quickstart["description"].startswith("Finetuning, Single-Task, DSS and QCRD")
     assert quickstart["seconds"] > 0
     assert "QCRD_DATA is not set" in grids["recorded.yaml"]["error"]

@@ -310,6 +310,9 @@ def _label(cell: Cell, factors: dict[str, Any], exact: bool = False) -> str:
         factors: value of each factor, by dotted path.
         exact: write values as JSON; for grids in which two cells would otherwise share a name.
     """
+    name, variant = cell.method, factors.get(VARIANT)
+    if isinstance(variant, str) and variant.startswith(name) and not exact:  # not the method twice
+        name, factors = variant, {path: value for path, value in factors.items() if path != VARIANT}
     if exact:
         settings = [f"{path}={canonical(value)}" for path, value in factors.items() if path != "method"]
     else:
@@ -318,7 +321,7 @@ def _label(cell: Cell, factors: dict[str, Any], exact: bool = False) -> str:
             for path, value in factors.items()
             if path != "method"
         ]
-    return " ".join([cell.method, *settings])
+    return " ".join([name, *settings])
 
 
 def _result_key(cell: Cell) -> str:

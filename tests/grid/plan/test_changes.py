@@ -165,3 +165,11 @@ def test_a_path_from_the_working_folder_is_refused_with_the_right_one(grid, tmp_
         ConfigError, match=r"paths in a grid start from the grid's folder; allowed: 'here/model'"
     ):
         grid("student.checkpoint=model")
+
+
+def test_a_variant_that_begins_with_its_method_does_not_name_it_twice(grid):
+    text = "name: a\npreset: embedded\nvariants:\n  dss: {method: dss}\n  dss, vote: {method: dss, m: 3}\n  X: {}\n"
+    assert [planned.name for planned in grid(text=text)] == ["dss seed=0", "qcrd X seed=0"]
+    text = text.replace("m: 3", "rationales.baseline_m: 3")
+    names = [planned.name for planned in grid(text=text)]
+    assert names == ["dss seed=0", "dss, vote seed=0", "qcrd X seed=0"]
