@@ -168,7 +168,8 @@ def test_a_path_from_the_working_folder_is_refused_with_the_right_one(grid, tmp_
 
 
 def test_a_variant_that_begins_with_its_method_does_not_name_it_twice(grid):
-    text = "name: a\npreset: embedded\nvariants:\n  dss: {method: dss}\n  dss, vote: {method: dss, m: 3}\n  X: {}\n"
+    variants = "  dss: {method: dss}\n  dss, vote: {method: dss, m: 3}\n  X: {}\n"
+    text = f"name: a\npreset: embedded\nvariants:\n{variants}"
     assert [planned.name for planned in grid(text=text)] == ["dss seed=0", "qcrd X seed=0"]
     text = text.replace("m: 3", "rationales.baseline_m: 3")
     names = [planned.name for planned in grid(text=text)]
