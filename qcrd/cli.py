@@ -8,7 +8,7 @@ import sys
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -298,20 +298,42 @@ def sync(
     grid: Grid,
     settings: Set = None,
     limit: Limit = None,
+    to: Annotated[
+        Literal["mlflow", "tensorboard", "wandb"],
+        typer.Option(help="wandb writes offline runs, which `wandb sync` uploads."),
+    ] = "mlflow",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the files. [default: QCRD_HOME/tensorboard or QCRD_HOME/wandb]"),
+    ] = None,
     preset: Preset = None,
     tracking: Tracking = None,
 ) -> None:
-    """Send the local journals to MLflow; data that the server already has is skipped.
+    """Send the local journals to MLflow, or write them as files of TensorBoard or Weights & Biases.
 
-    Example: qcrd sync grids/quickstart.yaml --tracking http://127.0.0.1:5000
+    MLflow gets what it does not have yet. The files have curves, settings and accuracies; models, reports and
+    data sets are in MLflow only.
+
+    Examples:
+
+      qcrd sync grids/quickstart.yaml --tracking http://127.0.0.1:5000
+
+      qcrd sync grids/quickstart.yaml --to tensorboard --out runs
     """
     from qcrd.grid.plan.study import Study
-    from qcrd.grid.run.mlflow_runs import mirror
     from qcrd.storage.home import Home
 
+    home = Home.default()
+    study = Study.open(grid, home, preset, changes=changes(settings, limit))
+    if to != "mlflow":
+        from qcrd.grid.run.copies import copy_journals
+
+        typer.echo(copy_journals(study, to, out or home.root / to))
+        return
     if not tracking:
         raise QcrdError("no MLflow server is named; give --tracking URI or set MLFLOW_TRACKING_URI")
-    study = Study.open(grid, Home.default(), preset, changes=changes(settings, limit))
+    from qcrd.grid.run.mlflow_runs import mirror
+
     with study.exclusive(typer.echo):  # the driver of a running grid sends to MLflow itself
         grid_mirror = mirror(study, tracking, live="running" in study.states())
         report = grid_mirror.push()
