@@ -52,6 +52,8 @@ def deal(
             raise DataError(
                 f"task.validation: {held} questions are to be held out of the training questions, of which "
                 f"{name} has {len(train)}; ask for fewer"
+                if train
+                else f"task.test: no question of {name} is left for training; ask for fewer test questions"
             )
         train, validation = train[held:], train[:held]
     parts = {"train": train, "validation": validation, "test": test}

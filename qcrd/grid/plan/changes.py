@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
-from qcrd.config import Cell
+from qcrd.cell.data import MAX_TASKS, task_data
+from qcrd.config import Cell, Task
+from qcrd.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class Changes:
         if self.limit is None:
             return cell
         training, steps = cell.training, min(cell.training.steps, self.limit)
-        sizes = {name: self._bounded(getattr(cell.task, name)) for name in ("train", "validation", "test")}
+        sizes = _sizes(cell.task, self.limit)
         pretraining = min(cell.discriminator.pretrain_steps, self.limit)
         warmup = training.warmup * steps // training.steps
         return cell.model_copy(
@@ -33,9 +37,6 @@ class Changes:
                 "discriminator": cell.discriminator.model_copy(update={"pretrain_steps": pretraining}),
             }
         )
-
-    def _bounded(self, size: int | None) -> int | None:
-        return self.limit if size is None or self.limit is None else min(size, self.limit)
 
     def __str__(self) -> str:
         return shlex.join(self._words())
@@ -48,3 +49,14 @@ class Changes:
 
 
 NO_CHANGES = Changes()
+
+
+@lru_cache(maxsize=MAX_TASKS)
+def _sizes(task: Task, limit: int) -> dict[str, int]:
+    """Sizes of a task's splits within a limit; one that the grid does not say is the data's."""
+    sizes = {split: getattr(task, split) for split in ("train", "validation", "test")}
+    if None in sizes.values():
+        with suppress(DataError, ConfigError):  # raised where the data is needed
+            splits = task_data(task).splits
+            sizes = {split: len(getattr(splits, split)) for split in sizes}
+    return {split: limit if size is None else min(size, limit) for split, size in sizes.items()}

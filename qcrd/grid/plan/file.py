@@ -29,18 +29,19 @@ class GridFile:
 
     grid: Grid
     expanded: dict[Preset, list[PlannedCell]]
+    """Without the limit of `changes`."""
     folder: Path
     """Folder of the file, where relative paths in it start."""
     changes: Changes
     """Changes from the command line; `grid` already has their settings."""
 
     def cells(self, preset: Preset) -> list[PlannedCell]:
-        """The grid's cells in a preset.
+        """The grid's cells in a preset; with a limit this loads the tasks whose sizes the grid does not say.
 
         Raises:
             GridProblems: if the grid was not checked for this preset and is invalid in it.
         """
-        if preset in self.expanded:
+        if preset in self.expanded and self.changes.limit is None:
             return self.expanded[preset]
         return expand(self.grid, preset, self.folder, self.changes)
 
@@ -84,7 +85,7 @@ def read_grid(path: str | Path, changes: Changes = NO_CHANGES) -> GridFile:
     expanded: dict[Preset, list[PlannedCell]] = {}
     for preset in PRESETS if grid.preset == "auto" else (grid.preset,):
         try:
-            expanded[preset] = expand(grid, preset, folder, changes)
+            expanded[preset] = expand(grid, preset, folder)
         except GridProblems as error:
             problems += [source.in_preset_section(preset, problem) for problem in error.problems]
     source.raise_if_any(problems)

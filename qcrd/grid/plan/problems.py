@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from types import UnionType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -113,4 +114,6 @@ def fields_at(model: type[BaseModel], loc: Where) -> list[str]:
         # A mapping by name, such as presets, has the same settings below each name.
         is_mapping = get_origin(section) is dict
         section = get_args(section)[1] if is_mapping else section.model_fields[str(part)].annotation
+        if isinstance(section, UnionType):  # a section that may be null
+            section = next(each for each in get_args(section) if each is not type(None))
     return list(section.model_fields)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ import yaml
 from qcrd.config import Grid
 from qcrd.errors import ConfigError
 from qcrd.grid.plan.factors import dotted_path, sections
+from qcrd.grid.plan.nested import delete, get, put, replace_value
+from qcrd.grid.plan.option import changed_values, comment, location, nested_yaml
 from qcrd.grid.plan.problems import Problem, Where, yaml_text
 from qcrd.grid.plan.scalars import Loader, implicit_conversion, misread_number
 
@@ -81,18 +82,26 @@ class Source:
             raise ConfigError(
                 f"{option}: allowed: KEY=VALUE, such as beta=0.3 or sweep.tau=[0,1] (null: no value)"
             )
-        where = _location(key)
-        change = Source(_nested_yaml(where, text), option, numbered=False)
+        if not all(part.strip() for part in key.split(".")):
+            raise ConfigError(f"{option}: {key!r} has an empty part between its dots; remove the dot")
+        where = location(key)
+        change = Source(nested_yaml(where, text), option, numbered=False)
         change.raise_if_any([])
+        if ignored := comment(text):
+            raise ConfigError(f"{option}: YAML reads {ignored!r} as a comment; put the value in quotes")
+        values = list(changed_values(change.data, where))
+        if not values:
+            raise ConfigError(f"{option}: the section is empty; name the settings to change")
         presets = self.data.get("presets")
-        for overlay in presets.values() if isinstance(presets, dict) else ():
-            _delete(overlay, where)
-        _put(self.data, where, _get(change.data, where))
-        for located in (self.lines, self.misread, self.conversions):
-            for at in [at for at in located if at[: len(where)] == where]:
-                located.pop(at)
+        for at, value in values:
+            for overlay in presets.values() if isinstance(presets, dict) else ():
+                delete(overlay, at)
+            replace_value(self.data, at, value, option)
+            for located in (self.lines, self.misread, self.conversions):
+                for old in [old for old in located if old[: len(at)] == at]:
+                    located.pop(old)
+            self.options[at] = option
         self.conversions |= change.conversions
-        self.options[where] = option
 
     def check_changes(self) -> None:
         """Refuse settings from the command line that the file's product or variants replace in every cell.
@@ -109,11 +118,11 @@ class Source:
                 continue
             path = ".".join(map(str, where[1:]))
             for prefix, part in parts.items():
-                if path in (_get(part, ("product",)) or {}):
+                if path in (get(part, ("product",)) or {}):
                     line = self._label((*prefix, "product", path))
                     raise ConfigError(
                         f"{option}: {line} lists the values of {path} for every cell; "
-                        f"allowed: --set product.{path}=[{yaml_text(_get(self.data, where))}]"
+                        f"allowed: --set product.{path}=[{yaml_text(get(self.data, where))}]"
                     )
             variants = self.data.get("variants")
             if isinstance(variants, dict) and variants and all(path in (v or {}) for v in variants.values()):
@@ -133,9 +142,10 @@ class Source:
             raise ConfigError("\n".join(f"{label}: {message}" for _, label, message in sorted(messages)))
 
     def in_preset_section(self, preset: str, problem: Problem) -> Problem:
-        """The problem located below `presets`, if the file sets the value there."""
+        """The problem located below `presets`, if the file or the command line sets the value there."""
         where = ("presets", preset, *problem.where)
-        return replace(problem, where=where) if where in self.lines else problem
+        here = where in self.lines or any(where[:end] in self.options for end in range(2, len(where) + 1))
+        return replace(problem, where=where) if here else problem
 
     def _with_conversion(self, problem: Problem) -> str:
         """The problem's message, with the implicit conversion of its value, if there was one."""
@@ -177,7 +187,11 @@ class Source:
             first_lines[key] = line
             for end in range(1, len(parts)):
                 self.lines.setdefault((*where, *parts[:end]), line)
-            _put(data, parts, self._value_with_line(key_node, value_node, (*where, *parts)))
+            whole = (*where, *parts)
+            earlier = self._line(whole)
+            if not put(data, parts, self._value_with_line(key_node, value_node, whole)):
+                field = ".".join(map(str, whole))
+                self.duplicates.append((line, f"{field}: does not go with line {earlier}; keep one of them"))
         return data
 
     def _entries(self, node: yaml.MappingNode, where: Where) -> Iterator[Entry]:
@@ -235,6 +249,10 @@ class Source:
                 return self.options[where[:end]]
             if where[:end] in self.lines:
                 break
+        if where and where not in self.lines:  # perhaps the command line put something below it
+            for at, option in self.options.items():
+                if at[: len(where)] == where:
+                    return option
         return self._at(self._line(where))
 
     def _at(self, line: int) -> str:
@@ -264,54 +282,3 @@ def _section_of(where: Where) -> str | None:
     if len(inside) == 1 and inside[0] in ("base", "sweep", "product"):
         return str(inside[0])
     return "variants" if len(inside) == 2 and inside[0] == "variants" else None
-
-
-def _location(key: str) -> Where:
-    """Where the grid has the setting that the command line calls `key`."""
-    section, _, rest = key.partition(".")
-    if section not in Grid.model_fields:
-        return ("base", *dotted_path(key).split("."))
-    if section == "base" and rest:
-        return ("base", *dotted_path(rest).split("."))
-    if section in ("sweep", "product") and rest:
-        return section, dotted_path(rest)
-    if section == "variants" and "." in rest:
-        name, _, setting = rest.partition(".")
-        return section, name, dotted_path(setting)
-    return tuple(key.split("."))
-
-
-def _nested_yaml(where: Where, text: str) -> str:
-    """A YAML mapping with only the value `text` at `where`."""
-    keys = [f"{'  ' * depth}{json.dumps(part)}:" for depth, part in enumerate(where)]
-    return "\n".join(keys) + f" {text}"
-
-
-def _mapping(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _get(data: Any, where: Sequence[str | int]) -> Any:
-    for part in where:
-        data = data.get(part) if _mapping(data) else None
-    return data
-
-
-def _put(data: dict[str, Any], where: Sequence[str | int], value: Any) -> None:
-    """Put a value into nested mappings; a value that is not a mapping stays, for validation to report."""
-    *above, last = map(str, where)
-    for part in above:
-        data = data.setdefault(part, {})
-        if not _mapping(data):
-            return
-    if _mapping(data.get(last)) and _mapping(value) and above:
-        data[last] = {**data[last], **value}
-    else:
-        data[last] = value
-
-
-def _delete(data: Any, where: Sequence[str | int]) -> None:
-    *above, last = where
-    data = _get(data, above)
-    if _mapping(data):
-        data.pop(last, None)

@@ -1,5 +1,6 @@
 """Changes of a grid from the command line, and the spellings of settings in a file."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,32 @@ def test_a_setting_replaces_the_presets_as_well(grid):
     assert set(values(grid("seeds=[7]"), "seed")) == {7}
 
 
+def test_a_section_changes_the_settings_that_it_names_and_no_others(grid):
+    cells = grid("contrastive={beta: 0.1, scheme: maxmin}", "sweep.training={lr: [0.1]}")
+    assert set(values(cells, "contrastive.beta")) == {0.1}
+    assert set(values(cells, "contrastive.delta")) == {3.0}  # of the preset's overlay
+    assert set(values(cells, "training.lr")) == {0.1, 5e-3}
+
+
+def test_a_value_that_is_a_mapping_is_replaced_as_a_whole(grid):
+    text = GRID + "variants:\n  one: {beta: 0.1, m: 3}\n"
+    assert set(values(grid("variants.one={m: 9}", text=text), "contrastive.beta")) == {0.4}
+
+
+def test_settings_of_one_preset_have_all_spellings(grid):
+    for key in ("base.beta", "base.contrastive.beta", "beta"):
+        assert set(values(grid(f"presets.embedded.{key}=0.7"), "contrastive.beta")) == {0.7}
+    cells = grid("presets.embedded.sweep.beta=[0.6]")
+    assert set(values(cells, "contrastive.beta")) == {0.4, 0.6}
+
+
+def test_a_setting_of_a_section_that_was_null_makes_the_section(grid):
+    text = "name: a\npreset: embedded\nbase: {student: {adapter: null}}\n"
+    text += "presets: {embedded: {base: {student: {adapter: null}}}}\n"
+    (cell,) = grid("student.adapter.r=4", text=text)
+    assert values([cell], "student.adapter.r") == [4]
+
+
 def test_factors_are_replaced_as_a_whole_or_one_by_one(grid):
     assert set(values(grid("sweep.tau=[0.5]"), "selfplay.tau")) == {0.5, 1.5}
     cells = grid("sweep={delta: [1, 2]}", "product.m=[3, 4]")
@@ -79,6 +106,14 @@ WRONG = {
     "beta": "--set beta: allowed: KEY=VALUE, such as beta=0.3",
     "beta=": "allowed: KEY=VALUE",
     "=3": "allowed: KEY=VALUE",
+    "beta.=3": "'beta.' has an empty part between its dots",
+    "beta=0.3 # x": "YAML reads '# x' as a comment; put the value in quotes",
+    "description=#1": "YAML reads '#1' as a comment",
+    "training={}": "--set training={}: the section is empty",
+    "training.batch.x=3": "--set training.batch.x=3: base.training.batch: value {'x': 3}",
+    "contrastive.beta.x=3": "base.contrastive.beta has the value 0.4, so there is nothing below it to set",
+    "student.adapter.rank=8": "base.student.adapter.rank: unknown setting; allowed: r, alpha",
+    "presets.embedded.base.betta=3": "base.betta: unknown setting",
 }
 
 
@@ -110,6 +145,18 @@ def test_a_limit_bounds_questions_and_steps_and_leaves_smaller_ones(grid):
         assert cell.discriminator.pretrain_steps == 20
 
 
+@pytest.mark.parametrize(("limit", "sizes"), [(20, (20, 5, 6)), (1000, (49, 5, 6))])
+def test_a_limit_never_makes_a_split_larger(grid, tmp_path, limit, sizes):
+    rows = [{"question": f"{i}?", "label": "cup"} for i in range(60)]
+    (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    text = "name: a\npreset: embedded\nbase:\n  task: {name: own, source: q.jsonl, train: null, "
+    text += "validation: null, test: null}\n  student: {tokenizer: ./tokenizer}\n"
+    text += "  teacher: {engine: recorded, path: a.jsonl}\n"
+    (cell,) = grid(limit=limit, text=text)
+    splits = cell.cell.splits
+    assert tuple(map(len, (splits.train, splits.validation, splits.test))) == sizes
+
+
 def test_changes_are_written_as_they_can_be_typed():
     changes = Changes(("sweep.tau=[0, 1]", "beta=0.3"), 20)
     assert str(changes) == "--set 'sweep.tau=[0, 1]' --set beta=0.3 --limit 20"
@@ -137,6 +184,21 @@ def test_two_spellings_of_one_setting_are_a_repetition(grid):
     text = "name: a\nbase:\n  beta: 0.3\n  contrastive:\n    beta: 0.4\n"
     with pytest.raises(ConfigError, match=r"grid.yaml:5: base.contrastive.beta: is already in line 3"):
         grid(text=text)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "training.steps: 9, training.steps.x: 3",
+        "training.steps.x: 3, training.steps: 9",
+        "student: {adapter: null, adapter.r: 8}",
+        "student.adapter.r: 4, student.adapter: {r: 8}",
+        "beta: 0.3, contrastive: null",
+    ],
+)
+def test_no_setting_of_a_file_is_dropped_for_another(grid, settings):
+    with pytest.raises(ConfigError, match=r"does not go with line 2; keep one of them"):
+        grid(text=f"name: a\nbase: {{{settings}}}\n")
 
 
 def test_an_error_in_a_dotted_setting_names_its_line(grid):
