@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from qcrd.commands.changes import Limit, Set, changes
 from qcrd.errors import ConfigError
-
-if TYPE_CHECKING:
-    from qcrd.storage.home import Home
 
 SHOWN = 10  # cells named in the question
 
@@ -42,19 +39,22 @@ def remove(
 
       qcrd rm 3f9a --yes
     """
+    from qcrd.cell.finished import whole_id
     from qcrd.cell.remove import remove_cell
+    from qcrd.grid.plan.shipped_folder import shipped_grid
     from qcrd.grid.plan.study import Study, state
     from qcrd.storage.home import Home
 
     home = Home.default()
-    if Path(target).suffix in (".yaml", ".yml"):
+    if Path(target).suffix in (".yaml", ".yml") or Path(target).is_file() or shipped_grid(target):
         study = Study.open(Path(target), home, changes=changes(settings, limit))
         chosen = study.matching(only) if only else study.cells
         cells = {planned.cell.id: planned.name for planned in chosen}
     elif only or settings or limit:
         raise ConfigError(f"--only, --set and --limit need a grid's YAML file; {target!r} is none")
     else:
-        cells = {cell_id: "" for cell_id in _ids(home, target)}
+        home.refresh()
+        cells = {whole_id(home, target): ""}
     existing = {cell_id: name for cell_id, name in cells.items() if state(home, cell_id) != "planned"}
     if not existing:
         typer.echo("nothing to delete: none of these cells has begun")
@@ -72,17 +72,3 @@ def remove(
     for cell_id in existing:
         remove_cell(home, cell_id)
     typer.echo(f"deleted {cells_text}")
-
-
-def _ids(home: Home, prefix: str) -> list[str]:
-    """The one id that begins so.
-
-    Raises:
-        ConfigError: if no id begins so, or several do.
-    """
-    folder = home.cell("x").parent
-    ids = sorted(path.name for path in folder.glob("*") if path.name.startswith(prefix))
-    if len(ids) != 1:
-        found = f"{len(ids)} cells: {', '.join(ids[:SHOWN])}" if ids else "no cell"
-        raise ConfigError(f"{found} in {home} begin with {prefix!r}; allowed: a grid's YAML file or one id")
-    return ids

@@ -44,6 +44,8 @@ def test_only_the_named_cells_go_and_only_after_yes(grid):
     assert "deleted 1 cell" in grid("rm", cell_id[:8], "--yes")
     assert "nothing to delete" in grid("rm", str(grid.grid), "--yes")
     assert "no cell in" in grid("rm", "3f9a", code=2)
+    assert "no cell in" in grid("rm", "", code=2)
+    assert "nothing to delete" in grid("rm", "quickstart", "--yes")  # a grid that comes with qcrd, by name
 
 
 def test_a_cell_in_training_is_not_deleted(grid):
