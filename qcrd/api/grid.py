@@ -17,6 +17,7 @@ from qcrd.api.cell import GridCell
 from qcrd.environment import prepare
 from qcrd.errors import ConfigError
 from qcrd.grid.plan.changes import Changes
+from qcrd.grid.plan.shipped_folder import shipped_grid
 from qcrd.grid.plan.study import Study
 from qcrd.storage.home import Home
 from qcrd.tracking.address import without_password
@@ -39,7 +40,7 @@ def load_grid(
     """Read a grid and check all of its cells; nothing is drawn or trained.
 
     Args:
-        path: the YAML file.
+        path: the YAML file, or the name of a grid that comes with qcrd, such as quickstart.
         preset: overrides the file's preset; auto is the preset of the grid's last run, else paper where this
             machine has GPUs.
         home: folder of results and samples; None: QCRD_HOME (default ~/.qcrd), with the bucket of QCRD_STORE.
@@ -52,9 +53,16 @@ def load_grid(
     """
     prepare()
     folder = Home.default() if home is None else Home.at(Path(home).expanduser().absolute(), None)
+    if not Path(path).exists():
+        path = shipped_grid(str(path)) or path
     file = Path(path).absolute()  # the working folder may change before it is run
-    changes = Changes(tuple(f"{name}={json.dumps(value)}" for name, value in (settings or {}).items()), limit)
+    changes = Changes(tuple(f"{name}={_yaml(value)}" for name, value in (settings or {}).items()), limit)
     return Grid(file, Study.open(file, folder, preset, changes=changes), preset)
+
+
+def _yaml(value: Any) -> str:
+    """A value in YAML's notation, of which JSON's is a part if characters are not escaped by halves."""
+    return json.dumps(value, ensure_ascii=False, default=str)  # str: of a path
 
 
 def results(

@@ -80,6 +80,21 @@ def test_results_have_one_row_a_cell_with_what_tells_them_apart(grid):
     assert frame.cost_student_tflop.gt(0).all()
 
 
+def test_any_text_and_path_may_be_a_setting(fresh):
+    texts = ["a: b # c", "naïve 😀, \"q\" 'q'", "null", "010", "two\nlines", "*x &y !z |"]
+    for text in texts:
+        grid = qcrd.load_grid(fresh.path, home=fresh.study.home.root, settings={"description": text})
+        assert grid.study.grid.description == text
+    settings = {"teacher.path": fresh.path.parent / "answers.jsonl"}
+    grid = qcrd.load_grid(fresh.path, home=fresh.study.home.root, settings=settings)
+    assert [cell.id for cell in grid.cells] == [cell.id for cell in fresh.cells]
+
+
+def test_a_grid_that_comes_with_qcrd_is_loaded_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert qcrd.load_grid("quickstart", home=tmp_path).name == "quickstart"
+
+
 def test_results_by_path_are_the_same(tiny, grid):
     assert qcrd.results(tiny.grid, home=tiny.home).equals(grid.results())
 

@@ -13,8 +13,13 @@ def refuse_dead(address: str | None) -> None:
     """Check that something answers at a RAY_ADDRESS; Ray itself would try for minutes.
 
     Raises:
-        ConfigError: if nothing does.
+        ConfigError: if nothing does, or if it is the address of the cluster's dashboard.
     """
+    if (address or "").startswith(("http://", "https://")):
+        raise ConfigError(
+            f"RAY_ADDRESS is {address}, which is for `ray job submit`: a dashboard. Submit the grid as a job, "
+            "or set RAY_ADDRESS to the cluster's own address (HOST:6379, auto on its head)"
+        )
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():  # such as auto
         return

@@ -33,7 +33,7 @@ def location(key: str) -> Where:
 
 def nested_yaml(where: Where, text: str) -> str:
     """A YAML mapping with only the value `text` at `where`."""
-    keys = [f"{'  ' * depth}{json.dumps(part)}:" for depth, part in enumerate(where)]
+    keys = [f"{'  ' * depth}{json.dumps(part, ensure_ascii=False)}:" for depth, part in enumerate(where)]
     return "\n".join(keys) + f" {text}"
 
 

@@ -21,6 +21,11 @@ def test_an_address_where_nothing_answers_is_refused_with_the_remedy(scheme, por
         refuse_dead(f"{scheme}127.0.0.1:{port}")
 
 
+def test_the_dashboards_address_is_not_called_dead():
+    with pytest.raises(ConfigError, match=r"a dashboard. Submit the grid as a job, or set RAY_ADDRESS"):
+        refuse_dead("http://127.0.0.1:8265")
+
+
 def test_one_that_answers_and_one_that_ray_has_to_look_up_are_not():
     with socket.create_server(("127.0.0.1", 0)) as server:
         refuse_dead(f"127.0.0.1:{server.getsockname()[1]}")
