@@ -70,11 +70,16 @@ def init(
         raise ConfigError(f"{path} is there already; choose another name, or remove it")
     own = detect(data, **given) if task == "own" and data else None
     wishes = template.Wishes(name, task, data, own, teacher, model, student, steps, gpus=gpu_count() > 0)
+    text = template.text(wishes)
+    file = open(path, "x", encoding="utf-8")  # noqa: SIM115 - a file of somebody else's must stay
     try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(template.text(wishes))
+        with file:
+            file.write(text)
         path.chmod(0o755)  # `ray job submit NAME.yaml` executes it
-        cells = len(next(iter(read_grid(path).expanded.values())))
+        planned = next(iter(read_grid(path).expanded.values()))
+        cells = len(planned)
+        if data is not None:
+            _ = planned[0].cell.splits  # whether the data is what the task reads
     except BaseException:
         path.unlink(missing_ok=True)
         raise

@@ -41,12 +41,12 @@ def remove(
     """
     from qcrd.cell.finished import whole_id
     from qcrd.cell.remove import remove_cell
-    from qcrd.grid.plan.shipped_folder import shipped_grid
+    from qcrd.grid.plan.shipped_folder import names_grid
     from qcrd.grid.plan.study import Study, state
     from qcrd.storage.home import Home
 
     home = Home.default()
-    if Path(target).suffix in (".yaml", ".yml") or Path(target).is_file() or shipped_grid(target):
+    if names_grid(target):
         study = Study.open(Path(target), home, changes=changes(settings, limit))
         chosen = study.matching(only) if only else study.cells
         cells = {planned.cell.id: planned.name for planned in chosen}

@@ -66,7 +66,9 @@ def export(
 
       qcrd samples export grids/quickstart.yaml --as dpo --format datasets --out pairs
     """
-    grid = Path(source) if source.endswith((".yaml", ".yml")) else None
+    from qcrd.grid.plan.shipped_folder import names_grid
+
+    grid = Path(source) if names_grid(source) else None
     form = form or ("jsonl" if grid else "recorded")
     if not grid and (settings or limit):
         raise ConfigError(f"--set and --limit need a grid; {source!r} is a sampler")

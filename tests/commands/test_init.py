@@ -97,6 +97,8 @@ def test_a_file_that_is_there_is_left_alone(folder):
         (["a", "--teacher", "http://127.0.0.1:1/v1"], "--model is needed beside a server's address"),
         (["a", "--teacher", "some/model", "--model", "mine"], "--model only goes with a server's address"),
         (["a", "--teacher", "nothing.jsonl"], "there is no file nothing.jsonl"),
+        (["a", "--data", "quiz.jsonl", "--kind", "text", "--choices", "options"], "only read where"),
+        (["a", "--task", "gsm8k", "--data", "quiz.jsonl"], "quiz.jsonl"),
     ],
 )
 def test_wishes_that_do_not_go_together_are_refused_and_nothing_is_written(folder, arguments, message):

@@ -13,11 +13,11 @@ from pydantic_core import ErrorDetails
 from qcrd import plugins
 from qcrd.config import Cell, Grid
 from qcrd.config.presets import PRESETS, Preset
-from qcrd.errors import ConfigError
+from qcrd.errors import ConfigError, did_you_mean
 from qcrd.grid.plan.changes import NO_CHANGES, Changes
 from qcrd.grid.plan.expansion import PlannedCell, expand
 from qcrd.grid.plan.problems import GridProblems, Problem, validation_message, yaml_text
-from qcrd.grid.plan.shipped_folder import shipped_grid
+from qcrd.grid.plan.shipped_folder import shipped_grid, shipped_names
 from qcrd.grid.plan.source import Source
 
 _SEEDS = "allowed: how many (3) or which ([0, 7]), a count from 1 up and seeds from 0 up"
@@ -65,7 +65,8 @@ def read_grid(path: str | Path, changes: Changes = NO_CHANGES) -> GridFile:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         nearby = ", ".join(sorted(str(p) for p in Path(path).parent.glob("*.yaml"))) or "none"
-        raise ConfigError(f"{path}: there is no such file; grids in that folder: {nearby}") from error
+        hint = did_you_mean(str(path), shipped_names())
+        raise ConfigError(f"{path}: there is no such file; grids in that folder: {nearby}{hint}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as a text file ({error})") from error
     source = Source(text, path)

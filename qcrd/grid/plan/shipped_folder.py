@@ -29,6 +29,20 @@ def shipped_folder() -> Path:
     )
 
 
+def names_grid(text: str) -> bool:
+    """Whether an argument of the command line, which could be an id as well, is a grid's file or name."""
+    path = Path(text)
+    return path.suffix in (".yaml", ".yml") or path.is_file() or shipped_grid(text) is not None
+
+
+def shipped_names() -> list[str]:
+    """The names of the grids that come with qcrd; [] if they are not installed."""
+    try:
+        return sorted(path.stem for path in shipped_folder().glob("*.yaml"))
+    except DataError:
+        return []
+
+
 def shipped_grid(name: str) -> Path | None:
     """The file of the grid of this name, such as `table1`, that comes with qcrd; None if none does."""
     if not name.replace("_", "").replace("-", "").isalnum():

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from qcrd import config, tasks
-from qcrd.errors import DataError
+from qcrd.errors import ConfigError, DataError
 from qcrd.tasks.own.files import rows
 
 _PAIRS = (("premise", "hypothesis"), ("context", "question"), ("passage", "question"), ("body", "question"))
@@ -45,6 +47,8 @@ def detect(source: str, **given: Any) -> config.Own:
             raise DataError(
                 f"--{needed}: no field of {source} has a usual name for it; name one of {', '.join(names)}"
             )
+    if given.get("kind", "choice") != "choice":
+        fields.pop("choices", None)  # only read where the kind is choice
     own = {**fields, **given}
     labels = [str(row.fields.get(own["label"], "")) for row in train]
     if "label_after" not in own and labels and all(_MARKER in label for label in labels):
@@ -71,7 +75,10 @@ def _loadable(source: str, own: dict[str, Any], labels: Sequence[str]) -> config
     """The first description with which the data can be loaded."""
     error: DataError | None = None
     for kind in _kinds(own, labels):
-        described = config.Own.model_validate({**own, **kind})
+        try:
+            described = config.Own.model_validate({**own, **kind})
+        except ValidationError as problem:
+            raise ConfigError("; ".join(each["msg"] for each in problem.errors())) from problem
         section = config.Task(name="own", source=source, own=described)
         try:
             tasks.of(section).load(section)

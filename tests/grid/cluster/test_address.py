@@ -22,7 +22,7 @@ def test_an_address_where_nothing_answers_is_refused_with_the_remedy(scheme, por
 
 
 def test_the_dashboards_address_is_not_called_dead():
-    with pytest.raises(ConfigError, match=r"a dashboard. Submit the grid as a job, or set RAY_ADDRESS"):
+    with pytest.raises(ConfigError, match=r"Submit the grid as a job, or set RAY_ADDRESS"):
         refuse_dead("http://127.0.0.1:8265")
 
 

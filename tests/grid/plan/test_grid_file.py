@@ -299,6 +299,11 @@ def test_a_name_is_needed_and_plain(problems):
 DEEP = ["[" * 2000, "a: " + "{a: " * 2000]
 
 
+def test_a_misspelt_name_of_a_shipped_grid_is_recognised():
+    with pytest.raises(ConfigError, match=r"quickstrat: there is no such file.*did you mean 'quickstart'"):
+        read_grid("quickstrat")
+
+
 @pytest.mark.parametrize("text", some(DEEP, DEEP[1:]))
 def test_deep_nesting_is_refused(problems, text):
     [(line, message)] = problems(text)

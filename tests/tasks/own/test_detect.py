@@ -49,6 +49,12 @@ def test_fields_are_found_by_their_usual_names_and_the_kind_by_the_labels(tmp_pa
     assert {**found.model_dump(exclude_defaults=True), "kind": found.kind} == {**own, "id": "id"}
 
 
+def test_choices_are_left_out_where_the_kind_is_said_to_be_another(tmp_path):
+    rows = [{"question": f"{i}?", "options": ["ice", "fire"], "answer": "fire"} for i in range(4)]
+    own = detect(write(tmp_path, rows), kind="text")
+    assert (own.kind, own.choices) == ("text", None)
+
+
 def test_few_labels_on_many_rows_are_the_choices_of_all_questions(tmp_path):
     rows = [
         {"premise": f"It rains {i} times.", "hypothesis": "It is wet.", "label": ["yes", "no"][i % 2]}
