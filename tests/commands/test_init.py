@@ -70,6 +70,17 @@ def test_a_teacher_is_a_model_a_server_or_a_file(folder):
     assert (cell_of("c").teacher.engine, cell_of("c").rationales.m) == ("recorded", 3)
 
 
+def test_any_file_name_is_written_so_that_yaml_reads_it(folder):
+    data, answers, student = "my: data #1, {x}.jsonl", 'an\'swer "y".jsonl', "a, b: {c} #d"
+    (folder / "quiz.jsonl").rename(folder / data)
+    (folder / "answers.jsonl").rename(folder / answers)
+    (folder / student).mkdir()
+    init("odd", "--data", data, "--teacher", answers, "--student", student)
+    cell = cell_of("odd")
+    places = [cell.task.source, cell.teacher.path, cell.student.checkpoint, cell.discriminator.checkpoint]
+    assert places == [str(folder / name) for name in (data, answers, student, student)]
+
+
 def test_student_and_steps_are_written(folder):
     init("a", "--task", "svamp", "--student", "google-t5/t5-small", "--steps", "600")
     cell = cell_of("a")

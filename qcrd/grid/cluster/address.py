@@ -17,8 +17,8 @@ def refuse_dead(address: str | None) -> None:
     """
     if (address or "").startswith(("http://", "https://")):
         raise ConfigError(
-            f"RAY_ADDRESS is {address}, a dashboard's address, which is for `ray job submit`. Submit the grid as "
-            "a job, or set RAY_ADDRESS to the cluster's own address (HOST:6379, auto on its head)"
+            f"RAY_ADDRESS is {address}, a dashboard's address, which is for `ray job submit`. Submit the "
+            "grid as a job, or set RAY_ADDRESS to the cluster's own address (HOST:6379, auto on its head)"
         )
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():  # such as auto

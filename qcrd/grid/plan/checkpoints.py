@@ -66,6 +66,8 @@ def loading_error(model: UsedModel) -> str:
     """Why a model cannot be loaded; "" if it can. Begins with `not checked` if the Hub does not answer."""
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+    if Path(model.name).is_absolute() and not Path(model.name).exists():
+        return "there is no such folder"
     try:
         files = find(model.name, model.revision)
     except QcrdError as error:  # a packaged model whose package is missing

@@ -74,7 +74,7 @@ def text(wishes: Wishes) -> str:
         f"#   qcrd run {file}       runs it, or continues",
         f"#   qcrd table {file}     the results",
         f"name: {wishes.name}",
-        f"description: Finetuning, Distilling Step-by-Step and QCRD on {_subject(wishes)}",
+        f"description: {_yaml(f'Finetuning, Distilling Step-by-Step and QCRD on {_subject(wishes)}')}",
         preset,
         "",
         "base:  # of every cell, over the preset",
@@ -122,7 +122,7 @@ def _teacher(wishes: Wishes) -> tuple[list[str], int]:
     named = wishes.teacher
     if named is None:
         if wishes.task == _GENERATED:
-            return ["# teacher: a small one that is trained here and sampled with vLLM"], M
+            return ["# teacher: a small one that comes with qcrd, sampled with vLLM"], M
         return [
             "# teacher: {model: Qwen/Qwen2.5-7B-Instruct}  # the preset's; any model that vLLM can serve"
         ], M
@@ -155,7 +155,7 @@ def _student(wishes: Wishes, generated: bool) -> list[str]:
     if not wishes.gpus and not generated:
         lines.append("  precision: fp32  # no GPU here; bf16 where there is one")
     if wishes.student is not None:
-        lines += [f"discriminator: {{checkpoint: {_yaml(wishes.student)}{_pretraining(wishes)}}}"]
+        lines += [f"discriminator: {{checkpoint: {_in_brackets(wishes.student)}{_pretraining(wishes)}}}"]
         return ["student:", *lines]
     default = "a small T5 with random weights" if generated else "google/t5-v1_1-base"
     hint = f"checkpoint: ...  # the preset's is {default}: docs/students.md"
@@ -181,3 +181,8 @@ def _yaml(value: Any) -> str:
     """A value on one line of YAML."""
     dumped = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True)
     return dumped.removesuffix("\n").removesuffix("\n...").strip()
+
+
+def _in_brackets(value: Any) -> str:
+    """A value of a mapping or list on one line, where commas and brackets need quotes."""
+    return _yaml([value])[1:-1]

@@ -29,6 +29,7 @@ def test_a_folder_is_always_checked(tmp_path):
 def test_what_nobody_can_be_asked_about_is_not_checked_and_not_called_well():
     for place in ("google/t5-v1_1-base", "/no/such/folder"):
         assert loading_error(UsedModel("student", place, "refs/pr/1"))
+    assert loading_error(UsedModel("student", "/no/such/folder", None)) == "there is no such folder"
     assert loading_error(UsedModel("student", "google/t5-v1_1-base", "refs/pr/1")).startswith("not checked")
 
 
