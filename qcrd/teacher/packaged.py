@@ -13,7 +13,7 @@ from qcrd.storage.bucket import Bucket
 from qcrd.teacher.created import FIGURES, create_once
 from qcrd.teacher.recipe import EmbeddedRecipe
 
-PACKAGED = Path(__file__).parent / "weights"
+PACKAGED = Path(__file__).parent / "pretrained"
 """Folders of teachers in the Hugging Face format, by the fingerprint of their recipe."""
 
 

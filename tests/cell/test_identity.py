@@ -145,6 +145,10 @@ OTHER = {
     "edit.alpha": 0.5,
     "edit.beta": 0.1,
     "edit.delta": 3.0,
+    "evaluation.votes": 4,
+    "evaluation.temperature": 0.3,
+    "evaluation.top_k": 7,
+    "evaluation.top_p": 0.5,
     "seed": 1,
 }
 # Of the task and the teacher only what they bring counts (the arguments `data` and `teacher`), and a
@@ -152,6 +156,7 @@ OTHER = {
 READING = {"task.uncued", "task.thinking", "task.cues", "task.normalisers"}
 NEVER = {p for p in OTHER if p.startswith(("task.", "teacher."))} - {"task.name"} - READING
 NEVER |= {"training.max_tokens", "training.gradient_checkpointing"}  # rounding alone
+NEVER |= {f"evaluation.{name}" for name in ("temperature", "top_k", "top_p")}  # of votes, which none takes
 NEVER |= {"options", "student.unwritable", "student.revision", "discriminator.revision", "selection.revision"}
 QCRD_ONLY = {p for p in OTHER if p.startswith(("contrastive.", "selfplay.", "discriminator."))} - NEVER
 SELECTING = {"dss", "qcrd", "morsd", "edit"}

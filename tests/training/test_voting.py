@@ -95,6 +95,7 @@ def test_a_cell_with_votes_has_both_accuracies_and_an_id_of_its_own(tmp_path):
     cell = make_cell(home, "dss", evaluation=config.Evaluation(votes=4))
     assert cell.id != plain.id
     assert make_cell(home, "dss", evaluation=config.Evaluation(temperature=0.3)).id == plain.id
+    assert make_cell(home, "dss", evaluation=config.Evaluation(votes=4, temperature=0.3)).id != cell.id
     fill(home, cell)
     record = run_cell(cell, "dss", home)
     assert record.accuracy["test_votes"] in {100 * right / TASK.test for right in range(TASK.test + 1)}
