@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ACCURACIES = ("test", "validation", "test_last", "test_best", "test_votes")
 COSTS = ("teacher_tokens", "student_tflop")
+FIXED = frozenset({"name", "id", "state", "chosen_step", "seconds", "message"})
+"""Columns that are no settings, among them none that begins with `accuracy_` or `cost_`."""
 _ALWAYS = ("method", "task.name", "seed")
 
 
@@ -47,7 +49,10 @@ def _told(cells: Sequence[GridCell], preset: Preset) -> list[str]:
 def _row(cell: GridCell, paths: Sequence[str]) -> dict[str, Any]:
     record, state = cell.record, cell.state
     row: dict[str, Any] = {"name": cell.name, "id": cell.id, "state": state}
-    row |= {short_name(path): _plain(get_setting(cell.settings, path)) for path in paths}
+    for path in paths:  # task.own.id is not the cell's id
+        row[path if short_name(path) in FIXED else short_name(path)] = _plain(
+            get_setting(cell.settings, path)
+        )
     accuracy, statistics = (record.accuracy, record.statistics) if record else ({}, {})
     row |= {f"accuracy_{name}": accuracy.get(name) for name in ACCURACIES}
     row |= {

@@ -169,7 +169,8 @@ class Grid:
         """One row a cell, finished or not.
 
         Columns: name, id, state, method, task, seed; by its short name (`qcrd settings`) each other setting
-        in which the cells differ, or that the grid sets over its preset; accuracy_test (at the step chosen on
+        in which the cells differ, or that the grid sets over its preset (by its path if that is a column
+        already: task.own.id); accuracy_test (at the step chosen on
         validation), accuracy_validation, accuracy_test_last, accuracy_test_best and accuracy_test_votes (of
         `evaluation.votes`) in percent; chosen_step;
         seconds; cost_teacher_tokens, cost_student_tflop; message (of cells that failed or diverged).

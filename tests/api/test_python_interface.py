@@ -7,11 +7,14 @@ import subprocess
 import sys
 
 import pytest
+import quiz_example
 from tiny_grid import Run, recorded_answers
 
 import qcrd
+from qcrd.api.frames import ACCURACIES, COSTS, FIXED
 from qcrd.errors import ConfigError, DataError, QcrdError
 from qcrd.export.samples import COLUMNS
+from qcrd.grid.plan.factors import setting_paths, short_name
 
 REST = """
 sweep: {beta: [0.4]}
@@ -53,6 +56,8 @@ def test_every_public_name_is_there_and_no_other():
     for name in qcrd.__all__:
         assert getattr(qcrd, name) is not None
         assert name in dir(qcrd)
+    with pytest.raises(ConfigError, match="limit: value 0; allowed: whole numbers from 1 up"):
+        qcrd.load_grid("quickstart", limit=0)
     with pytest.raises(AttributeError, match="no attribute 'load_girds'"):
         qcrd.load_girds  # noqa: B018
 
@@ -78,6 +83,23 @@ def test_results_have_one_row_a_cell_with_what_tells_them_apart(grid):
     assert row.accuracy_test == record.accuracy["test"]
     assert row.cost_teacher_tokens == record.statistics["cost/teacher_tokens"]
     assert frame.cost_student_tflop.gt(0).all()
+
+
+def test_a_setting_never_takes_the_place_of_another_column(tmp_path):
+    words = [*FIXED, *(f"accuracy_{name}" for name in ACCURACIES), *(f"cost_{name}" for name in COSTS)]
+    paths = [*setting_paths()]
+    columns = [path if short_name(path) in FIXED else short_name(path) for path in paths]
+    assert set(columns).isdisjoint(words) and len(set(columns)) == len(columns)
+    (tmp_path / "q.jsonl").write_text(
+        "".join(f'{{"n": {i}, "question": "{i}?", "label": "a"}}\n' for i in range(9))
+    )
+    quiz_example.tiny_t5(tmp_path / "student")
+    own = "task: {name: own, source: q.jsonl, own: {id: n}}, student: {checkpoint: student}"
+    (tmp_path / "own.yaml").write_text(f"name: own\npreset: paper\nbase: {{method: finetuning, {own}}}\n")
+    grid = qcrd.load_grid(tmp_path / "own.yaml", home=tmp_path)
+    frame = grid.results()
+    assert list(frame.id) == [cell.id for cell in grid.cells]
+    assert set(frame["task.own.id"]) == {"n"}
 
 
 def test_any_text_and_path_may_be_a_setting(fresh):

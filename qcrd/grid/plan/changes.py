@@ -22,6 +22,10 @@ class Changes:
     limit: int | None = None
     """Maximum number of questions of each split, and of steps; None: as in the grid."""
 
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit: value {self.limit}; allowed: whole numbers from 1 up")
+
     def limited(self, cell: Cell) -> Cell:
         """A cell with the limit applied; its warm-up shrinks with its steps."""
         if self.limit is None:
