@@ -21,6 +21,7 @@ Lines = Callable[[], list[str]]
 SILENCE = 10.0  # seconds without a line after which a log gets the status, in the first minutes
 LATER_SILENCE = 60.0  # and afterwards, so that the log of a long grid stays readable
 FIRST_MINUTES = 600.0
+BAR = 20  # characters of a progress bar
 REFRESHES = 2.0  # of a terminal's status, per second
 
 
@@ -70,10 +71,12 @@ def duration(seconds: float) -> str:
     return f"{hours:,} h {minutes} min" if minutes and hours < 100 else f"{hours:,} h"
 
 
-def bar(done: float, total: float, width: int = 20) -> str:
-    """A progress bar."""
-    full = round(width * min(1.0, done / total)) if total else 0
-    return "━" * full + "╌" * (width - full)
+def bar(done: float, total: float, text: str) -> str:
+    """A text with a progress bar before it in a terminal; logs get the text alone."""
+    if not live():
+        return text
+    full = round(BAR * min(1.0, done / total)) if total else 0
+    return f"{'━' * full}{'╌' * (BAR - full)} {text}"
 
 
 class SamplingProgress:
@@ -103,7 +106,7 @@ class SamplingProgress:
     def lines(self) -> list[str]:
         """The status: a bar, the samples, and the time since the beginning."""
         elapsed = duration(time.monotonic() - self.begun)
-        return [f"{self.who}: {bar(self.stored, self.total)} {self._text()}, {elapsed} so far"]
+        return [f"{self.who}: {bar(self.stored, self.total, self._text())}, {elapsed} so far"]
 
     def _text(self) -> str:
         left, rate = self.total - self.stored, self.rate

@@ -91,7 +91,7 @@ def pretrain_discriminators(
 
     def lines() -> list[str]:
         done, elapsed = len(cells) - len(waiting), duration(time.monotonic() - begun)
-        return [f"discriminators: {bar(done, len(cells))} {done} of {len(cells)} done, {elapsed} so far"]
+        return [f"discriminators: {bar(done, len(cells), f'{done} of {len(cells)} done')}, {elapsed} so far"]
 
     with status(lines):
         while waiting:

@@ -25,7 +25,7 @@ class _Running:
 
     def text(self, now: float) -> str:
         """A line without the cell's name."""
-        text = f"{bar(self.step, self.steps)} step {self.step}/{self.steps}, loss {self.loss:.3f}"
+        text = bar(self.step, self.steps, f"step {self.step}/{self.steps}, loss {self.loss:.3f}")
         if self.validation is not None:
             text += f", validation {self.validation:.1f}%"
         steps, seconds = self.step - self.first[0], now - self.first[1]
@@ -52,7 +52,7 @@ class CellWatch(tune.Callback):
         """The status: the grid, then the running cells."""
         now = time.monotonic()
         running = dict(self.running)  # Tune reports from another thread
-        grid = f"{bar(self.finished, self.total)} {self.finished} of {counted(self.total, 'cell')}"
+        grid = bar(self.finished, self.total, f"{self.finished} of {counted(self.total, 'cell')}")
         elapsed = f"{duration(now - self.started)} so far{self._remaining()}"
         width = max(map(len, running), default=0)
         rows = [f"{name:<{width}}  {cell.text(now)}" for name, cell in list(running.items())[:SHOWN]]
