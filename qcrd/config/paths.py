@@ -71,8 +71,11 @@ def located(setting: str, value: str, folder: Path) -> str:
         folder: the file's folder, which relative paths start from.
 
     Raises:
-        ValueError: as `replaced`; or if the path exists in the working folder but not in `folder`.
+        ValueError: as `replaced`; if it is empty; or if the path exists in the working folder but not in
+            `folder`.
     """
+    if not value.strip():
+        raise ValueError(f"value {value!r} is empty; allowed: a folder, a file or a Hub id, or null")
     value = replaced(value)
     if setting == "teacher.base_url" or value in _NAMES or os.path.isabs(value):
         return value

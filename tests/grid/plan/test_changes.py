@@ -219,6 +219,12 @@ def test_relative_paths_start_from_the_grids_folder(grid, tmp_path, monkeypatch)
     assert values([cell], "student.checkpoint") == ["google/t5"]
 
 
+def test_an_empty_path_is_not_the_grids_folder(grid):
+    for name in ("student.checkpoint", "task.source", "teacher.path"):
+        with pytest.raises(ConfigError, match=rf"{name}: value '' is empty"):
+            grid(f"{name}=''")
+
+
 def test_a_path_from_the_working_folder_is_refused_with_the_right_one(grid, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
