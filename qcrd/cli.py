@@ -98,7 +98,8 @@ def run(
     limit: Limit = None,
     only: Annotated[list[str] | None, typer.Option(metavar="CELLS", help=f"Only run {CELLS}.")] = None,
     again: Annotated[
-        list[str] | None, typer.Option(metavar="CELLS", help=f"First delete the results of {CELLS}.")
+        list[str] | None,
+        typer.Option(metavar="CELLS", help=f"First delete the results of {CELLS}, then run them."),
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Only print the plan, as `qcrd plan` does.")] = False,
     preset: Preset = None,
@@ -134,6 +135,11 @@ def run(
 
     file = read_grid(grid, changes(settings, limit))  # errors come before the imports that take seconds
     refuse_dead(os.environ.get("RAY_ADDRESS"))
+    patterns = [*(only or ()), *(again or ())]
+    if patterns and (preset or file.grid.preset) != "auto":  # which depends on the cluster's GPUs
+        from qcrd.grid.plan.study import Study
+
+        Study.of(file, Home.default(), preset).matching(patterns)
     with quick_imports():
         from qcrd.grid.run.driver import run as work
 

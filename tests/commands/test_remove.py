@@ -74,6 +74,22 @@ def test_patterns_stand_for_methods_names_ids_and_states(grid):
         names("dsss")
 
 
+def test_what_is_deleted_is_trained_again_whatever_else_is_chosen(grid):
+    study = Study.open(grid.grid, Home(grid.home))
+    chosen, repeated = driver._choice(study, ["dss"], ["finetuning"])
+    assert repeated == study.matching(["finetuning"])
+    assert chosen == [*study.cells]
+    assert driver._choice(study, ["dss"], []) == (study.matching(["dss"]), ())
+    assert driver._choice(study, [], ["dss"]) == (study.cells, study.matching(["dss"]))
+
+
+def test_a_pattern_without_a_cell_is_refused_before_ray_starts(grid):
+    for option in ("--only", "--again"):
+        output = grid("run", str(grid.grid), option, "dsss", code=2)
+        assert "did you mean 'dss'" in output
+        assert "starting Ray" not in output
+
+
 def test_a_run_trains_only_the_chosen_cells_and_those_again_whose_results_it_deletes(grid, capsys):
     train(grid, "dss seed=0")
     study = Study.open(grid.grid, Home(grid.home))

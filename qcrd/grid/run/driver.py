@@ -64,7 +64,7 @@ def run(
         home: home for all results.
         preset: overrides the file's preset.
         tracking: MLflow's tracking URI; None: only write journals, for a later `qcrd sync`.
-        only: cells to run (`Study.matching`); (): all.
+        only: cells to run (`Study.matching`), beside those of `again`; (): all.
         again: cells whose results to delete first (`Study.matching`).
 
     Returns:
@@ -79,8 +79,7 @@ def run(
         signal.signal(signal.SIGTERM, _interrupt)  # after ray.init, which installs a handler that aborts
         study = Study.of(file, home, preset, ray_cluster.gpus)
         shares = Shares.of(study.grid.resources, ray_cluster.nodes)
-        chosen = study.matching(only) if only else study.cells
-        repeated = study.matching(again) if again else ()
+        chosen, repeated = _choice(study, only, again)
         _announce(study, ray_cluster, preset, tracking)
         study.save_preset()
         _keep_plugins(home)
@@ -186,6 +185,14 @@ def _train(
             _append_status(study.home, cell_id, "failed", reason)
         say(f"failed: {names[cell_id]}: {reason} (full traceback: {study.home.cell(cell_id) / ERROR})")
     return failed
+
+
+def _choice(
+    study: Study, only: Sequence[str], again: Sequence[str]
+) -> tuple[Sequence[PlannedCell], Sequence[PlannedCell]]:
+    """The cells to run, and those among them whose results are deleted first; patterns as of `run`."""
+    repeated = study.matching(again) if again else ()
+    return study.matching([*only, *again]) if only else study.cells, repeated
 
 
 def forget(study: Study, cells: Sequence[PlannedCell]) -> None:
