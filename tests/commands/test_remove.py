@@ -96,6 +96,8 @@ def test_a_run_trains_only_the_chosen_cells_and_those_again_whose_results_it_del
     dss, finetuning = study.matching(["dss"]), study.matching(["finetuning"])
     assert driver._unfinished(study, study.cells) == driver._unfinished(study, finetuning) == finetuning
     assert driver._unfinished(study, dss) == []
-    assert "--only: 1 of 2 cells, 0 of them without a result" in capsys.readouterr().out
+    assert "--only: 1 of 2 cells, 0 of them to be trained" in capsys.readouterr().out
+    assert driver._unfinished(study, study.cells, dss) == study.matching(["*"])
+    assert study.home.record(dss[0].cell.id) is not None, "a grid that cannot start keeps its results"
     driver.forget(study, dss)
     assert driver._unfinished(study, dss) == dss

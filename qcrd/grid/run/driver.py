@@ -91,10 +91,10 @@ def run(
                 feeder.start()
             log.status("running")
             try:
-                forget(study, repeated)
-                todo = _unfinished(study, chosen)
+                todo = _unfinished(study, chosen, repeated)
                 if todo:
                     _check_and_sample(study, shares, ray_cluster.nodes, todo)
+                forget(study, repeated)  # after the checks: a grid that cannot start keeps its results
                 with phase("reading the teacher's answers"):
                     accuracies = study_accuracies(study)
                 failed = _train(study, shares, todo, len(chosen), accuracies) if todo else {}
@@ -130,12 +130,15 @@ def _announce(study: Study, ray_cluster: Cluster, preset: str | None, tracking: 
         say("runs: MLFLOW_TRACKING_URI is not set; `qcrd sync` sends them to MLflow later")
 
 
-def _unfinished(study: Study, chosen: Sequence[PlannedCell]) -> list[PlannedCell]:
-    """Those of the chosen cells without a result; damaged results are deleted first."""
+def _unfinished(
+    study: Study, chosen: Sequence[PlannedCell], repeated: Sequence[PlannedCell] = ()
+) -> list[PlannedCell]:
+    """Those of the chosen cells that have no result or are to be repeated; damaged results are deleted."""
     forget_damaged(study)
-    todo = [planned for planned in chosen if study.home.record(planned.cell.id) is None]
+    again = {planned.cell.id for planned in repeated}
+    todo = [p for p in chosen if p.cell.id in again or study.home.record(p.cell.id) is None]
     if len(chosen) < len(study.cells):
-        say(f"--only: {len(chosen)} of {len(study.cells)} cells, {len(todo)} of them without a result")
+        say(f"--only: {len(chosen)} of {len(study.cells)} cells, {len(todo)} of them to be trained")
     return todo
 
 
