@@ -19,7 +19,7 @@ STRANGER = """
 import json, psutil
 from qcrd import cli
 
-def look(standalone_mode):
+def look(**options):
     from qcrd.grid.cluster.connection import cluster
 
     with cluster():

@@ -143,7 +143,7 @@ TEXT = st.text(st.sampled_from("ab1 =.'\""), max_size=6) | st.sampled_from(
 
 @settings(deadline=None, max_examples=60)
 @given(
-    st.lists(TEXT, min_size=1, max_size=3, unique=True),
+    st.lists(TEXT.filter(str.strip), min_size=1, max_size=3, unique=True),
     st.lists(st.none() | TEXT, min_size=1, max_size=3, unique=True),
     st.lists(st.sampled_from([0.1, 0.10000001, 0.100000012, 1.0, 1e-7]), min_size=1, max_size=3, unique=True),
 )

@@ -51,7 +51,8 @@ def test_a_killed_driver_leaves_a_grid_that_goes_on_to_the_same_results(tmp_path
     rest = "product: {method: [dss, qcrd]}\n" + ALONE
     for name in ("killed", "whole"):
         (tmp_path / name).mkdir()
-    run = Run(tmp_path / "killed", answers, rest, steps=60, every=20)
+    steps = 400  # enough that the second cell is not at its end when its worker notices the driver's
+    run = Run(tmp_path / "killed", answers, rest, steps=steps, every=20)
     process = run.start("run", str(run.grid))
     second = run.plan()["cells"][1]["id"]
     _wait(lambda: _step(run.home / "cells" / second) >= 20, process)
@@ -65,7 +66,7 @@ def test_a_killed_driver_leaves_a_grid_that_goes_on_to_the_same_results(tmp_path
     assert "1 of them already finished" in output
     assert {path: when for path, when in run.written().items() if path in done} == done
 
-    whole = Run(tmp_path / "whole", answers, rest, steps=60, every=20)
+    whole = Run(tmp_path / "whole", answers, rest, steps=steps, every=20)
     whole.in_process()
     assert run.results() == whole.results()
 
