@@ -17,7 +17,7 @@ Runs qcrd on this machine: creates .venv, starts a Ray head and an MLflow server
 Ray requires a token and MLflow a password. Both are generated and stored in QCRD_HOME/local, readable by you only.
 
   cluster/local.sh run GRID [ARGS]    set up what is missing, run a grid and print its table (ARGS go to `qcrd run`)
-  cluster/local.sh test [ARGS]        set up, then run the linter, the type checker and the tests in 2 processes
+  cluster/local.sh test [ARGS]        set up, then run the linter, the type checker and the tests in 3 processes
                                       (ARGS go to pytest)
   cluster/local.sh setup              create or update .venv only
   cluster/local.sh up                 start Ray and MLflow
@@ -159,7 +159,7 @@ run_tests() {
   ruff format --check || failed=1
   mypy || failed=1
   "$python" cluster/audit.py
-  "$python" -m pytest -n 2 "$@" || failed=1
+  "$python" -m pytest -n 3 "$@" || failed=1
   return $failed
 }
 

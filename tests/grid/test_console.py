@@ -119,8 +119,6 @@ def test_a_terminal_has_lines_above_and_the_status_below_which_vanishes_at_the_e
 
 
 def test_the_watch_has_the_grid_first_and_then_the_running_cells(capsys):
-    ray = pytest.importorskip("ray")
-    assert ray
     from qcrd.grid.run.watch import SHOWN, CellWatch
 
     watch = CellWatch(30, 2)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_grid import Run, recorded_answers
 
 from qcrd.errors import DataError
@@ -29,12 +30,11 @@ def values(study):
 
 
 def test_tensorboard_reads_every_value_however_often_it_is_written(study, tmp_path):
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     for _ in range(2):
         said = copy_journals(study, "tensorboard", tmp_path)
     (run,) = [path for path in (tmp_path / "tiny").iterdir() if path.is_dir()]
     assert run.name == "dss seed=0" and f"1 run with {len(values(study)):,} values" in said
-    events = accumulator.EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
+    events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
     read = {
         (name, event.step): event.value for name in events.Tags()["scalars"] for event in events.Scalars(name)
     }
@@ -46,7 +46,6 @@ def test_tensorboard_reads_every_value_however_often_it_is_written(study, tmp_pa
 
 @pytest.mark.slow
 def test_wandb_has_one_offline_run_per_cell_with_settings_and_results(study, tmp_path):
-    pytest.importorskip("wandb")
     for _ in range(2):
         copy_journals(study, "wandb", tmp_path)
     (run,) = (tmp_path / "tiny" / "wandb").glob("offline-run-*")
